@@ -1,0 +1,33 @@
+"""Who is asking: the one value that every decision is about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gatekeeper.accounts.tables import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person as they appear in one request; anonymous when `person_id` is None.
+
+    organizations  organization id -> role
+    token_id       the access token used, None for a browser session
+    scopes         what the token allows; None means no narrowing (a browser session)
+    """
+
+    person_id: str | None = None
+    name: str = ""
+    is_admin: bool = False
+    organizations: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    token_id: str | None = None
+    scopes: frozenset[str] | None = None
+    session_id: str | None = None
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether anybody vouches for this principal."""
+        return self.person_id is not None
+
+
+ANONYMOUS = Principal()

@@ -1,0 +1,96 @@
+"""People, organizations, who belongs where, and browser sessions."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Field, SQLModel, UniqueConstraint
+
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.columns import EnumText, UtcDateTime
+from gatekeeper.kit.ids import new_id
+
+
+class Role(StrEnum):
+    """Rights in an organization, each including the ones below it."""
+
+    ADMIN = "admin"
+    WRITE = "write"
+    READ = "read"
+
+
+class Person(SQLModel, table=True):
+    """Somebody who can sign in. `id` never changes; name and e-mail may."""
+
+    __tablename__ = "person"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    name: str = Field(max_length=40)
+    name_key: str = Field(max_length=40, unique=True)
+    fullname: str = Field(default="", max_length=120)
+    email: str = Field(max_length=254)
+    email_key: str = Field(max_length=254, unique=True)
+    password_hash: str | None = Field(default=None, max_length=200)
+    is_admin: bool = Field(default=False)
+    is_disabled: bool = Field(default=False)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Organization(SQLModel, table=True):
+    """A namespace shared by several people."""
+
+    __tablename__ = "organization"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    name: str = Field(max_length=40)
+    name_key: str = Field(max_length=40, unique=True)
+    fullname: str = Field(default="", max_length=120)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Namespace(SQLModel, table=True):
+    """One name, one owner: keeps people and organizations from sharing a name (`key` is folded, see accounts.names)."""
+
+    __tablename__ = "namespace"
+
+    key: str = Field(primary_key=True, max_length=40)
+    name: str = Field(max_length=40)
+    person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26)
+
+
+class Membership(SQLModel, table=True):
+    """A person's role in an organization."""
+
+    __tablename__ = "membership"
+    __table_args__ = (UniqueConstraint("organization_id", "person_id"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    organization_id: str = Field(foreign_key="organization.id", max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    role: Role = Field(sa_type=EnumText(Role))
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class BrowserSession(SQLModel, table=True):
+    """A signed-in browser. The cookie holds a secret; only its keyed hash is here."""
+
+    __tablename__ = "browser_session"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    secret_hash: str = Field(max_length=64, unique=True)
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    signed_in_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    user_agent: str = Field(default="", max_length=200)
+
+
+class SignInAttempt(SQLModel, table=True):
+    """A failed sign-in, kept for throttling. Name and address are keyed hashes."""
+
+    __tablename__ = "sign_in_attempt"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    name_hash: str = Field(max_length=64, index=True)
+    address_hash: str = Field(max_length=64, index=True)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)

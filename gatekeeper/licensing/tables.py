@@ -1,0 +1,77 @@
+"""License texts, bundles of them, what was shown to whom, and who accepted."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.columns import UtcDateTime
+from gatekeeper.kit.ids import new_id
+
+
+class LicenseText(SQLModel, table=True):
+    """An exact text, found by its digest. Never changed; never deleted once it was accepted (database triggers)."""
+
+    __tablename__ = "license_text"
+
+    sha256: str = Field(primary_key=True, max_length=64)
+    canonical_sha256: str = Field(max_length=64, index=True)
+    license_id: str = Field(default="", max_length=80)
+    title: str = Field(max_length=200)
+    language: str = Field(default="en", max_length=20)
+    body: bytes = Field(sa_type=sa.LargeBinary)
+    added_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class TermsBundle(SQLModel, table=True):
+    """What one acceptance covers: ordered text digests and the form's digest. `sha256` is over their canonical JSON."""
+
+    __tablename__ = "terms_bundle"
+
+    sha256: str = Field(primary_key=True, max_length=64)
+    texts: list[str] = Field(sa_type=sa.JSON)
+    form: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class RepoTerms(SQLModel, table=True):
+    """The bundle in force for a repository's commit (a later commit may carry another text)."""
+
+    __tablename__ = "repo_terms"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    commit_id: str = Field(primary_key=True, max_length=40)
+    bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
+
+
+class Presentation(SQLModel, table=True):
+    """The exact page or terminal text one person was shown."""
+
+    __tablename__ = "presentation"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26)
+    bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
+    shown_sha256: str = Field(max_length=64)
+    shown: str = Field(sa_type=sa.Text)
+    locale: str = Field(default="en", max_length=20)
+    shown_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Acceptance(SQLModel, table=True):
+    """A person's affirmative act on one bundle, with the signed receipt."""
+
+    __tablename__ = "acceptance"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
+    bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64, index=True)
+    presentation_id: str | None = Field(default=None, foreign_key="presentation.id", max_length=26)
+    method: str = Field(max_length=20)  # page, terminal, api
+    accepted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    withdrawn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    receipt: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)

@@ -1,0 +1,17 @@
+"""Every table of the house, imported once: what Alembic compares the database with."""
+
+from sqlmodel import SQLModel
+
+from gatekeeper.access import tables as access
+from gatekeeper.accounts import tables as accounts
+from gatekeeper.generation import tables as generation
+from gatekeeper.jobs import tables as jobs
+from gatekeeper.ledger import tables as ledger
+from gatekeeper.licensing import tables as licensing
+from gatekeeper.releases import tables as releases
+from gatekeeper.repos import tables as repos
+from gatekeeper.tokens import tables as tokens
+
+metadata = SQLModel.metadata
+
+__all__ = ["access", "accounts", "generation", "jobs", "ledger", "licensing", "metadata", "releases", "repos", "tokens"]

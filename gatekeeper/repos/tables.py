@@ -1,0 +1,139 @@
+"""The catalogue, true Git objects, references, and the content-addressed store's index."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel, UniqueConstraint
+
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.columns import EnumText, UtcDateTime
+from gatekeeper.kit.ids import new_id
+
+
+class RepoKind(StrEnum):
+    """The Hub's repository types, by their name in the API's paths."""
+
+    MODEL = "models"
+    DATASET = "datasets"
+    SPACE = "spaces"
+
+
+class Gate(StrEnum):
+    """The Hub's `gated` setting of an unstaged repository."""
+
+    NONE = "none"
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Repo(SQLModel, table=True):
+    """A repository. `key` is `<kind>/<namespace>/<name>` in lower case; NULL once deleted, so a name can be reused."""
+
+    __tablename__ = "repo"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    kind: RepoKind = Field(default=RepoKind.MODEL, sa_type=EnumText(RepoKind))
+    namespace: str = Field(max_length=40)
+    name: str = Field(max_length=100)
+    key: str | None = Field(max_length=160, unique=True)
+    owner_person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26, index=True)
+    owner_organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26, index=True)
+    is_private: bool = Field(default=False)
+    gate: Gate = Field(default=Gate.NONE, sa_type=EnumText(Gate))
+    is_staged: bool = Field(default=False)  # releases decide, `is_private` and `gate` no longer do
+    download_count: int = Field(default=0)
+    created_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`, in its canonical case."""
+        return f"{self.namespace}/{self.name}"
+
+
+class GitObject(SQLModel, table=True):
+    """A blob, tree, commit or tag of one repository, by its true Git id. `content` is without Git's header."""
+
+    __tablename__ = "git_object"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    object_id: str = Field(primary_key=True, max_length=40)
+    kind: str = Field(max_length=6)
+    content: bytes = Field(sa_type=sa.LargeBinary)
+
+
+class GitRef(SQLModel, table=True):
+    """`refs/heads/main` and the like. Changed only by compare-and-set."""
+
+    __tablename__ = "git_ref"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    name: str = Field(primary_key=True, max_length=250)
+    object_id: str = Field(max_length=40)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class StoredObject(SQLModel, table=True):
+    """Bytes that lie in the store under their SHA-256, verified before this row was written."""
+
+    __tablename__ = "stored_object"
+
+    sha256: str = Field(primary_key=True, max_length=64)
+    size_bytes: int = Field(sa_type=sa.BigInteger)
+    stored_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class RepoObject(SQLModel, table=True):
+    """This repository may refer to these bytes: somebody proved to have them by uploading them here.
+
+    Knowing a digest proves nothing (listings show it), so an LFS file is accepted only with this row.
+    """
+
+    __tablename__ = "repo_object"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    sha256: str = Field(primary_key=True, foreign_key="stored_object.sha256", max_length=64)
+    uploaded_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    uploaded_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Upload(SQLModel, table=True):
+    """An LFS upload that was announced and authorized; its parts lie in the store's staging area."""
+
+    __tablename__ = "upload"
+    __table_args__ = (UniqueConstraint("repo_id", "sha256", "person_id"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26)
+    sha256: str = Field(max_length=64)
+    size_bytes: int = Field(sa_type=sa.BigInteger)
+    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Xorb(SQLModel, table=True):
+    """A Xet xorb in one repository's scope. `chunks` packs (hash 32, raw length u32, end offset u32) for each chunk."""
+
+    __tablename__ = "xorb"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    xorb_hash: str = Field(primary_key=True, max_length=64)
+    size_bytes: int = Field(sa_type=sa.BigInteger)
+    chunks: bytes = Field(sa_type=sa.LargeBinary)
+    received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class XetFile(SQLModel, table=True):
+    """A file registered by a shard: its Xet hash and the SHA-256 of the rebuilt bytes."""
+
+    __tablename__ = "xet_file"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    file_hash: str = Field(primary_key=True, max_length=64)
+    sha256: str = Field(max_length=64, index=True)
+    size_bytes: int = Field(sa_type=sa.BigInteger)
+    registered_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
