@@ -1,0 +1,77 @@
+"""How the Hub's addresses become guarded routes, and what its clients need to see when they are refused."""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from gatekeeper.authz import Action
+from gatekeeper.errors import Gated
+from gatekeeper.repos import RepoKind
+from gatekeeper.web.guard import Endpoint, guarded
+from gatekeeper.web.routing import Handler, RawRoute
+
+_PREFIXES = {RepoKind.DATASET: "/datasets", RepoKind.SPACE: "/spaces", RepoKind.MODEL: ""}
+
+
+def api(pattern: str, endpoint: Endpoint, *, needs: Action | None, **options: Any) -> RawRoute:
+    """A route below `/api`. Options are those of `guarded`."""
+    return _with_hub_refusals(guarded(f"/api{pattern}", endpoint, needs=needs, **options))
+
+
+def bare(pattern: str, endpoint: Endpoint, *, needs: Action | None, **options: Any) -> list[RawRoute]:
+    """Routes under a repository's own address: `/ns/name...` for models, `/datasets/ns/name...`, `/spaces/ns/name...`.
+
+    The prefixes are literal, so that no other door's `/datasets` page can hide them; the kind is set by hand.
+    """
+    routes = []
+    for kind, prefix in _PREFIXES.items():
+        route = _with_hub_refusals(guarded(prefix + pattern, endpoint, needs=needs, **options))
+        routes.append(replace(route, handler=_of_kind(route.handler, kind)))
+    return routes
+
+
+def _of_kind(handler: Handler, kind: RepoKind) -> Handler:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_params"]["kind"] = kind.value
+        await handler(scope, receive, send)
+
+    return handle
+
+
+def _with_hub_refusals(route: RawRoute) -> RawRoute:
+    """Say refusals at a gate the way the Hub's clients print them: what is restricted, why, and where to ask."""
+    handler = route.handler
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await handler(scope, receive, send)
+        except Gated as refusal:
+            raise gate_refusal(refusal, scope) from refusal
+
+    return replace(route, handler=handle)
+
+
+def gate_refusal(refusal: Gated, scope: Scope) -> Gated:
+    """`refusal` beginning with the sentence that people know from the public hub and ending with an address."""
+    params = scope.get("path_params", {})
+    kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
+    name = f"{params.get('ns', '')}/{params.get('name', '')}"
+    known = f"Access to {_SINGULAR[kind]} {name} is restricted and you are not in the authorized list."
+    if refusal.message.startswith(known):
+        return refusal
+    address = scope["app"].state.gatekeeper.url(f"{_PREFIXES[kind]}/{name}")
+    step = refusal.next_step
+    if address not in step:
+        step = f"{step} Visit {address} to ask for access.".strip()
+    return Gated(
+        f"{known} {refusal.message}",
+        next_step=step,
+        code=refusal.code,
+        status=refusal.status,
+        rules=refusal.rules,
+        details=refusal.details,
+    )
+
+
+_SINGULAR = {RepoKind.MODEL: "model", RepoKind.DATASET: "dataset", RepoKind.SPACE: "space"}

@@ -1,0 +1,114 @@
+"""`/resolve/`: one file of one revision, whole or in part. The address everything is downloaded from."""
+
+import mimetypes
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from gatekeeper import authz, repos
+from gatekeeper.authz import Action
+from gatekeeper.errors import EntryNotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
+from gatekeeper.web.hub.bytes_out import send as send_prepared
+from gatekeeper.web.hub.doors import bare
+from gatekeeper.web.hub.evidence import keeper
+
+# What a browser may show by itself. Everything else is offered as a file: it is somebody else's content on our host.
+_SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain"}
+_TEXT_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".py", ".jinja", ".gitattributes", "LICENSE")
+
+
+class FileAnswer:
+    """A prepared file as an ASGI answer, for the guard to send."""
+
+    def __init__(self, prepared: Prepared, keep: Keep, extra: RawHeaders = ()) -> None:
+        self.prepared, self.keep, self.extra = prepared, keep, extra
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_prepared(self.prepared, scope, send, keep=self.keep, extra=self.extra)
+
+
+async def prepare(call: Call) -> Prepared:
+    """Decide about the file that the path names and look up everything that answering needs.
+
+    Raises what the decision raises, and EntryNotFound. The guard has found the repository and the revision.
+    """
+    session, repo, commit, path = call.session, call.repo, call.commit or "", call.params["path"]
+    instant = now()
+    # Whether a path exists is told by the file list, so that right comes first.
+    authz.require(call.gatekeeper.policies, call.principal, Action.READ_CARD, call.resource, instant)
+    entry = await repos.entry(session, repo, commit, path)
+    if entry.type != "file":
+        raise EntryNotFound(f"{path} is a folder.", next_step="Name a file in it.")
+    action = authz.action_for_path(path, is_lfs=entry.lfs is not None)
+    allowed = authz.require(call.gatekeeper.policies, call.principal, action, call.resource, instant)
+    if entry.lfs is not None:
+        digest, size = entry.lfs.sha256, entry.lfs.size
+        location, content = str(call.gatekeeper.store.path(digest)), None
+    else:
+        digest, location = entry.oid, None
+        content = await repos.read_blob(session, repo, entry.oid)
+        size = len(content)
+    return Prepared(
+        headers=_headers(path, commit=commit, digest=digest, size=size),
+        size=size,
+        etag=f'"{digest}"'.encode(),
+        path=location,
+        content=content,
+        evidence={
+            "kind": "repos:file:download",
+            "actor_id": call.principal.person_id,
+            "token_id": call.principal.token_id,
+            "repo_id": repo.id,
+            "subject_id": commit,
+            "policy_sha256": call.gatekeeper.policies.sha256,
+            "body": {"path": path, "digest": digest, "action": action.value},
+        },
+        valid_until=allowed.valid_until,
+    )
+
+
+async def resolve(call: Call) -> FileAnswer:
+    """HEAD and GET of a file."""
+    return FileAnswer(await prepare(call), keeper(call.gatekeeper))
+
+
+def _headers(path: str, *, commit: str, digest: str, size: int) -> RawHeaders:
+    media_type = _media_type(path)
+    headers = {
+        "content-type": media_type,
+        "content-disposition": _disposition(path, is_shown=media_type.partition(";")[0] in _SHOWN),
+        "etag": f'"{digest}"',
+        "x-repo-commit": commit,
+        "accept-ranges": "bytes",
+        # Kept by nobody without asking again: the next request may be refused.
+        "cache-control": "private, no-cache",
+        "vary": "Authorization, Cookie",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    if len(digest) == 64:
+        headers |= {"x-linked-etag": f'"{digest}"', "x-linked-size": str(size)}
+    return tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items())
+
+
+def _media_type(path: str) -> str:
+    """By name only, and never one that a browser would run."""
+    if path.endswith(_TEXT_SUFFIXES):
+        return "text/plain; charset=utf-8"
+    guessed, encoding = mimetypes.guess_type(path, strict=True)
+    return guessed if guessed in _SHOWN and encoding is None else "application/octet-stream"
+
+
+def _disposition(path: str, *, is_shown: bool) -> str:
+    """RFC 6266: the name in ASCII for old readers, and in full for the others."""
+    name = path.rpartition("/")[2]
+    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
+    kind = "inline" if is_shown else "attachment"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+ROUTES = bare("/{ns}/{name}/resolve/{rev}/{path:rest}", resolve, needs=Action.KNOW)
