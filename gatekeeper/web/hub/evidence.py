@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.web.hub.bytes_out import Keep
-from gatekeeper.web.state import Gatekeeper
 
 
-def keeper(gatekeeper: Gatekeeper) -> Keep:
+def keeper(writer: EvidenceWriter, *, is_durable: bool) -> Keep:
     """What `bytes_out.send` calls with a download's fields: it returns when the evidence is as safe as was promised."""
-    writer = gatekeeper.evidence
-    if gatekeeper.settings.download_evidence == "durable":
+    if is_durable:
 
         async def keep(fields: Mapping[str, Any]) -> None:
             await writer.append_durably(dict(fields))

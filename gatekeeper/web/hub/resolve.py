@@ -13,7 +13,6 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
 from gatekeeper.web.hub.bytes_out import send as send_prepared
 from gatekeeper.web.hub.doors import bare
-from gatekeeper.web.hub.evidence import keeper
 
 # What a browser may show by itself. Everything else is offered as a file: it is somebody else's content on our host.
 _SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain"}
@@ -72,7 +71,10 @@ async def prepare(call: Call) -> Prepared:
 
 async def resolve(call: Call) -> FileAnswer:
     """HEAD and GET of a file."""
-    return FileAnswer(await prepare(call), keeper(call.gatekeeper))
+    prepared = await prepare(call)
+    cache = call.gatekeeper.cache
+    cache.remember(call.request.scope, prepared, valid_until=(prepared.valid_until, call.principal.valid_until))
+    return FileAnswer(prepared, cache.keep)
 
 
 def _headers(path: str, *, commit: str, digest: str, size: int) -> RawHeaders:

@@ -1,0 +1,132 @@
+"""Composition: one web process out of settings. Everything is made here, and nothing else knows it all."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gatekeeper import authz, schema
+from gatekeeper.db import Database
+from gatekeeper.errors import NotFound
+from gatekeeper.generation import Supervisor, Worker
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.ledger import EvidenceWriter
+from gatekeeper.repos import Store
+from gatekeeper.settings import Settings
+from gatekeeper.web import admin, generate, hub, portal
+from gatekeeper.web.health import ROUTES as HEALTH
+from gatekeeper.web.hot import HotCache
+from gatekeeper.web.hub.evidence import keeper
+from gatekeeper.web.outer import Outer
+from gatekeeper.web.routing import RawRoute, RawRouter
+from gatekeeper.web.state import Gatekeeper, Keys
+from gatekeeper.web.version import access_version
+from gatekeeper.worker import background
+
+_log = structlog.get_logger("gatekeeper.app")
+
+
+def routes() -> tuple[RawRoute, ...]:
+    """Every route of the house, in the order they are tried."""
+    return (
+        RawRoute("/static/{path:rest}", frozenset({"GET"}), _static(), name="static"),
+        *HEALTH,
+        *hub.ROUTES,
+        *generate.ROUTES,
+        *admin.ROUTES,
+        *portal.ROUTES,
+    )
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The application. It does nothing until its lifespan starts."""
+    gatekeeper = assemble(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await schema.require_current(gatekeeper.db)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(close, gatekeeper)
+            if gatekeeper.supervisor is not None:
+                await gatekeeper.supervisor.start()
+                stack.push_async_callback(gatekeeper.supervisor.stop)
+            tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
+            stack.push_async_callback(_cancel, tasks)
+            yield
+
+    app = Starlette(lifespan=lifespan)
+    app.state.gatekeeper = gatekeeper
+    app.router.redirect_slashes = False
+    app.router.default = RawRouter(routes(), otherwise=_nothing_here)
+    return Outer(app, error_page=portal.error_page, is_https=settings.is_https, cache=gatekeeper.cache)
+
+
+def assemble(settings: Settings) -> Gatekeeper:
+    """The parts a door needs, not yet started: used by the server, the command line and tests alike."""
+    for directory in (settings.data_dir, settings.keys_dir, settings.run_dir):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database)
+    keys = Keys.load(settings.keys_dir)
+    supervisor = worker = None
+    match settings.inference_url:
+        case "off":
+            pass
+        case "":
+            supervisor = Supervisor(settings.run_dir, store_dir=settings.storage_dir, key=keys.inference)
+            worker = supervisor.worker
+        case url:
+            worker = Worker(url, key=keys.inference)
+    version = access_version(database)
+    evidence = EvidenceWriter(database)
+    return Gatekeeper(
+        settings=settings,
+        db=database,
+        keys=keys,
+        store=Store(settings.storage_dir),
+        policies=authz.Policies.load(settings.policies_dir or bundled_dir("policies")),
+        evidence=evidence,
+        version=version,
+        cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
+        worker=worker,
+        supervisor=supervisor,
+    )
+
+
+async def close(gatekeeper: Gatekeeper) -> None:
+    """Let go of everything `assemble` opened, evidence first."""
+    await asyncio.to_thread(gatekeeper.evidence.close)
+    if gatekeeper.worker is not None:
+        await gatekeeper.worker.close()
+    gatekeeper.version.close()
+    await gatekeeper.db.close()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _static() -> ASGIApp:
+    files = StaticFiles(packages=[("gatekeeper.web", "static")])
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path_params"]["path"]
+        response: Response = await files.get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=300"
+        await response(scope, receive, send)
+
+    return serve
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotFound(
+        f"There is nothing at {Request(scope).url.path[:200]}.", next_step="Start at the home page, or look at /docs."
+    )

@@ -1,0 +1,201 @@
+"""The guard: every route states what it needs; here it is decided, before the endpoint runs and once.
+
+A guarded route opens the unit of work, finds out who asks, loads the repository, decides, calls the endpoint, commits,
+and only then sends. An endpoint therefore never answers for something that was not kept.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gatekeeper import authz, repos
+from gatekeeper.accounts import Principal
+from gatekeeper.authz import Action, Resource
+from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, TooLarge
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo, RepoKind
+from gatekeeper.web.principal import authenticate
+from gatekeeper.web.routing import RawRoute
+from gatekeeper.web.state import Gatekeeper
+
+# read   a snapshot, nothing is kept
+# write  one write transaction; the body is read before it is opened, so a slow sender holds no lock
+# own    decided on a snapshot, then no session: the endpoint streams, opens its own write and calls `recheck` in it
+Mode = Literal["read", "write", "own"]
+
+_BODY_LIMIT = 2**20
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass
+class Call:
+    """One request, decided. `repo`, `commit` and `resource` are set where the path names a repository."""
+
+    request: Request
+    gatekeeper: Gatekeeper
+    principal: Principal
+    params: dict[str, str]
+    needs: Action | None
+    _session: AsyncSession | None = None
+    repo_or_none: Repo | None = None
+    commit: str | None = None
+    resource_or_none: Resource | None = None
+    details: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The unit of work. Not there in mode `own`."""
+        if self._session is None:
+            raise RuntimeError("a route in mode 'own' opens its own unit of work")
+        return self._session
+
+    @property
+    def repo(self) -> Repo:
+        """The repository named by the path."""
+        if self.repo_or_none is None:
+            raise RuntimeError("this route names no repository")
+        return self.repo_or_none
+
+    @property
+    def resource(self) -> Resource:
+        """The facts the decision was made on."""
+        if self.resource_or_none is None:
+            raise RuntimeError("this route names no repository")
+        return self.resource_or_none
+
+    async def recheck(self, session: AsyncSession, action: Action | None = None) -> None:
+        """Decide again inside `session`: for endpoints that streamed before they write."""
+        self.principal = await authenticate(self.request, session, self.gatekeeper)
+        await _decide(self, session, action or self.needs)
+
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+
+def guarded(
+    pattern: str,
+    endpoint: Endpoint,
+    *,
+    needs: Action | None,
+    methods: tuple[str, ...] = ("GET",),
+    mode: Mode | None = None,
+    body_limit: int = _BODY_LIMIT,
+) -> RawRoute:
+    """A route that is decided before it runs.
+
+    needs       the action, or None for what anybody may call (the endpoint then decides per item, or there is nothing
+                to protect)
+    mode        defaults to `read` for GET and `write` otherwise
+    body_limit  largest body in bytes that is read into memory (not in mode `own`)
+
+    A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model), and with `{rev}` a revision.
+    """
+    chosen: Mode = mode or ("read" if set(methods) <= _SAFE_METHODS else "write")
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await _answer(request, endpoint, needs=needs, mode=chosen, body_limit=body_limit)
+        await response(scope, receive, send)
+
+    return RawRoute(pattern, frozenset(methods), handle, name=endpoint.__qualname__, needs=needs.value if needs else "")
+
+
+async def _answer(
+    request: Request, endpoint: Endpoint, *, needs: Action | None, mode: Mode, body_limit: int
+) -> Response:
+    gatekeeper: Gatekeeper = request.app.state.gatekeeper
+    if request.method not in _SAFE_METHODS:
+        refuse_cross_origin(request, gatekeeper)
+        if mode != "own":
+            await read_body(request, limit=body_limit)
+    opened = gatekeeper.db.write() if mode == "write" else gatekeeper.db.read()
+    call = Call(request, gatekeeper, Principal(), request.path_params, needs)
+    async with opened as session:
+        call.principal = await authenticate(request, session, gatekeeper)
+        await _decide(call, session, needs)
+        if mode != "own":
+            call._session = session
+            return await endpoint(call)
+    return await endpoint(call)
+
+
+async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> None:
+    instant = now()
+    params = call.params
+    if "ns" in params and "name" in params:
+        kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
+        repo = await repos.find(session, kind, f"{params['ns']}/{params['name']}")
+        if repo is None:
+            raise missing_repo(params)
+        call.repo_or_none = repo
+        commit = None
+        revision = params.get("rev")
+        if revision is not None and needs is not Action.WRITE:
+            # A revision may only be named by those who may know the repository: decide that first.
+            known = await authz.load(session, call.principal, repo, instant=instant)
+            authz.require(call.gatekeeper.policies, call.principal, Action.KNOW, known, instant)
+            commit = call.commit = await repos.resolve_revision(session, repo, revision)
+        call.resource_or_none = await authz.load(
+            session, call.principal, repo, commit=commit, path=params.get("path"), instant=instant
+        )
+        if needs is not None:
+            authz.require(call.gatekeeper.policies, call.principal, needs, call.resource, instant)
+    elif needs is not None:
+        authz.require_global(call.gatekeeper.policies, call.principal, needs, instant)
+
+
+def missing_repo(params: dict[str, str]) -> RepoNotFound:
+    """The one answer for a repository that is not there and for one that may not be known."""
+    return RepoNotFound(
+        "Repository not found.",
+        next_step="Check the name, and sign in with a token that may see it if it is private.",
+    )
+
+
+async def read_body(request: Request, *, limit: int) -> bytes:
+    """The whole body, refused as soon as it passes `limit` bytes; kept on the request for `.json()` and `.form()`."""
+    if hasattr(request, "_body"):
+        return await request.body()
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdigit():
+        raise Invalid("The Content-Length header is not a number.", next_step="Send the body's size in bytes.")
+    if int(announced) > limit:
+        raise _too_large(limit)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    request._body = b"".join(chunks)
+    return request._body
+
+
+def refuse_cross_origin(request: Request, gatekeeper: Gatekeeper) -> None:
+    """Refuse a state-changing request that another site made a browser send with its cookie.
+
+    Browsers say where a request comes from: `Sec-Fetch-Site`, and `Origin` where that is missing. Requests that carry
+    an Authorization header, or no cookie at all, cannot be forged this way.
+    """
+    if "authorization" in request.headers or "cookie" not in request.headers:
+        return
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site in ("same-origin", "none") or (site is None and origin in (gatekeeper.settings.public_url, None)):
+        return
+    raise NotAllowed(
+        "This request came from another site and was not carried out.",
+        next_step=f"Open {gatekeeper.settings.public_url} and try again there.",
+        code="CrossOrigin",
+    )
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The request body is larger than {limit:,} bytes.", next_step="Send large files through LFS or Xet uploads."
+    )

@@ -1,0 +1,54 @@
+"""Whether the process lives, whether it can serve, and its figures."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from gatekeeper import schema
+from gatekeeper.errors import NotFound
+from gatekeeper.web.guard import Call, guarded
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
+
+async def healthz(call: Call) -> Response:
+    """The process lives."""
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(call: Call) -> Response:
+    """Each part by name: database migrated, storage writable, evidence written, inference loaded or switched off."""
+    gatekeeper = call.gatekeeper
+    parts = {
+        "database": "ok" if await schema.is_current(gatekeeper.db) else "not migrated: run `gatekeeper db upgrade`",
+        "storage": "ok" if gatekeeper.store.is_writable() else "not writable",
+        "evidence": "ok" if gatekeeper.evidence.is_healthy else "cannot be written",
+        "inference": await _inference(call),
+    }
+    is_ready = all(state in ("ok", "off") for state in parts.values())
+    return JSONResponse({"ready": is_ready, **parts}, 200 if is_ready else 503)
+
+
+async def metrics(call: Call) -> Response:
+    """Prometheus text, for callers on this machine only."""
+    client = call.request.client
+    if not call.gatekeeper.settings.metrics or client is None or client.host not in _LOOPBACK:
+        raise NotFound("There is nothing here.", next_step="Ask for /metrics from the server's own machine.")
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _inference(call: Call) -> str:
+    worker = call.gatekeeper.worker
+    if worker is None:
+        return "off"
+    try:
+        health = await worker.health()
+    except Exception as error:
+        return f"not answering ({type(error).__name__})"
+    return "ok" if health.is_ready else "loading"
+
+
+ROUTES = (
+    guarded("/healthz", healthz, needs=None),
+    guarded("/readyz", readyz, needs=None),
+    guarded("/metrics", metrics, needs=None),
+)

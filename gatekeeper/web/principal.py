@@ -1,0 +1,52 @@
+"""Who is asking: a bearer token, a token as the password of HTTP Basic (git), or a browser's session cookie."""
+
+import base64
+import binascii
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from gatekeeper import accounts, tokens
+from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper.errors import NotSignedIn
+from gatekeeper.web.state import Gatekeeper
+
+_LONGEST_HEADER = 1000
+
+
+def cookie_name(gatekeeper: Gatekeeper) -> str:
+    """`__Host-` binds the cookie to this host, but browsers refuse that prefix without TLS."""
+    return "__Host-gatekeeper" if gatekeeper.settings.is_https else "gatekeeper_session"
+
+
+async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gatekeeper) -> Principal:
+    """The principal of this request, or ANONYMOUS without any credential.
+
+    A credential that is wrong is refused with NotSignedIn, never taken for anonymous: a typing mistake must not look
+    like a missing repository. A token comes before a cookie.
+    """
+    authorization = request.headers.get("authorization", "")
+    if authorization:
+        return await tokens.resolve(session, bearer_secret(authorization), key=gatekeeper.keys.tokens)
+    secret = request.cookies.get(cookie_name(gatekeeper))
+    if secret:
+        found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions)
+        return found or ANONYMOUS
+    return ANONYMOUS
+
+
+def bearer_secret(authorization: str) -> str:
+    """The token inside an Authorization header. Raises NotSignedIn for anything but Bearer and Basic."""
+    scheme, _, value = authorization[:_LONGEST_HEADER].partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip()
+        case "basic":
+            try:
+                return base64.b64decode(value, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                pass
+    raise NotSignedIn(
+        "Invalid credentials in Authorization header",
+        next_step="Send `Authorization: Bearer <token>` with a token from your settings page.",
+    )

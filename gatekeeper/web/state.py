@@ -1,0 +1,67 @@
+"""What a running web process holds: made once by `app.py`, found on `request.app.state.gatekeeper`."""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper import authz
+from gatekeeper.db import Database
+from gatekeeper.kit.signing import SigningKey, secret_file
+from gatekeeper.ledger import EvidenceWriter
+from gatekeeper.repos.storage import Store
+from gatekeeper.settings import Settings
+from gatekeeper.web.version import AccessVersion
+
+if TYPE_CHECKING:
+    from gatekeeper.generation.client import Worker
+    from gatekeeper.generation.supervisor import Supervisor
+    from gatekeeper.web.hot import HotCache
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The process's secrets. `signing` signs receipts and checkpoints; the others are 32-byte HMAC keys."""
+
+    signing: SigningKey
+    tokens: bytes
+    sessions: bytes
+    links: bytes  # signed upload addresses and Xet tokens
+    privacy: bytes  # hashes of addresses and prompts
+    inference: bytes
+
+    @classmethod
+    def load(cls, directory: Path) -> "Keys":
+        """The keys in `directory`, made on first use."""
+
+        def key(name: str) -> bytes:
+            return secret_file(directory / name, lambda: secrets.token_bytes(32))
+
+        return cls(
+            signing=SigningKey.load_or_create(directory / "signing.ed25519"),
+            tokens=key("tokens.key"),
+            sessions=key("sessions.key"),
+            links=key("links.key"),
+            privacy=key("privacy.key"),
+            inference=key("inference.key"),
+        )
+
+
+@dataclass
+class Gatekeeper:
+    """Everything the doors need. Nothing here changes while the process runs, except inside the parts themselves."""
+
+    settings: Settings
+    db: Database
+    keys: Keys
+    store: Store
+    policies: authz.Policies
+    evidence: EvidenceWriter
+    version: AccessVersion
+    cache: "HotCache"
+    worker: "Worker | None" = None
+    supervisor: "Supervisor | None" = None
+
+    def url(self, path: str) -> str:
+        """`path` (with its leading slash) under the public address."""
+        return self.settings.public_url + path
