@@ -1,1 +1,34 @@
-"""accounts"""
+"""People, organizations, who belongs where, and how they sign in.
+
+`Principal` is who asks in one request; every decision is about it. Names and addresses live only here: elsewhere, and
+in the evidence above all, people appear by id. Callers write `people.add`, `organizations.create`, `sessions.resolve`,
+`sign_in(...)`; `principals.for_person` makes the value from the rows.
+"""
+
+from gatekeeper.accounts import names, organizations, passwords, people, principals, sessions, throttle
+from gatekeeper.accounts.namespaces import find_namespace
+from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
+from gatekeeper.accounts.signin import SignedIn, sign_in
+from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role
+
+__all__ = [
+    "ANONYMOUS",
+    "OPERATOR",
+    "BrowserSession",
+    "Membership",
+    "Namespace",
+    "Organization",
+    "Person",
+    "Principal",
+    "Role",
+    "SignedIn",
+    "find_namespace",
+    "names",
+    "organizations",
+    "passwords",
+    "people",
+    "principals",
+    "sessions",
+    "sign_in",
+    "throttle",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 
 from gatekeeper.accounts.tables import Role
@@ -14,6 +15,7 @@ class Principal:
     organizations  organization id -> role
     token_id       the access token used, None for a browser session
     scopes         what the token allows; None means no narrowing (a browser session)
+    valid_until    when the token or session expires
     """
 
     person_id: str | None = None
@@ -23,6 +25,7 @@ class Principal:
     token_id: str | None = None
     scopes: frozenset[str] | None = None
     session_id: str | None = None
+    valid_until: datetime | None = None
 
     @property
     def is_signed_in(self) -> bool:
@@ -31,3 +34,6 @@ class Principal:
 
 
 ANONYMOUS = Principal()
+
+# Whoever runs the `gatekeeper` command on the machine itself: no person, but every right an administrator has.
+OPERATOR = Principal(name="operator", is_admin=True)

@@ -54,6 +54,7 @@ class Namespace(SQLModel, table=True):
 
     key: str = Field(primary_key=True, max_length=40)
     name: str = Field(max_length=40)
+    skeleton: str = Field(default="", max_length=40, index=True)  # equal for look-alikes, see accounts.names
     person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26)
 

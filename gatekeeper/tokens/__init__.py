@@ -1,1 +1,32 @@
-"""tokens"""
+"""Access tokens: bearer credentials for programs, each holding a part of one person's rights.
+
+A secret reads `gk_` + 38 random characters + a checksum, so that scanners recognize a leaked one; the database holds
+its HMAC under a key that lies in a file. A token is checked against its row on every request, so revocation, expiry
+and a disabled owner bind on the next one.
+"""
+
+from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke, revoke_all
+from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, valid_until
+from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
+from gatekeeper.tokens.tables import AccessToken, TokenUse
+from gatekeeper.tokens.use import LastUse
+
+__all__ = [
+    "PREFIX",
+    "REFUSAL",
+    "ROLES",
+    "AccessToken",
+    "LastUse",
+    "Scope",
+    "TokenUse",
+    "is_live",
+    "issue",
+    "last_used",
+    "list_for",
+    "refused",
+    "resolve",
+    "revoke",
+    "revoke_all",
+    "scopes_for",
+    "valid_until",
+]

@@ -1,0 +1,144 @@
+"""Organizations: namespaces shared by several people, each with a role."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import ledger
+from gatekeeper.accounts import namespaces
+from gatekeeper.accounts.names import fold
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Membership, Organization, Person, Role
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+
+
+async def create(session: AsyncSession, name: str, *, by: Principal, fullname: str = "") -> Organization:
+    """A new organization, with `by` as its first administrator if `by` is a person.
+
+    Raises Invalid for a bad name, Conflict for a taken one, NotAllowed for an anonymous caller.
+    """
+    if not by.is_signed_in and not by.is_admin:
+        raise NotAllowed("Only people who are signed in create organizations.", next_step="Sign in.")
+    if len(fullname) > 120 or not fullname.isprintable():
+        raise Invalid("A full name has at most 120 printable characters.", next_step="Shorten it.")
+    organization = Organization(name=name, name_key=fold(name), fullname=fullname.strip())
+    await namespaces.take(session, organization)
+    if by.person_id is not None:
+        session.add(Membership(organization_id=organization.id, person_id=by.person_id, role=Role.ADMIN))
+    await _record(session, "accounts:organization:create", organization, by=by)
+    return organization
+
+
+async def find(session: AsyncSession, name: str) -> Organization | None:
+    """The organization with this name, whatever its case."""
+    return await session.scalar(sa.select(Organization).where(col(Organization.name_key) == fold(name)))
+
+
+async def add_member(
+    session: AsyncSession, organization: Organization, person: Person, role: Role, *, by: Principal
+) -> Membership:
+    """Give `person` a role in `organization`, or change the one they have.
+
+    Raises NotAllowed unless `by` administrates the organization (or the hub), Conflict when its last administrator
+    would be lost.
+    """
+    await _require_admin(session, organization, by=by)
+    role = Role(role)
+    membership = await _membership(session, organization, person.id)
+    if membership is None:
+        membership = Membership(organization_id=organization.id, person_id=person.id, role=role)
+        await namespaces.insert(session, membership, otherwise=_already(person))
+    else:
+        if role is not Role.ADMIN:
+            await _keep_an_admin(session, organization, membership)
+        membership.role = role
+        session.add(membership)
+    await _record(
+        session, "accounts:organization:set-member", organization, by=by, body={"person": person.id, "role": role.value}
+    )
+    return membership
+
+
+async def remove_member(session: AsyncSession, organization: Organization, person: Person, *, by: Principal) -> None:
+    """Take `person` out of `organization`; people may always leave by themselves.
+
+    Raises NotFound when they are no member, Conflict for the last administrator.
+    """
+    if by.person_id != person.id:
+        await _require_admin(session, organization, by=by)
+    membership = await _membership(session, organization, person.id)
+    if membership is None:
+        raise NotFound(f"{person.name} is no member of {organization.name}.", next_step="Look at the list of members.")
+    await _keep_an_admin(session, organization, membership)
+    await session.delete(membership)
+    await _record(session, "accounts:organization:remove-member", organization, by=by, body={"person": person.id})
+
+
+async def members(session: AsyncSession, organization: Organization) -> list[tuple[Person, Role]]:
+    """Who belongs to `organization`, by name."""
+    rows = await session.execute(
+        sa.select(Person, col(Membership.role))
+        .join(Membership, col(Membership.person_id) == col(Person.id))
+        .where(col(Membership.organization_id) == organization.id)
+        .order_by(col(Person.name_key))
+    )
+    return [(person, role) for person, role in rows]
+
+
+async def organizations_of(session: AsyncSession, person_id: str) -> list[tuple[Organization, Role]]:
+    """Where a person belongs, by name."""
+    rows = await session.execute(
+        sa.select(Organization, col(Membership.role))
+        .join(Membership, col(Membership.organization_id) == col(Organization.id))
+        .where(col(Membership.person_id) == person_id)
+        .order_by(col(Organization.name_key))
+    )
+    return [(organization, role) for organization, role in rows]
+
+
+async def _require_admin(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
+    # Asked of the database, not of the principal: the role may have been lost since the request began.
+    if by.is_admin:
+        return
+    membership = await _membership(session, organization, by.person_id) if by.person_id else None
+    if membership is None or membership.role is not Role.ADMIN:
+        raise NotAllowed(
+            f"Only an administrator of {organization.name} may change its members.",
+            next_step="Ask one of its administrators.",
+        )
+
+
+async def _keep_an_admin(session: AsyncSession, organization: Organization, leaving: Membership) -> None:
+    # The organization's own row is locked first, or two administrators who leave at once would both see the other.
+    await session.execute(
+        sa.select(col(Organization.id)).where(col(Organization.id) == organization.id).with_for_update()
+    )
+    others = sa.select(sa.func.count()).where(
+        col(Membership.organization_id) == organization.id,
+        col(Membership.role) == Role.ADMIN,
+        col(Membership.id) != leaving.id,
+    )
+    if leaving.role is Role.ADMIN and not await session.scalar(others):
+        raise Conflict(
+            f"{organization.name} would have no administrator left.", next_step="Name another administrator first."
+        )
+
+
+async def _membership(session: AsyncSession, organization: Organization, person_id: str) -> Membership | None:
+    return await session.scalar(
+        sa.select(Membership).where(
+            col(Membership.organization_id) == organization.id, col(Membership.person_id) == person_id
+        )
+    )
+
+
+async def _record(
+    session: AsyncSession, kind: str, organization: Organization, *, by: Principal, body: dict[str, str] | None = None
+) -> None:
+    await ledger.record(
+        session, kind, actor=by.person_id, token=by.token_id, subject=organization.id, body=dict(body or {})
+    )
+
+
+def _already(person: Person) -> Conflict:
+    return Conflict(f"{person.name} was added at the same moment.", next_step="Look at the list of members.")

@@ -1,0 +1,127 @@
+"""People: adding, finding, disabling."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import ledger
+from gatekeeper.accounts import namespaces, sessions
+from gatekeeper.accounts.names import check_email, email_key, fold
+from gatekeeper.accounts.passwords import check_password, hash_password
+from gatekeeper.accounts.principal import OPERATOR, Principal
+from gatekeeper.accounts.tables import Person
+from gatekeeper.errors import Conflict, Invalid, NotAllowed
+
+
+async def add(
+    session: AsyncSession,
+    name: str,
+    *,
+    email: str,
+    password: str | None = None,
+    fullname: str = "",
+    is_admin: bool = False,
+    by: Principal = OPERATOR,
+) -> Person:
+    """A new person. Without a password they can sign in only by other means.
+
+    Raises Invalid for a name, address or password that cannot be accepted, Conflict when name or address is taken.
+    """
+    email = check_email(email)
+    if len(fullname) > 120 or not fullname.isprintable():
+        raise Invalid("A full name has at most 120 printable characters.", next_step="Shorten it.")
+    if password is not None:
+        check_password(password, name=name, email=email)
+    if await find_by_email(session, email) is not None:
+        raise _address_taken()
+    person = Person(
+        name=name,
+        name_key=fold(name),
+        fullname=fullname.strip(),
+        email=email,
+        email_key=email_key(email),
+        password_hash=None if password is None else await hash_password(password),
+        is_admin=is_admin,
+    )
+    await namespaces.take(session, person)
+    await ledger.record(
+        session,
+        "accounts:person:add",
+        actor=by.person_id,
+        token=by.token_id,
+        subject=person.id,
+        body={"is_admin": is_admin},
+    )
+    return person
+
+
+async def get(session: AsyncSession, person_id: str) -> Person | None:
+    """The person with this id."""
+    return await session.get(Person, person_id)
+
+
+async def find(session: AsyncSession, name: str) -> Person | None:
+    """The person with this name, whatever its case."""
+    return await session.scalar(sa.select(Person).where(col(Person.name_key) == fold(name)))
+
+
+async def find_by_email(session: AsyncSession, email: str) -> Person | None:
+    """The person with this address, whatever its case."""
+    return await session.scalar(sa.select(Person).where(col(Person.email_key) == email_key(email)))
+
+
+async def list_all(session: AsyncSession) -> list[Person]:
+    """Everybody, by name, for the administrators' page."""
+    return list(await session.scalars(sa.select(Person).order_by(col(Person.name_key))))
+
+
+async def disable(session: AsyncSession, person: Person, *, by: Principal) -> None:
+    """Shut `person` out from the next request on: sessions end, tokens are refused as long as this lasts.
+
+    Raises NotAllowed unless an administrator does it, Conflict for the last administrator.
+    """
+    _require_admin(by)
+    if person.is_admin and await _is_last_admin(session, person):
+        raise Conflict("The last administrator cannot be disabled.", next_step="Name another administrator first.")
+    person.is_disabled = True
+    session.add(person)
+    await sessions.end_all(session, person, by=by)
+    await ledger.record(session, "accounts:person:disable", actor=by.person_id, token=by.token_id, subject=person.id)
+
+
+async def enable(session: AsyncSession, person: Person, *, by: Principal) -> None:
+    """Let `person` in again; their sessions stay ended. Raises NotAllowed unless an administrator does it."""
+    _require_admin(by)
+    person.is_disabled = False
+    session.add(person)
+    await ledger.record(session, "accounts:person:enable", actor=by.person_id, token=by.token_id, subject=person.id)
+
+
+async def set_password(session: AsyncSession, person: Person, password: str, *, by: Principal) -> None:
+    """Give `person` a new password and end their sessions, except the one in which they ask for it.
+
+    Raises NotAllowed unless they or an administrator do it in person, Invalid for a password that cannot be accepted.
+    """
+    if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
+        raise NotAllowed("A password is changed by its owner, signed in.", next_step="Sign in and try again.")
+    check_password(password, name=person.name, email=person.email)
+    person.password_hash = await hash_password(password)
+    session.add(person)
+    await sessions.end_all(session, person, by=by, keep=by.session_id)
+    await ledger.record(session, "accounts:person:set-password", actor=by.person_id, subject=person.id)
+
+
+def _require_admin(by: Principal) -> None:
+    if not by.is_admin:
+        raise NotAllowed("Only an administrator of this hub may do this.", next_step="Ask an administrator.")
+
+
+async def _is_last_admin(session: AsyncSession, person: Person) -> bool:
+    others = sa.select(sa.func.count()).where(
+        col(Person.is_admin).is_(True), col(Person.is_disabled).is_(False), col(Person.id) != person.id
+    )
+    return not await session.scalar(others)
+
+
+def _address_taken() -> Conflict:
+    return Conflict("Somebody already uses this e-mail address.", next_step="Use another address, or sign in.")

@@ -1,0 +1,39 @@
+"""From a row in the database to the value that decisions are about."""
+
+from datetime import datetime
+from types import MappingProxyType
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Membership, Person
+from gatekeeper.errors import NotSignedIn
+
+
+async def for_person(
+    session: AsyncSession,
+    person: Person,
+    *,
+    token_id: str | None = None,
+    scopes: frozenset[str] | None = None,
+    session_id: str | None = None,
+    valid_until: datetime | None = None,
+) -> Principal:
+    """`person` as they stand now, with their roles in organizations. Raises NotSignedIn for a disabled person."""
+    if person.is_disabled:
+        raise NotSignedIn("This account is disabled.", next_step="Ask an administrator of this hub.")
+    rows = await session.execute(
+        sa.select(col(Membership.organization_id), col(Membership.role)).where(col(Membership.person_id) == person.id)
+    )
+    return Principal(
+        person_id=person.id,
+        name=person.name,
+        is_admin=person.is_admin,
+        organizations=MappingProxyType(dict(rows.tuples().all())),
+        token_id=token_id,
+        scopes=scopes,
+        session_id=session_id,
+        valid_until=valid_until,
+    )

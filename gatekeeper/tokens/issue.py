@@ -1,0 +1,134 @@
+"""Making, listing and revoking tokens."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import ledger
+from gatekeeper.accounts import OPERATOR, Person, Principal
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.secrets import keyed_hash, new_secret
+from gatekeeper.tokens.scopes import scopes_for
+from gatekeeper.tokens.tables import AccessToken, TokenUse
+
+PREFIX = "gk_"
+
+
+async def issue(
+    session: AsyncSession,
+    person: Person,
+    *,
+    label: str,
+    role: str = "read",
+    scopes: list[str] | None = None,
+    expires_at: datetime | None = None,
+    max_days: int = 365,
+    key: bytes,
+    by: Principal = OPERATOR,
+) -> tuple[AccessToken, str]:
+    """A new token of `person`, and its secret, which is shown once and stored nowhere.
+
+    scopes      exactly these instead of the role's own
+    expires_at  at most `max_days` from now, which is also what None means: no token lives for good
+    key         key of the hashes in the database
+
+    Raises Invalid for a label, role, scope or end that cannot be accepted, Conflict for a label in use, NotAllowed
+    when `by` is a token (a leaked one could outlive its own revocation) or somebody else.
+    """
+    if by.token_id is not None:
+        raise NotAllowed("A token cannot make tokens.", next_step="Sign in in a browser to make one.")
+    if person.is_disabled or not (by.is_admin or by.person_id == person.id):
+        raise NotAllowed("Tokens are made by their owner.", next_step="Sign in as the person it is for.")
+    label = label.strip()
+    if not 1 <= len(label) <= 80 or not label.isprintable():
+        raise Invalid("A token needs a label of 1 to 80 printable characters.", next_step="Name what it is for.")
+    chosen = scopes_for(role, scopes)
+    latest = now() + timedelta(days=max_days)
+    if expires_at is not None and (expires_at.tzinfo is None or not now() < expires_at <= latest):
+        raise Invalid(
+            f"A token ends within {max_days} days from now.", next_step="Choose an earlier end in the future."
+        )
+    if label in {token.label for token in await list_for(session, person.id)}:
+        raise Conflict(
+            f"You already have a token called {label}.", next_step="Choose another label, or revoke that one."
+        )
+    secret = new_secret(PREFIX)
+    token = AccessToken(
+        person_id=person.id,
+        label=label,
+        secret_hash=keyed_hash(key, secret),
+        hint=secret[-4:],
+        role=role,
+        scopes=sorted(chosen),
+        expires_at=expires_at or latest,
+    )
+    session.add(token)
+    await ledger.record(
+        session,
+        "tokens:token:issue",
+        actor=by.person_id,
+        subject=token.id,
+        body={"person": person.id, "role": role, "scopes": token.scopes, "expires_at": token.expires_at},
+    )
+    await session.flush()  # a caller may use the token in the same transaction
+    return token, secret
+
+
+async def list_for(session: AsyncSession, person_id: str) -> list[AccessToken]:
+    """A person's live tokens, newest first."""
+    return list(
+        await session.scalars(
+            sa.select(AccessToken)
+            .where(
+                col(AccessToken.person_id) == person_id,
+                col(AccessToken.revoked_at).is_(None),
+                sa.or_(col(AccessToken.expires_at).is_(None), col(AccessToken.expires_at) > now()),
+            )
+            .order_by(col(AccessToken.created_at).desc(), col(AccessToken.id).desc())
+        )
+    )
+
+
+async def last_used(session: AsyncSession, person_id: str) -> dict[str, datetime]:
+    """When each of a person's tokens was last seen, to the minute; tokens never used are absent."""
+    rows = await session.execute(
+        sa.select(col(TokenUse.token_id), col(TokenUse.last_used_at))
+        .join(AccessToken, col(AccessToken.id) == col(TokenUse.token_id))
+        .where(col(AccessToken.person_id) == person_id)
+    )
+    return dict(rows.tuples().all())
+
+
+async def revoke(session: AsyncSession, token_id: str, *, by: Principal) -> None:
+    """End a token from the next request on. Revoking twice is no error.
+
+    Its owner and an administrator may; for anybody else it does not exist (NotFound). A token may revoke itself,
+    which is what somebody who finds a leaked one should do, but no other.
+    """
+    token = await session.get(AccessToken, token_id)
+    may = token is not None and (
+        by.token_id == token.id if by.token_id is not None else by.is_admin or by.person_id == token.person_id
+    )
+    if token is None or not may:
+        raise NotFound("You have no such token.", next_step="Look at the list of your tokens.")
+    await _revoke(session, [token], by=by)
+
+
+async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) -> int:
+    """End every live token of `person`; returns how many. Raises NotAllowed unless they or an administrator ask."""
+    if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
+        raise NotAllowed("Tokens are revoked by their owner.", next_step="Sign in as the person they belong to.")
+    live = await list_for(session, person.id)
+    await _revoke(session, live, by=by)
+    return len(live)
+
+
+async def _revoke(session: AsyncSession, tokens: list[AccessToken], *, by: Principal) -> None:
+    for token in tokens:
+        if token.revoked_at is None:
+            token.revoked_at = now()
+            session.add(token)
+            await ledger.record(session, "tokens:token:revoke", actor=by.person_id, token=by.token_id, subject=token.id)

@@ -1,0 +1,67 @@
+"""From the secret in a header to the principal behind it."""
+
+import hmac
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.accounts import BrowserSession, Person, Principal, principals
+from gatekeeper.errors import NotSignedIn
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.secrets import is_well_formed, keyed_hash
+from gatekeeper.tokens.issue import PREFIX
+from gatekeeper.tokens.tables import AccessToken
+
+# The public client looks for these very words and then tells its user to log in again.
+REFUSAL = "Invalid credentials in Authorization header"
+
+
+async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principal:
+    """Whose token this is, narrowed to its scopes.
+
+    secret  as it came in the header: untrusted, of any length and any characters
+    Raises NotSignedIn, in the same words, for a malformed, unknown, revoked or expired token and a disabled owner.
+    """
+    if not is_well_formed(secret, PREFIX):  # a typing error or an attack: no reason to ask the database
+        raise refused()
+    digest = keyed_hash(key, secret)
+    row = (
+        await session.execute(
+            sa.select(AccessToken, Person)
+            .join(Person, col(Person.id) == col(AccessToken.person_id))
+            .where(col(AccessToken.secret_hash) == digest)
+        )
+    ).first()
+    if row is None:
+        raise refused()
+    token, person = row
+    if not hmac.compare_digest(token.secret_hash, digest) or not is_live(token, now()) or person.is_disabled:
+        raise refused()
+    return await principals.for_person(
+        session, person, token_id=token.id, scopes=frozenset(token.scopes), valid_until=token.expires_at
+    )
+
+
+def is_live(token: AccessToken, instant: datetime) -> bool:
+    """Whether `token` is neither revoked nor expired at `instant`."""
+    return token.revoked_at is None and (token.expires_at is None or instant < token.expires_at)
+
+
+async def valid_until(session: AsyncSession, principal: Principal) -> datetime | None:
+    """Until when a cache may believe in `principal` if nothing is changed: its credential's end, None for never."""
+    if principal.token_id is not None:
+        return await session.scalar(
+            sa.select(col(AccessToken.expires_at)).where(col(AccessToken.id) == principal.token_id)
+        )
+    if principal.session_id is not None:
+        return await session.scalar(
+            sa.select(col(BrowserSession.expires_at)).where(col(BrowserSession.id) == principal.session_id)
+        )
+    return None
+
+
+def refused() -> NotSignedIn:
+    """The one answer to a token that is not good."""
+    return NotSignedIn(REFUSAL, next_step="Make a new token in your settings and log in with it.")
