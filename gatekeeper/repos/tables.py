@@ -43,6 +43,7 @@ class Repo(SQLModel, table=True):
     gate: Gate = Field(default=Gate.NONE, sa_type=EnumText(Gate))
     is_staged: bool = Field(default=False)  # releases decide, `is_private` and `gate` no longer do
     download_count: int = Field(default=0)
+    xet_epoch: int = Field(default=1)  # part of the address clients deduplicate under; raised when xorbs are deleted
     created_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -1,0 +1,166 @@
+"""The catalogue: which repositories there are, whose they are, and their settings."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import ledger
+from gatekeeper.accounts.namespaces import find_namespace
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Namespace, Role
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import commits
+from gatekeeper.repos.paths import check_repo_name
+from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.tables import Gate, Repo, RepoKind
+
+SortKey = Literal["created_at", "updated_at", "download_count"]
+_NOUNS = {RepoKind.MODEL: "model", RepoKind.DATASET: "dataset", RepoKind.SPACE: "space"}
+
+
+async def create(
+    s: AsyncSession, kind: RepoKind, namespace: str, name: str, *, by: Principal, private: bool = False
+) -> Repo:
+    """Make a repository with its first commit. The caller must be the namespace, or write in the organization.
+
+    Raises NotAllowed for somebody else's namespace (also for one that does not exist), Invalid for a bad name, and
+    Conflict when it exists; then `details["full_name"]` holds its name in canonical case.
+    """
+    owner = await find_namespace(s, namespace)
+    if owner is None or not _may_own(by, owner):
+        raise NotAllowed(
+            f'You don\'t have the rights to create a {_NOUNS[kind]} under the namespace "{namespace[:40]}".',
+            next_step="Use your own name, or an organization in which you have the role write or admin.",
+        )
+    check_repo_name(name)
+    made = Repo(
+        kind=kind,
+        namespace=owner.name,
+        name=name,
+        key=_key(kind, f"{owner.name}/{name}"),
+        owner_person_id=owner.person_id,
+        owner_organization_id=owner.organization_id,
+        is_private=private,
+        created_by=by.person_id,
+    )
+    await insert_missing(s, Repo, [made.model_dump()])
+    repo = await require(s, kind, made.full_name)
+    if repo.id != made.id:
+        raise Conflict(
+            f"You already created this {_NOUNS[kind]} repo: {repo.full_name}",
+            next_step="Choose another name, or go on with the repository there is.",
+            details={"full_name": repo.full_name, "kind": kind.value},
+        )
+    first = await commits.begin(s, repo, by=by)
+    body = {"kind": kind.value, "private": private, "commit": first}
+    await ledger.record(
+        s, "repos:repo:create", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body=body
+    )
+    return repo
+
+
+async def find(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo | None:
+    """The repository `namespace/name`, whatever the case, or None."""
+    key = _key(kind, full_name)
+    if "\0" in key or len(key) > 160:
+        return None
+    repo: Repo | None = await s.scalar(sa.select(Repo).where(col(Repo.key) == key))
+    return repo
+
+
+async def require(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo:
+    """Like `find`; raises RepoNotFound."""
+    repo = await find(s, kind, full_name)
+    if repo is None:
+        raise RepoNotFound("Repository not found", next_step="Check the name, and that you may see it.")
+    return repo
+
+
+async def by_id(s: AsyncSession, repo_id: str) -> Repo | None:
+    """The repository with this id unless it was deleted."""
+    repo = await s.get(Repo, repo_id)
+    return repo if repo is not None and repo.deleted_at is None else None
+
+
+def role_of(principal: Principal, repo: Repo) -> Role | None:
+    """The principal's role in the repository: its owner administers it, members have their organization's role."""
+    if principal.person_id is not None and repo.owner_person_id == principal.person_id:
+        return Role.ADMIN
+    if repo.owner_organization_id is not None:
+        return principal.organizations.get(repo.owner_organization_id)
+    return None
+
+
+async def update_settings(
+    s: AsyncSession, repo: Repo, *, private: bool | None = None, gate: Gate | None = None, by: Principal
+) -> Repo:
+    """Change what is given, leave the rest."""
+    if repo.is_staged and (private is not None or gate is not None):
+        raise Invalid(
+            "This repository is released in stages, which decide who sees what.",
+            next_step="Change the stage of its releases instead.",
+        )
+    changes: dict[str, str | bool] = {}
+    if private is not None and private != repo.is_private:
+        repo.is_private = changes["private"] = private
+    if gate is not None and gate != repo.gate:
+        repo.gate, changes["gate"] = gate, gate.value
+    if changes:
+        s.add(repo)
+        await ledger.record(
+            s, "repos:repo:update", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body=changes
+        )
+    return repo
+
+
+async def delete(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
+    """Take the repository out of the catalogue. Its name is free again; nothing that refers to its id comes back."""
+    repo.key = None
+    repo.deleted_at = now()
+    s.add(repo)
+    await s.flush()  # frees the name for a repository made in the same transaction
+    await ledger.record(
+        s, "repos:repo:delete", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body={}
+    )
+
+
+async def listing(
+    s: AsyncSession,
+    kind: RepoKind,
+    *,
+    visible: sa.ColumnElement[bool],
+    search: str = "",
+    author: str = "",
+    sort: SortKey = "updated_at",
+    after: str | None = None,
+    limit: int = 50,
+) -> Sequence[Repo]:
+    """Repositories that meet `visible`, highest `sort` first. `after` is the id of the last one already seen."""
+    order = {"created_at": col(Repo.created_at), "updated_at": col(Repo.updated_at)}.get(sort, col(Repo.download_count))
+    query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible)
+    for word in search.lower().split()[:8]:
+        query = query.where(col(Repo.key).contains(word, autoescape=True))
+    if author:
+        query = query.where(sa.func.lower(col(Repo.namespace)) == author.lower())
+    if after is not None:
+        last = await s.get(Repo, after)
+        if last is None:
+            raise NotFound("The listing cannot go on from there.", next_step="Start it again.")
+        value = getattr(last, sort)
+        query = query.where(sa.or_(order < value, sa.and_(order == value, col(Repo.id) < last.id)))
+    query = query.order_by(order.desc(), col(Repo.id).desc()).limit(limit)
+    return (await s.scalars(query)).all()
+
+
+def _key(kind: RepoKind, full_name: str) -> str:
+    return f"{kind.value}/{full_name}".lower()
+
+
+def _may_own(by: Principal, owner: Namespace) -> bool:
+    if owner.person_id is not None:
+        return owner.person_id == by.person_id
+    return by.organizations.get(owner.organization_id or "") in (Role.ADMIN, Role.WRITE)

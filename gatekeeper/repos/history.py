@@ -1,0 +1,37 @@
+"""A repository's past and present: revisions, folders, files, commits and references."""
+
+from gatekeeper.repos.commits import commit
+from gatekeeper.repos.listing import TreeEntry, entries, entry, find_entry, last_commits, read_blob, tree
+from gatekeeper.repos.objects import LfsPointer
+from gatekeeper.repos.operations import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Operation
+from gatekeeper.repos.refs import create_branch, create_tag, delete_branch, delete_tag
+from gatekeeper.repos.refs import listing as refs
+from gatekeeper.repos.revisions import Commit, commits, find_commit, require_commit, resolve_revision
+
+__all__ = [
+    "AddFile",
+    "AddLfs",
+    "Commit",
+    "CopyFile",
+    "DeleteFolder",
+    "DeletePath",
+    "LfsPointer",
+    "Operation",
+    "TreeEntry",
+    "commit",
+    "commits",
+    "create_branch",
+    "create_tag",
+    "delete_branch",
+    "delete_tag",
+    "entries",
+    "entry",
+    "find_commit",
+    "find_entry",
+    "last_commits",
+    "read_blob",
+    "refs",
+    "require_commit",
+    "resolve_revision",
+    "tree",
+]

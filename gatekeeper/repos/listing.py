@@ -1,0 +1,133 @@
+"""What lies in a commit: folders, files, and the bytes behind a file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper.errors import EntryNotFound
+from gatekeeper.repos import objects, revisions
+from gatekeeper.repos.objects import Item, LfsPointer
+from gatekeeper.repos.paths import is_path
+from gatekeeper.repos.revisions import Commit
+from gatekeeper.repos.tables import Repo
+
+_MAX_HISTORY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file or folder of a commit. `size` in bytes is that of the content a reader gets, 0 for a folder."""
+
+    path: str
+    type: Literal["file", "directory"]
+    oid: str
+    size: int
+    lfs: LfsPointer | None
+
+
+async def tree(s: AsyncSession, repo: Repo, commit: str, path: str = "", *, recursive: bool = False) -> list[TreeEntry]:
+    """The entries of a folder, by path; with `recursive` everything below it, each folder before what it holds.
+
+    Raises EntryNotFound when `path` is no folder of the commit.
+    """
+    root = await _folder_id(s, repo, commit, path.strip("/"))
+    prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+    if not recursive:
+        return [_entry(prefix, item) for item in await objects.folder(s, repo.id, root)]
+    found: list[TreeEntry] = []
+    level = [(prefix, root)]
+    while level:  # one level of folders at a time, so that the database is asked once a level
+        read = await objects.folders(s, repo.id, [oid for _, oid in level])
+        below: list[tuple[str, str]] = []
+        for prefix_here, oid in level:
+            for item in read[oid]:
+                found.append(_entry(prefix_here, item))
+                if item.is_folder:
+                    below.append((f"{prefix_here}{item.name}/", item.oid))
+        level = below
+    return sorted(found, key=lambda entry: entry.path.split("/"))
+
+
+async def entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> TreeEntry:
+    """The file or folder at `path`; raises EntryNotFound."""
+    found = await find_entry(s, repo, commit, path)
+    if found is None:
+        raise _missing(path)
+    return found
+
+
+async def find_entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> TreeEntry | None:
+    """The file or folder at `path`, or None."""
+    if not is_path(path):
+        return None
+    here = (await revisions.require_commit(s, repo, commit)).tree
+    *parents, name = path.split("/")
+    for segment in parents:
+        item = _named(await objects.folder(s, repo.id, here), segment)
+        if item is None or not item.is_folder:
+            return None
+        here = item.oid
+    item = _named(await objects.folder(s, repo.id, here), name)
+    return None if item is None else _entry(f"{'/'.join(parents)}/" if parents else "", item)
+
+
+async def entries(s: AsyncSession, repo: Repo, commit: str, paths: Iterable[str]) -> list[TreeEntry]:
+    """The entries at those of `paths` that exist, in the order asked."""
+    found = [await find_entry(s, repo, commit, path.strip("/")) for path in dict.fromkeys(paths)]
+    return [known for known in found if known is not None]
+
+
+async def read_blob(s: AsyncSession, repo: Repo, oid: str) -> bytes:
+    """The Git blob `oid`: a file's content, or its pointer when the file is in LFS. Raises EntryNotFound."""
+    return await objects.read_blob(s, repo.id, oid)
+
+
+async def last_commits(s: AsyncSession, repo: Repo, commit: str, path: str = "") -> dict[str, Commit]:
+    """For each name in a folder, the last commit on the first-parent line that changed it (1,000 commits back)."""
+    here = await revisions.require_commit(s, repo, commit)
+    rows = await _rows(s, repo, here, path)
+    found: dict[str, Commit] = {}
+    for _ in range(_MAX_HISTORY):
+        parent = await revisions.find_commit(s, repo, here.parents[0]) if here.parents else None
+        before = await _rows(s, repo, parent, path) if parent else {}
+        for name, oid in rows.items():
+            if name not in found and before.get(name) != oid:
+                found[name] = here
+        if parent is None or len(found) == len(rows):
+            break
+        here = parent
+    return {name: found.get(name, here) for name in rows}
+
+
+async def _rows(s: AsyncSession, repo: Repo, commit: Commit, path: str) -> dict[str, str]:
+    try:
+        folder = await _folder_id(s, repo, commit.oid, path)
+    except EntryNotFound:
+        return {}
+    return {item.name: item.oid for item in await objects.folder(s, repo.id, folder)}
+
+
+async def _folder_id(s: AsyncSession, repo: Repo, commit: str, path: str) -> str:
+    if not path:
+        return (await revisions.require_commit(s, repo, commit)).tree
+    found = await find_entry(s, repo, commit, path)
+    if found is None or found.type != "directory":
+        raise _missing(path)
+    return found.oid
+
+
+def _named(rows: objects.Folder, name: str) -> Item | None:
+    return next((item for item in rows if item.name == name), None)
+
+
+def _entry(prefix: str, item: Item) -> TreeEntry:
+    kind: Literal["file", "directory"] = "directory" if item.is_folder else "file"
+    return TreeEntry(f"{prefix}{item.name}", kind, item.oid, item.size, item.lfs)
+
+
+def _missing(path: str) -> EntryNotFound:
+    return EntryNotFound(
+        "Entry not found", next_step="List the repository's files and try again.", details={"path": path}
+    )

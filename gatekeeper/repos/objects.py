@@ -1,0 +1,186 @@
+"""Git objects in the database: true ids, true bytes, a space of its own for each repository.
+
+Objects never change, so folders are cached in the process by (repository, tree id). The cache is no authority: nobody
+reaches a tree except through a commit that was looked up in the database.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from dulwich.objects import ObjectID, ShaFile, Tree, parse_tree
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.errors import EntryNotFound
+from gatekeeper.repos.lru import Lru
+from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.tables import GitObject
+
+FILE_MODE = 0o100644
+FOLDER_MODE = 0o040000
+EMPTY_TREE = Tree().id.decode()
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n"
+)
+_POINTER_MAX_BYTES = 200
+_QUERY_IDS = 500
+_MAX_CACHED_ITEMS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class LfsPointer:
+    """What a pointer file says about the bytes it stands for. `pointer_size` is the pointer's own size in bytes."""
+
+    sha256: str
+    size: int
+    pointer_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a folder. `size` is that of the content a reader gets, 0 for a folder."""
+
+    name: str
+    mode: int
+    oid: str
+    size: int
+    lfs: LfsPointer | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder, not a file."""
+        return self.mode == FOLDER_MODE
+
+
+Folder = tuple[Item, ...]
+
+_folders: Lru[tuple[str, str], Folder] = Lru(_MAX_CACHED_ITEMS)
+
+
+def pointer_text(sha256: str, size: int) -> bytes:
+    """The pointer file git-lfs writes. Source: git-lfs docs/spec.md."""
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+
+
+def parse_pointer(content: bytes) -> LfsPointer | None:
+    """The pointer that `content` is, or None: only the exact form of `pointer_text` counts."""
+    if len(content) > _POINTER_MAX_BYTES or not (match := _POINTER.fullmatch(content)):
+        return None
+    return LfsPointer(match[1].decode(), int(match[2]), len(content))
+
+
+async def write(s: AsyncSession, repo_id: str, objects: Iterable[ShaFile]) -> None:
+    """Store `objects` in the repository; those it has are left alone."""
+    rows = [
+        {
+            "repo_id": repo_id,
+            "object_id": made.id.decode(),
+            "kind": made.type_name.decode(),
+            "content": made.as_raw_string(),
+        }
+        for made in objects
+    ]
+    await insert_missing(s, GitObject, rows)
+
+
+async def read(s: AsyncSession, repo_id: str, oid: str, kind: str) -> bytes | None:
+    """Content of the repository's object `oid`, or None when it has no such object of that kind."""
+    query = sa.select(col(GitObject.content)).where(
+        col(GitObject.repo_id) == repo_id, col(GitObject.object_id) == oid, col(GitObject.kind) == kind
+    )
+    return await s.scalar(query)
+
+
+async def read_blob(s: AsyncSession, repo_id: str, oid: str) -> bytes:
+    """Content of a blob; raises EntryNotFound."""
+    content = await read(s, repo_id, oid, "blob")
+    if content is None:
+        raise EntryNotFound("There is no such file.", next_step="List the repository's files and try again.")
+    return content
+
+
+async def has_blobs(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> set[str]:
+    """Which of `oids` the repository holds as blobs."""
+    found: set[str] = set()
+    for some in _batches(sorted(set(oids))):
+        query = sa.select(col(GitObject.object_id)).where(
+            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "blob", col(GitObject.object_id).in_(some)
+        )
+        found.update(await s.scalars(query))
+    return found
+
+
+async def folder(s: AsyncSession, repo_id: str, oid: str) -> Folder:
+    """The rows of one tree, in Git's order."""
+    return (await folders(s, repo_id, [oid]))[oid]
+
+
+async def folders(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[str, Folder]:
+    """The rows of several trees, read together. Raises LookupError when the database lacks one: it is damaged."""
+    found: dict[str, Folder] = {EMPTY_TREE: ()} if EMPTY_TREE in oids else {}
+    for oid in oids:
+        if (cached := _folders.get((repo_id, oid))) is not None:
+            found[oid] = cached
+    missing = sorted({oid for oid in oids if oid not in found})
+    if not missing:
+        return found
+    rows = {oid: _parse(content) for oid, content in (await _contents(s, repo_id, missing)).items()}
+    if len(rows) != len(missing):
+        raise LookupError(f"repository {repo_id} lacks the trees {sorted(set(missing) - set(rows))[:3]}")
+    files = await _measures(s, repo_id, {oid for tree in rows.values() for _, mode, oid in tree if mode != FOLDER_MODE})
+    for tree_oid, tree in rows.items():
+        made = tuple(_item(name, mode, oid, files) for name, mode, oid in tree)
+        _folders.put((repo_id, tree_oid), made, len(made) + 1)
+        found[tree_oid] = made
+    return found
+
+
+async def _contents(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for some in _batches(oids):
+        query = sa.select(col(GitObject.object_id), col(GitObject.content)).where(
+            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "tree", col(GitObject.object_id).in_(some)
+        )
+        found.update((oid, content) for oid, content in await s.execute(query))
+    return found
+
+
+async def _measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[str, tuple[int, LfsPointer | None]]:
+    """Size of each blob and the pointer it is, without reading large contents."""
+    found: dict[str, tuple[int, LfsPointer | None]] = {}
+    length = sa.func.length(col(GitObject.content))
+    small = sa.case((length <= _POINTER_MAX_BYTES, col(GitObject.content)), else_=None)
+    for some in _batches(sorted(oids)):
+        query = sa.select(col(GitObject.object_id), length, small).where(
+            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "blob", col(GitObject.object_id).in_(some)
+        )
+        for oid, size, content in await s.execute(query):
+            found[oid] = (size, parse_pointer(content) if content is not None else None)
+    return found
+
+
+def _parse(content: bytes) -> list[tuple[str, int, str]]:
+    rows = parse_tree(content, 20)
+    return [(name.decode("utf-8", "surrogateescape"), mode, raw.hex()) for name, mode, raw in rows]
+
+
+def _item(name: str, mode: int, oid: str, files: dict[str, tuple[int, LfsPointer | None]]) -> Item:
+    if mode == FOLDER_MODE:
+        return Item(name, mode, oid, 0, None)
+    size, pointer = files[oid]
+    return Item(name, mode, oid, pointer.size if pointer else size, pointer)
+
+
+def tree_of(rows: Iterable[tuple[str, int, str]]) -> Tree:
+    """A Git tree of (name, mode, id) rows."""
+    tree = Tree()
+    for name, mode, oid in rows:
+        tree.add(name.encode("utf-8", "surrogateescape"), mode, ObjectID(oid.encode()))
+    return tree
+
+
+def _batches(oids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (oids[start : start + _QUERY_IDS] for start in range(0, len(oids), _QUERY_IDS))
