@@ -43,7 +43,7 @@ def check_name(name: str) -> str:
 
 def fold(name: str) -> str:
     """The form under which a name is unique and found: lower case. Any text folds, also what is no name."""
-    return name.strip().lower()
+    return _storable(name.strip().lower())
 
 
 def skeleton(name: str) -> str:
@@ -72,4 +72,9 @@ def check_email(email: str) -> str:
 
 def email_key(email: str) -> str:
     """The form under which an address is unique and found. The whole address is folded: nobody means two by case."""
-    return unicodedata.normalize("NFKC", email.strip()).casefold()
+    return _storable(unicodedata.normalize("NFKC", email.strip()).casefold())
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate or NUL, which no database takes, becomes a sign that no name or address has.
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -31,7 +31,7 @@ async def for_person(
         person_id=person.id,
         name=person.name,
         is_admin=person.is_admin,
-        organizations=MappingProxyType(dict(rows.tuples().all())),
+        organizations=MappingProxyType(dict(rows.all())),
         token_id=token_id,
         scopes=scopes,
         session_id=session_id,

@@ -99,7 +99,7 @@ async def last_used(session: AsyncSession, person_id: str) -> dict[str, datetime
         .join(AccessToken, col(AccessToken.id) == col(TokenUse.token_id))
         .where(col(AccessToken.person_id) == person_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def revoke(session: AsyncSession, token_id: str, *, by: Principal) -> None:
