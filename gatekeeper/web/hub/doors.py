@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatekeeper.authz import Action
-from gatekeeper.errors import Gated
+from gatekeeper.errors import EntryNotFound, Gated
 from gatekeeper.repos import RepoKind
-from gatekeeper.web.guard import Endpoint, guarded
+from gatekeeper.web.guard import Call, Endpoint, guarded
+from gatekeeper.web.respond import error_json, has_credential
 from gatekeeper.web.routing import Handler, RawRoute
 
 _PREFIXES = {RepoKind.DATASET: "/datasets", RepoKind.SPACE: "/spaces", RepoKind.MODEL: ""}
@@ -60,7 +62,7 @@ def gate_refusal(refusal: Gated, scope: Scope) -> Gated:
     known = f"Access to {_SINGULAR[kind]} {name} is restricted and you are not in the authorized list."
     if refusal.message.startswith(known):
         return refusal
-    address = scope["app"].state.gatekeeper.url(f"{_PREFIXES[kind]}/{name}")
+    address = scope["app"].state.gatekeeper.url(page_path(kind, name))
     step = refusal.next_step
     if address not in step:
         step = f"{step} Visit {address} to ask for access.".strip()
@@ -72,6 +74,18 @@ def gate_refusal(refusal: Gated, scope: Scope) -> Gated:
         rules=refusal.rules,
         details=refusal.details,
     )
+
+
+def absent(call: Call, error: EntryNotFound) -> Response:
+    """The answer for a path that a revision lacks. It names the revision, so that clients remember the absence."""
+    response = error_json(error, has_credential=has_credential(call.request))
+    response.headers["X-Repo-Commit"] = call.commit or ""
+    return response
+
+
+def page_path(kind: RepoKind, full_name: str) -> str:
+    """The path of a repository's page."""
+    return f"{_PREFIXES[kind]}/{full_name}"
 
 
 _SINGULAR = {RepoKind.MODEL: "model", RepoKind.DATASET: "dataset", RepoKind.SPACE: "space"}

@@ -3,12 +3,14 @@
 import mimetypes
 from urllib.parse import quote
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, repos
+from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import history
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
 from gatekeeper.web.hub.bytes_out import send as send_prepared
@@ -19,14 +21,15 @@ _SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain"}
 _TEXT_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".py", ".jinja", ".gitattributes", "LICENSE")
 
 
-class FileAnswer:
-    """A prepared file as an ASGI answer, for the guard to send."""
+class FileAnswer(Response):
+    """A prepared file as an answer for the guard to send."""
 
-    def __init__(self, prepared: Prepared, keep: Keep, extra: RawHeaders = ()) -> None:
-        self.prepared, self.keep, self.extra = prepared, keep, extra
+    def __init__(self, prepared: Prepared, keep: Keep) -> None:
+        super().__init__()
+        self.prepared, self.keep = prepared, keep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_prepared(self.prepared, scope, send, keep=self.keep, extra=self.extra)
+        await send_prepared(self.prepared, scope, send, keep=self.keep)
 
 
 async def prepare(call: Call) -> Prepared:
@@ -38,7 +41,7 @@ async def prepare(call: Call) -> Prepared:
     instant = now()
     # Whether a path exists is told by the file list, so that right comes first.
     authz.require(call.gatekeeper.policies, call.principal, Action.READ_CARD, call.resource, instant)
-    entry = await repos.entry(session, repo, commit, path)
+    entry = await history.entry(session, repo, commit, path)
     if entry.type != "file":
         raise EntryNotFound(f"{path} is a folder.", next_step="Name a file in it.")
     action = authz.action_for_path(path, is_lfs=entry.lfs is not None)
@@ -48,7 +51,7 @@ async def prepare(call: Call) -> Prepared:
         location, content = str(call.gatekeeper.store.path(digest)), None
     else:
         digest, location = entry.oid, None
-        content = await repos.read_blob(session, repo, entry.oid)
+        content = await history.read_blob(session, repo, entry.oid)
         size = len(content)
     return Prepared(
         headers=_headers(path, commit=commit, digest=digest, size=size),

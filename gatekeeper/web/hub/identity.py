@@ -1,0 +1,61 @@
+"""Who am I, and the small calls that clients make before anything else."""
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper import accounts
+from gatekeeper.accounts import organizations, people
+from gatekeeper.errors import NotFound, NotSignedIn
+from gatekeeper.repos import cards
+from gatekeeper.tokens import AccessToken
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api
+
+_LARGEST_CARD = 2 * 2**20
+
+
+async def whoami(call: Call) -> Response:
+    """The person behind the token. Its `name` is where a client puts repositories it makes without a namespace."""
+    person_id = call.principal.person_id
+    person = None if person_id is None else await accounts.people.get(call.session, person_id)
+    if person is None:
+        raise NotSignedIn("You are not signed in.", next_step="Send a token: `hf auth login` stores one.")
+    belongs = await organizations.organizations_of(call.session, person.id)
+    token = await call.session.get(AccessToken, call.principal.token_id) if call.principal.token_id else None
+    return JSONResponse(schemas.whoami(person, belongs, token))
+
+
+async def overview(call: Call) -> Response:
+    """What anybody may know about a person: the name."""
+    person = await people.find(call.session, call.params["who"])
+    if person is None or person.is_disabled:
+        raise NotFound("There is nobody of that name.", next_step="Check the spelling.")
+    return JSONResponse(schemas.overview(person))
+
+
+async def agent_harnesses(call: Call) -> Response:
+    """The registry that a client asks for once a day. Ours is empty."""
+    return JSONResponse({"standardEnvVars": [], "harnesses": {}})
+
+
+async def telemetry(call: Call) -> Response:
+    """Usage reports of libraries: answered, looked at by nobody, kept nowhere."""
+    return Response(status_code=204)
+
+
+async def validate_yaml(call: Call) -> Response:
+    """Whether a README's front matter can be read. Clients ask before every commit that holds one."""
+    asked = schemas.parse(schemas.YamlToCheck, await call.request.body())
+    found = cards.validate(asked.content)
+    return JSONResponse(schemas.yaml_verdict(found.errors, found.warnings), 400 if found.errors else 200)
+
+
+ROUTES = [
+    api("/whoami-v2", whoami, needs=None),
+    api("/users/{who}/overview", overview, needs=None),
+    api("/agent-harnesses", agent_harnesses, needs=None),
+    api("/telemetry/{topic:rest}", telemetry, needs=None, methods=("HEAD",)),
+    api("/telemetry", telemetry, needs=None, methods=("HEAD",)),
+    # Nothing is kept, so this POST needs no write transaction.
+    api("/validate-yaml", validate_yaml, needs=None, methods=("POST",), mode="read", body_limit=_LARGEST_CARD),
+]

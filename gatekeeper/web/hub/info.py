@@ -1,0 +1,132 @@
+"""The info object of a repository at a revision, and lists of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper import authz
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history
+from gatekeeper.repos.history import TreeEntry
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api
+from gatekeeper.web.hub.paging import flag, number, page
+
+_PAGE = 100
+_MOST = 500
+
+
+@dataclass(frozen=True)
+class Described:
+    """A repository at a revision, as far as its reader may see it."""
+
+    repo: Repo
+    commit: str
+    files: tuple[TreeEntry, ...]
+    card: Card
+    is_private: bool
+    gated: str | bool
+
+
+async def info(call: Call) -> Response:
+    """`GET /api/{T}/{repo}` and `.../revision/{rev}`: readable by whoever may know the repository."""
+    wanted = _expand(call)
+    seen = await describe(call, call.repo, call.resource, with_files=not wanted or "siblings" in wanted)
+    with_sizes = flag(call, "blobs") or flag(call, "files_metadata")
+    return JSONResponse(
+        schemas.info(seen, with_sizes=with_sizes, only=wanted), headers={"Cache-Control": "private, no-store"}
+    )
+
+
+async def listing(call: Call) -> Response:
+    """`GET /api/{T}`: what the caller may know, newest change first unless they ask for another order."""
+    query = call.request.query_params
+    wanted = _expand(call)
+    size = number(call, "limit", default=_PAGE, most=_MOST)
+    if size == 0:
+        return page(call, [], next_cursor=None)
+    kind = RepoKind(call.params["kind"])
+    instant = now()
+    rows = await catalogue.listing(
+        call.session,
+        kind,
+        visible=authz.listing_filter(call.gatekeeper.policies, call.principal, instant),
+        search=query.get("search", ""),
+        author=query.get("author", ""),
+        sort=_sort(query.get("sort", "lastModified")),
+        after=query.get("cursor"),
+        limit=min(size, _PAGE) + 1,
+    )
+    shown = rows[: min(size, _PAGE)]
+    items = []
+    for repo in shown:
+        resource = await authz.load(call.session, call.principal, repo, instant=instant)
+        # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
+        if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
+            seen = await describe(call, repo, resource, with_files=flag(call, "full") or "siblings" in wanted)
+            items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True))
+    # A client that asked for `limit` rows counts them itself and stops.
+    return page(call, items, next_cursor=shown[-1].id if len(rows) > len(shown) else None)
+
+
+async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_files: bool) -> Described:
+    """What the caller may see of `repo`: files and card only as far as those rights go."""
+    session, instant, policies = call.session, now(), call.gatekeeper.policies
+    commit = call.commit
+    known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
+    if commit is None and known.revision is not None and known.revision.commit:
+        commit = known.revision.commit
+    if commit is None:
+        commit = await history.resolve_revision(session, repo, "main")
+    files: tuple[TreeEntry, ...] = ()
+    if with_files and authz.decide(policies, call.principal, Action.LIST_FILES, resource, instant):
+        tree = await history.tree(session, repo, commit, recursive=True)
+        files = tuple(entry for entry in tree if entry.type == "file")
+    card = Card()
+    if authz.decide(policies, call.principal, Action.READ_CARD, resource, instant):
+        card = await cards.card_of(session, repo, commit)
+    stage = known.revision.stage if known.revision is not None else None
+    return Described(repo, commit, files, card, is_private=_is_private(repo, stage), gated=_gated(repo, stage))
+
+
+def _expand(call: Call) -> frozenset[str]:
+    """The fields asked for by `expand`. Raises Invalid for one that does not exist, with those that do."""
+    query = call.request.query_params
+    asked = [value for name in ("expand", "expand[]") for value in query.getlist(name)]
+    for value in asked:
+        if value not in schemas.EXPANDABLE:
+            known = "|".join(f'"{name}"' for name in schemas.EXPANDABLE)
+            raise Invalid(f"Invalid value for expand: expected one of {known}.", next_step="Leave the others out.")
+    return frozenset(asked)
+
+
+def _sort(asked: str) -> Any:
+    match asked:
+        case "lastModified" | "last_modified" | "trendingScore" | "trending_score":
+            return "updated_at"
+        case "createdAt" | "created_at":
+            return "created_at"
+        case "downloads" | "likes":
+            return "download_count"
+    raise Invalid("There is no such order.", next_step="Sort by lastModified, createdAt or downloads.")
+
+
+def _is_private(repo: Repo, stage: object) -> bool:
+    """Whether the public hub would call it private: not everybody may know it."""
+    return repo.is_private if not repo.is_staged else stage in (None, "draft", "internal", "trusted_test")
+
+
+def _gated(repo: Repo, stage: object) -> str | bool:
+    """What the public hub's clients show. A release in stages below open is given by hand."""
+    return schemas.gated(repo.gate) if not repo.is_staged else ("manual" if stage != "open" else "auto")
+
+
+ROUTES = [
+    api("/{kind:kind}", listing, needs=None),
+    api("/{kind:kind}/{ns}/{name}", info, needs=Action.KNOW),
+    api("/{kind:kind}/{ns}/{name}/revision/{rev}", info, needs=Action.KNOW),
+]

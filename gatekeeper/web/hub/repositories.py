@@ -1,0 +1,81 @@
+"""Making, changing and deleting repositories, and asking whether one may be used."""
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, GatekeeperError, Invalid
+from gatekeeper.repos import catalogue
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.named import in_namespace, require_named
+from gatekeeper.web.respond import error_headers
+
+
+async def create(call: Call) -> Response:
+    """`POST /api/repos/create`. One that exists is a 409 that names it, for `exist_ok=True` reads the address."""
+    asked = schemas.parse(schemas.NewRepo, await call.request.body())
+    namespace, name = in_namespace(call, asked.name, asked.organization)
+    try:
+        repo = await catalogue.create(
+            call.session, asked.kind, namespace, name, by=call.principal, private=asked.is_private
+        )
+    except Conflict as conflict:
+        full_name = str(conflict.details.get("full_name", f"{namespace}/{name}"))
+        body = schemas.created(call.gatekeeper.url(page_path(asked.kind, full_name)), full_name)
+        return JSONResponse(
+            {"error": conflict.sentence, **body},
+            conflict.status,
+            headers=error_headers(conflict, status=conflict.status),
+        )
+    return JSONResponse(schemas.created(call.gatekeeper.url(page_path(repo.kind, repo.full_name)), repo.full_name))
+
+
+async def delete(call: Call) -> Response:
+    """`DELETE /api/repos/delete`, with a JSON body."""
+    asked = schemas.parse(schemas.RepoName, await call.request.body())
+    namespace, name = in_namespace(call, asked.name, asked.organization)
+    repo = await require_named(call, asked.kind, f"{namespace}/{name}", Action.MANAGE)
+    await catalogue.delete(call.session, repo, by=call.principal)
+    return JSONResponse({})
+
+
+async def settings(call: Call) -> Response:
+    """`PUT /api/{T}/{repo}/settings`. Fields that are not known are refused rather than taken and forgotten."""
+    asked = schemas.parse(schemas.RepoSettings, await call.request.body())
+    if asked.gate is None and asked.is_private is None:
+        raise Invalid("Nothing to change was sent.", next_step="Send `gated` or `visibility`.")
+    repo = await catalogue.update_settings(
+        call.session, call.repo, private=asked.is_private, gate=asked.gate, by=call.principal
+    )
+    return JSONResponse(schemas.settings(repo))
+
+
+async def auth_check(call: Call) -> Response:
+    """200 if the caller may; the guard has refused everybody else."""
+    return JSONResponse({"ok": True})
+
+
+class NotOffered(GatekeeperError):
+    """A call of the public hub that this one does not have."""
+
+    status = 501
+    code = "NotImplemented"
+
+
+async def not_offered(call: Call) -> Response:
+    """Say plainly that a call does not exist here."""
+    raise NotOffered("This hub does not offer that call.", next_step="See the documentation for clients.")
+
+
+ROUTES = [
+    api("/repos/create", create, needs=Action.CREATE_REPO, methods=("POST",)),
+    # The repository is named in the body, so `delete` decides itself.
+    api("/repos/delete", delete, needs=None, methods=("DELETE",)),
+    api("/repos/move", not_offered, needs=None, methods=("POST",)),
+    api("/{kind:kind}/{ns}/{name}/settings", settings, needs=Action.MANAGE, methods=("PUT",)),
+    api("/{kind:kind}/{ns}/{name}/auth-check", auth_check, needs=Action.DOWNLOAD),
+    api("/{kind:kind}/{ns}/{name}/auth-check/write", auth_check, needs=Action.WRITE),
+    api("/{kind:kind}/{ns}/{name}/duplicate", not_offered, needs=Action.KNOW, methods=("POST",)),
+    api("/{kind:kind}/{ns}/{name}/super-squash/{rev}", not_offered, needs=Action.WRITE, methods=("POST",)),
+]

@@ -1,0 +1,159 @@
+"""What the Hub's clients read, but for the info object."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gatekeeper.access import HubRequest
+from gatekeeper.accounts import Organization, Person, Role
+from gatekeeper.kit.canonical import instant_text
+from gatekeeper.repos import Gate, GitRef, Repo
+from gatekeeper.repos.history import Commit, LfsPointer, TreeEntry
+from gatekeeper.tokens import AccessToken
+
+Json = dict[str, Any]
+
+
+def whoami(person: Person, organizations: Iterable[tuple[Organization, Role]], token: AccessToken | None) -> Json:
+    """`GET /api/whoami-v2`."""
+    answer: Json = {
+        "type": "user",
+        "id": person.id,
+        "name": person.name,
+        "fullname": person.fullname or person.name,
+        "email": person.email,
+        "emailVerified": False,
+        "avatarUrl": "",
+        "isPro": False,
+        "canPay": False,
+        "orgs": [
+            {
+                "type": "org",
+                "id": organization.id,
+                "name": organization.name,
+                "fullname": organization.fullname or organization.name,
+                "roleInOrg": role.value,
+                "avatarUrl": "",
+                "isEnterprise": False,
+            }
+            for organization, role in organizations
+        ],
+    }
+    if token is not None:
+        answer["auth"] = {
+            "type": "access_token",
+            "accessToken": {
+                "displayName": token.label,
+                "role": token.role,
+                "createdAt": instant_text(token.created_at),
+            },
+        }
+    return answer
+
+
+def sibling(entry: TreeEntry, *, with_sizes: bool) -> Json:
+    """One file in an info object. Its LFS digest is called `sha256` here and `oid` in a tree."""
+    answer: Json = {"rfilename": entry.path}
+    if with_sizes:
+        answer |= {"size": entry.size, "blobId": entry.oid}
+        if entry.lfs is not None:
+            answer["lfs"] = {
+                "sha256": entry.lfs.sha256,
+                "size": entry.lfs.size,
+                "pointerSize": entry.lfs.pointer_size,
+            }
+    return answer
+
+
+def tree_entry(entry: TreeEntry, last: Commit | None = None) -> Json:
+    """One row of a tree."""
+    answer: Json = {"type": entry.type, "oid": entry.oid, "size": entry.size, "path": entry.path}
+    if entry.lfs is not None:
+        answer["lfs"] = _pointer(entry.lfs)
+    if last is not None:
+        answer["lastCommit"] = {"id": last.oid, "title": last.title, "date": instant_text(last.authored_at)}
+    return answer
+
+
+def _pointer(lfs: LfsPointer) -> Json:
+    return {"oid": lfs.sha256, "size": lfs.size, "pointerSize": lfs.pointer_size}
+
+
+def refs(rows: Iterable[GitRef], *, with_pull_requests: bool) -> Json:
+    """`GET /api/{T}/{repo}/refs`. `converts` must be there."""
+    answer: Json = {"branches": [], "tags": [], "converts": []}
+    if with_pull_requests:
+        answer["pullRequests"] = []
+    places = (("refs/heads/", "branches"), ("refs/tags/", "tags"), ("refs/pr/", "pullRequests"))
+    for row in rows:
+        for prefix, place in places:
+            if row.name.startswith(prefix) and place in answer:
+                name = row.name if prefix == "refs/pr/" else row.name.removeprefix(prefix)
+                answer[place].append({"name": name, "ref": row.name, "targetCommit": row.object_id})
+    return answer
+
+
+def commit(made: Commit, *, is_formatted: bool) -> Json:
+    """One row of a history."""
+    answer: Json = {
+        "id": made.oid,
+        "title": made.title,
+        "message": made.message,
+        "date": instant_text(made.authored_at),
+        "authors": [{"user": made.author, "avatar": ""}],
+    }
+    if is_formatted:
+        answer["formatted"] = {"title": made.title, "message": made.message}
+    return answer
+
+
+def access_request(row: HubRequest) -> Json:
+    """One row of the lists of access requests."""
+    answer: Json = {
+        "requestId": row.request_id,
+        "status": row.status.value,
+        "timestamp": instant_text(row.at),
+        "user": {"user": row.user, "fullname": row.fullname, "avatarUrl": ""},
+    }
+    if row.email is not None:
+        answer["user"]["email"] = row.email
+    if row.fields:
+        answer["fields"] = dict(row.fields)
+    return answer
+
+
+def overview(person: Person) -> Json:
+    """`GET /api/users/{name}/overview`."""
+    return {
+        "user": person.name,
+        "fullname": person.fullname or person.name,
+        "type": "user",
+        "avatarUrl": "",
+        "isPro": False,
+    }
+
+
+def yaml_verdict(problems: Iterable[str], warnings: Iterable[str]) -> Json:
+    """`POST /api/validate-yaml`."""
+    return {
+        "errors": [{"message": problem} for problem in problems],
+        "warnings": [{"message": warning} for warning in warnings],
+    }
+
+
+def created(address: str, full_name: str) -> Json:
+    """Answer of create, also inside its 409: `url` is parsed by the client."""
+    return {"url": address, "name": full_name}
+
+
+def settings(repo: Repo) -> Json:
+    """Answer of a change of settings."""
+    return {
+        "private": repo.is_private,
+        "visibility": "private" if repo.is_private else "public",
+        "gated": gated(repo.gate),
+    }
+
+
+def gated(gate: Gate) -> str | bool:
+    """`auto`, `manual` or false."""
+    return False if gate is Gate.NONE else gate.value

@@ -1,0 +1,129 @@
+"""What the Hub's clients send."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gatekeeper.errors import Invalid
+from gatekeeper.repos import Gate, RepoKind
+
+KIND_OF_TYPE = {"model": RepoKind.MODEL, "dataset": RepoKind.DATASET, "space": RepoKind.SPACE}
+
+
+class Body(BaseModel):
+    """Base of request bodies. A field we do not know is refused: it would promise something that nobody keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class RepoName(Body):
+    """`{"name","organization","type"}`: no type means model, no organization the caller's own namespace."""
+
+    name: str = Field(max_length=200)
+    organization: str | None = Field(None, max_length=100)
+    type: Literal["model", "dataset", "space"] | None = None
+
+    @property
+    def kind(self) -> RepoKind:
+        return KIND_OF_TYPE[self.type or "model"]
+
+
+class NewRepo(RepoName):
+    visibility: Literal["public", "private"] | None = None
+    private: bool | None = None
+    sdk: str | None = Field(None, max_length=40)  # kept in a Space's card by the client; nothing is run here
+
+    @property
+    def is_private(self) -> bool:
+        return self.visibility == "private" if self.visibility is not None else bool(self.private)
+
+
+class MoveRepo(Body):
+    source: str = Field(alias="fromRepo", max_length=200)
+    target: str = Field(alias="toRepo", max_length=200)
+    type: Literal["model", "dataset", "space"] = "model"
+
+
+class RepoSettings(Body):
+    gated: Literal["auto", "manual", False] | None = None
+    visibility: Literal["public", "private"] | None = None
+    private: bool | None = None
+
+    @property
+    def gate(self) -> Gate | None:
+        return None if self.gated is None else Gate(self.gated or "none")
+
+    @property
+    def is_private(self) -> bool | None:
+        return self.visibility == "private" if self.visibility is not None else self.private
+
+
+class YamlToCheck(Body):
+    content: str
+    repo_type: str = Field("model", alias="repoType", max_length=20)
+
+
+class NewBranch(Body):
+    starting_point: str | None = Field(None, alias="startingPoint", max_length=250)
+    # Sent by some versions as an empty object or with this flag; branches never start empty here.
+    empty_branch: Literal[False] | None = Field(None, alias="emptyBranch")
+
+
+class NewTag(Body):
+    tag: str = Field(max_length=250)
+    message: str | None = Field(None, max_length=10_000)
+
+
+class FileSample(BaseModel):
+    path: str = Field(max_length=4_000)
+    sample: str = Field("", max_length=4_096)
+    size: int = Field(ge=0)
+
+
+class Preupload(BaseModel):
+    files: list[FileSample] = Field(max_length=1_000)
+    git_ignore: str | None = Field(None, alias="gitIgnore", max_length=1_000_000)
+    git_attributes: str | None = Field(None, alias="gitAttributes", max_length=1_000_000)
+
+
+class LfsObject(BaseModel):
+    oid: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class LfsBatch(BaseModel):
+    operation: Literal["upload", "download"]
+    objects: list[LfsObject] = Field(max_length=1_000)
+    hash_algo: Literal["sha256"] = "sha256"
+
+
+class Handle(Body):
+    user: str | None = Field(None, max_length=100)
+    request_id: str | None = Field(None, alias="requestId", max_length=64)
+    status: Literal["accepted", "rejected", "pending"]
+    reason: str | None = Field(None, alias="rejectionReason", max_length=2_000)
+
+
+class DirectGrant(Body):
+    user: str = Field(max_length=100)
+
+
+class AskAccess(Body):
+    accept: list[str] = Field(default_factory=list, max_length=50)
+    fields: dict[str, Any] = Field(default_factory=dict)
+    presentation_id: str | None = Field(None, max_length=26)
+
+
+def parse(shape: type[Any], content: bytes) -> Any:
+    """`content` as `shape`. Raises Invalid that names the first thing that is wrong, never what was sent."""
+    try:
+        return shape.model_validate_json(content or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        told = f"{where}: {first['msg']}" if where else first["msg"]
+        if first["type"] == "extra_forbidden":
+            told = f"the field {where} is not known here, so it was not pretended to work"
+        raise Invalid(
+            f"The request body cannot be accepted: {told}.", next_step="Correct the body and send it again."
+        ) from None

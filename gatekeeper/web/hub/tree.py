@@ -1,0 +1,118 @@
+"""What lies in a revision: folders, chosen paths, references, history; and making and deleting branches and tags."""
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper.authz import Action
+from gatekeeper.errors import EntryNotFound, Invalid
+from gatekeeper.repos import history
+from gatekeeper.repos.history import Commit, TreeEntry
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import absent, api
+from gatekeeper.web.hub.paging import flag, number, page, slice_page
+
+_PAGE = 1_000
+_EXPANDED_PAGE = 50
+_MOST_PATHS = 2_000
+_FORM_LIMIT = 4 * 2**20
+
+
+async def tree(call: Call) -> Response:
+    """`GET .../tree/{rev}[/{path}]`. The listing of a commit never changes: clients keep it for good."""
+    path, expand = call.params.get("path", "").strip("/"), flag(call, "expand")
+    commit = call.commit or ""
+    try:
+        rows = await history.tree(call.session, call.repo, commit, path, recursive=flag(call, "recursive"))
+    except EntryNotFound as error:
+        return absent(call, error)
+    size = number(call, "limit", default=_EXPANDED_PAGE if expand else _PAGE, most=_PAGE) or _PAGE
+    some, cursor = slice_page(call, rows, size=min(size, _EXPANDED_PAGE) if expand else size)
+    last = await _last_commits(call, some) if expand else {}
+    return page(call, [schemas.tree_entry(entry, last.get(entry.path)) for entry in some], next_cursor=cursor)
+
+
+async def paths_info(call: Call) -> Response:
+    """`POST .../paths-info/{rev}`, form-encoded. Paths that do not exist are left out."""
+    form = await call.request.form(max_fields=_MOST_PATHS + 10)
+    paths = [str(value) for value in form.getlist("paths")]
+    if len(paths) > _MOST_PATHS:
+        raise Invalid(f"At most {_MOST_PATHS} paths can be asked at once.", next_step="Ask in several calls.")
+    rows = await history.entries(call.session, call.repo, call.commit or "", paths)
+    last = await _last_commits(call, rows) if str(form.get("expand", "")).lower() == "true" else {}
+    return JSONResponse([schemas.tree_entry(entry, last.get(entry.path)) for entry in rows])
+
+
+async def refs(call: Call) -> Response:
+    """`GET .../refs`."""
+    rows = await history.refs(call.session, call.repo)
+    return JSONResponse(
+        schemas.refs(rows, with_pull_requests=flag(call, "include_prs") or flag(call, "include_pull_requests"))
+    )
+
+
+async def commits(call: Call) -> Response:
+    """`GET .../commits/{rev}`, newest first."""
+    size = number(call, "limit", default=50, most=100) or 50
+    start = number(call, "cursor", default=0, most=1_000_000)
+    rows = await history.commits(call.session, call.repo, call.commit or "", limit=size + 1, offset=start)
+    formatted = "formatted" in call.request.query_params.getlist("expand[]")
+    shown = [schemas.commit(row, is_formatted=formatted) for row in rows[:size]]
+    return page(call, shown, next_cursor=str(start + size) if len(rows) > size else None)
+
+
+async def create_branch(call: Call) -> Response:
+    """`POST .../branch/{rev}`: `rev` is the new branch's name."""
+    asked = schemas.parse(schemas.NewBranch, await call.request.body())
+    await history.create_branch(
+        call.session, call.repo, call.params["branch"], start=asked.starting_point, by=call.principal
+    )
+    return JSONResponse({})
+
+
+async def delete_branch(call: Call) -> Response:
+    await history.delete_branch(call.session, call.repo, call.params["branch"], by=call.principal)
+    return JSONResponse({})
+
+
+async def create_tag(call: Call) -> Response:
+    """`POST .../tag/{rev}`: `rev` is what is tagged, the name is in the body."""
+    asked = schemas.parse(schemas.NewTag, await call.request.body())
+    await history.create_tag(call.session, call.repo, asked.tag, target=call.params["target"], by=call.principal)
+    return JSONResponse({})
+
+
+async def delete_tag(call: Call) -> Response:
+    await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
+    return JSONResponse({})
+
+
+async def _last_commits(call: Call, rows: "list[TreeEntry] | tuple[TreeEntry, ...]") -> dict[str, Commit]:
+    """The last commit that touched each entry, by path."""
+    found: dict[str, Commit] = {}
+    for folder in {entry.path.rpartition("/")[0] for entry in rows}:
+        last = await history.last_commits(call.session, call.repo, call.commit or "", folder)
+        found |= {f"{folder}/{name}" if folder else name: commit for name, commit in last.items()}
+    return found
+
+
+_REPO = "/{kind:kind}/{ns}/{name}"
+
+ROUTES = [
+    api(f"{_REPO}/tree/{{rev}}", tree, needs=Action.LIST_FILES),
+    api(f"{_REPO}/tree/{{rev}}/{{path:rest}}", tree, needs=Action.LIST_FILES),
+    # Only asks, so it runs on a snapshot.
+    api(
+        f"{_REPO}/paths-info/{{rev}}",
+        paths_info,
+        needs=Action.LIST_FILES,
+        methods=("POST",),
+        mode="read",
+        body_limit=_FORM_LIMIT,
+    ),
+    api(f"{_REPO}/refs", refs, needs=Action.LIST_FILES),
+    api(f"{_REPO}/commits/{{rev}}", commits, needs=Action.LIST_FILES),
+    api(f"{_REPO}/branch/{{branch}}", create_branch, needs=Action.WRITE, methods=("POST",)),
+    api(f"{_REPO}/branch/{{branch}}", delete_branch, needs=Action.WRITE, methods=("DELETE",)),
+    api(f"{_REPO}/tag/{{target}}", create_tag, needs=Action.WRITE, methods=("POST",)),
+    api(f"{_REPO}/tag/{{target}}", delete_tag, needs=Action.WRITE, methods=("DELETE",)),
+]
