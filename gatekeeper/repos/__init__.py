@@ -1,12 +1,63 @@
 """Repositories: the catalogue, true Git history, and the content-addressed store.
 
-`catalogue` says which repositories there are and whose, `history` what is in them, `storage.Store` holds large content.
-A repository may refer to stored bytes only with a `RepoObject` row, which somebody earns by sending the bytes here:
-digests are public, so knowing one gives nothing.
+`catalogue` says which repositories there are and whose, `history` what is in them, `cards` what their READMEs say,
+`storage.Store` holds large content. A repository may refer to stored bytes only with a `RepoObject` row, which somebody
+earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import catalogue, history
+from gatekeeper.repos import cards, catalogue, history
+from gatekeeper.repos.cards import Card
+from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
+from gatekeeper.repos.history import (
+    AddFile,
+    AddLfs,
+    Commit,
+    CopyFile,
+    DeleteFolder,
+    DeletePath,
+    LfsPointer,
+    Operation,
+    TreeEntry,
+    commit,
+    entry,
+    read_blob,
+    resolve_revision,
+    tree,
+)
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import Gate, GitRef, Repo, RepoKind, RepoObject, StoredObject
 
-__all__ = ["Gate", "GitRef", "Repo", "RepoKind", "RepoObject", "Store", "StoredObject", "catalogue", "history"]
+__all__ = [
+    "AddFile",
+    "AddLfs",
+    "Card",
+    "Commit",
+    "CopyFile",
+    "DeleteFolder",
+    "DeletePath",
+    "Gate",
+    "GitRef",
+    "LfsPointer",
+    "Operation",
+    "Repo",
+    "RepoKind",
+    "RepoObject",
+    "Store",
+    "StoredObject",
+    "TreeEntry",
+    "by_id",
+    "cards",
+    "catalogue",
+    "commit",
+    "create",
+    "delete",
+    "entry",
+    "find",
+    "history",
+    "read_blob",
+    "require",
+    "resolve_revision",
+    "role_of",
+    "tree",
+    "update_settings",
+]

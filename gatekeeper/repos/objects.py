@@ -163,8 +163,9 @@ async def _measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[
 
 
 def _parse(content: bytes) -> list[tuple[str, int, str]]:
-    rows = parse_tree(content, 20)
-    return [(name.decode("utf-8", "surrogateescape"), mode, raw.hex()) for name, mode, raw in rows]
+    return [
+        (name.decode("utf-8", "surrogateescape"), mode, oid.decode()) for name, mode, oid in parse_tree(content, 20)
+    ]
 
 
 def _item(name: str, mode: int, oid: str, files: dict[str, tuple[int, LfsPointer | None]]) -> Item:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,12 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 def files(store: Store) -> list[Path]:
     return [path for path in store.root.rglob("*") if path.is_file()]
+
+
+async def put(store: Store, content: bytes, *, limit: int | None = None, **announced: Any) -> str:
+    async with store.stage(limit=limit) as staged:
+        await staged.write(content)
+        return await staged.keep(**announced)
 
 
 @contextmanager
@@ -59,20 +66,18 @@ async def test_content_is_read_in_ranges(store: Store) -> None:
 @pytest.mark.parametrize(
     "announced", [{"sha256": "0" * 64}, {"size": len(CONTENT) + 1}, {"size": 0}, {"sha256": SHA256, "size": 1}]
 )
-async def test_content_that_is_not_what_was_announced_leaves_nothing(store: Store, announced: dict[str, str]) -> None:
+async def test_content_that_is_not_what_was_announced_leaves_nothing(store: Store, announced: dict[str, Any]) -> None:
     with pytest.raises(Invalid) as refused:
-        async with store.stage() as staged:
-            await staged.write(CONTENT)
-            await staged.keep(**announced)  # type: ignore[arg-type]
+        await put(store, CONTENT, **announced)
     assert refused.value.status == 422
     assert files(store) == []
 
 
 async def test_more_than_the_limit_is_refused_at_once(store: Store) -> None:
     with pytest.raises(TooLarge):
-        async with store.stage(limit=100) as staged:
-            await staged.write(b"x" * 100)
-            await staged.write(b"x")
+        await put(store, b"x" * 101, limit=100)
+    assert await put(store, b"x" * 100, limit=100)
+    store.path(hashlib.sha256(b"x" * 100).hexdigest()).unlink()
     assert files(store) == []
 
 
@@ -96,9 +101,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(store: Store) -> None:
 
 async def test_a_full_disk_is_said_and_leaves_nothing(store: Store) -> None:
     with largest_file(2_000_000), pytest.raises(Unavailable) as refused:
-        async with store.stage() as staged:
-            await staged.write(CONTENT)
-            await staged.keep()
+        await put(store, CONTENT)
     assert refused.value.status == 507
     assert refused.value.code == "StorageFull"
     assert files(store) == []
