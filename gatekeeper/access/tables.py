@@ -49,6 +49,7 @@ class AccessRequest(SQLModel, table=True):
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     decided_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     reason: str = Field(default="", max_length=2000)
+    is_direct: bool = Field(default=False)  # a maintainer gave access without being asked
     version: int = Field(default=0)  # compared and raised by every transition, so that of two at once one wins
 
 

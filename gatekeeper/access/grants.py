@@ -1,0 +1,169 @@
+"""Grants: what enforcement reads. In force while not revoked and before their end, compared when somebody asks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import errors, ledger
+from gatekeeper.access import moves
+from gatekeeper.access.tables import AccessGrant, AccessRequest
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.kit.clock import now
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a person stands to a repository: their newest request, and the grant that is in force at the instant."""
+
+    request: AccessRequest | None
+    grant: AccessGrant | None
+
+
+async def standing(session: AsyncSession, person_id: str | None, repo_id: str, instant: datetime) -> Standing:
+    """The person's standing at `instant`. Nobody in particular stands nowhere."""
+    if person_id is None:
+        return Standing(None, None)
+    request = await latest_request(session, person_id, repo_id)
+    return Standing(request, await grant_in_force(session, person_id, repo_id, instant))
+
+
+async def grant_in_force(session: AsyncSession, person_id: str, repo_id: str, instant: datetime) -> AccessGrant | None:
+    """The grant that counts at `instant`; of several the one that lasts longest."""
+    found = await session.scalars(
+        sa.select(AccessGrant)
+        .where(
+            col(AccessGrant.person_id) == person_id,
+            col(AccessGrant.repo_id) == repo_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+        )
+        .order_by(col(AccessGrant.ends_at).is_(None).desc(), col(AccessGrant.ends_at).desc(), col(AccessGrant.id))
+        .limit(1)
+    )
+    return found.first()
+
+
+async def open_grant(
+    session: AsyncSession,
+    request: AccessRequest,
+    *,
+    by: Principal | None,
+    at: datetime,
+    ends_at: datetime | None,
+    is_tester: bool,
+    policy: str | None = None,
+) -> AccessGrant:
+    """Make the grant of a request that has just become active."""
+    grant = AccessGrant(
+        repo_id=request.repo_id,
+        person_id=request.person_id,
+        request_id=request.id,
+        is_tester=is_tester,
+        granted_by=by.person_id if by else None,
+        granted_at=at,
+        ends_at=ends_at,
+    )
+    session.add(grant)
+    await session.flush()  # the caller reads it back
+    await ledger.record(
+        session,
+        "access:grant:open",
+        actor=by.person_id if by else None,
+        token=by.token_id if by else None,
+        repo=request.repo_id,
+        subject=grant.id,
+        body={
+            "request_id": request.id,
+            "person_id": request.person_id,
+            "ends_at": ends_at,
+            "is_tester": is_tester,
+            "is_direct": request.is_direct,
+        },
+        policy=policy,
+    )
+    return grant
+
+
+async def end_grant(session: AsyncSession, request: AccessRequest, *, at: datetime, reason: str) -> None:
+    """End every open grant of a request whose state is about to change."""
+    await session.execute(
+        sa.update(AccessGrant)
+        .where(col(AccessGrant.request_id) == request.id, col(AccessGrant.revoked_at).is_(None))
+        .values(revoked_at=at, revoke_reason=reason)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+async def revoke(
+    session: AsyncSession, grant: AccessGrant, *, by: Principal, reason: str, policy: str | None = None
+) -> AccessGrant:
+    """End a grant at once, with a reason that its holder reads. Access is revoked, the license is not."""
+    reason = moves.checked_reason(reason, what="A revocation")
+    return await _end(session, grant, moves.REVOKE, by=by, reason=reason, policy=policy)
+
+
+async def close(session: AsyncSession, grant: AccessGrant, *, by: Principal) -> AccessGrant:
+    """Give a grant up, or end one that is not needed any more: no reproach, and the person may ask again."""
+    return await _end(session, grant, moves.CLOSE, by=by, reason="")
+
+
+def check_end(ends_at: datetime | None, at: datetime) -> None:
+    """Raise Invalid unless a grant that ends then would last at all."""
+    if ends_at is None:
+        return
+    if ends_at.tzinfo is None:
+        raise errors.Invalid("The end date needs a time zone.", next_step="Write it like 2027-01-31T00:00:00Z.")
+    if ends_at <= at:
+        raise errors.Invalid("The end date lies in the past.", next_step="Choose a later date, or no end.")
+
+
+async def latest_request(session: AsyncSession, person_id: str, repo_id: str) -> AccessRequest | None:
+    """The person's newest request for the repository."""
+    found = await session.scalars(
+        sa.select(AccessRequest)
+        .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id) == repo_id)
+        .order_by(col(AccessRequest.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def _end(
+    session: AsyncSession,
+    grant: AccessGrant,
+    act: moves.Act,
+    *,
+    by: Principal,
+    reason: str,
+    policy: str | None = None,
+) -> AccessGrant:
+    at = now()
+    won = await session.scalar(
+        sa.update(AccessGrant)
+        .where(col(AccessGrant.id) == grant.id, col(AccessGrant.revoked_at).is_(None))
+        .values(revoked_at=at, revoke_reason=reason)
+        .returning(col(AccessGrant.id))
+        .execution_options(synchronize_session=False)
+    )
+    if won is None:
+        raise errors.Conflict("This grant was ended already.", next_step="Reload the list of grants.")
+    request = await session.get(AccessRequest, grant.request_id, populate_existing=True) if grant.request_id else None
+    if request is not None and request.state in act.sources:
+        await moves.step(
+            session, request, act, by=by, at=at, reason=reason, facts={"grant_id": grant.id}, policy=policy
+        )
+    else:
+        await ledger.record(
+            session,
+            f"access:grant:{act.name}",
+            actor=by.person_id,
+            token=by.token_id,
+            repo=grant.repo_id,
+            subject=grant.id,
+            body={"person_id": grant.person_id, "reason_sha256": moves.digest_of_reason(reason)},
+            policy=policy,
+        )
+    return await session.get_one(AccessGrant, grant.id, populate_existing=True)

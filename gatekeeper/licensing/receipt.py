@@ -1,0 +1,117 @@
+"""Receipts: signed statements that verify years later with nothing but the public key.
+
+    {"format": "gatekeeper-acceptance", "version": 1, "statement": {...}, "event": "<ledger event>",
+     "key": "<key id>", "signature": "<base64 of the Ed25519 signature over all of the above as canonical JSON>"}
+
+Compatibility: a receipt made today verifies for good. Fields are added to `statement`, never renamed or given a new
+meaning; a change of the frame or of the signed bytes raises `VERSION`, and old versions stay readable here.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gatekeeper import errors
+from gatekeeper.kit.canonical import canonical_json, sha256_hex
+from gatekeeper.kit.signing import SigningKey, verify_signature
+
+VERSION = 1
+ACCEPTANCE = "gatekeeper-acceptance"
+IMAGE = "gatekeeper-image"
+MAX_RECEIPT_BYTES = 2**20
+
+_FRAME = frozenset({"format", "version", "statement", "event", "key", "signature"})
+_ENDORSED = {
+    ACCEPTANCE: frozenset(
+        {"receipt_id", "repository", "commit", "person", "texts", "bundle_sha256", "method", "accepted_at"}
+    ),
+    IMAGE: frozenset({"receipt_id", "repository", "commit", "image_sha256", "weights", "seed", "made_at"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a receipt is genuine. `problem` says in one sentence what is wrong, empty when nothing is."""
+
+    is_valid: bool
+    problem: str
+    format: str = ""
+    statement: dict[str, Any] | None = None
+
+
+def key_id(public: bytes) -> str:
+    """Short name of a public key: the first 16 hex digits of its SHA-256."""
+    return sha256_hex(public)[:16]
+
+
+def sign_receipt(format: str, statement: dict[str, Any], *, event: str, key: SigningKey) -> dict[str, Any]:
+    """The complete receipt for a statement."""
+    unsigned = {
+        "format": format,
+        "version": VERSION,
+        "statement": statement,
+        "event": event,
+        "key": key_id(key.public),
+    }
+    return {**unsigned, "signature": base64.b64encode(key.sign(canonical_json(unsigned))).decode()}
+
+
+def verify_receipt(receipt: Any, public: bytes) -> Verdict:
+    """Check a receipt offline. Pure: needs no database and no network, and never raises for a bad receipt."""
+    if not isinstance(receipt, dict) or set(receipt) != _FRAME or not isinstance(receipt["statement"], dict):
+        return Verdict(False, f"This is not a receipt: it must have exactly the fields {', '.join(sorted(_FRAME))}.")
+    format = receipt["format"]
+    if format not in _ENDORSED or receipt["version"] != VERSION or isinstance(receipt["version"], bool):
+        return Verdict(False, "The receipt's format or version is unknown to this program; use a newer one.")
+    if not (isinstance(receipt["event"], str) and isinstance(receipt["signature"], str)):
+        return Verdict(False, "The receipt's event and signature must be text.", format)
+    if receipt["key"] != key_id(public):
+        return Verdict(
+            False,
+            f"The receipt names the signing key {str(receipt['key'])[:64]}; the key given is {key_id(public)}.",
+            format,
+        )
+    try:
+        signature = base64.b64decode(receipt["signature"], validate=True)
+        message = canonical_json({name: value for name, value in receipt.items() if name != "signature"})
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        return Verdict(False, "The receipt is damaged: it cannot be put into the form that was signed.", format)
+    # base64 can write the same bytes in several ways; only the usual one is ours, so that no byte can be changed unseen
+    if base64.b64encode(signature).decode() != receipt["signature"] or not verify_signature(public, message, signature):
+        return Verdict(
+            False, "The signature does not fit: the receipt was changed, or was not made by this hub.", format
+        )
+    missing = _ENDORSED[format] - set(receipt["statement"])
+    if missing:
+        return Verdict(False, f"The receipt is signed but lacks {', '.join(sorted(missing))}.", format)
+    return Verdict(True, "", format, receipt["statement"])
+
+
+def read_receipt(data: bytes) -> dict[str, Any]:
+    """The receipt in a file. Raises Invalid, also for a name that appears twice: readers differ on which counts."""
+    if len(data) > MAX_RECEIPT_BYTES:
+        raise errors.Invalid("The file is too large to be a receipt.", next_step="Choose the receipt's JSON file.")
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError) as problem:
+        raise errors.Invalid(
+            f"The file is not a receipt: {problem}.", next_step="Download the receipt again from your receipts page."
+        ) from problem
+    if not isinstance(value, dict):
+        raise errors.Invalid(
+            "The file is not a receipt: it holds no JSON object.", next_step="Choose the receipt's JSON file."
+        )
+    return value
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name appears twice in one object")
+    return made
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

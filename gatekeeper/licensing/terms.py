@@ -1,0 +1,188 @@
+"""Which terms bind a commit: texts and questions, resolved from the commit itself and remembered."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+import yaml
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import errors
+from gatekeeper.kit.canonical import digest_of, sha256_hex
+from gatekeeper.licensing import catalogue, texts
+from gatekeeper.licensing.forms import Form
+from gatekeeper.licensing.tables import LicenseText, RepoTerms, TermsBundle
+from gatekeeper.repos import history
+from gatekeeper.repos.history import TreeEntry
+from gatekeeper.repos.tables import Repo
+
+LICENSE_FILES = ("license", "license.txt", "license.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of a bundle, as a person reads it."""
+
+    sha256: str
+    title: str
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body for showing."""
+        return texts.readable(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms of one commit of one repository.
+
+    sha256     of the bundle: the canonical JSON of the texts' digests, in order, and of the form's digest
+    documents  the texts, in the order in which they are shown and accepted
+    problems   why a text cannot be shown in full; such terms cannot be accepted, so the gate stays shut
+    """
+
+    repo_id: str
+    commit_id: str
+    sha256: str
+    documents: tuple[Document, ...]
+    form: Form
+    problems: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Digests of the texts, in order."""
+        return tuple(document.sha256 for document in self.documents)
+
+    @property
+    def need_acceptance(self) -> bool:
+        """Whether there is anything to accept. A form alone is answered, not accepted."""
+        return bool(self.documents)
+
+
+async def terms_for(session: AsyncSession, repo: Repo, commit: str) -> Terms | None:
+    """The terms of `commit`, None when it has neither license text nor questions.
+
+    The text is the commit's own LICENSE file, else the catalogue's for the card's `license` (or `license_name` where
+    that says "other"); the card's `extra_gated_prompt` is a second text. In a write session the answer is remembered,
+    so that a later change of the catalogue never changes the terms of an old commit.
+    """
+    remembered = await session.get(RepoTerms, (repo.id, commit))
+    if remembered is not None:
+        return await stored(session, remembered.bundle_sha256, repo_id=repo.id, commit=commit)
+    terms = await _resolve(session, repo, commit)
+    if terms is not None and not terms.problems and _writes(session):
+        await keep(session, repo, terms)
+    return terms
+
+
+async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = "", commit: str = "") -> Terms:
+    """The terms behind a bundle's digest. Raises NotFound."""
+    bundle = await session.get(TermsBundle, bundle_sha256)
+    if bundle is None:
+        raise errors.NotFound(
+            f"There are no terms with the digest {bundle_sha256[:64]}.",
+            next_step="Take the digest from the repository's page or from the receipt.",
+        )
+    found = await session.scalars(sa.select(LicenseText).where(col(LicenseText.sha256).in_(bundle.texts)))
+    by_digest = {text.sha256: Document(text.sha256, text.title, text.body) for text in found}
+    documents = tuple(by_digest[sha256] for sha256 in bundle.texts)
+    return Terms(repo_id, commit, bundle.sha256, documents, Form.from_json(bundle.form))
+
+
+async def keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
+    """Store texts and bundle, and remember them for the commit. Keeping what is kept changes nothing."""
+    if terms.problems:
+        raise errors.Invalid(
+            terms.problems[0], next_step="Ask the maintainers of the repository to publish a readable license text."
+        )
+    for document in terms.documents:
+        await texts.add(session, document.body, title=document.title)
+    if await session.get(TermsBundle, terms.sha256) is None:
+        session.add(TermsBundle(sha256=terms.sha256, texts=list(terms.texts), form=terms.form.as_json()))
+        await session.flush()  # RepoTerms refers to it
+    if terms.commit_id and await session.get(RepoTerms, (repo.id, terms.commit_id)) is None:
+        session.add(RepoTerms(repo_id=repo.id, commit_id=terms.commit_id, bundle_sha256=terms.sha256))
+        await session.flush()  # read by the next call in this transaction
+
+
+async def bundle_created_at(session: AsyncSession, bundle_sha256: str) -> datetime | None:
+    """When these terms were first seen."""
+    bundle = await session.get(TermsBundle, bundle_sha256)
+    return bundle.created_at if bundle else None
+
+
+def bundle_sha256(documents: tuple[Document, ...], form: Form) -> str:
+    """Digest that names a bundle. Compatibility: stored in acceptances, so this form never changes."""
+    return digest_of({"form": form.sha256, "texts": [document.sha256 for document in documents]})
+
+
+def _writes(session: AsyncSession) -> bool:
+    return bool(session.get_bind().get_execution_options().get("gatekeeper_writes"))
+
+
+async def _resolve(session: AsyncSession, repo: Repo, commit: str) -> Terms | None:
+    root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
+    problems: list[str] = []
+    card: Mapping[str, Any] = {}
+    if "readme.md" in root:
+        body = await _read(session, repo, root["readme.md"], problems)
+        card = _front_matter(body) if body else {}
+    documents: list[Document] = []
+    for name in LICENSE_FILES:
+        if name in root:
+            entry = root[name]
+            body = await _read(session, repo, entry, problems)
+            documents.append(
+                Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body)
+            )
+            break
+    else:
+        text = await _from_catalogue(session, card)
+        if text is not None:
+            documents.append(Document(text.sha256, text.title, text.body))
+    prompt = card.get("extra_gated_prompt")
+    if isinstance(prompt, str) and prompt.strip():
+        body = prompt.strip().encode()
+        documents.append(Document(sha256_hex(body), f"Access conditions of {repo.full_name}", body))
+    form = Form.parse(card.get("extra_gated_fields"))
+    if not documents and not form.fields:
+        return None
+    return Terms(repo.id, commit, bundle_sha256(tuple(documents), form), tuple(documents), form, tuple(problems))
+
+
+async def _read(session: AsyncSession, repo: Repo, entry: TreeEntry, problems: list[str]) -> bytes:
+    """The content of a small text file, b"" when it cannot serve as text (with the reason in `problems`)."""
+    if entry.lfs is not None or entry.size > texts.MAX_TEXT_BYTES:
+        problems.append(
+            f"{entry.path} of {repo.full_name} has {entry.size:,} bytes or is stored as a large file, so it cannot be "
+            f"shown; at most {texts.MAX_TEXT_BYTES:,} bytes of plain text can."
+        )
+        return b""
+    body = await history.read_blob(session, repo, entry.oid)
+    if not texts.is_readable(body):
+        problems.append(f"{entry.path} of {repo.full_name} is empty or not readable UTF-8 text.")
+    return body
+
+
+async def _from_catalogue(session: AsyncSession, card: Mapping[str, Any]) -> LicenseText | None:
+    named = card.get("license")
+    for license_id in named if isinstance(named, list) else [named]:
+        wanted = card.get("license_name") if license_id == "other" else license_id
+        if isinstance(wanted, str) and (text := await catalogue.by_license_id(session, wanted)) is not None:
+            return text
+    wanted = card.get("license_name")
+    return await catalogue.by_license_id(session, wanted) if isinstance(wanted, str) else None
+
+
+def _front_matter(body: bytes) -> Mapping[str, Any]:
+    match = re.match(r"---\r?\n(.*?)\r?\n---", texts.readable(body), re.DOTALL)
+    try:
+        data = yaml.safe_load(match[1]) if match else None
+    except yaml.YAMLError:
+        data = None
+    return data if isinstance(data, dict) else {}
