@@ -8,10 +8,10 @@
 
 This module imports pydantic and the standard library only, so the web process can use it without torch.
 
-Compatibility rule: fields are appended with a default, never renamed, reordered or given a new meaning. What a worker is
-*ordered* (`Order` models) forbids unknown fields: a worker that does not know a demand must not pretend to meet it. What
-a worker *answers* (`Answer` models) ignores unknown fields, so an older web process can read a newer worker. A change
-that breaks this rule raises `CONTRACT_VERSION`, which both sides compare in `Health`.
+Compatibility rule: fields are appended with a default, never renamed, reordered or given a new meaning. What a worker
+is *ordered* (`Order` models) forbids unknown fields: a worker that does not know a demand must not pretend to meet it.
+What a worker *answers* (`Answer` models) ignores unknown fields, so an older web process can read a newer worker. A
+change that breaks this rule raises `CONTRACT_VERSION`, which both sides compare in `Health`.
 """
 
 import base64
@@ -181,7 +181,7 @@ class ModelState(Answer):
     bytes_verified  of `bytes_total`, for a progress bar while `phase` is verifying
     engine          "step": mixed with other orders; "diffusers": runs as it is, one order at a time
     checker_sha256  digest of the attached checker's weights; None until ready, and for a model without a checker, whose
-                    images are all withheld
+                    orders all fail with `checker_mismatch`
     """
 
     digest: Sha256
@@ -520,7 +520,8 @@ class Purpose(StrEnum):
 class Envelope(Order):
     """An order as it travels: the exact JSON text, signed with the key that both processes share.
 
-    signature  hex HMAC-SHA256 over the lines: "gatekeeper-order-v1", purpose, expires_at (ISO 8601), nonce, body's sha256
+    signature  hex HMAC-SHA256 over these lines: "gatekeeper-order-v1", purpose, expires_at (ISO 8601), nonce, sha256 of
+               the body
     """
 
     purpose: Purpose

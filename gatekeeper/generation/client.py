@@ -1,0 +1,191 @@
+"""The way to the inference process: the only module here that knows its contract, and the only one that speaks to it.
+
+    WorkerError
+    ├── WorkerLost        no connection, or it broke before the order ended: nothing is known of the order any more
+    ├── WorkerMismatch    the worker speaks another version of the contract
+    └── OrderRejected     the worker did not accept the order; `code`, `problems` and `is_busy` say why
+
+An order that was accepted ends with one terminal event (`Done`, `Refused`, `Failed`) or with `WorkerLost`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from gatekeeper.kit.clock import now
+from inference.contract import (
+    CONTRACT_VERSION,
+    TERMINAL,
+    CancelOrder,
+    ErrorCode,
+    Event,
+    Health,
+    ImageOrder,
+    LoadOrder,
+    LoadPhase,
+    ModelManifest,
+    ModelState,
+    Problem,
+    parse_event,
+    sign,
+)
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_LOAD_SECONDS = 3600.0
+
+
+class WorkerError(Exception):
+    """Base of what can go wrong between the two processes."""
+
+
+class WorkerLost(WorkerError):
+    """The inference process does not answer, or died in the middle."""
+
+
+class WorkerMismatch(WorkerError):
+    """The inference process speaks another version of the contract."""
+
+
+class OrderRejected(WorkerError):
+    """The worker did not accept what it was told.
+
+    problems  sentences for the person, one for each limit that was broken
+    """
+
+    def __init__(self, code: ErrorCode, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.problems = problems
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether trying again later can help."""
+        return self.code in {ErrorCode.QUEUE_FULL, ErrorCode.MODEL_NOT_READY}
+
+    @property
+    def needs_load(self) -> bool:
+        """Whether the worker has to be told of the model first (again, after a restart)."""
+        return self.code is ErrorCode.UNKNOWN_MODEL
+
+
+class Worker:
+    """A client of one inference process.
+
+    url  `unix:/path/to/worker.sock`, `http://...` or `https://...`
+    key  at least 32 bytes, shared with the worker
+    """
+
+    def __init__(self, url: str, *, key: bytes) -> None:
+        self._key = key
+        socket = url.removeprefix("unix:") if url.startswith("unix:") else None
+        self._http = httpx2.AsyncClient(
+            base_url="http://worker" if socket else url,
+            transport=httpx2.AsyncHTTPTransport(uds=socket) if socket else None,
+            timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=8),
+            trust_env=False,  # a proxy in the environment must never see a prompt
+        )
+
+    async def close(self) -> None:
+        """Close every connection; orders that are still read are cancelled by it."""
+        await self._http.aclose()
+
+    async def health(self) -> Health:
+        """The worker as it is. Raises WorkerLost, WorkerMismatch."""
+        health = Health.model_validate_json(await self._ask("GET", "/health"))
+        if health.contract_version != CONTRACT_VERSION:
+            raise WorkerMismatch(
+                f"the worker speaks contract version {health.contract_version}, this process {CONTRACT_VERSION}"
+            )
+        return health
+
+    async def models(self) -> tuple[ModelState, ...]:
+        """Every model the worker was told of since it started."""
+        return (await self.health()).models
+
+    async def load(
+        self, manifest: ModelManifest, *, on_state: Callable[[ModelState], None] = lambda state: None
+    ) -> ModelState:
+        """Make a model ready and return its last state, `ready` or `failed`; at once if it is ready already.
+
+        on_state  sees every state on the way
+        Raises OrderRejected, WorkerLost.
+        """
+        state: ModelState | None = None
+        async with aclosing(self._stream("/models", LoadOrder(manifest=manifest), _LOAD_SECONDS)) as lines:
+            async for line in lines:
+                state = _parsed(ModelState.model_validate_json, line)
+                on_state(state)
+        if state is None or state.phase not in {LoadPhase.READY, LoadPhase.FAILED}:
+            raise WorkerLost("the inference process went away while it was loading the model")
+        return state
+
+    async def submit(self, order: ImageOrder) -> AsyncIterator[Event]:
+        """Have an order carried out; the last event is terminal. Closing the iterator cancels the order.
+
+        Raises OrderRejected before the first event; WorkerLost at any time.
+        """
+        seconds = max((order.deadline_at - now()).total_seconds(), 0) + _ANSWER_SECONDS
+        async with aclosing(self._stream("/orders", order, seconds)) as lines:
+            async for line in lines:
+                event = _parsed(parse_event, line)
+                yield event
+                if isinstance(event, TERMINAL):
+                    return
+        raise WorkerLost("the inference process went away before the order ended")
+
+    async def cancel(self, order_id: str) -> bool:
+        """Stop an order. False when the worker knows none of this id (any more). Raises WorkerLost."""
+        try:
+            await self._ask("DELETE", f"/orders/{order_id}", self._signed(CancelOrder(id=order_id)))
+        except OrderRejected as error:
+            if error.code is ErrorCode.UNKNOWN_ORDER:
+                return False
+            raise
+        return True
+
+    def _signed(self, order: LoadOrder | ImageOrder | CancelOrder) -> bytes:
+        return sign(order, self._key, now=now()).model_dump_json().encode()
+
+    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        try:
+            response = await self._http.request(method, path, content=body)
+        except httpx2.TransportError as error:
+            raise WorkerLost(f"the inference process does not answer ({type(error).__name__})") from error
+        if response.is_error:
+            raise _rejection(response.content)
+        return response.content
+
+    async def _stream(self, path: str, order: LoadOrder | ImageOrder, read_seconds: float) -> AsyncGenerator[str, None]:
+        """Lines of the answer to a signed order. Raises OrderRejected, WorkerLost."""
+        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, read=read_seconds)
+        try:
+            async with self._http.stream("POST", path, content=self._signed(order), timeout=timeout) as response:
+                if response.is_error:
+                    raise _rejection(await response.aread())
+                async for line in response.aiter_lines():
+                    yield line
+        except httpx2.TransportError as error:
+            raise WorkerLost(f"the inference process went away ({type(error).__name__})") from error
+
+
+def _parsed(parse: Callable[[str], T], line: str) -> T:
+    try:
+        return parse(line)
+    except ValidationError as error:
+        raise WorkerLost("the inference process answered with something else than the contract") from error
+
+
+def _rejection(body: bytes) -> WorkerError:
+    try:
+        problem = Problem.model_validate_json(body)
+    except ValidationError:
+        return WorkerLost("the inference process failed to answer")
+    return OrderRejected(problem.code, problem.message, problem.problems)

@@ -1,0 +1,5 @@
+"""`python -m inference` runs the worker."""
+
+from inference.server import main
+
+main()

@@ -1,0 +1,213 @@
+"""Where orders arrive: genuine, within the limits, for a model that is here, screened, and then lined up.
+
+Everything that can be refused is refused here, before any compute is spent.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from inference.contract import (
+    CancelOrder,
+    Envelope,
+    EnvelopeError,
+    ErrorCode,
+    Event,
+    ImageOrder,
+    Limits,
+    LoadOrder,
+    Purpose,
+    verify,
+)
+from inference.fleet import Fleet, Model
+from inference.queue import FairQueue, QueueFull
+from inference.safety.prompts import RuleSet, screen_order
+from inference.ticket import Request, Ticket
+
+T = TypeVar("T", bound=BaseModel)
+
+LONGEST_SIGNATURE = timedelta(minutes=10)
+MOST_NONCES = 200_000
+
+
+class OrderProblem(Exception):
+    """An order that is not accepted, as the one who sent it is told."""
+
+    def __init__(self, code: ErrorCode, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.problems = problems
+
+
+class Lane(Protocol):
+    """What makes images from the tickets in its queue: the step engine, the pipeline lane, the fake."""
+
+    queue: FairQueue
+
+    @property
+    def running(self) -> int:
+        """Orders in the making."""
+        ...
+
+    def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    def close(self) -> None:
+        """Stop; orders in the making fail."""
+        ...
+
+
+class Seals:
+    """Opens envelopes: each once, while its signature lasts. Safe to use from any thread.
+
+    INVARIANT: a nonce is remembered for as long as its envelope would verify.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._nonces: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def open(self, text: bytes, purpose: Purpose) -> str:
+        """The body of a genuine, unused envelope. Raises OrderProblem."""
+        now = datetime.now(UTC)
+        try:
+            envelope = Envelope.model_validate_json(text)
+            body = verify(envelope, self._key, purpose=purpose, now=now)
+        except ValidationError as error:
+            raise OrderProblem(ErrorCode.MALFORMED, "The request is not a signed order.") from error
+        except EnvelopeError as error:
+            raise OrderProblem(error.code, str(error)) from error
+        if envelope.expires_at - now > LONGEST_SIGNATURE:
+            raise OrderProblem(ErrorCode.SIGNATURE_EXPIRED, "The signature is valid for too long; sign for less time.")
+        with self._lock:
+            if envelope.nonce in self._nonces and self._nonces[envelope.nonce] > now:
+                raise OrderProblem(ErrorCode.REPLAYED, "This order was already accepted once.")
+            if len(self._nonces) >= MOST_NONCES:
+                self._nonces = {nonce: until for nonce, until in self._nonces.items() if until > now}
+                if len(self._nonces) >= MOST_NONCES:
+                    raise OrderProblem(ErrorCode.QUEUE_FULL, "Too many orders arrive at once; try again in a minute.")
+            self._nonces[envelope.nonce] = envelope.expires_at
+        return body
+
+
+class Desk:
+    """Accepts, cancels and counts orders. Its methods may be called from any thread.
+
+    lanes  by `ModelState.engine`
+    """
+
+    def __init__(self, *, fleet: Fleet, lanes: dict[str, Lane], limits: Limits, rules: RuleSet, seals: Seals) -> None:
+        self.fleet = fleet
+        self.lanes = lanes
+        self.limits = limits
+        self.rules = rules
+        self._seals = seals
+        self._live: dict[str, Ticket] = {}
+        self._lock = threading.Lock()
+
+    def read_order(self, text: bytes) -> ImageOrder:
+        """A genuine order within the limits. Raises OrderProblem."""
+        order = parse(ImageOrder, self._seals.open(text, Purpose.ORDER))
+        if problems := self.limits.problems(order):
+            raise OrderProblem(ErrorCode.LIMITS_EXCEEDED, " ".join(problems), problems)
+        return order
+
+    def read_load(self, text: bytes) -> LoadOrder:
+        """A genuine load order. Raises OrderProblem."""
+        return parse(LoadOrder, self._seals.open(text, Purpose.LOAD))
+
+    def submit(self, order: ImageOrder, emit: Callable[[Event], None]) -> Ticket:
+        """Screen an order and line it up. Its events go to `emit`, from any thread. Raises OrderProblem."""
+        request = self._request(order)
+        ticket = Ticket(request, emit)
+        if ticket.expire():
+            return ticket
+        if (refusal := screen_order(order, self.rules)) is not None:
+            ticket.end(refusal)
+            return ticket
+        with self._lock:
+            self._live = {order_id: live for order_id, live in self._live.items() if not live.is_over}
+            if order.id in self._live:
+                raise OrderProblem(ErrorCode.DUPLICATE_ORDER, "An order with this id is being carried out.")
+            self._live[order.id] = ticket
+        try:
+            self.lanes[request.model.state.engine or "step"].queue.put(ticket)
+        except QueueFull as error:
+            ticket.fail(error.code, str(error))
+            raise OrderProblem(error.code, str(error)) from error
+        return ticket
+
+    def cancel(self, text: bytes, order_id: str) -> None:
+        """Stop a live order. Raises OrderProblem when there is none of this id."""
+        order = parse(CancelOrder, self._seals.open(text, Purpose.CANCEL))
+        if order.id != order_id:
+            raise OrderProblem(ErrorCode.MALFORMED, "The signed id and the id of the address differ.")
+        ticket = self._live.get(order_id)
+        if ticket is None or not self.abandon(ticket):
+            raise OrderProblem(ErrorCode.UNKNOWN_ORDER, "No order of this id is being carried out.")
+
+    def abandon(self, ticket: Ticket) -> bool:
+        """End a ticket as cancelled; its lane drops it within one step. False when it had ended."""
+        return ticket.fail(ErrorCode.CANCELLED, "The order was cancelled.")
+
+    @property
+    def waiting(self) -> int:
+        """Orders lined up."""
+        return sum(len(lane.queue) for lane in self.lanes.values())
+
+    @property
+    def running(self) -> int:
+        """Orders in the making."""
+        return sum(lane.running for lane in self.lanes.values())
+
+    def _request(self, order: ImageOrder) -> Request:
+        model = self.fleet.find(order.model)
+        if model is None:
+            raise OrderProblem(ErrorCode.UNKNOWN_MODEL, "This worker was never told of that model.")
+        if not isinstance(model, Model):
+            code = model.error or ErrorCode.MODEL_NOT_READY
+            raise OrderProblem(code, model.message or "The model is still being loaded.")
+        pinned = order.safety.checker_sha256
+        if model.checker is None:
+            raise OrderProblem(ErrorCode.CHECKER_MISMATCH, "No safety checker is attached to this model.")
+        if pinned is not None and pinned != model.checker.sha256:
+            raise OrderProblem(ErrorCode.CHECKER_MISMATCH, "Another safety checker is attached than the order demands.")
+        request = Request(
+            order=order,
+            model=model,
+            rules=self.rules,
+            width=order.width or model.default_width,
+            height=order.height or model.default_height,
+            scheduler=order.scheduler or model.default_scheduler,
+        )
+        if problems := _model_problems(request):
+            raise OrderProblem(ErrorCode.LIMITS_EXCEEDED, " ".join(problems), problems)
+        return request
+
+
+def parse(kind: type[T], body: str) -> T:
+    """A body as its model. Raises OrderProblem that names each wrong field, without repeating its value."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        problems = tuple(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise OrderProblem(ErrorCode.MALFORMED, "The order does not follow the contract.", problems) from error
+
+
+def _model_problems(request: Request) -> tuple[str, ...]:
+    order, multiple = request.order, request.model.side_multiple
+    problems = [
+        f"{name} is {side}; for this model it must be a multiple of {multiple}."
+        for name, side in (("width", request.width), ("height", request.height))
+        if side % multiple
+    ]
+    rows = request.rows_per_image
+    if order.bucket is not None and order.bucket < rows:
+        problems.append(f"bucket is {order.bucket}; an image of this order takes {rows} rows.")
+    return tuple(problems)

@@ -1,0 +1,290 @@
+"""Building a model from a manifest: only named files, each compared with its digest, only classes on the list.
+
+A repository's `model_index.json` never reaches diffusers. It is read here as data, every (library, class) in it must be
+on the list below, and the parts are constructed from a private directory that holds nothing but verified safetensors,
+JSON and tokenizer text. The repository's own safety checker is never built: the server attaches its own.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+from inference.contract import ManifestFile, ModelManifest
+from inference.fleet import ModelRefused
+from inference.plainfiles import UnsafeFile, read_json, tensor_count
+
+INDEX = "model_index.json"
+MAX_INLINE_BYTES = 30_000_000
+MAX_TRAIN_STEPS = 10_000
+
+# Pipelines, and the parts each must have. Those of ENGINE run in the step engine, the others through diffusers.
+PIPELINES = {
+    "StableDiffusionPipeline": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
+    "StableDiffusionXLPipeline": (
+        "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
+    ),
+}  # fmt: skip
+ENGINE = frozenset({"StableDiffusionPipeline"})
+
+_SCHEDULERS = frozenset(
+    ("diffusers", name)
+    for name in [
+        "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
+        "DPMSolverMultistepScheduler", "LMSDiscreteScheduler", "UniPCMultistepScheduler", "HeunDiscreteScheduler",
+    ]
+)  # fmt: skip
+_TOKENIZERS = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
+
+# What may stand in each place of the index. Everything else is refused, wherever it stands.
+ALLOWED = {
+    "unet": frozenset({("diffusers", "UNet2DConditionModel")}),
+    "vae": frozenset({("diffusers", "AutoencoderKL")}),
+    "text_encoder": frozenset({("transformers", "CLIPTextModel")}),
+    "text_encoder_2": frozenset({("transformers", "CLIPTextModelWithProjection")}),
+    "tokenizer": _TOKENIZERS,
+    "tokenizer_2": _TOKENIZERS,
+    "scheduler": _SCHEDULERS,
+    # Named by public repositories, read past, never built.
+    "safety_checker": frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")}),
+    "feature_extractor": frozenset(
+        ("transformers", name) for name in ["CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorPil"]
+    ),
+    "image_encoder": frozenset({("transformers", "CLIPVisionModelWithProjection")}),
+}
+
+_TOKENIZER_FILES = frozenset(
+    {
+        "vocab.json",
+        "merges.txt",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    }
+)
+_WEIGHTS = ("diffusion_pytorch_model", "model")
+
+# Keys by which a configuration could bring in code or other libraries.
+_FORBIDDEN_KEYS = frozenset(
+    {
+        "auto_map",
+        "custom_pipelines",
+        "quantization_config",
+        "attn_implementation",
+        "_attn_implementation",
+        "trust_remote_code",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model's parts in memory.
+
+    pipeline          class name of the pipeline
+    components        by place: modules in eval mode, tokenizers; no scheduler, for each image gets its own
+    scheduler_config  the repository's own
+    weights           sha256 by path of each weight file read
+    """
+
+    pipeline: str
+    components: dict[str, Any]
+    scheduler_config: dict[str, Any]
+    weights: dict[str, str]
+
+
+def load_parts(
+    manifest: ModelManifest,
+    *,
+    store: Path | None,
+    directory: Path,
+    on_bytes: Callable[[int], None],
+    on_verified: Callable[[], None],
+) -> Parts:
+    """Verify, assemble and build. `directory` is private, empty, and removed by the caller.
+
+    on_bytes     called with the number of bytes verified since the last call
+    on_verified  called once, before the parts are built
+    Raises ModelRefused for anything against the rules.
+    """
+    try:
+        files = {file.path: file for file in manifest.files}
+        if INDEX not in files:
+            raise ModelRefused(f"{INDEX} is missing: this is not a diffusers pipeline")
+        place(files[INDEX], store=store, target=directory / INDEX, on_bytes=on_bytes)
+        pipeline, places = read_index(read_json(directory / INDEX, name=INDEX))
+        weights: dict[str, str] = {}
+        for name, (library, kind) in places.items():
+            for path, file in wanted_files(files, name, library, kind).items():
+                place(file, store=store, target=directory / path, on_bytes=on_bytes)
+                if path.endswith(".safetensors"):
+                    weights[file.path] = file.sha256
+                elif path.endswith(".json"):
+                    _require_plain_config(read_json(directory / path, name=file.path), file.path)
+        on_verified()
+        components = {
+            name: _build(directory / name, library, kind)
+            for name, (library, kind) in places.items()
+            if name != "scheduler"
+        }
+        scheduler_config = read_json(directory / "scheduler" / "scheduler_config.json", name="scheduler_config.json")
+        steps = scheduler_config.get("num_train_timesteps", 1000)
+        if type(steps) is not int or not 1 <= steps <= MAX_TRAIN_STEPS:
+            raise ModelRefused(f"scheduler_config.json names {steps!r:.40} training steps")
+        return Parts(pipeline, components, {**scheduler_config, "_class_name": places["scheduler"][1]}, weights)
+    except UnsafeFile as error:
+        raise ModelRefused(str(error)) from error
+
+
+def read_index(index: Any) -> tuple[str, dict[str, tuple[str, str]]]:
+    """Pipeline class and the (library, class) of each part to build, from the untrusted index. Raises ModelRefused."""
+    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
+        raise ModelRefused(f"{INDEX} names no pipeline class, or one with code of its own")
+    pipeline = index["_class_name"]
+    if pipeline not in PIPELINES:
+        raise ModelRefused(f"{INDEX} names the pipeline {pipeline[:80]!r}, which this server does not run")
+    _require_plain_config(index, INDEX)
+    places: dict[str, tuple[str, str]] = {}
+    for name, value in index.items():
+        if name.startswith("_") or not isinstance(value, list):
+            if not name.startswith("_") and not isinstance(value, bool | int | float | None):
+                raise ModelRefused(f"{INDEX} gives {name[:80]!r} a value of an unknown kind")
+            continue
+        if value == [None, None]:
+            continue
+        if len(value) != 2 or tuple(value) not in ALLOWED.get(name, frozenset()):
+            raise ModelRefused(
+                f"{INDEX} puts {value!r:.120} in the place {name[:80]!r}, which is not on the server's list"
+            )
+        places[name] = (value[0], value[1])
+    if missing := [name for name in PIPELINES[pipeline] if name not in places]:
+        raise ModelRefused(f"{INDEX} lacks {', '.join(missing)}")
+    return pipeline, {name: places[name] for name in PIPELINES[pipeline]}
+
+
+def wanted_files(files: dict[str, ManifestFile], name: str, library: str, kind: str) -> dict[str, ManifestFile]:
+    """The files one part is built from, by the path they get in the private directory. Everything else is left alone.
+
+    Half-precision weights (`*.fp16.safetensors`) stand in where there are no others.
+    """
+    inside = {PurePosixPath(path).name: file for path, file in files.items() if str(PurePosixPath(path).parent) == name}
+    if kind.startswith("CLIPTokenizer"):
+        chosen = {base: file for base, file in inside.items() if base in _TOKENIZER_FILES}
+        if not chosen:
+            raise ModelRefused(f"{name}/ has no tokenizer files")
+        return {f"{name}/{base}": file for base, file in chosen.items()}
+    config = "scheduler_config.json" if name == "scheduler" else "config.json"
+    if config not in inside:
+        raise ModelRefused(f"{name}/{config} is missing")
+    chosen = {config: inside[config]}
+    if name != "scheduler":
+        chosen |= _weight_files(inside, name)
+    return {f"{name}/{base}": file for base, file in chosen.items()}
+
+
+def place(file: ManifestFile, *, store: Path | None, target: Path, on_bytes: Callable[[int], None]) -> None:
+    """Put one file's verified content at `target`: inline bytes, a hard link into the store, or else a copy."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.inline is not None:
+        if len(file.inline) > MAX_INLINE_BYTES:
+            raise ModelRefused(f"{file.path} is too large to travel inside the manifest")
+        try:
+            target.write_bytes(file.content() or b"")
+        except ValueError as error:
+            raise ModelRefused(f"{file.path} is not base64") from error
+    else:
+        _link_or_copy(_stored(file, store), target)
+    if target.stat().st_size != file.size_bytes or _sha256(target, on_bytes) != file.sha256:
+        raise ModelRefused(f"{file.path} is not the file the manifest names: size or digest differ")
+
+
+def _stored(file: ManifestFile, store: Path | None) -> Path:
+    if store is None:
+        raise ModelRefused(f"{file.path} is not in the manifest and this worker has no store (INFERENCE_STORE_DIR)")
+    path = store / "sha256" / file.sha256[:2] / file.sha256[2:4] / file.sha256
+    if path.is_symlink() or not path.is_file():
+        raise ModelRefused(f"{file.path} is not in the store")
+    return path
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or a system that protects hard links
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def _sha256(path: Path, on_bytes: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+            on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _weight_files(inside: dict[str, ManifestFile], name: str) -> dict[str, ManifestFile]:
+    for stem in _WEIGHTS:
+        for base in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
+            if base in inside:
+                return {f"{stem}.safetensors": inside[base]}
+        shards = {
+            base: file for base, file in inside.items() if base.startswith(f"{stem}-") and base.endswith(".safetensors")
+        }
+        if shards and f"{stem}.safetensors.index.json" in inside:
+            return shards | {f"{stem}.safetensors.index.json": inside[f"{stem}.safetensors.index.json"]}
+    raise ModelRefused(f"{name}/ has no safetensors weights; pickled weights are never loaded")
+
+
+def _require_plain_config(value: Any, name: str) -> None:
+    """Refuse, at any depth, the keys by which a configuration names code."""
+    if isinstance(value, dict):
+        if bad := _FORBIDDEN_KEYS & {key for key, item in value.items() if item is not None}:
+            raise ModelRefused(f"{name} holds {', '.join(sorted(bad))}, which can bring in code")
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _require_plain_config(item, name)
+
+
+def _build(directory: Path, library: str, kind: str) -> Any:
+    """One part from its verified directory. Missing or surplus weights are refused, for they would be random."""
+    if kind.startswith("CLIPTokenizer"):
+        return transformers.CLIPTokenizer.from_pretrained(str(directory), local_files_only=True)
+    values = sum(tensor_count(path, name=f"{directory.name}/{path.name}") for path in directory.glob("*.safetensors"))
+    cls = getattr(diffusers if library == "diffusers" else transformers, kind)
+    try:
+        _require_modest(cls, directory, library, values)
+        module, info = cls.from_pretrained(
+            str(directory),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            torch_dtype=torch.float32,
+        )
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise ModelRefused(f"{directory.name} cannot be built: {type(error).__name__}: {str(error)[:200]}") from error
+    if missing := [key for key in info["missing_keys"] if not key.endswith("position_ids")]:
+        raise ModelRefused(f"{directory.name} lacks weights: {', '.join(sorted(missing)[:3])}")
+    if info.get("mismatched_keys"):
+        raise ModelRefused(f"{directory.name} has weights of other shapes than its configuration")
+    module.eval().requires_grad_(False)
+    return module
+
+
+def _require_modest(cls: Any, directory: Path, library: str, values: int) -> None:
+    """Refuse a configuration that describes a larger model than its weight files hold: it would only eat memory."""
+    config = read_json(directory / "config.json", name=f"{directory.name}/config.json")
+    with torch.device("meta"):
+        empty = cls.from_config(config) if library == "diffusers" else cls(cls.config_class.from_dict(config))
+    described = sum(parameter.numel() for parameter in empty.parameters())
+    if described > values:
+        raise ModelRefused(f"{directory.name}/config.json describes {described} weights, its files hold {values}")

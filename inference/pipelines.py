@@ -1,0 +1,129 @@
+"""Pipelines that the step engine does not know, run through diffusers as they are: one order at a time, same way out.
+
+Only the arguments named here reach a pipeline: no callbacks, embeddings, latents or output types of the user's choice.
+Safe Latent Diffusion cannot act inside a foreign loop; the receipt says so.
+"""
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+
+from inference.contract import ErrorCode, Started
+from inference.engine import IDLE_SECONDS, dtype_name
+from inference.queue import FairQueue
+from inference.release import FloatImage, Making, Release
+from inference.schedulers import make_scheduler
+from inference.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+
+class OrderOver(Exception):
+    """Raised out of a pipeline's loop when its order was cancelled or is late."""
+
+
+class PipelineLane:
+    """A thread that runs whole pipelines for the orders in its queue."""
+
+    def __init__(self, queue: FairQueue, release: Release, *, threads: int = 1) -> None:
+        self.queue = queue
+        self._release = release
+        self._threads = threads
+        self._current: Ticket | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipelines", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, in the lane's thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; the order in the making fails at its next step."""
+        self._stopping.set()
+        self.queue.wake()
+        if self._current is not None:
+            self._current.fail(ErrorCode.CANCELLED, "The worker is shutting down.")
+        self._thread.join()
+
+    @property
+    def running(self) -> int:
+        """Orders in the making: none or one."""
+        return int(self._current is not None)
+
+    def _run(self) -> None:
+        torch.set_num_threads(self._threads)
+        while not self._stopping.is_set():
+            ticket = self.queue.peek()
+            if ticket is None:
+                self.queue.wait(IDLE_SECONDS)
+                continue
+            self.queue.take(ticket)
+            self._current = ticket
+            try:
+                self._make(ticket)
+            except OrderOver:
+                ticket.expire()
+            except (torch.OutOfMemoryError, MemoryError):
+                ticket.fail(ErrorCode.OUT_OF_MEMORY, "The worker ran out of memory; try a smaller size.")
+            except Exception as error:
+                log.error("a pipeline failed: %s", type(error).__name__)
+                ticket.fail(ErrorCode.INTERNAL, "The worker failed while making this image.")
+            finally:
+                self._current = None
+
+    def _make(self, ticket: Ticket) -> None:
+        request, order = ticket.request, ticket.order
+        ticket.tell(Started(steps=order.steps))
+        for index in range(order.images):
+            began = time.perf_counter()
+            pixels = run_pipeline(ticket, index)
+            ticket.charge(time.perf_counter() - began)
+            self._release.submit(
+                Making(
+                    ticket=ticket,
+                    index=index,
+                    pixels=partial(np.asarray, pixels),
+                    bucket=None,
+                    scheduler=request.scheduler,
+                    dtype=dtype_name(request.model.dtype),
+                    sld_acted=False,
+                )
+            )
+
+
+@torch.inference_mode()
+def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
+    """(3, height, width) float32 in [0, 1]: one image of an order. Raises OrderOver when the order ends meanwhile."""
+    request, order = ticket.request, ticket.order
+    model = request.model
+    pipeline: Any = getattr(diffusers, model.pipeline)(
+        **model.parts, scheduler=make_scheduler(request.scheduler, model.scheduler_config)
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def on_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if ticket.is_over or ticket.is_late:
+            raise OrderOver
+        done = index * order.steps + min(step + 1, order.steps)
+        ticket.step(done // order.images, order.steps)
+        return tensors
+
+    result = pipeline(
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt or None,
+        width=request.width,
+        height=request.height,
+        num_inference_steps=order.steps,
+        guidance_scale=order.guidance_scale,
+        generator=torch.Generator().manual_seed(request.seed(index)),
+        output_type="pt",
+        callback_on_step_end=on_step,
+    )
+    image: FloatImage = result.images[0].float().cpu().numpy()
+    return image

@@ -1,0 +1,157 @@
+"""The only way out: an image leaves this worker through `Release`, with a verdict, or not at all.
+
+# INVARIANT: `contract.Image` is constructed in this module and nowhere else.
+
+It has a thread of its own, so the check runs beside the denoising and not between its steps.
+"""
+
+import base64
+import io
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from inference.contract import ConceptScore, Image, ReceiptFacts, Withheld, WithheldCode
+from inference.safety import levels
+from inference.safety.verdict import CheckerError, Verdict
+from inference.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in [0, 1] if all went well
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the receipt says of the machine."""
+
+    torch_version: str
+    diffusers_version: str
+    device: str
+    is_fake: bool = False
+
+
+@dataclass(frozen=True)
+class Making:
+    """One image that was made and not yet checked.
+
+    pixels     computes (3, height, width) float values in [0, 1]; called in the release thread
+    bucket     rows per denoiser call; None outside the step engine
+    scheduler  name for the receipt
+    """
+
+    ticket: Ticket
+    index: int
+    pixels: Callable[[], FloatImage]
+    bucket: int | None
+    scheduler: str
+    dtype: str
+    sld_acted: bool = True
+
+
+class Release:
+    """Checks images one after another and settles their tickets.
+
+    on_start  runs once in the release thread, to limit torch's threads there
+    """
+
+    def __init__(self, runtime: Runtime, *, on_start: Callable[[], None] = lambda: None) -> None:
+        self._runtime = runtime
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="release", initializer=on_start)
+
+    def submit(self, making: Making) -> None:
+        """Check an image soon, in the release thread."""
+        self._pool.submit(self._release, making)
+
+    def close(self) -> None:
+        """Finish what was submitted and stop."""
+        self._pool.shutdown(wait=True)
+
+    def _release(self, making: Making) -> None:
+        ticket = making.ticket
+        if ticket.is_over:
+            return
+        try:
+            ticket.settle(self._outcome(making))
+        except Exception as error:  # whatever happens here, the image is not released
+            log.error("image withheld: %s", type(error).__name__)
+            ticket.settle(
+                self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", scores=())
+            )
+
+    def _outcome(self, making: Making) -> Image | Withheld:
+        model, demand = making.ticket.request.model, making.ticket.order.safety
+        unchecked = WithheldCode.IMAGE_UNCHECKED
+        pixels = making.pixels()
+        if not np.isfinite(pixels).all():
+            return self._withheld(making, unchecked, "The image holds values that are not numbers.", scores=())
+        if model.checker is None:
+            return self._withheld(making, unchecked, "No safety checker is attached to this model.", scores=())
+        picture = to_picture(pixels)
+        try:
+            [verdict] = model.checker.check([picture], demand.margin)
+        except CheckerError as error:
+            log.error("image withheld: %s", error)
+            return self._withheld(making, unchecked, "The safety check gave no verdict on this image.", scores=())
+        if verdict.flagged:
+            names = ", ".join(score.concept for score in verdict.flagged)
+            return self._withheld(
+                making, WithheldCode.IMAGE_FLAGGED, f"The safety check found: {names}.", scores=verdict.scores
+            )
+        return self._image(making, picture, verdict)
+
+    def _image(self, making: Making, picture: PIL.Image.Image, verdict: Verdict) -> Image:
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        return Image(
+            index=making.index,
+            png_base64=base64.b64encode(file.getvalue()).decode(),
+            receipt=self._receipt(making, verdict.scores),
+        )
+
+    def _withheld(
+        self, making: Making, code: WithheldCode, reason: str, *, scores: tuple[ConceptScore, ...]
+    ) -> Withheld:
+        return Withheld(index=making.index, code=code, reason=reason, receipt=self._receipt(making, scores))
+
+    def _receipt(self, making: Making, scores: tuple[ConceptScore, ...]) -> ReceiptFacts:
+        request = making.ticket.request
+        order, model, safety = request.order, request.model, request.order.safety
+        sld = levels.facts(safety.sld_level, order.guidance_scale, order.steps)
+        return ReceiptFacts(
+            repository=model.manifest.repository,
+            commit=model.manifest.commit,
+            model=model.state.digest,
+            weights=model.weights,
+            scheduler=making.scheduler,
+            steps=order.steps,
+            guidance_scale=order.guidance_scale,
+            seed=request.seed(making.index),
+            width=request.width,
+            height=request.height,
+            bucket=making.bucket,
+            sld=sld if making.sld_acted else sld.model_copy(update={"acted": False, "warmup_steps": 0}),
+            checker_sha256=model.checker.sha256 if model.checker else None,
+            margin=safety.margin,
+            scores=scores,
+            rules_version=request.rules.version,
+            rules_sha256=request.rules.sha256,
+            extra_rules=tuple(rule.id for rule in safety.extra_rules),
+            waived_rules=safety.waived_rules,
+            torch_version=self._runtime.torch_version,
+            diffusers_version=self._runtime.diffusers_version,
+            device=self._runtime.device,
+            dtype=making.dtype,
+            is_fake=self._runtime.is_fake,
+        )
+
+
+def to_picture(pixels: FloatImage) -> PIL.Image.Image:
+    """(3, height, width) in [0, 1] to RGB, rounded as diffusers does."""
+    array = (np.clip(pixels, 0, 1).transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    return PIL.Image.fromarray(array)

@@ -1,0 +1,271 @@
+"""The worker's HTTP service: signed orders in, a stream of events out, over a Unix socket or TCP.
+
+    GET    /health         Health: answers as long as the process lives
+    GET    /models         list of ModelState
+    POST   /models         Envelope of LoadOrder; NDJSON of ModelState until ready or failed, with or without a reader
+    POST   /orders         Envelope of ImageOrder; NDJSON of Event; a reader who leaves cancels the order
+    DELETE /orders/{id}    Envelope of CancelOrder in the body
+
+Nothing is made or told about an order without its signature. Prompts are never logged.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from inference.contract import TERMINAL, ErrorCode, Event, Health, Problem
+from inference.desk import Desk, OrderProblem, Seals
+from inference.fleet import Fleet
+from inference.release import Release, Runtime
+from inference.safety.prompts import BUILT_IN, RulesError, read_rules
+from inference.safety.verdict import CheckerError
+from inference.settings import Settings
+from inference.ticket import Ticket
+from inference.workshop import Workshop, new_queue
+
+log = logging.getLogger("inference")
+
+NDJSON = "application/x-ndjson"
+
+_STATUSES = {
+    ErrorCode.MALFORMED: 400,
+    ErrorCode.BAD_SIGNATURE: 403,
+    ErrorCode.SIGNATURE_EXPIRED: 403,
+    ErrorCode.REPLAYED: 403,
+    ErrorCode.LIMITS_EXCEEDED: 422,
+    ErrorCode.UNKNOWN_MODEL: 404,
+    ErrorCode.UNKNOWN_ORDER: 404,
+    ErrorCode.QUEUE_FULL: 429,
+}
+OTHER_STATUS = 409
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The service, its threads not started. Raises RulesError, CheckerError or ValueError for bad settings."""
+    rules = read_rules(settings.rules_file or BUILT_IN)
+    seals = Seals(settings.order_key())
+    workshop = fake_workshop(settings) if settings.fake else real_workshop(settings)
+    fleet = Fleet(workshop.build, work_dir=settings.work_dir)
+    desk = Desk(fleet=fleet, lanes=workshop.lanes, limits=settings.limits, rules=rules, seals=seals)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        for lane in workshop.lanes.values():
+            lane.start()
+        log.info("worker is up: %s", workshop.runtime)
+        yield
+        for lane in workshop.lanes.values():
+            await run_in_threadpool(lane.close)
+        await run_in_threadpool(workshop.release.close)
+
+    routes = [
+        Route("/health", health),
+        Route("/models", models),
+        Route("/models", load, methods=["POST"]),
+        Route("/orders", order, methods=["POST"]),
+        Route("/orders/{order_id}", cancel, methods=["DELETE"]),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={OrderProblem: on_problem})
+    app.state.desk, app.state.workshop, app.state.settings = desk, workshop, settings
+    return app
+
+
+async def health(request: Request) -> Response:
+    """The worker as it is."""
+    desk: Desk = request.app.state.desk
+    workshop: Workshop = request.app.state.workshop
+    settings: Settings = request.app.state.settings
+    answer = Health(
+        is_ready=True,
+        is_fake=workshop.runtime.is_fake,
+        pid=os.getpid(),
+        device=workshop.runtime.device,
+        dtype=workshop.dtype,
+        threads=settings.threads,
+        torch_version=workshop.runtime.torch_version,
+        diffusers_version=workshop.runtime.diffusers_version,
+        limits=desk.limits,
+        rules=desk.rules.facts(),
+        models=desk.fleet.states(),
+        waiting_orders=desk.waiting,
+        running_orders=desk.running,
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
+
+
+async def models(request: Request) -> Response:
+    """Every model ever ordered."""
+    desk: Desk = request.app.state.desk
+    return JSONResponse([state.model_dump(mode="json") for state in desk.fleet.states()])
+
+
+async def load(request: Request) -> Response:
+    """Load a model and tell how far it is."""
+    desk: Desk = request.app.state.desk
+    body = await read_body(request)
+    wanted = await run_in_threadpool(desk.read_load, body)
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for state in desk.fleet.load(wanted.manifest):
+            yield state.model_dump_json().encode() + b"\n"
+
+    return StreamingResponse(lines(), media_type=NDJSON)
+
+
+async def order(request: Request) -> Response:
+    """Carry out an order and tell what happens, until it ends or the reader leaves."""
+    desk: Desk = request.app.state.desk
+    body = await read_body(request)
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def emit(event: Event) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    def accept() -> Ticket:
+        return desk.submit(desk.read_order(body), emit)
+
+    ticket = await run_in_threadpool(accept)
+
+    async def lines() -> AsyncIterator[bytes]:
+        # The reader may leave while no event comes: a step can take long, and a queue longer.
+        left = asyncio.create_task(wait_until_left(request))
+        try:
+            while not left.done():
+                coming = asyncio.create_task(events.get())
+                await asyncio.wait([coming, left], return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    return
+                event = coming.result()
+                yield event.model_dump_json().encode() + b"\n"
+                if isinstance(event, TERMINAL):
+                    return
+        finally:
+            left.cancel()
+            desk.abandon(ticket)
+
+    return StreamingResponse(lines(), media_type=NDJSON)
+
+
+async def cancel(request: Request) -> Response:
+    """Stop an order."""
+    desk: Desk = request.app.state.desk
+    body = await read_body(request)
+    await run_in_threadpool(desk.cancel, body, request.path_params["order_id"])
+    return Response(status_code=204)
+
+
+async def wait_until_left(request: Request) -> None:
+    """Return when the connection's other side is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def read_body(request: Request) -> bytes:
+    """The request's body up to the limit. Raises OrderProblem beyond it."""
+    settings: Settings = request.app.state.settings
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > settings.max_body_bytes:
+            raise OrderProblem(ErrorCode.MALFORMED, f"The request is larger than {settings.max_body_bytes} bytes.")
+    return bytes(body)
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    """A refused request as the contract's Problem."""
+    assert isinstance(error, OrderProblem)
+    status = _STATUSES.get(error.code, OTHER_STATUS)
+    problem = Problem(code=error.code, message=error.message, problems=error.problems)
+    return JSONResponse(problem.model_dump(mode="json"), status_code=status)
+
+
+def real_workshop(settings: Settings) -> Workshop:
+    """The models' side of the worker."""
+    log.info("importing torch and diffusers; this takes some seconds")
+    # Imported here and not at the top: the fake, and `--help`, must not wait for torch.
+    from inference.machine import make_workshop
+
+    return make_workshop(settings)
+
+
+def fake_workshop(settings: Settings) -> Workshop:
+    """The fake's side. Only INFERENCE_FAKE=1 leads here."""
+    from inference.fake import FakeLane, build_fake
+
+    log.warning("INFERENCE_FAKE is set: pictures are made up and marked")
+    runtime = Runtime(torch_version="none", diffusers_version="none", device="fake", is_fake=True)
+    release = Release(runtime)
+    lane = FakeLane(new_queue(settings), release)
+    return Workshop(build=build_fake, lanes={"step": lane}, release=release, runtime=runtime, dtype="float32")
+
+
+def require_private(socket: Path) -> None:
+    """Make the socket's directory with mode 0700, or raise ValueError if others can enter it."""
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = socket.parent.stat()
+    if state.st_uid != os.getuid() or stat.S_IMODE(state.st_mode) & 0o077:
+        raise ValueError(f"{socket.parent} must belong to this user alone (mode 0700): whoever enters it can connect")
+
+
+def main() -> None:
+    """Run the worker until it is told to stop."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = Settings()
+        logging.getLogger().setLevel(settings.log_level)
+        if settings.parent_pid is not None:
+            end_with(settings.parent_pid)
+        stay_offline(settings.threads)
+        if settings.socket is not None:
+            require_private(settings.socket)
+        app = create_app(settings)
+    except (ValueError, OSError, RulesError, CheckerError) as error:
+        sys.exit(f"gatekeeper-inference: {error}")
+    uvicorn.run(
+        app,
+        uds=str(settings.socket) if settings.socket is not None else None,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def end_with(parent_pid: int) -> None:
+    """Let the kernel end this process when its parent dies. Linux only; elsewhere nothing happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent_pid:  # it died before the kernel was asked
+        sys.exit("gatekeeper-inference: the supervisor is gone")
+
+
+def stay_offline(threads: int) -> None:
+    """Forbid downloads and remote code to the libraries, before they are imported."""
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }

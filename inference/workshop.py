@@ -1,0 +1,29 @@
+"""What differs between the worker and its fake."""
+
+from dataclasses import dataclass
+
+from inference.desk import Lane
+from inference.fleet import Builder
+from inference.queue import FairQueue
+from inference.release import Release, Runtime
+from inference.settings import Settings
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Who builds models, who makes images, and on what machine.
+
+    lanes  by `ModelState.engine`
+    """
+
+    build: Builder
+    lanes: dict[str, Lane]
+    release: Release
+    runtime: Runtime
+    dtype: str
+
+
+def new_queue(settings: Settings) -> FairQueue:
+    """A waiting line with the limits of the settings."""
+    limits = settings.limits
+    return FairQueue(waiting_orders=limits.waiting_orders, waiting_per_person=limits.waiting_per_person)
