@@ -1,1 +1,41 @@
-"""authz"""
+"""The one decision: who may do what to which repository, at which revision, now.
+
+    policies = authz.Policies.load(directory)     once, at start; a broken folder stops the start
+    resource = await authz.load(session, principal, repo, commit=...)                  the facts, as one frozen value
+    decision = authz.decide(policies, principal, Action.DOWNLOAD, resource, instant)   pure: Allowed or Denied
+    authz.require(...)                            the same, raising the error that answers
+
+Rules are Cedar policies in `policies/`; nothing else in the program decides. Any error while they are evaluated is a
+denial and an alarm.
+"""
+
+from gatekeeper.authz.actions import Action, action_for_path
+from gatekeeper.authz.bundle import BrokenPolicies
+from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global
+from gatekeeper.authz.facts import load, load_namespace
+from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
+from gatekeeper.authz.policies import Policies
+from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
+
+__all__ = [
+    "Action",
+    "Allowed",
+    "BrokenPolicies",
+    "Code",
+    "Decision",
+    "Denied",
+    "Grant",
+    "Hub",
+    "Policies",
+    "Resource",
+    "Revision",
+    "Standing",
+    "action_for_path",
+    "capabilities",
+    "decide",
+    "error_for",
+    "load",
+    "load_namespace",
+    "require",
+    "require_global",
+]

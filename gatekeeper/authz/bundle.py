@@ -1,0 +1,172 @@
+"""Reading a folder of policies: what belongs to it, and everything that can be wrong with it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cedarpy
+
+from gatekeeper.errors import GatekeeperError
+from gatekeeper.releases.tables import Stage
+from gatekeeper.repos.tables import Gate
+
+SCHEMA = "schema.cedarschema"
+CATALOGUE = "licenses/catalogue.toml"
+SCOPES = ("read", "download", "generate", "write", "review", "admin")
+
+_PATTERNS = ("*.cedar", SCHEMA, "stages.toml", "safety.toml", "licenses/*", "forms/*")
+_ID = re.compile(r"[a-z][a-z0-9-]{2,79}")
+_NAMED = re.compile(r'@id\("([^"]*)"\)')
+# Words that a policy may compare with. A mistyped stage would otherwise be a rule that quietly never applies.
+_WORDS = frozenset({*Stage, *Gate, *SCOPES, ""})
+
+
+class BrokenPolicies(GatekeeperError):
+    """The folder cannot be used. `problems` names each file and rule."""
+
+    code = "BrokenPolicies"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "The policies cannot be used: " + " ".join(problems),
+            next_step="Correct the named rules, then run `gatekeeper policies check`.",
+            details={"problems": problems},
+        )
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One policy. `code` (of a forbid) is the denial code it leads to; `scope` the token scope that is missing."""
+
+    id: str
+    reason: str
+    file: str
+    is_permit: bool
+    body: dict[str, Any]
+    code: str = ""
+    scope: str = ""
+
+
+def bundled_directory() -> Path:
+    """The policies that came with the program: inside the installed wheel, else beside the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_bundled" / "policies"
+    return installed if installed.is_dir() else package.parent / "policies"
+
+
+def read(directory: Path) -> dict[str, str]:
+    """Every file that is part of the bundle, by its path in the folder. Raises BrokenPolicies."""
+    paths = sorted({path for pattern in _PATTERNS for path in directory.glob(pattern) if path.is_file()})
+    files, problems = {}, []
+    for path in paths:
+        name = path.relative_to(directory).as_posix()
+        try:
+            files[name] = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            problems.append(f"{name}: is not UTF-8 text.")
+    if SCHEMA not in files:
+        problems.append(f"{SCHEMA}: there is no such file in {directory.name}.")
+    if not any(name.endswith(".cedar") for name in files):
+        problems.append(f"*.cedar: there are no policies in {directory.name}.")
+    if problems:
+        raise BrokenPolicies(problems)
+    return files
+
+
+def parse(files: dict[str, str]) -> dict[str, Rule]:
+    """The rules of all `.cedar` files by their id, each validated against the schema. Raises BrokenPolicies."""
+    try:
+        schema = cedarpy.Schema.from_str(files[SCHEMA])
+    except ValueError as error:
+        raise BrokenPolicies([f"{SCHEMA}: {error}."]) from error
+    rules: dict[str, Rule] = {}
+    problems: list[str] = []
+    for name in sorted(name for name in files if name.endswith(".cedar")):
+        for rule in _parse_file(name, files[name], schema, problems):
+            if rule.id in rules:
+                problems.append(f"{name}: rule {rule.id} is already in {rules[rule.id].file}.")
+            rules[rule.id] = rule
+    if problems:
+        raise BrokenPolicies(problems)
+    return rules
+
+
+def _parse_file(name: str, text: str, schema: cedarpy.Schema, problems: list[str]) -> Iterator[Rule]:
+    try:
+        parsed = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as error:
+        problems.append(f"{name}: {_broken_rule(text)}: {error}.")
+        return
+    if parsed.get("templates"):
+        problems.append(f"{name}: templates (?principal, ?resource) are not used here; grants are data.")
+    validation = cedarpy.validate_policies(text, schema)
+    names = validation.id_annotations_by_policy_id
+    problems += [
+        f"{name}: rule {names.get(found.policy_id, found.policy_id)}: {_plain(found.error)}"
+        for found in validation.errors
+    ]
+    for number, body in enumerate(parsed["staticPolicies"].values(), 1):
+        notes = body.get("annotations", {})
+        rule = Rule(
+            id=notes.get("id") or "",
+            reason=notes.get("reason") or "",
+            file=name,
+            is_permit=body["effect"] == "permit",
+            body=body,
+            code=notes.get("code") or "",
+            scope=notes.get("scope") or "",
+        )
+        if not _ID.fullmatch(rule.id):
+            problems.append(f'{name}: rule number {number} needs @id("lower-case-words"), it has {rule.id!r}.')
+            continue
+        problems += [f"{name}: rule {rule.id}: {problem}" for problem in _manners(rule)]
+        yield rule
+
+
+def _manners(rule: Rule) -> Iterator[str]:
+    """What is legal Cedar and still not wanted."""
+    if not rule.reason.strip():
+        yield "needs @reason in plain words."
+    if not rule.is_permit and not rule.code:
+        yield "a forbid needs @code, the denial code it leads to."
+    for side in ("principal", "resource"):
+        if rule.body[side].get("op") not in ("All", "is"):
+            yield f"names one {side}; people, repositories and grants are data, never policies."
+    for literal in _literals([condition["body"] for condition in rule.body["conditions"]]):
+        if isinstance(literal, dict):
+            yield "names an individual in its condition; people, repositories and grants are data, never policies."
+        elif isinstance(literal, str) and literal not in _WORDS:
+            yield f"compares with {literal!r}, which is no stage, gate or scope."
+
+
+def _literals(node: Any) -> Iterator[Any]:
+    match node:
+        case {"Value": value}:
+            yield value
+        case dict():
+            for child in node.values():
+                yield from _literals(child)
+        case list():
+            for child in node:
+                yield from _literals(child)
+
+
+def _broken_rule(text: str) -> str:
+    """Which rule of a file that cannot be parsed is at fault, found by parsing each alone."""
+    starts = [match.start() for match in _NAMED.finditer(text)]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        try:
+            cedarpy.policies_to_json_str(text[start:end])
+        except ValueError:
+            named = _NAMED.match(text, start)
+            line = text.count("\n", 0, start) + 1
+            return f"rule {named[1] if named else '?'} (line {line})"
+    return "the text before the first @id"
+
+
+def _plain(error: str) -> str:
+    return " ".join(error.split())

@@ -1,0 +1,183 @@
+"""The only place that answers "may they"."""
+
+from datetime import datetime
+
+from gatekeeper import errors
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Role
+from gatekeeper.authz import explain
+from gatekeeper.authz.actions import REPOSITORY, Action
+from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
+from gatekeeper.authz.policies import Policies
+from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resource, Revision, Target
+from gatekeeper.releases.tables import Stage
+
+_OWNERS = (Role.ADMIN, Role.WRITE)
+_NOTHING_RELEASED = Revision(stage=Stage.DRAFT)
+
+
+def decide(policies: Policies, principal: Principal, action: Action, resource: Target, instant: datetime) -> Decision:
+    """Whether `principal` may do `action` to `resource` at `instant`. Pure: the same facts give the same answer.
+
+    `resource` must have been loaded for this principal. Raises ValueError for one loaded for another person.
+    """
+    _refuse_mixed_facts(principal, action, resource)
+    question = ask(policies, principal, resource, instant)
+    answer = policies.evaluate(question, action)
+    valid_until = _valid_until(resource, question.revision, instant)
+    if answer.is_allowed:
+        return Allowed(answer.rules, valid_until, question.revision)
+    hides, hides_revision = _hides(policies, principal, resource, question, instant)
+    why = explain.why_not(policies, action, resource, question, answer)
+    if why.code is Code.EMBARGOED and question.revision:
+        why = explain.until(why, question.revision)
+    return Denied(
+        code=why.code,
+        rules=answer.rules,
+        reason=why.reason,
+        next_step=why.next_step,
+        hides=hides,
+        hides_revision=hides_revision,
+        valid_until=valid_until,
+        revision=question.revision,
+    )
+
+
+def require(policies: Policies, principal: Principal, action: Action, resource: Target, instant: datetime) -> Allowed:
+    """The permission, or the error that answers for its absence.
+
+    Raises RepoNotFound or RevisionNotFound where existence must not be told, Gated where content is behind a gate
+    (401 for nobody in particular), NotSignedIn, NotAllowed. `details["denial"]` is the stable denial code.
+    """
+    decision = decide(policies, principal, action, resource, instant)
+    if isinstance(decision, Allowed):
+        return decision
+    raise error_for(decision, principal, action)
+
+
+def require_global(policies: Policies, principal: Principal, action: Action, instant: datetime) -> Allowed:
+    """`require` for a right that concerns the hub as a whole."""
+    return require(policies, principal, action, Hub(person_id=principal.person_id), instant)
+
+
+def capabilities(
+    policies: Policies, principal: Principal, resource: Resource, instant: datetime
+) -> dict[Action, Decision]:
+    """The answer for every right that concerns a repository."""
+    return {action: decide(policies, principal, action, resource, instant) for action in REPOSITORY}
+
+
+def error_for(denied: Denied, principal: Principal, action: Action) -> errors.GatekeeperError:
+    """The error that answers for a denial."""
+    details = {"denial": denied.code.value}
+    if denied.hides:
+        # Word for word what a repository that is not there gets, rules and code left out.
+        return errors.RepoNotFound(
+            "Repository not found.",
+            next_step="Check the name, and sign in with a token that may see it if it is private.",
+        )
+    if denied.hides_revision:
+        return errors.RevisionNotFound("Revision not found.", next_step="Check its name in the list of releases.")
+    if action.is_gated and denied.code not in (Code.TOKEN_SCOPE_MISSING, Code.ACCOUNT_DISABLED, Code.POLICY_ERROR):
+        status = errors.Gated.status if principal.is_signed_in else errors.NotSignedIn.status
+        return errors.Gated(
+            denied.reason, next_step=denied.next_step, status=status, rules=denied.rules, details=details
+        )
+    if denied.code is Code.SIGN_IN_REQUIRED:
+        return errors.NotSignedIn(denied.reason, next_step=denied.next_step, rules=denied.rules, details=details)
+    return errors.NotAllowed(denied.reason, next_step=denied.next_step, rules=denied.rules, details=details)
+
+
+def ask(policies: Policies, principal: Principal, resource: Target, instant: datetime) -> Question:
+    """The facts as the policies read them; of several releases, the best one that may be known."""
+    kind = _kind(principal)
+    if isinstance(resource, Hub):
+        return Question(kind, None, _hub_context(principal, resource), None)
+    if resource.revision is not None:
+        return _at(policies, principal, resource, resource.revision, instant)
+    for revision in resource.releases:
+        question = _at(policies, principal, resource, revision, instant)
+        if policies.evaluate(question, Action.KNOW).is_allowed:
+            return question
+    return _at(policies, principal, resource, _NOTHING_RELEASED if resource.is_staged else Revision(), instant)
+
+
+def _at(
+    policies: Policies, principal: Principal, resource: Resource, revision: Revision, instant: datetime
+) -> Question:
+    duties = policies.catalogue.of(revision.license_ids)
+    attributes = Attributes(
+        staged=resource.is_staged,
+        stage=(revision.stage or Stage.DRAFT).value if resource.is_staged else "",
+        private=resource.is_private,
+        gate=resource.gate.value,
+        embargoed=revision.embargoed_until is not None and instant < revision.embargoed_until,
+        held=revision.is_held,
+        withdrawn=revision.is_withdrawn,
+        deprecated=revision.is_deprecated,
+        has_terms=revision.terms is not None,
+        binds_use=duties.binds_use,
+        needs_click=duties.needs_click,
+        may_redistribute=duties.may_redistribute,
+    )
+    standing = resource.standing
+    grants = [grant for grant in standing.grants if grant.is_in_force(instant)]
+    context = _context(principal, standing.role, is_disabled=standing.is_disabled)._replace(
+        grant=bool(grants),
+        tester=any(grant.is_tester for grant in grants),
+        institution=any(grant.names_institution for grant in grants),
+        purpose=any(grant.names_purpose for grant in grants),
+        terms_accepted=revision.terms is not None and revision.terms in standing.accepted,
+    )
+    return Question(_kind(principal), attributes, context, revision)
+
+
+def _hub_context(principal: Principal, hub: Hub) -> Context:
+    return _context(principal, hub.role, is_disabled=hub.is_disabled)
+
+
+def _context(principal: Principal, role: Role | None, *, is_disabled: bool) -> Context:
+    return Context(
+        is_member=role is not None,
+        is_owner=role in _OWNERS,
+        is_maintainer=role is Role.ADMIN,
+        is_safety_team=role is Role.ADMIN,  # until organizations have teams
+        is_site_admin=principal.is_admin,
+        is_disabled=is_disabled,
+        is_token=principal.scopes is not None,
+        scopes=tuple(sorted(principal.scopes or ())),
+    )
+
+
+def _kind(principal: Principal) -> str:
+    if principal.is_signed_in:
+        return "Person"
+    return "Operator" if principal.is_admin else "Anonymous"
+
+
+def _hides(
+    policies: Policies, principal: Principal, resource: Target, question: Question, instant: datetime
+) -> tuple[bool, bool]:
+    """Whether the repository must not be told of, and whether this revision must not."""
+    if isinstance(resource, Hub) or policies.evaluate(question, Action.KNOW).is_allowed:
+        return False, False
+    for revision in resource.releases:
+        if policies.evaluate(_at(policies, principal, resource, revision, instant), Action.KNOW).is_allowed:
+            return False, True
+    return True, False
+
+
+def _valid_until(resource: Target, revision: Revision | None, instant: datetime) -> datetime | None:
+    """The earliest instant after which the same facts may give another answer."""
+    if isinstance(resource, Hub):
+        return None
+    ends = [grant.ends_at for grant in resource.standing.grants]
+    ends += [release.embargoed_until for release in (revision, *resource.releases) if release]
+    return min((end for end in ends if end is not None and end > instant), default=None)
+
+
+def _refuse_mixed_facts(principal: Principal, action: Action, resource: Target) -> None:
+    if resource.person_id != principal.person_id:
+        raise ValueError("the facts were loaded for another person")
+    if action.is_global is not isinstance(resource, Hub):
+        raise ValueError(f"{action} does not concern a {type(resource).__name__.lower()}")

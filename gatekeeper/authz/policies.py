@@ -1,0 +1,151 @@
+"""The policies in force: read once, checked hard, evaluated fast.
+
+Everything that can go wrong with a folder of policies goes wrong here, at start, with the file and the rule named.
+What is evaluated is a pure function of the facts, so answers are remembered by their facts and never become stale.
+"""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cedarpy
+import structlog
+
+from gatekeeper.authz import bundle
+from gatekeeper.authz.actions import Action
+from gatekeeper.authz.bundle import BrokenPolicies, Rule
+from gatekeeper.authz.catalogue import Catalogue
+from gatekeeper.authz.resource import Attributes, Context, Question
+from gatekeeper.kit.canonical import digest_of, sha256_hex
+
+_REMEMBERED = 2**15
+_RESOURCE = {"type": "Repository", "id": "this"}
+_HUB = {"type": "Hub", "id": "this"}
+
+Alarm = Callable[[dict[str, Any]], None]
+
+_log = structlog.get_logger("gatekeeper.authz")
+
+
+class Answer(NamedTuple):
+    """What the policies say. `errors` is never empty when something went wrong, and then `is_allowed` is False."""
+
+    is_allowed: bool
+    rules: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+
+
+class Policies:
+    """A checked bundle. `sha256` names it in every event that a decision of it stands behind."""
+
+    def __init__(
+        self,
+        *,
+        schema_text: str,
+        rules: dict[str, Rule],
+        catalogue: Catalogue,
+        sha256: str,
+        directory: Path | None = None,
+    ) -> None:
+        self.rules = rules
+        self.catalogue = catalogue
+        self.sha256 = sha256
+        self.directory = directory
+        self.alarms: list[Alarm] = []  # called with the facts of an evaluation that failed, e.g. to count them
+        self._schema = cedarpy.Schema.from_str(schema_text)
+        self._set = cedarpy.PolicySet.from_json_str(
+            json.dumps(
+                {"staticPolicies": {id: rule.body for id, rule in rules.items()}, "templates": {}, "templateLinks": []}
+            )
+        )
+        self._hub = cedarpy.Entities.from_json_str(
+            json.dumps([{"uid": _HUB, "attrs": {}, "parents": []}]), self._schema
+        )
+        self._entities = lru_cache(maxsize=4096)(self._build_entities)
+        self._context = lru_cache(maxsize=4096)(_context_json)
+        self._remembered: dict[tuple[str, Action, Attributes | None, Context], Answer] = {}
+
+    @classmethod
+    def load(cls, directory: Path | None = None) -> "Policies":
+        """The bundle in `directory`, or the one that came with the program.
+
+        Raises BrokenPolicies naming every file and rule that cannot be used.
+        """
+        directory = directory or bundle.bundled_directory()
+        files = bundle.read(directory)
+        rules = bundle.parse(files)
+        return cls(
+            schema_text=files[bundle.SCHEMA],
+            rules=rules,
+            catalogue=Catalogue.parse(files.get(bundle.CATALOGUE, "")),
+            sha256=digest_of({name: sha256_hex(text.encode()) for name, text in files.items()}),
+            directory=directory,
+        )
+
+    def evaluate(self, question: Question, action: Action) -> Answer:
+        """What the policies say about these facts.
+
+        Policies cannot name individuals (bundle.parse refuses that), so identities are no part of the question.
+        """
+        key = (question.principal, action, question.attributes, question.context)
+        answer = self._remembered.get(key)
+        if answer is None:
+            answer = self.evaluate_afresh(question, action)
+            if not answer.errors:  # a failure is evaluated, and raises its alarm, every time
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[key] = answer
+        return answer
+
+    def evaluate_afresh(self, question: Question, action: Action) -> Answer:
+        """The same without memory."""
+        attributes = question.attributes
+        request = {
+            # Structured ids: the textual form refuses ids with newlines.
+            "principal": {"type": question.principal, "id": "this"},
+            "action": {"type": "Action", "id": action.value},
+            "resource": _HUB if attributes is None else _RESOURCE,
+            "context": self._context(question.context),
+        }
+        try:
+            entities = self._hub if attributes is None else self._entities(attributes)
+            result = cedarpy.is_authorized(request, self._set, entities, self._schema)
+        except ValueError as error:
+            return self._failed(action, (str(error),))
+        # INVARIANT: Cedar skips a policy whose evaluation fails. A skipped forbid would open what it closes, so any
+        # error at all is a denial, and so is every decision that is not an Allow.
+        errors = tuple(result.diagnostics.errors)
+        if errors or result.decision is cedarpy.Decision.NoDecision:
+            return self._failed(action, errors or ("no decision",))
+        return Answer(result.decision is cedarpy.Decision.Allow, tuple(sorted(result.diagnostics.reasons)))
+
+    def _failed(self, action: Action, errors: tuple[str, ...]) -> Answer:
+        facts = {"action": action.value, "errors": list(errors), "policies": self.sha256}
+        _log.error("policy evaluation failed, denied", **facts)
+        for alarm in self.alarms:
+            alarm(facts)
+        return Answer(False, (), errors)
+
+    def _build_entities(self, attributes: Attributes) -> cedarpy.Entities:
+        entity = {"uid": _RESOURCE, "attrs": _camel(attributes._asdict()), "parents": []}
+        return cedarpy.Entities.from_json_str(json.dumps([entity]), self._schema)
+
+
+def _context_json(context: Context) -> str:
+    return json.dumps(_camel(context._asdict()))
+
+
+def _camel(values: dict[str, Any]) -> dict[str, Any]:
+    return {_CAMEL[name]: value for name, value in values.items()}
+
+
+def _camel_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+_CAMEL = {name: _camel_name(name) for name in (*Attributes._fields, *Context._fields)}
+
+__all__ = ["Answer", "BrokenPolicies", "Policies", "Rule"]

@@ -1,0 +1,164 @@
+"""The facts a decision is made on, as frozen values: what is asked for, and how the asker stands to it.
+
+Nothing here is looked up or decided; `facts.load` fills these values, `decide` reads them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from gatekeeper.access.tables import RequestState
+from gatekeeper.accounts.tables import Role
+from gatekeeper.releases.tables import Stage
+from gatekeeper.repos.tables import Gate, RepoKind
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision as the policies see it. `stage` is None in a repository without stages.
+
+    terms        digest of the bundle in force; None where no license text is known
+    license_ids  catalogue identifier of each text of the bundle; "" for a text that the catalogue does not know
+    """
+
+    commit: str = ""
+    stage: Stage | None = None
+    release_id: str | None = None
+    embargoed_until: datetime | None = None
+    is_held: bool = False
+    is_withdrawn: bool = False
+    is_deprecated: bool = False
+    terms: str | None = None
+    license_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant that was not revoked; in force while the instant of a decision is before `ends_at`."""
+
+    id: str
+    ends_at: datetime | None = None
+    is_tester: bool = False
+    names_institution: bool = False
+    names_purpose: bool = False
+
+    def is_in_force(self, instant: datetime) -> bool:
+        """Exact to the microsecond, with no job running: at `ends_at` the right is gone."""
+        return self.ends_at is None or instant < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one person stands to one repository.
+
+    accepted         digests of the bundles they accepted and did not withdraw from
+    accepted_here    whether one of those acceptances was given for this repository
+    grants           not revoked, possibly over
+    request          state of their latest request
+    was_revoked      their latest grant was revoked
+    """
+
+    role: Role | None = None
+    is_disabled: bool = False
+    accepted: frozenset[str] = frozenset()
+    accepted_here: bool = False
+    grants: tuple[Grant, ...] = ()
+    request: RequestState | None = None
+    request_id: str | None = None
+    request_reason: str = ""
+    was_revoked: bool = False
+    revoke_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A repository (at a commit, and a path in it) together with one person's standing.
+
+    revision   the one that was asked for; None leaves the choice: the newest highest release they may know
+    releases   every release of a staged repository, best first (see facts.ranked)
+    """
+
+    repo_id: str
+    name: str
+    kind: RepoKind
+    person_id: str | None
+    is_staged: bool = False
+    is_private: bool = False
+    gate: Gate = Gate.NONE
+    commit: str | None = None
+    path: str | None = None
+    revision: Revision | None = None
+    releases: tuple[Revision, ...] = ()
+    standing: Standing = field(default_factory=Standing)
+
+    @property
+    def noun(self) -> str:
+        """`model`, `dataset` or `space`."""
+        return self.kind.value.removesuffix("s")
+
+    @property
+    def page(self) -> str:
+        """Path of its page: `/ns/name` for models, with the kind before it otherwise."""
+        return f"/{self.name}" if self.kind is RepoKind.MODEL else f"/{self.kind.value}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The hub itself, or one namespace of it with the person's role there."""
+
+    person_id: str | None
+    namespace: str = ""
+    role: Role | None = None
+    is_disabled: bool = False
+
+
+Target = Resource | Hub
+
+
+class Attributes(NamedTuple):
+    """A repository's attributes in Cedar, in the schema's order (names become camelCase there)."""
+
+    staged: bool
+    stage: str
+    private: bool
+    gate: str
+    embargoed: bool
+    held: bool
+    withdrawn: bool
+    deprecated: bool
+    has_terms: bool
+    binds_use: bool
+    needs_click: bool
+    may_redistribute: bool
+
+
+class Context(NamedTuple):
+    """The standing in Cedar, in the schema's order (names become camelCase there)."""
+
+    is_member: bool = False
+    is_owner: bool = False
+    is_maintainer: bool = False
+    is_safety_team: bool = False
+    is_site_admin: bool = False
+    is_disabled: bool = False
+    is_token: bool = False
+    scopes: tuple[str, ...] = ()
+    grant: bool = False
+    tester: bool = False
+    institution: bool = False
+    purpose: bool = False
+    terms_accepted: bool = False
+
+
+class Question(NamedTuple):
+    """The facts in the form the policies read.
+
+    principal   the Cedar type: Person, Anonymous or Operator
+    attributes  None when the question is about the hub
+    revision    the one the question is about
+    """
+
+    principal: str
+    attributes: Attributes | None
+    context: Context
+    revision: Revision | None = None
