@@ -1,8 +1,18 @@
 """The door of the Hugging Face Hub: its unmodified clients meet the addresses, headers and JSON they know."""
 
-from gatekeeper.web.hub import resolve
+from gatekeeper.web.hub import access, identity, info, records, repositories, requests, resolve, tree
 from gatekeeper.web.routing import RawRoute
 
-ROUTES: list[RawRoute] = [*resolve.ROUTES]
+# Routes with fixed words come before those that capture them: `/api/repos/create` is no repository's page.
+ROUTES: list[RawRoute] = [
+    *identity.ROUTES,
+    *repositories.ROUTES,
+    *records.ROUTES,
+    *requests.ROUTES,
+    *access.ROUTES,
+    *tree.ROUTES,
+    *info.ROUTES,
+    *resolve.ROUTES,
+]
 
 __all__ = ["ROUTES"]

@@ -14,7 +14,7 @@ from gatekeeper.repos import history
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
 from gatekeeper.web.hub.bytes_out import send as send_prepared
-from gatekeeper.web.hub.doors import bare
+from gatekeeper.web.hub.doors import absent, bare
 
 # What a browser may show by itself. Everything else is offered as a file: it is somebody else's content on our host.
 _SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain"}
@@ -39,8 +39,10 @@ async def prepare(call: Call) -> Prepared:
     """
     session, repo, commit, path = call.session, call.repo, call.commit or "", call.params["path"]
     instant = now()
-    # Whether a path exists is told by the file list, so that right comes first.
-    authz.require(call.gatekeeper.policies, call.principal, Action.READ_CARD, call.resource, instant)
+    # Whether a path exists is told by the file list, so that right comes first; cards are open to more people.
+    expected = authz.action_for_path(path, is_lfs=False)
+    first = Action.READ_CARD if expected is Action.READ_CARD else Action.LIST_FILES
+    authz.require(call.gatekeeper.policies, call.principal, first, call.resource, instant)
     entry = await history.entry(session, repo, commit, path)
     if entry.type != "file":
         raise EntryNotFound(f"{path} is a folder.", next_step="Name a file in it.")
@@ -72,9 +74,12 @@ async def prepare(call: Call) -> Prepared:
     )
 
 
-async def resolve(call: Call) -> FileAnswer:
+async def resolve(call: Call) -> Response:
     """HEAD and GET of a file."""
-    prepared = await prepare(call)
+    try:
+        prepared = await prepare(call)
+    except EntryNotFound as error:
+        return absent(call, error)
     cache = call.gatekeeper.cache
     cache.remember(call.request.scope, prepared, valid_until=(prepared.valid_until, call.principal.valid_until))
     return FileAnswer(prepared, cache.keep)

@@ -15,6 +15,7 @@ from gatekeeper.web.hub.schemas.answers import (
     yaml_verdict,
 )
 from gatekeeper.web.hub.schemas.info import EXPANDABLE, info
+from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing
 from gatekeeper.web.hub.schemas.sent import (
     AskAccess,
     DirectGrant,
@@ -49,15 +50,20 @@ __all__ = [
     "RepoSettings",
     "YamlToCheck",
     "access_request",
+    "asked",
     "commit",
     "created",
     "gated",
     "info",
     "overview",
     "parse",
+    "receipt_row",
     "refs",
+    "releases",
+    "right",
     "settings",
     "sibling",
+    "standing",
     "tree_entry",
     "whoami",
     "yaml_verdict",

@@ -1,6 +1,6 @@
 """What the Hub's clients send."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -114,13 +114,16 @@ class AskAccess(Body):
     presentation_id: str | None = Field(None, max_length=26)
 
 
-def parse(shape: type[Any], content: bytes) -> Any:
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def parse(shape: type[Shape], content: bytes) -> Shape:
     """`content` as `shape`. Raises Invalid that names the first thing that is wrong, never what was sent."""
     try:
         return shape.model_validate_json(content or b"{}")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"])[:120]
         told = f"{where}: {first['msg']}" if where else first["msg"]
         if first["type"] == "extra_forbidden":
             told = f"the field {where} is not known here, so it was not pretended to work"

@@ -1,0 +1,61 @@
+"""Proof: what I accepted, what a repository has released, and the head of the evidence log."""
+
+import sqlalchemy as sa
+from sqlmodel import col
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from gatekeeper import authz, licensing
+from gatekeeper.authz import Action
+from gatekeeper.errors import NotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.ledger import LedgerCheckpoint
+from gatekeeper.releases.tables import Release
+from gatekeeper.repos import Repo
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api
+
+_PRIVATE = {"Cache-Control": "private, no-store"}
+
+
+async def receipts(call: Call) -> Response:
+    """`GET /api/receipts`: everything the caller accepted, newest first."""
+    rows = await licensing.acceptances_of(call.session, call.principal.person_id or "")
+    found = [schemas.receipt_row(row, await call.session.get(Repo, row.repo_id)) for row in rows]
+    return JSONResponse(found, headers=_PRIVATE)
+
+
+async def receipt(call: Call) -> Response:
+    """`GET /api/receipts/{id}`: one signed receipt, as `gatekeeper receipt verify` reads it."""
+    row = await licensing.own_acceptance(call.session, call.principal, call.params["id"])
+    return JSONResponse(row.receipt, headers=_PRIVATE)
+
+
+async def releases(call: Call) -> Response:
+    """`GET .../releases`: the releases the caller may know, best first, with what they may do at each."""
+    instant, policies = now(), call.gatekeeper.policies
+    rows = []
+    for known in call.resource.releases:
+        resource = await authz.load(call.session, call.principal, call.repo, commit=known.commit, instant=instant)
+        rights = authz.capabilities(policies, call.principal, resource, instant)
+        release = await call.session.get(Release, known.release_id)
+        if release is not None and rights[Action.KNOW]:
+            rows.append((release, rights))
+    return JSONResponse(schemas.releases(rows), headers=_PRIVATE)
+
+
+async def checkpoint(call: Call) -> Response:
+    """`GET /api/ledger/checkpoint`: the newest signed tree head, for anybody who watches the log."""
+    newest = await call.session.scalar(sa.select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size).desc()).limit(1))
+    if newest is None:
+        raise NotFound("The evidence log has no checkpoint yet.", next_step="Ask again in a minute.")
+    return PlainTextResponse(newest.note, headers={"Cache-Control": "no-cache"})
+
+
+ROUTES = [
+    api("/receipts", receipts, needs=Action.USE_ACCOUNT),
+    api("/receipts/{id}", receipt, needs=Action.USE_ACCOUNT),
+    api("/{kind:kind}/{ns}/{name}/releases", releases, needs=Action.KNOW),
+    # Signed and without content: meant to be copied and compared by strangers.
+    api("/ledger/checkpoint", checkpoint, needs=None),
+]
