@@ -5,7 +5,7 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history
+from gatekeeper.repos import cards, catalogue, history, lfs, uploads
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -24,6 +24,7 @@ from gatekeeper.repos.history import (
     resolve_revision,
     tree,
 )
+from gatekeeper.repos.manifests import Manifest, manifest
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import Gate, GitRef, Repo, RepoKind, RepoObject, StoredObject
 
@@ -38,6 +39,7 @@ __all__ = [
     "Gate",
     "GitRef",
     "LfsPointer",
+    "Manifest",
     "Operation",
     "Repo",
     "RepoKind",
@@ -54,10 +56,13 @@ __all__ = [
     "entry",
     "find",
     "history",
+    "lfs",
+    "manifest",
     "read_blob",
     "require",
     "resolve_revision",
     "role_of",
     "tree",
     "update_settings",
+    "uploads",
 ]

@@ -14,7 +14,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import EntryNotFound, Invalid, RevisionNotFound, Stale, TooLarge
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import attributes, listing, objects, refs, revisions, safetensors_header
+from gatekeeper.repos import attributes, cards, listing, objects, refs, revisions, safetensors_header
 from gatekeeper.repos.drafts import Draft
 from gatekeeper.repos.objects import parse_pointer, pointer_text
 from gatekeeper.repos.operations import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Operation
@@ -164,6 +164,9 @@ async def _blob(path: str, content: bytes) -> Blob:
         )
     if _is_safetensors(path):
         safetensors_header.check_bytes(path, content)
+    if path == cards.FILE_NAME and (problem := cards.parse(content).problem):
+        # A card that cannot be read would lose its license and its questions, and with them the gate.
+        raise Invalid(f"The card {path} cannot be used. {problem}", status=422, next_step="Correct it and try again.")
     if len(content) < _THREAD_BYTES:
         return _hashed(content)
     return await asyncio.to_thread(_hashed, content)

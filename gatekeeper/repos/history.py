@@ -2,6 +2,7 @@
 
 from gatekeeper.repos.commits import commit
 from gatekeeper.repos.listing import TreeEntry, entries, entry, find_entry, last_commits, read_blob, tree
+from gatekeeper.repos.manifests import Manifest, manifest
 from gatekeeper.repos.objects import LfsPointer
 from gatekeeper.repos.operations import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Operation
 from gatekeeper.repos.refs import create_branch, create_tag, delete_branch, delete_tag
@@ -16,6 +17,7 @@ __all__ = [
     "DeleteFolder",
     "DeletePath",
     "LfsPointer",
+    "Manifest",
     "Operation",
     "TreeEntry",
     "commit",
@@ -29,6 +31,7 @@ __all__ = [
     "find_commit",
     "find_entry",
     "last_commits",
+    "manifest",
     "read_blob",
     "refs",
     "require_commit",
