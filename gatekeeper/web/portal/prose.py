@@ -1,0 +1,156 @@
+"""Model cards as safe HTML: Markdown in, a small set of elements out, whatever its author wrote."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from urllib.parse import quote, urlsplit
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
+
+LONGEST_CARD = 200_000  # characters; the rest is in the file itself
+
+_TAGS = frozenset(
+    "a abbr b blockquote br code dd del details div dl dt em h2 h3 h4 h5 h6 hr i img kbd li ol p pre s small span strong"
+    " sub summary sup table tbody td th thead tr ul".split()
+)
+_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "abbr": {"title"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "ol": {"start"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+    "pre": {"tabindex", "role", "aria-label"},
+    "div": {"tabindex", "role", "aria-label"},
+}
+_CLASSES = {"td": {"num"}, "th": {"num"}, "div": {"scroll"}}
+_SCHEMES = {"http", "https", "mailto"}
+
+
+def card_html(text: str, *, base: str, files: str) -> Markup:
+    """A card's Markdown (without its front matter) as HTML for the model page.
+
+    text   untrusted
+    base   address that relative links continue, like `/ns/name/blob/main`
+    files  address that relative images continue, like `/ns/name/resolve/main`
+    """
+    parser = _parser()
+    tokens = _without_title(parser.parse(text[:LONGEST_CARD]))
+    _prepare(tokens)
+    html = parser.renderer.render(tokens, parser.options, {})
+
+    def keep(tag: str, attribute: str, value: str) -> str | None:
+        match tag, attribute:
+            case "a", "href":
+                return _link(value, base)
+            case "img", "src":
+                return _image(value, files)
+            case ("pre" | "div"), "role":
+                return "group" if value == "group" else None
+            case ("pre" | "div"), "tabindex":
+                return "0" if value == "0" else None
+        return value
+
+    clean = nh3.clean(
+        html,
+        tags=set(_TAGS),
+        attributes=_ATTRIBUTES,
+        allowed_classes=_CLASSES,
+        attribute_filter=keep,
+        url_schemes=_SCHEMES,
+        link_rel="nofollow noopener noreferrer",
+    )
+    clean = re.sub(r"<img(?![^>]* src=)[^>]*>", "", clean)
+    clean = re.sub(r"<img(?![^>]* alt=)", '<img alt=""', clean)
+    return Markup(clean)  # noqa: S704 - nh3 has just cleaned it
+
+
+class _Renderer(RendererHTML):
+    """Tables and code blocks in boxes that scroll, so that no card is wider than a phone; reachable by keyboard."""
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<div class="scroll" tabindex="0" role="group" aria-label="Table {_number(env, "table")}"><table>\n'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return self._code(tokens[idx], env)
+
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return self._code(tokens[idx], env)
+
+    @staticmethod
+    def _code(token: Token, env: EnvType) -> str:
+        label = f"Code {_number(env, 'code')}"
+        return f'<pre tabindex="0" role="group" aria-label="{label}"><code>{nh3.clean_text(token.content)}</code></pre>\n'
+
+
+def _number(env: EnvType, kind: str) -> int:
+    env[kind] = env.get(kind, 0) + 1
+    return int(env[kind])
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": True}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
+
+
+def _without_title(tokens: list[Token]) -> list[Token]:
+    """A card that begins with its own title would say the page's title twice."""
+    return tokens[3:] if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else tokens
+
+
+def _prepare(tokens: Sequence[Token]) -> None:
+    """Headings one level down (the page has the only h1), foreign images as links."""
+    for token in tokens:
+        match token.type:
+            case "heading_open" | "heading_close":
+                token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+            case "th_open" | "td_open":
+                if "right" in str(token.attrs.pop("style", "")):
+                    token.attrs["class"] = "num"
+            case "inline":
+                for child in token.children or []:
+                    if child.type == "image" and _image(str(child.attrs.get("src", "")), "") is None:
+                        _become_link(child)
+
+
+def _become_link(token: Token) -> None:
+    """An image from elsewhere would tell that server who reads this page: show a link to it instead."""
+    address, words = str(token.attrs.get("src", "")), token.content or "image"
+    token.type, token.tag, token.nesting, token.children = "html_inline", "", 0, None
+    escaped = nh3.clean_text(words)
+    token.content = f'<a href="{nh3.clean_text(address)}">{escaped} (image elsewhere)</a>'
+
+
+def _link(value: str, base: str) -> str | None:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return None
+    if parts.scheme:
+        return value  # nh3 lets only the schemes above pass
+    return value if value.startswith("#") else _within(value, base)
+
+
+def _image(value: str, files: str) -> str | None:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return None
+    return None if parts.scheme or parts.netloc else _within(value, files)
+
+
+def _within(value: str, base: str) -> str | None:
+    """A relative address below `base`, or None for anything that points outside of it."""
+    path = value.partition("#")[0].partition("?")[0]
+    if path.startswith("/") or "\\" in path or re.search(r"(^|/)\.\.(/|$)", path):
+        return None
+    steps = [step for step in path.split("/") if step not in ("", ".")]
+    return f"{base}/{quote('/'.join(steps), safe='/%')}" if steps else None

@@ -1,0 +1,108 @@
+// Comforts on top of pages that work without them: copy buttons, local times, an account menu that closes itself,
+// and live progress in the playground. No page depends on this file.
+"use strict";
+
+const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
+
+// --- times in the reader's zone; the server's text (UTC) stays in the title ---
+const instants = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+each("time[datetime]", (time) => {
+  const value = new Date(time.dateTime);
+  if (Number.isNaN(value.valueOf())) return;
+  time.title = time.textContent;
+  time.textContent = ("day" in time.dataset ? days : instants).format(value);
+});
+
+// --- copy buttons: hidden until they can work ---
+if (navigator.clipboard) {
+  each("[data-copy]", (button) => {
+    const words = button.innerHTML;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.closest(".code").querySelector("code").textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.innerHTML = words; }, 2000);
+    });
+  });
+}
+
+// --- the account menu closes on Escape and on a click elsewhere ---
+each("details.menu", (menu) => {
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+});
+
+// --- playground: which words does the model not know? ---
+each("[data-vocabulary]", (input) => {
+  const known = new Set(input.dataset.vocabulary.split(" "));
+  const note = document.getElementById(input.dataset.vocabularyNote);
+  const look = () => {
+    const words = input.value.toLowerCase().match(/[\p{L}\p{N}]+(?:[-'’.][\p{L}\p{N}]+)*/gu) || [];
+    const strange = [...new Set(words.filter((word) => !known.has(word)))];
+    note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.join(", ")}.` : "";
+  };
+  input.addEventListener("change", look);
+  input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
+});
+
+// --- playground: send the form, read one JSON object a line, then open the result's page ---
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop();
+    for (const part of parts) if (part) yield JSON.parse(part);
+  }
+  if (rest) yield JSON.parse(rest);
+}
+
+async function watch(form, live, signal) {
+  const say = (text) => { live.querySelector("[data-status]").textContent = text; };
+  const bar = live.querySelector("progress");
+  bar.removeAttribute("value");
+  say("Sending your prompt.");
+  const response = await fetch(form.action, {
+    method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" }, signal,
+  });
+  if (!(response.headers.get("content-type") || "").startsWith("application/x-ndjson")) {
+    form.submit(); // whatever went wrong, the plain way shows it as a page
+    return;
+  }
+  for await (const event of lines(response)) {
+    if (event.type === "queued") say(`Waiting: place ${event.place} in the queue.`);
+    if (event.type === "started") say(`Making your image in ${event.steps} steps.`);
+    if (event.type === "progress") { bar.max = event.steps; bar.value = event.step; }
+    if (event.type === "end") { say("Done. Opening the result."); location.assign(event.location); return; }
+    if (event.type === "error") throw new Error(event.message);
+  }
+  throw new Error("The connection ended early.");
+}
+
+each("form[data-live]", (form) => {
+  const live = document.getElementById(form.dataset.live);
+  let control = null;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (control) return;
+    control = new AbortController();
+    live.hidden = false;
+    live.querySelector("progress").hidden = false;
+    live.scrollIntoView({ block: "nearest" });
+    watch(form, live, control.signal)
+      .catch((error) => {
+        live.querySelector("progress").hidden = true;
+        live.querySelector("[data-status]").textContent =
+          error.name === "AbortError" ? "Stopped." : `${error.message} Nothing was lost: try again.`;
+      })
+      .finally(() => { control = null; });
+  });
+  each("[data-stop]", (button) => button.addEventListener("click", () => control && control.abort()), live);
+});

@@ -1,0 +1,161 @@
+"""Pages: one Jinja2 environment that escapes everything and fails on unknown names, and the responses made with it."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from gatekeeper.accounts.principal import ANONYMOUS, Principal
+from gatekeeper.errors import GatekeeperError
+from gatekeeper.kit.canonical import instant_text
+from gatekeeper.web import words
+from gatekeeper.web.respond import error_headers
+
+_HERE = Path(__file__).parent
+_STATIC = _HERE / "static"
+
+# The outermost layer adds the content security policy. Pages depend on who looks, so nothing keeps them.
+_PAGE_HEADERS = {"Cache-Control": "private, no-store", "Vary": "Cookie"}
+
+_ERROR_TITLES = {
+    400: "That cannot be done",
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "That has already changed",
+    412: "That has already changed",
+    413: "Too large",
+    422: "That cannot be accepted",
+    429: "Too many requests",
+    503: "Not available right now",
+}
+
+
+def page(
+    request: Request,
+    me: Principal,
+    template: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """The page `template`, for `me`.
+
+    Every template has `me`, `path`, `section` (which part of the site is current), `return_query` (brings a person back
+    here after signing in) and `done` (a confirmation chosen by `?done=`, from a fixed list).
+    """
+    path = request.url.path
+    known = {
+        "me": me,
+        "path": path,
+        "section": "/" + path.split("/", 2)[1],
+        "return_query": f"?next={quote(path, safe='/')}" if path not in ("/", "/login") else "",
+        "done": words.DONE.get(request.query_params.get("done", ""), ""),
+    }
+    text = environment().get_template(template).render(known | context)
+    return HTMLResponse(text, status, headers=_PAGE_HEADERS | (headers or {}))
+
+
+def error_page(request: Request, error: GatekeeperError, status: int) -> Response:
+    """The page for an error: what happened, why, what to do next. `status` is the one in force.
+
+    The headers that programs read are sent too: a browser's user may look at them, and `curl` accepts anything.
+    """
+    me = request.scope.get("gatekeeper.principal", ANONYMOUS)
+    return page(
+        request,
+        me,
+        "error.html",
+        status=status,
+        headers=error_headers(error, status=status),
+        status_code=status,
+        title=_ERROR_TITLES.get(status, "Something went wrong"),
+        error=error,
+        retry_after_seconds=error.details.get("retry_after_seconds"),
+    )
+
+
+def static_files() -> StaticFiles:
+    """The application that serves `/static`."""
+    return StaticFiles(directory=_STATIC)
+
+
+@cache
+def environment() -> Environment:
+    """The one environment."""
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals |= {"static": static_address, "stage_facts": _stage_facts, "words": words}
+    made.filters |= {
+        "bytes": size_text,
+        "instant": instant_words,
+        "day": day_words,
+        "iso": instant_text,
+        "field_id": field_id,
+        "plural": plural,
+        "segment": segment,
+    }
+    return made
+
+
+@cache
+def static_address(name: str) -> str:
+    """Address of a static file, with its digest so that browsers may keep it until it changes."""
+    digest = hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def size_text(size: int) -> str:
+    """`18 B`, `3.4 kB`, `29 MB`: decimal units, as disks and the public hub count."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.3g} {unit}"
+
+
+def instant_words(instant: datetime) -> str:
+    """`22 Nov 2026, 13:18 UTC`."""
+    return f"{day_words(instant)}, {instant.astimezone(UTC):%H:%M} UTC"
+
+
+def day_words(instant: datetime) -> str:
+    """`22 Nov 2026`."""
+    utc = instant.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y}"
+
+
+def field_id(name: str) -> str:
+    """The id of a form field's element. Names may come from a model card, so anything unusual becomes its code."""
+    return "f-" + re.sub(r"[^A-Za-z0-9_-]", lambda found: f"_{ord(found.group()):x}", name)
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def segment(value: str) -> str:
+    """`value` percent-encoded for one segment of a path; the raw router decodes it once."""
+    return quote(value, safe="")
+
+
+def _stage_facts(key: str) -> words.StageFacts:
+    return words.STAGES[key]

@@ -1,0 +1,101 @@
+"""How the pages say things: stages, actions and states in plain words, in one place."""
+
+from dataclasses import dataclass
+
+from gatekeeper.access.tables import RequestState
+from gatekeeper.releases.tables import Stage
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A stage for people. `rank` counts the rungs below it; `audience` says who it is for."""
+
+    label: str
+    rank: int
+    audience: str
+
+
+STAGES: dict[str, StageFacts] = {
+    Stage.DRAFT: StageFacts("Draft", 0, "Only its owners."),
+    Stage.INTERNAL: StageFacts("Internal", 1, "The members of its organization."),
+    Stage.TRUSTED_TEST: StageFacts("Trusted test", 2, "Testers who were named one by one."),
+    Stage.RESEARCH_PREVIEW: StageFacts("Research preview", 3, "People whose request was approved."),
+    Stage.GATED: StageFacts("Gated", 4, "Images for whoever accepts the license; weights for approved people."),
+    Stage.OPEN: StageFacts("Open", 5, "Everyone; use is bound to the license."),
+}
+
+# What a reader asks themselves, by the name of the action that answers it, in the order of the table.
+CAPABILITIES: dict[str, str] = {
+    "know": "See that it exists",
+    "read_card": "Read the card and the license",
+    "list_files": "See the list of files",
+    "read_small": "Read small files",
+    "generate": "Make images on this server",
+    "generate_adjusted": "Make images with adjusted safety",
+    "download": "Download the weights",
+    "derive": "Publish something derived from it",
+    "redistribute": "Pass copies on",
+    "discuss_write": "Take part in the discussion",
+}
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """A request's state for people: a word, a color, and what happens next."""
+
+    label: str
+    tone: str
+    next_step: str
+
+
+REQUEST_STATES: dict[str, StateFacts] = {
+    RequestState.IN_REVIEW: StateFacts(
+        "Waiting for review", "warn", "A maintainer of the model will read your answers. Nothing is needed from you."
+    ),
+    RequestState.ACTIVE: StateFacts("Approved", "ok", "You can use the model now."),
+    RequestState.REJECTED: StateFacts("Not approved", "stop", "You may ask again if the reason no longer applies."),
+    RequestState.WITHDRAWN: StateFacts("Withdrawn", "", "You took the request back. You may ask again."),
+    RequestState.REVOKED: StateFacts(
+        "Access revoked", "stop", "Your access has ended. The duties of the license you accepted have not."
+    ),
+    RequestState.CLOSED: StateFacts("Closed", "", "You gave the access up. You may ask again."),
+    RequestState.EXPIRED: StateFacts("Expired", "warn", "Your access has ended by date. You may ask again."),
+}
+
+SCOPES: dict[str, str] = {
+    "read": "Read cards, lists of files and your own standing",
+    "download": "Download files that you may download",
+    "generate": "Make images with models that you may run",
+    "write": "Create repositories and upload to yours",
+    "review": "Decide requests for repositories that you maintain",
+    "admin": "Administer the hub, where you may",
+}
+
+# Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
+DONE: dict[str, str] = {
+    "signed-in": "You are signed in.",
+    "signed-out": "You are signed out.",
+    "password": "Your password has been changed. Other browsers have been signed out.",
+    "token-revoked": "The token has been revoked. It no longer works.",
+    "requested": "Your acceptance is recorded and your request is with the maintainers.",
+    "accepted": "Your acceptance is recorded and you have access.",
+    "terms-accepted": "Your acceptance of the license is recorded.",
+    "withdrawn": "Your request has been withdrawn.",
+    "given-up": "You have given up your access.",
+    "approved": "Approved. The person has access from now on.",
+    "rejected": "Rejected. The person sees your reason.",
+    "revoked": "Access revoked. It binds from the next request on.",
+    "granted": "Access granted.",
+    "proposed": "The promotion is proposed.",
+    "proposal-approved": "Your approval is recorded.",
+    "promoted": "The release now stands at its new stage.",
+    "held": "The release is on hold. Nobody gets files or images of it from now on.",
+    "resumed": "The hold is lifted.",
+    "staged": "Staging is on. Releases now decide who may do what.",
+    "person-added": "The person has been added.",
+    "person-disabled": "The account is disabled; its sessions and tokens no longer work.",
+    "organization-added": "The organization has been created.",
+    "member-added": "The membership has been saved.",
+    "sealed": "A new checkpoint has been signed.",
+    "deleted": "The images have been deleted.",
+}
