@@ -1,6 +1,6 @@
 """The door of the Hugging Face Hub: its unmodified clients meet the addresses, headers and JSON they know."""
 
-from gatekeeper.web.hub import access, identity, info, records, repositories, requests, resolve, tree
+from gatekeeper.web.hub import access, commits, identity, info, records, repositories, requests, resolve, tree, uploads
 from gatekeeper.web.routing import RawRoute
 
 # Routes with fixed words come before those that capture them: `/api/repos/create` is no repository's page.
@@ -11,6 +11,8 @@ ROUTES: list[RawRoute] = [
     *requests.ROUTES,
     *access.ROUTES,
     *tree.ROUTES,
+    *uploads.ROUTES,
+    *commits.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

@@ -1,13 +1,15 @@
 """Pages of long lists: a JSON array, and a Link header with the whole address of the next one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from starlette.responses import JSONResponse
 
 from gatekeeper.errors import Invalid
 from gatekeeper.web.guard import Call
+
+Row = TypeVar("Row")
 
 
 def number(call: Call, name: str, *, default: int, most: int) -> int:
@@ -36,7 +38,7 @@ def page(call: Call, rows: Sequence[Any], *, next_cursor: str | None) -> JSONRes
     return response
 
 
-def slice_page(call: Call, rows: Sequence[Any], *, size: int) -> tuple[Sequence[Any], str | None]:
+def slice_page(call: Call, rows: Sequence[Row], *, size: int) -> tuple[Sequence[Row], str | None]:
     """The rows that the query's `cursor` (a plain offset) asks for, and the next cursor.
 
     For listings of one commit, which never change; a list that grows would skip or repeat rows.

@@ -1,5 +1,7 @@
 """What lies in a revision: folders, chosen paths, references, history; and making and deleting branches and tags."""
 
+from collections.abc import Sequence
+
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.authz import Action
@@ -86,7 +88,7 @@ async def delete_tag(call: Call) -> Response:
     return JSONResponse({})
 
 
-async def _last_commits(call: Call, rows: "list[TreeEntry] | tuple[TreeEntry, ...]") -> dict[str, Commit]:
+async def _last_commits(call: Call, rows: Sequence[TreeEntry]) -> dict[str, Commit]:
     """The last commit that touched each entry, by path."""
     found: dict[str, Commit] = {}
     for folder in {entry.path.rpartition("/")[0] for entry in rows}:

@@ -7,6 +7,8 @@ from gatekeeper.access import HubRequest
 from gatekeeper.accounts import Organization, Person, Role
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.repos import Gate, GitRef, Repo
+from gatekeeper.repos import lfs as lfs_room
+from gatekeeper.repos import uploads as uploads_room
 from gatekeeper.repos.history import Commit, LfsPointer, TreeEntry
 from gatekeeper.tokens import AccessToken
 
@@ -157,3 +159,34 @@ def settings(repo: Repo) -> Json:
 def gated(gate: Gate) -> str | bool:
     """`auto`, `manual` or false."""
     return False if gate is Gate.NONE else gate.value
+
+
+def committed(address: str, oid: str) -> Json:
+    """Answer of a commit. `commitUrl` must hold `/commit/`."""
+    return {"success": True, "commitUrl": address, "commitOid": oid, "hookOutput": ""}
+
+
+def preupload(planned: Iterable[uploads_room.Planned], commit: str) -> Json:
+    """`POST .../preupload/{rev}`."""
+    return {
+        "commitOid": commit,
+        "files": [
+            {"path": plan.path, "uploadMode": plan.mode, "shouldIgnore": plan.is_ignored, "oid": plan.oid}
+            for plan in planned
+        ],
+    }
+
+
+def lfs_object(plan: lfs_room.Planned, *, address: str | None, verify: str) -> Json:
+    """One object of a batch answer. What is stored has no `actions` key at all: a null breaks clients."""
+    answer: Json = {"oid": plan.sha256, "size": plan.size}
+    if plan.code:
+        answer["error"] = {"code": plan.code, "message": plan.problem}
+    elif address is not None:
+        answer["actions"] = {"upload": {"href": address}, "verify": {"href": verify}}
+    return answer
+
+
+def lfs_batch(rows: list[Json]) -> Json:
+    """`POST .../info/lfs/objects/batch`."""
+    return {"transfer": "basic", "objects": rows, "hash_algo": "sha256"}

@@ -1,0 +1,165 @@
+"""`POST .../commit/{rev}`: a commit as lines of JSON, read from disk, applied in one transaction."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import IO, Any
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid, TooLarge
+from gatekeeper.repos import AddFile, AddLfs, DeleteFolder, DeletePath, Operation, history
+from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.paging import flag
+from gatekeeper.web.hub.repositories import NotOffered
+from gatekeeper.web.hub.spool import spooled
+
+# Twelve plain files of 10 MB must pass. Base64 makes four bytes of three.
+_INLINE_LIMIT = 256 * 2**20
+_BODY_LIMIT = _INLINE_LIMIT * 4 // 3 + 64 * 2**20
+_LINE_LIMIT = 64 * 2**20
+_MOST_LINES = 100_000
+
+# Bodies are read from disk into memory one at a time, so many large commits at once wait instead of adding up.
+_one_large_commit = asyncio.Semaphore(1)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A commit as it was asked for."""
+
+    summary: str
+    description: str
+    parent: str | None
+    operations: tuple[Operation, ...]
+
+
+async def commit(call: Call) -> Response:
+    """Apply the operations to a branch, all or none. The body is on disk before the transaction begins."""
+    if flag(call, "create_pr"):
+        raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
+    branch = call.params["rev"]
+    gatekeeper = call.gatekeeper
+    async with (
+        spooled(call.request, directory=gatekeeper.store.root / "staging", limit=_BODY_LIMIT) as body,
+        _one_large_commit,
+    ):
+        wanted = await asyncio.to_thread(read_commit, body)
+        async with gatekeeper.db.write() as session:
+            await call.recheck(session)
+            made = await history.commit(
+                session,
+                call.repo,
+                branch,
+                wanted.operations,
+                parent=wanted.parent,
+                summary=wanted.summary,
+                description=wanted.description,
+                by=call.principal,
+                store=gatekeeper.store,
+            )
+    address = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}/commit/{made}")
+    return JSONResponse(schemas.committed(address, made))
+
+
+def read_commit(body: IO[bytes]) -> Wanted:
+    """The lines of a commit. Raises Invalid that names the line, TooLarge."""
+    header: dict[str, Any] | None = None
+    operations: list[Operation] = []
+    inline = 0
+    for number, key, value in _lines(body):
+        if key == "header":
+            header = value
+            continue
+        operation = _operation(number, key, value)
+        if isinstance(operation, AddFile):
+            inline += len(operation.content)
+            if inline > _INLINE_LIMIT:
+                raise TooLarge(
+                    f"The files inside this commit have more than {_INLINE_LIMIT:,} bytes together.",
+                    next_step="Split it in several commits, or send large files through LFS or Xet.",
+                )
+        operations.append(operation)
+    if header is None:
+        raise Invalid("The commit has no header line.", next_step="Send a line with the key `header` first.")
+    parent = _text(header, "parentCommit", 1, default="")
+    return Wanted(
+        summary=_text(header, "summary", 1, default="") or "Update files",
+        description=_text(header, "description", 1, default=""),
+        parent=parent or None,
+        operations=tuple(operations),
+    )
+
+
+def _lines(body: IO[bytes]) -> Iterable[tuple[int, str, dict[str, Any]]]:
+    for number in range(1, _MOST_LINES + 2):
+        line = body.readline(_LINE_LIMIT + 1)
+        if not line:
+            return
+        if len(line) > _LINE_LIMIT:
+            raise TooLarge(
+                f"Line {number} of the commit is too long.", next_step="Send large files through LFS or Xet."
+            )
+        if not line.strip():
+            continue
+        try:
+            parsed = json.loads(line)
+            key, value = parsed["key"], parsed["value"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise _unreadable(number) from None
+        if not isinstance(key, str) or not isinstance(value, dict):
+            raise _unreadable(number)
+        yield number, key, value
+    raise TooLarge(f"A commit has at most {_MOST_LINES:,} lines.", next_step="Split it in several commits.")
+
+
+def _operation(number: int, key: str, value: dict[str, Any]) -> Operation:
+    path = _text(value, "path", number)
+    match key:
+        case "file":
+            if value.get("encoding", "base64") != "base64":
+                raise Invalid(f"Line {number}: the encoding must be base64.", status=422)
+            try:
+                content = base64.b64decode(_text(value, "content", number), validate=True)
+            except (binascii.Error, ValueError):
+                raise Invalid(f"Line {number}: the content is not base64.", status=422) from None
+            return AddFile(path, content)
+        case "lfsFile":
+            if value.get("algo", "sha256") != "sha256":
+                raise Invalid(f"Line {number}: the digest must be a sha256.", status=422)
+            size = value.get("size")
+            if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+                raise Invalid(f"Line {number}: the size is not a number of bytes.", status=422)
+            return AddLfs(path, _text(value, "oid", number), size)
+        case "deletedFile":
+            return DeletePath(path)
+        case "deletedFolder":
+            # Clients end a folder's name with the slash that marks it as one.
+            return DeleteFolder(path.rstrip("/"))
+    raise Invalid(f"Line {number}: there is no operation {key[:40]!r}.", status=422)
+
+
+def _text(value: dict[str, Any], name: str, number: int, *, default: str | None = None) -> str:
+    found = value.get(name, default)
+    if found is None and default is not None:
+        found = default
+    if not isinstance(found, str):
+        raise Invalid(f"Line {number}: `{name}` must be a text.", status=422)
+    return found
+
+
+def _unreadable(number: int) -> Invalid:
+    return Invalid(
+        f"Line {number} of the commit cannot be read.", next_step='Send one {"key","value"} object a line.', status=422
+    )
+
+
+ROUTES = [
+    api("/{kind:kind}/{ns}/{name}/commit/{rev}", commit, needs=Action.WRITE, methods=("POST",), mode="own"),
+]

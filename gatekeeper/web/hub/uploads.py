@@ -1,0 +1,115 @@
+"""Before a commit: how each file is to be sent, and Git LFS for the large ones."""
+
+import base64
+import binascii
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper import authz
+from gatekeeper.accounts import Principal, people, principals
+from gatekeeper.authz import Action
+from gatekeeper.errors import NotAllowed, NotFound, RepoNotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import catalogue, history, lfs, uploads
+from gatekeeper.repos.lfs import Claim
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.doors import api, bare, page_path
+from gatekeeper.web.hub.paging import flag
+from gatekeeper.web.hub.repositories import NotOffered
+from gatekeeper.web.hub.spool import pieces
+
+_LFS_JSON = "application/vnd.git-lfs+json"
+
+
+async def preupload(call: Call) -> Response:
+    """`POST .../preupload/{rev}`: regular or LFS, wanted or ignored, there already or not."""
+    if flag(call, "create_pr"):
+        raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
+    asked = schemas.parse(schemas.Preupload, await call.request.body())
+    commit = await history.resolve_revision(call.session, call.repo, call.params["rev"])
+    files = [uploads.Announced(file.path, file.size, _sample(file.sample)) for file in asked.files]
+    planned = await uploads.plan(call.session, call.repo, commit, files, git_ignore=asked.git_ignore)
+    return JSONResponse(schemas.preupload(planned, commit))
+
+
+async def batch(call: Call) -> Response:
+    """`POST /{repo}.git/info/lfs/objects/batch`: where to send what the repository does not have yet."""
+    asked = schemas.parse(schemas.LfsBatch, await call.request.body())
+    if asked.operation == "download":
+        raise NotOffered("Files are not downloaded through LFS here yet.", next_step="Use /resolve/ addresses.")
+    gatekeeper = call.gatekeeper
+    wanted = [lfs.Wanted(item.oid, item.size) for item in asked.objects]
+    planned = await lfs.plan_upload(
+        call.session, call.repo, wanted, by=call.principal, limit_bytes=gatekeeper.settings.upload_max_bytes
+    )
+    instant = now()
+    verify = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}.git/info/lfs/objects/verify")
+    rows = []
+    for plan in planned:
+        address = None
+        if not plan.is_stored and not plan.code:
+            signed = lfs.sign_address(gatekeeper.keys.links, call.repo, plan, by=call.principal, instant=instant)
+            address = gatekeeper.url(f"/uploads/lfs/{signed}")
+        rows.append(schemas.lfs_object(plan, address=address, verify=verify))
+    return JSONResponse(schemas.lfs_batch(rows), media_type=_LFS_JSON)
+
+
+async def put(call: Call) -> Response:
+    """`PUT /uploads/lfs/{signed}`: the whole file. The address is the authorization; nothing else is sent with it."""
+    gatekeeper = call.gatekeeper
+    claim = lfs.verify_address(gatekeeper.keys.links, call.params["signed"], instant=now())
+    async with gatekeeper.db.read() as session:
+        await _still_may(call, session, claim)
+    await lfs.receive(gatekeeper.store, claim, pieces(call.request))
+    async with gatekeeper.db.write() as session:
+        await _still_may(call, session, claim)
+        await lfs.register(session, claim)
+    return JSONResponse({}, headers={"ETag": f'"{claim.sha256}"'})
+
+
+async def verify(call: Call) -> Response:
+    """`POST .../objects/verify`: whether the file has arrived."""
+    asked = schemas.parse(schemas.LfsObject, await call.request.body())
+    if not await lfs.has(call.session, call.repo, asked.oid):
+        raise NotFound("This file has not arrived.", next_step="Send it again.")
+    return JSONResponse({}, media_type=_LFS_JSON)
+
+
+async def _still_may(call: Call, session: AsyncSession, claim: Claim) -> None:
+    """Decide again for the person the address was given to: an address must not outlive the right behind it."""
+    repo = await catalogue.by_id(session, claim.repo_id)
+    if repo is None:
+        raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
+    person = await people.get(session, claim.person_id)
+    if person is None:
+        raise NotAllowed("The person behind this address is gone.", next_step="Start the upload again.")
+    principal: Principal = await principals.for_person(session, person)
+    instant = now()
+    resource = await authz.load(session, principal, repo, instant=instant)
+    authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
+
+
+def _sample(text: str) -> bytes:
+    with suppress(binascii.Error, ValueError):
+        return base64.b64decode(text, validate=True)
+    return b""
+
+
+ROUTES = [
+    # Only asks, so it runs on a snapshot.
+    api(
+        "/{kind:kind}/{ns}/{name}/preupload/{rev}",
+        preupload,
+        needs=Action.WRITE,
+        methods=("POST",),
+        mode="read",
+        body_limit=8 * 2**20,
+    ),
+    *bare("/{ns}/{name}.git/info/lfs/objects/batch", batch, needs=Action.WRITE, methods=("POST",)),
+    *bare("/{ns}/{name}.git/info/lfs/objects/verify", verify, needs=Action.WRITE, methods=("POST",), mode="read"),
+    # The signed address says who, what and where; `put` decides about that person itself.
+    guarded("/uploads/lfs/{signed}", put, needs=None, methods=("PUT",), mode="own"),
+]
