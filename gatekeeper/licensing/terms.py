@@ -1,13 +1,9 @@
 """Which terms bind a commit: texts and questions, resolved from the commit itself and remembered."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
-import yaml
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -16,7 +12,8 @@ from gatekeeper.kit.canonical import digest_of, sha256_hex
 from gatekeeper.licensing import catalogue, texts
 from gatekeeper.licensing.forms import Form
 from gatekeeper.licensing.tables import LicenseText, RepoTerms, TermsBundle
-from gatekeeper.repos import history
+from gatekeeper.repos import cards, history
+from gatekeeper.repos.cards import Card
 from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.tables import Repo
 
@@ -127,11 +124,8 @@ def _writes(session: AsyncSession) -> bool:
 
 async def _resolve(session: AsyncSession, repo: Repo, commit: str) -> Terms | None:
     root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
-    problems: list[str] = []
-    card: Mapping[str, Any] = {}
-    if "readme.md" in root:
-        body = await _read(session, repo, root["readme.md"], problems)
-        card = _front_matter(body) if body else {}
+    card = await cards.card_of(session, repo, commit)
+    problems = [f"The card of {repo.full_name} cannot be read: {card.problem}"] if card.problem else []
     documents: list[Document] = []
     for name in LICENSE_FILES:
         if name in root:
@@ -145,11 +139,10 @@ async def _resolve(session: AsyncSession, repo: Repo, commit: str) -> Terms | No
         text = await _from_catalogue(session, card)
         if text is not None:
             documents.append(Document(text.sha256, text.title, text.body))
-    prompt = card.get("extra_gated_prompt")
-    if isinstance(prompt, str) and prompt.strip():
-        body = prompt.strip().encode()
+    if card.gated_prompt:
+        body = card.gated_prompt.encode()
         documents.append(Document(sha256_hex(body), f"Access conditions of {repo.full_name}", body))
-    form = Form.parse(card.get("extra_gated_fields"))
+    form = Form.parse(card.data.get("extra_gated_fields"))
     if not documents and not form.fields:
         return None
     return Terms(repo.id, commit, bundle_sha256(tuple(documents), form), tuple(documents), form, tuple(problems))
@@ -169,20 +162,9 @@ async def _read(session: AsyncSession, repo: Repo, entry: TreeEntry, problems: l
     return body
 
 
-async def _from_catalogue(session: AsyncSession, card: Mapping[str, Any]) -> LicenseText | None:
-    named = card.get("license")
-    for license_id in named if isinstance(named, list) else [named]:
-        wanted = card.get("license_name") if license_id == "other" else license_id
-        if isinstance(wanted, str) and (text := await catalogue.by_license_id(session, wanted)) is not None:
+async def _from_catalogue(session: AsyncSession, card: Card) -> LicenseText | None:
+    named = [name for name in card.licenses if name != "other"] + [card.license_name or ""]
+    for license_id in filter(None, named):
+        if (text := await catalogue.by_license_id(session, license_id)) is not None:
             return text
-    wanted = card.get("license_name")
-    return await catalogue.by_license_id(session, wanted) if isinstance(wanted, str) else None
-
-
-def _front_matter(body: bytes) -> Mapping[str, Any]:
-    match = re.match(r"---\r?\n(.*?)\r?\n---", texts.readable(body), re.DOTALL)
-    try:
-        data = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError:
-        data = None
-    return data if isinstance(data, dict) else {}
+    return None
