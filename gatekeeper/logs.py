@@ -1,4 +1,4 @@
-"""One line of JSON an event on stderr (key=value on a terminal). Callers pass facts, never bodies, tokens or addresses."""
+"""One line of JSON an event on stderr (key=value on a terminal). Callers pass facts, never bodies or secrets."""
 
 import logging
 import sys

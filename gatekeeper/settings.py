@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         return (self.data_dir / "run").resolve()
 
     @property
+    def ledger_origin(self) -> str:
+        """Name of the evidence log in its checkpoints: the public address without its scheme."""
+        return f"{urlsplit(self.public_url).netloc}/ledger"
+
+    @property
     def is_https(self) -> bool:
         """Whether people reach the hub over TLS; decides the cookies' Secure flag and HSTS."""
         return self.public_url.startswith("https://")

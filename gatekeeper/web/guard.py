@@ -5,7 +5,8 @@ and only then sends. An endpoint therefore never answers for something that was 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,6 +30,7 @@ from gatekeeper.web.state import Gatekeeper
 Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
+_DEFAULT_BRANCH = ("main", "refs/heads/main")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -45,7 +47,6 @@ class Call:
     repo_or_none: Repo | None = None
     commit: str | None = None
     resource_or_none: Resource | None = None
-    details: dict[str, object] = field(default_factory=dict)
 
     @property
     def session(self) -> AsyncSession:
@@ -93,7 +94,7 @@ def guarded(
     mode        defaults to `read` for GET and `write` otherwise
     body_limit  largest body in bytes that is read into memory (not in mode `own`)
 
-    A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model), and with `{rev}` a revision.
+    A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model); `{rev}` names a revision.
     """
     chosen: Mode = mode or ("read" if set(methods) <= _SAFE_METHODS else "write")
 
@@ -136,10 +137,7 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
         commit = None
         revision = params.get("rev")
         if revision is not None and needs is not Action.WRITE:
-            # A revision may only be named by those who may know the repository: decide that first.
-            known = await authz.load(session, call.principal, repo, instant=instant)
-            authz.require(call.gatekeeper.policies, call.principal, Action.KNOW, known, instant)
-            commit = call.commit = await repos.resolve_revision(session, repo, revision)
+            commit = call.commit = await _commit(call, session, repo, revision, instant)
         call.resource_or_none = await authz.load(
             session, call.principal, repo, commit=commit, path=params.get("path"), instant=instant
         )
@@ -147,6 +145,22 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
             authz.require(call.gatekeeper.policies, call.principal, needs, call.resource, instant)
     elif needs is not None:
         authz.require_global(call.gatekeeper.policies, call.principal, needs, instant)
+
+
+async def _commit(call: Call, session: AsyncSession, repo: Repo, revision: str, instant: datetime) -> str:
+    """The commit that `revision` means for this caller.
+
+    A revision may only be named by those who may know the repository, so that is decided first. In a staged repository
+    `main` is the best release the caller may know; its writers see the branch as it is.
+    """
+    policies = call.gatekeeper.policies
+    known = await authz.load(session, call.principal, repo, instant=instant)
+    allowed = authz.require(policies, call.principal, Action.KNOW, known, instant)
+    if repo.is_staged and revision in _DEFAULT_BRANCH and allowed.revision and allowed.revision.commit:
+        may_write = authz.decide(policies, call.principal, Action.WRITE, known, instant)
+        if not may_write:
+            return allowed.revision.commit
+    return await repos.resolve_revision(session, repo, revision)
 
 
 def missing_repo(params: dict[str, str]) -> RepoNotFound:

@@ -1,6 +1,6 @@
 """The hot path: a download that was decided before is answered again without the ORM, while nothing has changed.
 
-An answer is kept under the exact credential and raw path that it was given to, with the access version that was in force
+An answer is kept under the exact credential and raw path that it was given to, with the access version in force
 *before* its facts were read. It is sent again only if that version still stands and no instant has passed at which time
 alone could change the decision. There is no time limit to wait for: a revocation binds on the next request.
 """

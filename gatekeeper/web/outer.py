@@ -91,7 +91,7 @@ class Outer:
                 _log.error("crash", kind=type(error).__name__, at=_place(error), id=request_id.decode())
                 error = GatekeeperError(
                     "Something went wrong on the server, and nothing was changed.",
-                    next_step=f"Try again; if it happens again, tell the operator the request id {request_id.decode()}.",
+                    next_step=f"If it happens again, tell the operator the request id {request_id.decode()}.",
                 )
         known = respond.has_credential(request)
         if respond.wants_page(request):

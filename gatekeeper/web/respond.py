@@ -67,5 +67,3 @@ def header_text(text: str) -> str:
     """`text` as a header value: one line, printable ASCII, at most 900 characters."""
     line = " ".join(text.split())
     return "".join(c if " " <= c <= "~" else "?" for c in line)[:_HEADER_LIMIT]
-
-

@@ -1,7 +1,7 @@
 """Routing on the raw path.
 
-Starlette matches the decoded path, so `refs%2Fpr%2F1` arrives as three segments and `%2e%2e` as a step upwards. Here the
-path is split into segments first and each captured value is decoded exactly once, after matching.
+Starlette matches the decoded path, so `refs%2Fpr%2F1` arrives as three segments and `%2e%2e` as a step upwards. Here
+the path is split into segments first and each captured value is decoded exactly once, after matching.
 
 A pattern is literal text with `{name}` for one segment and, at the end, `{name:rest}` for everything that follows.
 `{name:kind}` matches one segment that is one of `models`, `datasets`, `spaces`.
@@ -102,7 +102,9 @@ def decode_once(value: bytes) -> str:
     try:
         text = unquote_to_bytes(value).decode("utf-8")
     except UnicodeDecodeError:
-        raise Invalid("The address is not valid UTF-8.", next_step="Encode names as UTF-8 and then percent-encode them.") from None
+        raise Invalid(
+            "The address is not valid UTF-8.", next_step="Encode names as UTF-8, then percent-encode them."
+        ) from None
     if "\0" in text:
         raise Invalid("The address holds a NUL character.", next_step="Remove it.")
     return text

@@ -1,0 +1,121 @@
+"""`ledger`, `receipt`, `policies`: check what was done and why, without trusting the running server."""
+
+import base64
+import json
+from pathlib import Path
+
+import click
+
+from gatekeeper import authz, ledger, licensing
+from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
+from gatekeeper.errors import GatekeeperError
+from gatekeeper.kit.bundled import bundled_dir
+
+
+@click.group("ledger")
+def ledger_group() -> None:
+    """The evidence log."""
+
+
+@ledger_group.command("verify")
+@click.option(
+    "--kept", type=click.Path(exists=True, path_type=Path), multiple=True, help="A checkpoint kept elsewhere."
+)
+@json_option
+@pass_house
+@command
+async def verify_ledger(house: House, kept: tuple[Path, ...], as_json: bool) -> None:
+    """Recompute every leaf and every subtree, and compare them with every signed checkpoint."""
+    notes = tuple(path.read_text() for path in kept)
+    async with house.read() as session:
+        report = await ledger.verify(session, house.keys.signing.public, kept=notes)
+    value = {
+        "intact": report.is_intact,
+        "size": report.size,
+        "root": report.root.hex(),
+        "checkpoints": report.checkpoints,
+        "pending": report.pending,
+        "faults": report.faults,
+    }
+    text = f"{report.size} events, {report.checkpoints} checkpoints, {report.pending} not sealed yet."
+    show(value, text + ("\n" + "\n".join(report.faults) if report.faults else " Intact."), as_json=as_json)
+    if not report.is_intact:
+        raise Failure("The log was changed or damaged.")
+
+
+@ledger_group.command("checkpoint")
+@json_option
+@pass_house
+@command
+async def checkpoint(house: House, as_json: bool) -> None:
+    """Seal what is pending and print the signed checkpoint: keep it somewhere this server cannot write."""
+    await house.require_current()
+    await ledger.Sealer(house.db, house.keys.signing, origin=house.settings.ledger_origin).seal()
+    async with house.read() as session:
+        head = await ledger.newest_checkpoint(session)
+    if head is None:
+        raise Failure("The log is empty, so there is nothing to sign yet.")
+    show({"size": head.size, "root": head.root_sha256, "note": head.note}, head.note.rstrip("\n"), as_json=as_json)
+
+
+@ledger_group.command("prove")
+@click.argument("event_id")
+@pass_house
+@command
+async def prove(house: House, event_id: str) -> None:
+    """Print the inclusion proof of one event as JSON."""
+    async with house.read() as session:
+        proof = await ledger.prove(session, event_id)
+    value = {
+        "number": proof.number,
+        "leaf": proof.leaf.decode(),
+        "hashes": [base64.b64encode(part).decode() for part in proof.hashes],
+        "checkpoint": proof.checkpoint,
+    }
+    click.echo(json.dumps(value, indent=2))
+
+
+@click.group()
+def receipt() -> None:
+    """Receipts of acceptances and images."""
+
+
+@receipt.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--key", default="", help="The hub's public key in base64; this hub's own if left out.")
+@json_option
+@click.pass_context
+def verify_receipt(context: click.Context, file: Path, key: str, as_json: bool) -> None:
+    """Check a receipt offline: with --key, neither database nor network is needed."""
+    try:
+        public = base64.b64decode(key, validate=True) if key else context.ensure_object(House).keys.signing.public
+    except ValueError:
+        raise Failure("The key is not base64; take it from the hub's /receipts page.") from None
+    try:
+        verdict = licensing.verify_receipt(licensing.read_receipt(file.read_bytes()), public)
+    except GatekeeperError as error:
+        raise Failure(error.sentence) from None
+    value = {"valid": verdict.is_valid, "problem": verdict.problem, "statement": verdict.statement}
+    show(value, "Valid." if verdict.is_valid else f"Not valid. {verdict.problem}", as_json=as_json)
+    if not verdict.is_valid:
+        raise Failure("Do not rely on this receipt.")
+
+
+@click.group()
+def policies() -> None:
+    """The policies in force."""
+
+
+@policies.command("check")
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_option
+def check_policies(directory: Path | None, as_json: bool) -> None:
+    """Validate policies, run their case tables, and report what no case covers."""
+    folder = directory or House().settings.policies_dir or bundled_dir("policies")
+    try:
+        report = authz.check(folder)
+    except authz.BrokenPolicies as error:
+        raise Failure(str(error)) from None
+    show(report.as_json(), report.text, as_json=as_json)
+    if not report.is_good:
+        raise Failure("The policies are not in order.")

@@ -1,0 +1,39 @@
+"""The command's tree."""
+
+import click
+
+from gatekeeper import __version__
+from gatekeeper.cli.database import db_group
+from gatekeeper.cli.demo import demo
+from gatekeeper.cli.evidence import ledger_group, policies, receipt
+from gatekeeper.cli.gate import requests
+from gatekeeper.cli.people import orgs, people, tokens_group
+from gatekeeper.cli.ladder import releases_group
+from gatekeeper.cli.repository import repos_group
+from gatekeeper.cli.serve import serve
+
+
+@click.group()
+@click.version_option(__version__, prog_name="gatekeeper")
+def main() -> None:
+    """A self-hosted model hub that releases generative models in stages.
+
+    Settings come from GATEKEEPER_* variables or a .env file; GATEKEEPER_DATA_DIR alone is enough.
+    """
+
+
+for each in (
+    db_group,
+    demo,
+    ledger_group,
+    orgs,
+    people,
+    policies,
+    receipt,
+    releases_group,
+    repos_group,
+    requests,
+    serve,
+    tokens_group,
+):
+    main.add_command(each)

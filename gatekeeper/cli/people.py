@@ -1,0 +1,139 @@
+"""`people`, `orgs`, `tokens`: who may come in, and with what."""
+
+import sys
+from datetime import timedelta
+
+import click
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import accounts, tokens
+from gatekeeper.accounts import OPERATOR, Person, Role
+from gatekeeper.cli.run import House, command, json_option, pass_house, show
+from gatekeeper.errors import NotFound
+from gatekeeper.kit.clock import now
+
+
+@click.group()
+def people() -> None:
+    """Add and disable people."""
+
+
+@people.command("add")
+@click.argument("name")
+@click.option("--email", required=True, help="Where the person can be reached.")
+@click.option("--fullname", default="", help="The name that pages show.")
+@click.option("--admin", is_flag=True, help="An administrator of this hub.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input; else one is made and printed."
+)
+@json_option
+@pass_house
+@command
+async def add_person(
+    house: House, name: str, email: str, fullname: str, admin: bool, password_stdin: bool, as_json: bool
+) -> None:
+    """Add a person who can sign in."""
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else accounts.passwords.readable_secret()
+    async with house.write() as session:
+        person = await accounts.people.add(
+            session, name, email=email, password=password, fullname=fullname, is_admin=admin, by=OPERATOR
+        )
+    value = {"id": person.id, "name": person.name, "is_admin": person.is_admin}
+    text = f"Added {person.name}{' as an administrator' if admin else ''}."
+    if not password_stdin:
+        value["password"] = password
+        text += f" Password (shown once): {password}"
+    show(value, text, as_json=as_json)
+
+
+@people.command("disable")
+@click.argument("name")
+@json_option
+@pass_house
+@command
+async def disable_person(house: House, name: str, as_json: bool) -> None:
+    """Shut a person out: their sessions and tokens are refused from the next request on."""
+    async with house.write() as session:
+        person = await require_person(session, name)
+        await accounts.people.disable(session, person, by=OPERATOR)
+    show({"id": person.id, "name": person.name}, f"Disabled {person.name}.", as_json=as_json)
+
+
+@click.group()
+def orgs() -> None:
+    """Organizations and their members."""
+
+
+@orgs.command("add")
+@click.argument("name")
+@click.option("--fullname", default="", help="The name that pages show.")
+@json_option
+@pass_house
+@command
+async def add_organization(house: House, name: str, fullname: str, as_json: bool) -> None:
+    """Add an organization."""
+    async with house.write() as session:
+        organization = await accounts.organizations.create(session, name, by=OPERATOR, fullname=fullname)
+    show(
+        {"id": organization.id, "name": organization.name}, f"Added organization {organization.name}.", as_json=as_json
+    )
+
+
+@orgs.command("member")
+@click.argument("organization")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@json_option
+@pass_house
+@command
+async def set_member(house: House, organization: str, name: str, role: str, as_json: bool) -> None:
+    """Give a person a role in an organization."""
+    async with house.write() as session:
+        found = await accounts.organizations.find(session, organization)
+        if found is None:
+            raise NotFound(f"There is no organization {organization}.", next_step="Add it with `gatekeeper orgs add`.")
+        person = await require_person(session, name)
+        await accounts.organizations.add_member(session, found, person, Role(role), by=OPERATOR)
+    value = {"organization": found.name, "name": person.name, "role": role}
+    show(value, f"{person.name} is now {role} in {found.name}.", as_json=as_json)
+
+
+@click.group("tokens")
+def tokens_group() -> None:
+    """Access tokens."""
+
+
+@tokens_group.command("issue")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["read", "write"]), default="read", show_default=True)
+@click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.value for scope in tokens.Scope]))
+@click.option("--label", default="", help="What the token is for; made unique if left out.")
+@click.option("--days", type=click.IntRange(1), default=None, help="Life in days; the longest allowed if left out.")
+@pass_house
+@command
+async def issue_token(
+    house: House, name: str, role: str, scopes: tuple[str, ...], label: str, days: int | None
+) -> None:
+    """Issue a token to a person and print it, alone, on standard output. It cannot be shown again."""
+    instant = now()
+    async with house.write() as session:
+        person = await require_person(session, name)
+        _, secret = await tokens.issue(
+            session,
+            person,
+            label=label or f"command line {instant:%Y-%m-%d %H:%M:%S}",
+            role=role,
+            scopes=list(scopes) or None,
+            expires_at=instant + timedelta(days=days) if days else None,
+            max_days=house.settings.token_max_days,
+            key=house.keys.tokens,
+        )
+    click.echo(secret)
+
+
+async def require_person(session: AsyncSession, name: str) -> Person:
+    """The person of that name. Raises NotFound."""
+    person = await accounts.people.find(session, name)
+    if person is None:
+        raise NotFound(f"There is nobody called {name}.", next_step="Add them with `gatekeeper people add`.")
+    return person

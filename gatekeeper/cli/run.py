@@ -1,0 +1,105 @@
+"""What every command shares: settings, one unit of work, output for people or machines, errors as sentences."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import authz, schema
+from gatekeeper.db import Database
+from gatekeeper.errors import GatekeeperError
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.repos import Store
+from gatekeeper.settings import Settings
+from gatekeeper.web.state import Keys
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Failure(click.ClickException):
+    """A refusal: printed on stderr, exit status 1."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"gatekeeper: {self.message}", err=True, file=file)
+
+
+class House:
+    """Settings and the parts that commands need, opened on demand."""
+
+    def __init__(self) -> None:
+        try:
+            self.settings = Settings()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"GATEKEEPER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+            )
+            raise Failure(problems) from None
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.db = Database(self.settings.database)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys.load(self.settings.keys_dir)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.settings.storage_dir)
+
+    @property
+    def policies(self) -> authz.Policies:
+        return authz.Policies.load(self.settings.policies_dir or bundled_dir("policies"))
+
+    async def require_current(self) -> None:
+        """Refuse to work on a database that was not migrated."""
+        await schema.require_current(self.db)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One write transaction on a migrated database."""
+        await self.require_current()
+        async with self.db.write() as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """One snapshot of a migrated database."""
+        await self.require_current()
+        async with self.db.read() as session:
+            yield session
+
+
+def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
+    """Run an async command; turn refusals into one sentence on stderr and exit status 1."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        async def whole() -> T:
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                house = kwargs.get("house") or next((a for a in args if isinstance(a, House)), None)
+                if isinstance(house, House):
+                    await house.db.close()
+
+        try:
+            return asyncio.run(whole())
+        except GatekeeperError as error:
+            raise Failure(error.sentence) from error
+
+    return run
+
+
+def show(value: Mapping[str, Any] | list[Any], text: str, *, as_json: bool) -> None:
+    """Print `text` for a person, or `value` for a machine."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, default=str) if as_json else text)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+pass_house = click.make_pass_decorator(House, ensure=True)

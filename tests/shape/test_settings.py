@@ -1,0 +1,40 @@
+"""Promises about settings."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gatekeeper.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def documented() -> str:
+    """The table of settings, as docs/settings.md must hold it."""
+    rows = ["| Variable | Default | What it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        rows.append(f"| `GATEKEEPER_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    assert documented() in DOCS.read_text(), f"docs/settings.md is out of date; it should hold:\n{documented()}"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"public_url": "https://hub.example.org/prefix"},
+        {"public_url": "ftp://hub.example.org"},
+        {"public_url": "https://user@hub.example.org"},
+        {"storage_url": "gs://bucket"},
+        {"port": 70000},
+        {"session_days": 0},
+    ],
+    ids=lambda value: next(iter(value.items()))[0],
+)
+def test_a_setting_that_cannot_be_enforced_is_refused(environment: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None, **environment)  # type: ignore[call-arg, arg-type]
