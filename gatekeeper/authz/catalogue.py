@@ -4,6 +4,8 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gatekeeper.authz.resource import Text
+
 
 @dataclass(frozen=True, slots=True)
 class Duties:
@@ -24,13 +26,14 @@ UNKNOWN = Duties()  # a text nobody has read for us: the careful reading
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Duties by license identifier."""
+    """Duties by license identifier, and identifiers by the digest of a known copy."""
 
     duties: dict[str, Duties] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> "Catalogue":
-        """The catalogue in a file's text. Raises tomllib.TOMLDecodeError, KeyError."""
+        """The catalogue in a file's text. Raises ValueError for a file that is not TOML, KeyError for a missing key."""
         entries = tomllib.loads(text).get("license", [])
         return cls(
             {
@@ -40,12 +43,13 @@ class Catalogue:
                     may_redistribute=bool(entry["may_redistribute"]),
                 )
                 for entry in entries
-            }
+            },
+            {sha256: entry["id"] for entry in entries for sha256 in entry.get("sha256", [])},
         )
 
-    def of(self, license_ids: Iterable[str]) -> Duties:
+    def of(self, texts: Iterable[Text]) -> Duties:
         """The duties of several texts together: the strictest of each."""
-        each = [self.duties.get(id, UNKNOWN) for id in license_ids]
+        each = [self.duties.get(self.copies.get(text.sha256, text.license_id), UNKNOWN) for text in texts]
         if not each:
             return Duties(binds_use=False, needs_click=False, may_redistribute=False)
         return Duties(

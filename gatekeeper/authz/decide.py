@@ -9,7 +9,7 @@ from gatekeeper.authz import explain
 from gatekeeper.authz.actions import REPOSITORY, Action
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
-from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resource, Revision, Target
+from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resource, Revision, Standing, Target
 from gatekeeper.releases.tables import Stage
 
 _OWNERS = (Role.ADMIN, Role.WRITE)
@@ -95,27 +95,38 @@ def ask(policies: Policies, principal: Principal, resource: Target, instant: dat
         return Question(kind, None, _hub_context(principal, resource), None)
     if resource.revision is not None:
         return _at(policies, principal, resource, resource.revision, instant)
-    for revision in resource.releases:
+    for revision in _best_first(resource.releases, instant):
         question = _at(policies, principal, resource, revision, instant)
         if policies.evaluate(question, Action.KNOW).is_allowed:
             return question
     return _at(policies, principal, resource, _NOTHING_RELEASED if resource.is_staged else Revision(), instant)
 
 
+def _best_first(releases: tuple[Revision, ...], instant: datetime) -> list[Revision]:
+    """What is in effect before what is embargoed, held or withdrawn; the order among equals is kept."""
+    return sorted(
+        releases, key=lambda release: (release.is_withdrawn, release.is_held, _is_embargoed(release, instant))
+    )
+
+
+def _is_embargoed(revision: Revision, instant: datetime) -> bool:
+    return revision.embargoed_until is not None and instant < revision.embargoed_until
+
+
 def _at(
     policies: Policies, principal: Principal, resource: Resource, revision: Revision, instant: datetime
 ) -> Question:
-    duties = policies.catalogue.of(revision.license_ids)
+    duties = policies.catalogue.of(revision.texts)
     attributes = Attributes(
         staged=resource.is_staged,
         stage=(revision.stage or Stage.DRAFT).value if resource.is_staged else "",
         private=resource.is_private,
         gate=resource.gate.value,
-        embargoed=revision.embargoed_until is not None and instant < revision.embargoed_until,
+        embargoed=_is_embargoed(revision, instant),
         held=revision.is_held,
         withdrawn=revision.is_withdrawn,
         deprecated=revision.is_deprecated,
-        has_terms=revision.terms is not None,
+        has_terms=bool(revision.texts),
         binds_use=duties.binds_use,
         needs_click=duties.needs_click,
         may_redistribute=duties.may_redistribute,
@@ -127,9 +138,15 @@ def _at(
         tester=any(grant.is_tester for grant in grants),
         institution=any(grant.names_institution for grant in grants),
         purpose=any(grant.names_purpose for grant in grants),
-        terms_accepted=revision.terms is not None and revision.terms in standing.accepted,
+        terms_accepted=_has_accepted(revision, standing),
     )
     return Question(_kind(principal), attributes, context, revision)
+
+
+def _has_accepted(revision: Revision, standing: Standing) -> bool:
+    """Whether one act of acceptance covers every text in force now."""
+    texts = {text.sha256 for text in revision.texts}
+    return bool(texts) and any(texts <= accepted for accepted in standing.accepted)
 
 
 def _hub_context(principal: Principal, hub: Hub) -> Context:

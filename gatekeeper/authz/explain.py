@@ -111,7 +111,7 @@ def _refined(code: Code, resource: Resource, question: Question) -> Code:
     match code:
         case Code.TERMS_NOT_ACCEPTED if question.attributes is None or not question.attributes.has_terms:
             return Code.TERMS_MISSING
-        case Code.TERMS_NOT_ACCEPTED if standing.accepted_here:
+        case Code.TERMS_NOT_ACCEPTED if standing.accepted:
             return Code.TERMS_CHANGED
         case Code.ACCESS_NOT_REQUESTED | Code.PURPOSE_NEEDED | Code.INSTITUTION_NEEDED if not question.context.grant:
             if standing.request is RequestState.IN_REVIEW:

@@ -13,12 +13,19 @@ from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Gate, RepoKind
 
 
+class Text(NamedTuple):
+    """A text of the terms in force; `license_id` is "" where nobody vouched for what it is."""
+
+    sha256: str
+    license_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """One revision as the policies see it. `stage` is None in a repository without stages.
 
-    terms        digest of the bundle in force; None where no license text is known
-    license_ids  catalogue identifier of each text of the bundle; "" for a text that the catalogue does not know
+    bundle  digest of the terms in force; None where there are none
+    texts   what must be accepted of them (a form alone has none)
     """
 
     commit: str = ""
@@ -28,8 +35,8 @@ class Revision:
     is_held: bool = False
     is_withdrawn: bool = False
     is_deprecated: bool = False
-    terms: str | None = None
-    license_ids: tuple[str, ...] = ()
+    bundle: str | None = None
+    texts: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,7 @@ class Grant:
 class Standing:
     """How one person stands to one repository.
 
-    accepted         digests of the bundles they accepted and did not withdraw from
-    accepted_here    whether one of those acceptances was given for this repository
+    accepted         for each acceptance they gave for this repository and did not withdraw: digests of its texts
     grants           not revoked, possibly over
     request          state of their latest request
     was_revoked      their latest grant was revoked
@@ -60,8 +66,7 @@ class Standing:
 
     role: Role | None = None
     is_disabled: bool = False
-    accepted: frozenset[str] = frozenset()
-    accepted_here: bool = False
+    accepted: tuple[frozenset[str], ...] = ()
     grants: tuple[Grant, ...] = ()
     request: RequestState | None = None
     request_id: str | None = None

@@ -1,0 +1,142 @@
+"""How a person stands to repositories: role, acceptances, grants, latest request."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.access.tables import AccessGrant, AccessRequest
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Person, Role
+from gatekeeper.authz.resource import Grant, Standing
+from gatekeeper.licensing.tables import Acceptance, TermsBundle
+from gatekeeper.repos.tables import Repo
+
+# Questions whose answer tells the institution or the purpose, in the spellings cards use.
+_INSTITUTION = ("institution", "affiliation", "organization", "organisation", "company", "university")
+_PURPOSE = ("purpose", "intended use", "use case", "reason")
+_NO_ANSWER = frozenset({"", "none", "no", "n/a", "na", "-", "."})
+
+
+async def standings(session: AsyncSession, principal: Principal, repos: Sequence[Repo]) -> dict[str, Standing]:
+    """The principal's standing to each repository, by the repository's id; an empty one for nobody in particular."""
+    person_id = principal.person_id
+    if person_id is None:
+        return {repo.id: Standing() for repo in repos}
+    ids = [repo.id for repo in repos]
+    disabled = await is_disabled(session, person_id)
+    accepted = await _accepted(session, person_id, ids)
+    grants = await _grants(session, person_id, ids)
+    requests = await _latest_requests(session, person_id, ids)
+    return {
+        repo.id: _standing(
+            role_in(principal, repo),
+            accepted.get(repo.id, []),
+            grants.get(repo.id, []),
+            requests.get(repo.id),
+            disabled=disabled,
+        )
+        for repo in repos
+    }
+
+
+def role_in(principal: Principal, repo: Repo) -> Role | None:
+    """The principal's role towards a repository: its owner is its administrator."""
+    if principal.person_id is None:
+        return None
+    if repo.owner_person_id == principal.person_id:
+        return Role.ADMIN
+    return principal.organizations.get(repo.owner_organization_id or "")
+
+
+async def is_disabled(session: AsyncSession, person_id: str | None) -> bool:
+    """Whether the person may do nothing. True too for one who is not there any more."""
+    if person_id is None:
+        return False
+    disabled = await session.scalar(sa.select(col(Person.is_disabled)).where(col(Person.id) == person_id))
+    return disabled is not False
+
+
+def _standing(
+    role: Role | None,
+    accepted: list[frozenset[str]],
+    grants: list[tuple[AccessGrant, dict[str, Any]]],
+    request: AccessRequest | None,
+    *,
+    disabled: bool,
+) -> Standing:
+    newest = grants[0][0] if grants else None
+    return Standing(
+        role=role,
+        is_disabled=disabled,
+        accepted=tuple(accepted),
+        grants=tuple(_grant(grant, answers) for grant, answers in grants if grant.revoked_at is None),
+        request=request.state if request else None,
+        request_id=request.id if request else None,
+        request_reason=request.reason if request else "",
+        was_revoked=newest is not None and newest.revoked_at is not None,
+        revoke_reason=newest.revoke_reason if newest else "",
+    )
+
+
+def _grant(row: AccessGrant, answers: dict[str, Any]) -> Grant:
+    return Grant(
+        id=row.id,
+        ends_at=row.ends_at,
+        is_tester=row.is_tester,
+        names_institution=_names(answers, _INSTITUTION),
+        names_purpose=_names(answers, _PURPOSE),
+    )
+
+
+def _names(answers: dict[str, Any], questions: tuple[str, ...]) -> bool:
+    """Whether a text that says something answers a question that contains one of the words."""
+    return any(
+        isinstance(answer, str)
+        and answer.strip().lower() not in _NO_ANSWER
+        and any(word in str(question).lower() for word in questions)
+        for question, answer in answers.items()
+    )
+
+
+async def _accepted(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str, list[frozenset[str]]]:
+    rows = await session.execute(
+        sa.select(col(Acceptance.repo_id), col(TermsBundle.texts))
+        .join(TermsBundle, col(TermsBundle.sha256) == col(Acceptance.bundle_sha256))
+        .where(
+            col(Acceptance.person_id) == person_id,
+            col(Acceptance.repo_id).in_(repo_ids),
+            col(Acceptance.withdrawn_at).is_(None),
+        )
+    )
+    found: dict[str, list[frozenset[str]]] = {}
+    for repo_id, texts in rows:
+        found.setdefault(repo_id, []).append(frozenset(texts))
+    return found
+
+
+async def _grants(
+    session: AsyncSession, person_id: str, repo_ids: list[str]
+) -> dict[str, list[tuple[AccessGrant, dict[str, Any]]]]:
+    """Grants, newest first, each with the answers of the request that led to it."""
+    rows = await session.execute(
+        sa.select(AccessGrant, AccessRequest)
+        .outerjoin(AccessRequest, col(AccessRequest.id) == col(AccessGrant.request_id))
+        .where(col(AccessGrant.person_id) == person_id, col(AccessGrant.repo_id).in_(repo_ids))
+        .order_by(col(AccessGrant.granted_at).desc(), col(AccessGrant.id).desc())
+    )
+    found: dict[str, list[tuple[AccessGrant, dict[str, Any]]]] = {}
+    for grant, request in rows.tuples():
+        found.setdefault(grant.repo_id, []).append((grant, dict(request.fields) if request else {}))
+    return found
+
+
+async def _latest_requests(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str, AccessRequest]:
+    rows = await session.scalars(
+        sa.select(AccessRequest)
+        .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id).in_(repo_ids))
+        .order_by(col(AccessRequest.submitted_at), col(AccessRequest.id))
+    )
+    return {request.repo_id: request for request in rows}
