@@ -15,7 +15,7 @@ class Principal:
     organizations  organization id -> role
     token_id       the access token used, None for a browser session
     scopes         what the token allows; None means no narrowing (a browser session)
-    valid_until    when the token or session expires
+    valid_until    end of the token or session: until then a cache may believe in it, if nothing is changed
     """
 
     person_id: str | None = None

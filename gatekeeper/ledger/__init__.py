@@ -5,7 +5,27 @@ RFC 6962 tree and signs a checkpoint; from then on the database refuses to chang
 Downloads, which change nothing, are written by the `EvidenceWriter` in groups.
 """
 
+from gatekeeper.ledger.evidence import EvidenceWriter
+from gatekeeper.ledger.listing import events
+from gatekeeper.ledger.prove import Proof, newest_checkpoint, prove, prove_growth
 from gatekeeper.ledger.record import record
+from gatekeeper.ledger.seal import Sealer, has_pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
+from gatekeeper.ledger.verify import Report, verify
 
-__all__ = ["LedgerCheckpoint", "LedgerEvent", "LedgerNode", "record"]
+__all__ = [
+    "EvidenceWriter",
+    "LedgerCheckpoint",
+    "LedgerEvent",
+    "LedgerNode",
+    "Proof",
+    "Report",
+    "Sealer",
+    "events",
+    "has_pending",
+    "newest_checkpoint",
+    "prove",
+    "prove_growth",
+    "record",
+    "verify",
+]

@@ -6,7 +6,7 @@ and a disabled owner bind on the next one.
 """
 
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke, revoke_all
-from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, valid_until
+from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenUse
 from gatekeeper.tokens.use import LastUse
@@ -28,5 +28,4 @@ __all__ = [
     "revoke",
     "revoke_all",
     "scopes_for",
-    "valid_until",
 ]

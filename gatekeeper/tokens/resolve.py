@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper.accounts import BrowserSession, Person, Principal, principals
+from gatekeeper.accounts import Person, Principal, principals
 from gatekeeper.errors import NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
@@ -47,19 +47,6 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principa
 def is_live(token: AccessToken, instant: datetime) -> bool:
     """Whether `token` is neither revoked nor expired at `instant`."""
     return token.revoked_at is None and (token.expires_at is None or instant < token.expires_at)
-
-
-async def valid_until(session: AsyncSession, principal: Principal) -> datetime | None:
-    """Until when a cache may believe in `principal` if nothing is changed: its credential's end, None for never."""
-    if principal.token_id is not None:
-        return await session.scalar(
-            sa.select(col(AccessToken.expires_at)).where(col(AccessToken.id) == principal.token_id)
-        )
-    if principal.session_id is not None:
-        return await session.scalar(
-            sa.select(col(BrowserSession.expires_at)).where(col(BrowserSession.id) == principal.session_id)
-        )
-    return None
 
 
 def refused() -> NotSignedIn:

@@ -1,0 +1,40 @@
+"""Reading the log, newest first."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.kit.paging import Page, page_of
+from gatekeeper.ledger.tables import LedgerEvent
+
+
+async def events(
+    session: AsyncSession,
+    *,
+    kind: str | None = None,
+    actor: str | None = None,
+    repo: str | None = None,
+    subject: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> Page[LedgerEvent]:
+    """A page of the log, sealed events and pending ones alike, newest first.
+
+    kind   an exact kind, or the beginning of kinds when it ends in a colon, as in `access:request:`
+    after  the `after` of the page before
+    """
+    query = sa.select(LedgerEvent).order_by(col(LedgerEvent.id).desc()).limit(limit + 1)
+    for column, wanted in (
+        (col(LedgerEvent.actor_id), actor),
+        (col(LedgerEvent.repo_id), repo),
+        (col(LedgerEvent.subject_id), subject),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if kind is not None:
+        column = col(LedgerEvent.kind)
+        query = query.where(column.startswith(kind, autoescape=True) if kind.endswith(":") else column == kind)
+    if after is not None:
+        query = query.where(col(LedgerEvent.id) < after)
+    rows = list(await session.scalars(query))
+    return page_of(rows, limit=limit, key=lambda event: event.id)
