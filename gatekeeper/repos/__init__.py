@@ -5,7 +5,7 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, lfs, uploads
+from gatekeeper.repos import cards, catalogue, history, lfs, uploads, xet
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -65,4 +65,5 @@ __all__ = [
     "tree",
     "update_settings",
     "uploads",
+    "xet",
 ]

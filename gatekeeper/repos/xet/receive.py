@@ -1,0 +1,247 @@
+"""Receiving by Xet: xorbs are verified and kept, shards are checked against them, files are rebuilt into the store.
+
+No database transaction is open while bytes travel or files are decoded. A shard's claims are checked from the tables of
+stored xorbs alone: that each is here, that the client has the chunks it names (range hash), that the file hash follows
+from them, and that the decoded bytes have the SHA-256 a commit will name.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.db import Database
+from gatekeeper.errors import Invalid, RepoNotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import catalogue, lfs
+from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.storage import Staged, Store
+from gatekeeper.repos.tables import Repo, RepoObject, XetFile, Xorb
+from gatekeeper.repos.xet import hashes, shard
+from gatekeeper.repos.xet.shard import ShardFile
+from gatekeeper.repos.xet.xorb import MAX_BODY_BYTES, Table, Verifier, decoded
+
+_VERIFY_BYTES = 2**20
+_REBUILD_CHUNKS = 1_024  # about 64 MiB between two signs of life
+_MAX_CHUNKS = 8_000_000  # in all files of one shard
+
+Tables = Mapping[bytes, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of a shard's files was decoded and verified, in bytes."""
+
+    verified: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedXorb:
+    """A verified xorb that lies in the store under the repository's name. `size` is its stored bytes."""
+
+    xorb_hash: str
+    table: Table
+    size: int
+
+
+async def has_xorb(s: AsyncSession, repo_id: str, xorb_hash: str) -> bool:
+    """Whether this repository has the xorb (by its printed hash)."""
+    query = sa.select(col(Xorb.xorb_hash)).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
+    return await s.scalar(query) is not None
+
+
+async def receive_xorb(store: Store, repo_id: str, xorb_hash: str, pieces: AsyncIterator[bytes]) -> ReceivedXorb:
+    """Verify a xorb while its body arrives and keep it in the store. Raises Invalid (400), TooLarge, Unavailable."""
+    expected = hashes.parse_printed(xorb_hash)
+    if expected is None:
+        raise Invalid("This is not the hash of a xorb.", status=400)
+    verifier = Verifier()
+    arrived = 0
+    async with store.stage(limit=MAX_BODY_BYTES) as staged:
+        async for batch in _batches(pieces):
+            arrived += len(batch)
+            if arrived > MAX_BODY_BYTES:  # a footer is read, not staged, so it is counted here
+                raise Invalid("This xorb is too long.", status=400)
+            await asyncio.to_thread(_verify, verifier, staged, batch)
+        table = await asyncio.to_thread(verifier.finish, expected)
+        await staged.keep_as(store.xorb_path(repo_id, xorb_hash))
+        return ReceivedXorb(xorb_hash, table, staged.size)
+
+
+async def register_xorb(s: AsyncSession, repo: Repo, received: ReceivedXorb) -> bool:
+    """Let shards of this repository name the xorb; whether it is new."""
+    if await has_xorb(s, repo.id, received.xorb_hash):
+        return False
+    row = {
+        "repo_id": repo.id,
+        "xorb_hash": received.xorb_hash,
+        "size_bytes": received.size,
+        "chunks": received.table.packed,
+        "received_at": now(),
+    }
+    await insert_missing(s, Xorb, [row])
+    return True
+
+
+async def accept_shard(
+    db: Database, store: Store, repo: Repo, body: bytes, *, person_id: str | None, limit_bytes: int
+) -> AsyncIterator[Progress]:
+    """Check a shard, rebuild its files into the store, and let the repository refer to them; tells progress.
+
+    limit_bytes  largest file, and largest sum of the files in one shard
+
+    Everything or nothing is registered. Raises Invalid (400) with a sentence for the user.
+    """
+    files = await asyncio.to_thread(shard.parse, body)
+    total = sum(file.size for file in files)
+    if total > limit_bytes:
+        raise _refused(f"its files have {total} bytes, more than the {limit_bytes} allowed")
+    async with db.read() as session:
+        tables = await _tables(session, repo, files)
+        known = await _known_files(session, repo, files)
+    await asyncio.to_thread(_check, files, tables)
+    verified = 0
+    yield Progress(verified, total)
+    for file in files:
+        if known.get(hashes.printed(file.file_hash)) == file.sha256:
+            verified += file.size
+            continue
+        async for decoded_bytes in _rebuild(store, repo.id, file, tables):
+            yield Progress(verified + decoded_bytes, total)
+        verified += file.size
+    async with db.write() as session:
+        await _register(session, repo, files, person_id=person_id)
+    yield Progress(total, total)
+
+
+def _verify(verifier: Verifier, staged: Staged, batch: bytes) -> None:
+    staged.write_here([verifier.feed(batch)])
+
+
+async def _batches(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body joined to about 1 MiB, so that few changes of thread are needed."""
+    waiting: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _VERIFY_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+async def _tables(s: AsyncSession, repo: Repo, files: Sequence[ShardFile]) -> dict[bytes, Table]:
+    wanted = sorted({hashes.printed(term.xorb_hash) for file in files for term in file.terms})
+    found: dict[bytes, Table] = {}
+    for start in range(0, len(wanted), 500):
+        query = sa.select(col(Xorb.xorb_hash), col(Xorb.chunks)).where(
+            col(Xorb.repo_id) == repo.id, col(Xorb.xorb_hash).in_(wanted[start : start + 500])
+        )
+        for row in await s.execute(query):
+            raw = hashes.parse_printed(row.xorb_hash)
+            assert raw is not None
+            found[raw] = Table(row.chunks)
+    return found
+
+
+async def _known_files(s: AsyncSession, repo: Repo, files: Sequence[ShardFile]) -> dict[str, str]:
+    """SHA-256 of those files that this repository rebuilt before."""
+    wanted = [hashes.printed(file.file_hash) for file in files]
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), 500):
+        query = (
+            sa.select(col(XetFile.file_hash), col(XetFile.sha256))
+            .join(
+                RepoObject,
+                sa.and_(col(RepoObject.repo_id) == col(XetFile.repo_id), col(RepoObject.sha256) == col(XetFile.sha256)),
+            )
+            .where(col(XetFile.repo_id) == repo.id, col(XetFile.file_hash).in_(wanted[start : start + 500]))
+        )
+        found.update((row.file_hash, row.sha256) for row in await s.execute(query))
+    return found
+
+
+def _check(files: Sequence[ShardFile], tables: Tables) -> None:
+    """Checks 1 to 3: every xorb is here, possession is proved, the file hash follows. Raises Invalid (400)."""
+    chunks = 0
+    for file in files:
+        for term in file.terms:
+            table = tables.get(term.xorb_hash)
+            if table is None:
+                raise _refused("it names a xorb that was not uploaded to this repository")
+            if not term.first < term.end <= len(table):
+                raise _refused("it names chunks that its xorb does not have")
+            chunks += term.end - term.first
+            if chunks > _MAX_CHUNKS:
+                raise _refused("its files have too many chunks")
+            rows = list(table.rows(term.first, term.end))
+            if sum(row[1] for row in rows) != term.raw_bytes:
+                raise _refused("a length in it is not that of the chunks it names")
+            if hashes.range_hash(row[0] for row in rows) != term.range_hash:
+                raise _refused("a verification hash does not prove that you have the chunks it names")
+        if hashes.file_hash(_children(file, tables)) != file.file_hash:
+            raise _refused("a file hash does not follow from the chunks it names")
+
+
+def _children(file: ShardFile, tables: Tables) -> Iterator[hashes.Child]:
+    for term in file.terms:
+        for digest, length, _ in tables[term.xorb_hash].rows(term.first, term.end):
+            yield digest, length
+
+
+async def _rebuild(store: Store, repo_id: str, file: ShardFile, tables: Tables) -> AsyncIterator[int]:
+    """Check 4: decode the file into the store under the SHA-256 it must have; yields the bytes done so far."""
+    async with store.stage(limit=file.size) as staged:
+        pieces = _decode(store, repo_id, file, tables)
+        while await asyncio.to_thread(_write_some, staged, pieces):
+            yield staged.size
+        try:
+            await staged.keep(sha256=file.sha256, size=file.size)
+        except Invalid:
+            raise _refused("the SHA-256 it gives is not that of the file") from None
+
+
+def _decode(store: Store, repo_id: str, file: ShardFile, tables: Tables) -> Iterator[bytes]:
+    for term in file.terms:
+        path = store.xorb_path(repo_id, hashes.printed(term.xorb_hash))
+        yield from decoded(path, tables[term.xorb_hash], term.first, term.end)
+
+
+def _write_some(staged: Staged, pieces: Iterator[bytes]) -> bool:
+    before = staged.size
+    staged.write_here(islice(pieces, _REBUILD_CHUNKS))
+    return staged.size > before
+
+
+async def _register(s: AsyncSession, repo: Repo, files: Sequence[ShardFile], *, person_id: str | None) -> None:
+    still = await catalogue.by_id(s, repo.id)
+    if still is None:
+        raise RepoNotFound("Repository not found", next_step="It was deleted during the upload.")
+    for file in files:
+        await lfs.possess(s, still, file.sha256, file.size, person_id=person_id)
+    rows = [
+        {
+            "repo_id": repo.id,
+            "file_hash": hashes.printed(file.file_hash),
+            "sha256": file.sha256,
+            "size_bytes": file.size,
+            "registered_at": now(),
+        }
+        for file in files
+    ]
+    await insert_missing(s, XetFile, rows)
+
+
+def _refused(why: str) -> Invalid:
+    return Invalid(
+        f"The upload cannot be accepted: {why}.",
+        status=400,
+        code="BrokenShard",
+        next_step="Start it again; if that does not help, delete the client's Xet cache.",
+    )
