@@ -1,0 +1,155 @@
+"""Prompt screening: disguises are seen through, harmless look-alikes pass, hard rules stay."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inference.contract import ImageOrder, PromptRule, RefusalCode, SafetyDemand
+from inference.safety.prompts import Allowed, RulesError, Screened, read_rules, screen, screen_order
+
+RULES = read_rules()
+
+DISGUISES = {
+    "plain": "a bomb on a table",
+    "plural": "two bombs",
+    "capitals": "A BOMB",
+    "full-width": "ｂｏｍｂ",
+    "zero-width": "bo\u200bm\u200db",
+    "right-to-left mark": "bo\u202emb",
+    "soft hyphen": "bo\u00admb",
+    "combining marks": "bo\u0336m\u0336b",
+    "Cyrillic letters": "вomb",
+    "Greek letter": "bοmb",
+    "mathematical letters": "𝓫𝓸𝓶𝓫",
+    "circled letters": "ⓑⓞⓜⓑ",
+    "boxed letters": "🅱🅾🅼🅱",
+    "flags": "🇧 🇴 🇲 🇧",
+    "small capitals": "ᴅᴀɢɢᴇʀ",
+    "digits": "b0mb",
+    "signs": "d@gger",
+    "one as l": "exp1osive",
+    "spaces": "b o m b",
+    "dots": "b.o.m.b",
+    "underscores": "b_o_m_b",
+    "inner hyphen": "gre-nade",
+    "one space": "gren ade",
+    "stretched": "booooomb",
+    "stretched everywhere": "piiiistooool",
+    "after a harmless one": "a bath bomb and a bomb",
+    "newline": "a middle\nfinger",
+}
+
+HARMLESS = [
+    "a bath bomb",
+    "Photo bomb at a wedding",
+    "a fork and knife",
+    "a butter knife",
+    "a kitchen knife",
+    "a water pistol",
+    "top gun poster",
+    "a gunmetal car",
+    "a trifle dessert",
+    "a naked mole rat",
+    "nude lipstick advertisement",
+    "ketchup on a sleeping man's shirt",
+    "a girl in a red dress",
+    "a teacher with children",
+    "something sharp",
+    "a cat on a blue background",
+    "class of 1950",
+    "murder of crows",
+    "a skill, a shill and the will",
+    "скрипка и море",
+    "γάτα στη θάλασσα",
+    "猫と犬",
+    "קשת בענן",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", DISGUISES.values(), ids=DISGUISES.keys())
+def test_a_disguised_word_is_seen(text: str) -> None:
+    assert isinstance(screen(text, RULES.rules), Screened)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_a_harmless_look_alike_passes(text: str) -> None:
+    assert screen(text, RULES.rules) == Allowed()
+
+
+def test_a_refusal_names_rule_reason_and_restriction(make_order: Callable[..., ImageOrder]) -> None:
+    refusal = screen_order(make_order(prompt="a bomb"), RULES)
+
+    assert refusal is not None
+    assert refusal.code is RefusalCode.PROMPT_SCREENED
+    assert refusal.rule_ids == ("weapons.explosives",)
+    assert refusal.restrictions == ("law",)
+    assert "explosives" in refusal.reason
+
+
+def test_the_negative_prompt_is_screened_too(make_order: Callable[..., ImageOrder]) -> None:
+    refusal = screen_order(make_order(negative_prompt="a bomb"), RULES)
+
+    assert refusal is not None
+    assert refusal.code is RefusalCode.NEGATIVE_PROMPT_SCREENED
+
+
+def test_a_hard_rule_cannot_be_split_over_prompt_and_negative_prompt(make_order: Callable[..., ImageOrder]) -> None:
+    refusal = screen_order(make_order(prompt="a child", negative_prompt="no clothes"), RULES)
+
+    assert refusal is not None
+    assert refusal.rule_ids == ("minors.sexual",)
+
+
+def test_waiving_lifts_a_rule_but_never_a_hard_one(make_order: Callable[..., ImageOrder]) -> None:
+    waive = SafetyDemand(waived_rules=("weapons.explosives", "minors.sexual", "sexual.explicit"))
+
+    assert screen_order(make_order(prompt="a bomb", safety=waive), RULES) is None
+    refusal = screen_order(make_order(prompt="a nude child", safety=waive), RULES)
+    assert refusal is not None
+    assert refusal.rule_ids == ("minors.sexual",)
+
+
+def test_an_order_brings_rules_of_its_stage(make_order: Callable[..., ImageOrder]) -> None:
+    rule = PromptRule(id="stage.clowns", category="stage", reason="No clowns at this stage.", terms=("clown",))
+
+    refusal = screen_order(make_order(prompt="two Clowns", safety=SafetyDemand(extra_rules=(rule,))), RULES)
+
+    assert refusal is not None
+    assert refusal.reason == "No clowns at this stage."
+
+
+def test_a_long_prompt_is_screened_quickly() -> None:
+    import time
+
+    began = time.thread_time()
+    screen("1 a " * 500, RULES.rules)
+
+    assert time.thread_time() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("version = '1'", "rule"),
+        ("not toml [", "rules.toml"),
+        ("version='1'\n[[rule]]\nid='a'\ncategory='c'\nreason='r'\nterms=[]", "terms"),
+        ("version='1'\n[[rule]]\nid='a'\ncategory='c'\nreason='r'\nterms=['--']", "without letters"),
+        ("version='1'\n[[rule]]\nid='a'\ncategory='c'\nreason='r'\nterms=['x']\nsurprise=1", "surprise"),
+        ("version='1'\n" + "[[rule]]\nid='a'\ncategory='c'\nreason='r'\nterms=['x']\n" * 2, "twice"),
+    ],
+)
+def test_rules_that_cannot_be_enforced_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "rules.toml").write_text(text)
+
+    with pytest.raises(RulesError, match=complaint):
+        read_rules(tmp_path / "rules.toml")
+
+
+def test_the_digest_changes_with_what_the_rules_say(tmp_path: Path) -> None:
+    text = "version='1'\n[[rule]]\nid='a'\ncategory='c'\nreason='r'\nterms=['{}']"
+    (tmp_path / "one.toml").write_text(text.format("x"))
+    (tmp_path / "two.toml").write_text(text.format("y"))
+
+    assert read_rules(tmp_path / "one.toml").sha256 != read_rules(tmp_path / "two.toml").sha256

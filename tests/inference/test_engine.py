@@ -1,0 +1,233 @@
+"""The step engine: alone and mixed are the same bits; orders end once; nobody suffers for another."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import diffusers
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from inference.contract import Done, ErrorCode, Event, Failed, Image, ImageOrder, Progress, Scheduler, SldLevel, Started
+from inference.engine import Engine
+from inference.fleet import Model
+from inference.schedulers import make_scheduler
+from inference.ticket import Ticket
+
+Run = Callable[..., list[list[Event]]]
+MakeOrder = Callable[..., ImageOrder]
+MakeTicket = Callable[..., tuple[Ticket, list[Event]]]
+
+
+def images(events: list[Event]) -> list[Image]:
+    return [event for event in events if isinstance(event, Image)]
+
+
+@pytest.mark.parametrize("scheduler", list(Scheduler))
+@pytest.mark.parametrize("level", [SldLevel.OFF, SldLevel.STRONG])
+def test_an_image_is_the_same_bits_alone_and_among_others(
+    run: Run, make_order: MakeOrder, scheduler: Scheduler, level: SldLevel
+) -> None:
+    order = make_order(scheduler=scheduler, sld=level, seed=7, steps=6, bucket=16)
+    others = [
+        make_order(prompt="a dog", seed=1, steps=9, bucket=16, guidance_scale=9.0),
+        make_order(prompt="a bus", seed=2, steps=3, bucket=16, scheduler=Scheduler.EULER_A, sld=SldLevel.MAX),
+        make_order(prompt="the sun", seed=3, steps=5, bucket=16, guidance_scale=1.0),
+    ]
+
+    [alone] = run(order)
+    mixed, *_ = run(order, *others, at=(2, 0, 1, 3))
+
+    assert images(alone)[0].png_base64 == images(mixed)[0].png_base64
+    assert images(alone)[0].receipt == images(mixed)[0].receipt
+
+
+@pytest.mark.parametrize("scheduler", list(Scheduler))
+def test_an_image_is_the_one_that_diffusers_makes(
+    run: Run, make_order: MakeOrder, tiny_model: Model, scheduler: Scheduler
+) -> None:
+    order = make_order(scheduler=scheduler, seed=11, steps=6, negative_prompt="a dog")
+    pipeline = diffusers.StableDiffusionPipeline(
+        **tiny_model.parts,
+        scheduler=make_scheduler(scheduler, tiny_model.scheduler_config),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    [events] = run(order)
+    expected = pipeline(
+        order.prompt,
+        negative_prompt=order.negative_prompt,
+        num_inference_steps=order.steps,
+        guidance_scale=order.guidance_scale,
+        generator=torch.Generator().manual_seed(11),
+    ).images[0]
+
+    made = PIL.Image.open(__import__("io").BytesIO(images(events)[0].png()))
+    difference = np.asarray(made, dtype=int) - np.asarray(expected, dtype=int)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_lone_order_gets_a_bucket_without_spare_rows(run: Run, make_order: MakeOrder) -> None:
+    buckets = [
+        images(run(order)[0])[0].receipt.bucket
+        for order in (
+            make_order(guidance_scale=1.0),
+            make_order(),
+            make_order(sld=SldLevel.MEDIUM),
+        )
+    ]
+
+    assert buckets == [1, 2, 3]
+
+
+def test_a_crowd_shares_one_large_call(run: Run, make_order: MakeOrder, tiny_model: Model) -> None:
+    calls: list[int] = []
+    hook = tiny_model.parts["unet"].register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
+    try:
+        results = run(*(make_order(seed=i, steps=3) for i in range(8)))
+    finally:
+        hook.remove()
+
+    assert {images(events)[0].receipt.bucket for events in results} == {16}
+    assert calls == [16, 16, 16]
+
+
+def test_the_receipts_bucket_reproduces_an_image_of_a_crowd(run: Run, make_order: MakeOrder) -> None:
+    crowd = run(*(make_order(seed=i) for i in range(4)))
+    first = images(crowd[2])[0]
+
+    [again] = run(make_order(seed=first.receipt.seed, bucket=first.receipt.bucket))
+
+    assert images(again)[0].png_base64 == first.png_base64
+
+
+def test_each_image_of_an_order_can_be_made_again_alone(run: Run, make_order: MakeOrder) -> None:
+    [events] = run(make_order(seed=5, images=3))
+    third = next(image for image in images(events) if image.index == 2)
+
+    [again] = run(make_order(seed=third.receipt.seed, bucket=third.receipt.bucket))
+
+    assert third.receipt.seed == 7
+    assert images(again)[0].png_base64 == third.png_base64
+
+
+def test_events_tell_the_whole_story_in_order(run: Run, make_order: MakeOrder) -> None:
+    [events] = run(make_order(steps=3))
+
+    assert [event.type for event in events] == ["queued", "started", *["progress"] * 3, "image", "done"]
+    assert [event.step for event in events if isinstance(event, Progress)] == [1, 2, 3]
+    assert events[-1] == Done(delivered=1, withheld=0, compute_seconds=events[-1].compute_seconds)
+
+
+def test_pndm_reports_the_steps_that_were_ordered(run: Run, make_order: MakeOrder) -> None:
+    [events] = run(make_order(steps=4, scheduler=Scheduler.PNDM))
+
+    steps = [event.step for event in events if isinstance(event, Progress)]
+    assert steps[-1] == 4
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize("scheduler", list(Scheduler))
+def test_one_step_is_enough(run: Run, make_order: MakeOrder, scheduler: Scheduler) -> None:
+    [events] = run(make_order(steps=1, scheduler=scheduler))
+
+    assert len(images(events)) == 1
+
+
+def test_a_cancelled_order_takes_no_further_step(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
+) -> None:
+    engine = make_engine()
+    ticket, events = make_ticket(make_order(steps=20))
+    engine.queue.put(ticket)
+    engine.tick()
+
+    ticket.fail(ErrorCode.CANCELLED, "The order was cancelled.")
+
+    assert engine.tick() is False
+    assert events[-1].type == "failed"
+    assert not images(events)
+
+
+def test_an_order_past_its_deadline_fails_and_frees_its_rows(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket, time_machine: Any = None
+) -> None:
+    engine = make_engine()
+    ticket, events = make_ticket(make_order(steps=20, deadline_at=datetime.now(UTC) + timedelta(milliseconds=30)))
+    engine.queue.put(ticket)
+    engine.tick()
+    while not ticket.is_late:
+        pass
+
+    assert engine.tick() is False
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code is ErrorCode.DEADLINE_PASSED
+
+
+def test_a_poisoned_order_fails_alone(run: Run, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy, poisoned = make_order(seed=1, bucket=8), make_order(seed=2, bucket=8, guidance_scale=29.5)
+    from inference import engine as module
+
+    original = module.denoise
+
+    def poison(batch: list[Any]) -> list[torch.Tensor]:
+        predictions = original(batch)
+        for sample, prediction in zip(batch, predictions, strict=True):
+            if sample.ticket.order.id == poisoned.id and sample.step == 2:
+                prediction[0, 0, 0, 0] = float("nan")
+        return predictions
+
+    [expected] = run(healthy)
+    monkeypatch.setattr(module, "denoise", poison)
+    first, second = run(healthy, poisoned)
+
+    assert images(first)[0].png_base64 == images(expected)[0].png_base64
+    assert isinstance(second[-1], Failed)
+    assert second[-1].code is ErrorCode.NOT_FINITE
+
+
+def test_a_call_that_raises_is_taken_apart_to_find_the_culprit(
+    run: Run, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy, culprit = make_order(seed=1, bucket=8), make_order(seed=2, bucket=8)
+    from inference import engine as module
+
+    original = module.denoise
+
+    def explode(batch: list[Any]) -> list[torch.Tensor]:
+        if any(sample.ticket.order.id == culprit.id for sample in batch):
+            raise torch.OutOfMemoryError
+        return original(batch)
+
+    [expected] = run(healthy)
+    monkeypatch.setattr(module, "denoise", explode)
+    first, second = run(healthy, culprit)
+
+    assert images(first)[0].png_base64 == images(expected)[0].png_base64
+    assert isinstance(second[-1], Failed)
+    assert second[-1].code is ErrorCode.OUT_OF_MEMORY
+
+
+def test_orders_beyond_the_rows_wait_their_turn(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
+) -> None:
+    engine = make_engine(max_rows=4)
+    pairs = [make_ticket(make_order(steps=2, person_key=f"p{i}")) for i in range(3)]
+    for ticket, _ in pairs:
+        engine.queue.put(ticket)
+
+    engine.tick()
+
+    assert [any(isinstance(event, Started) for event in events) for _, events in pairs] == [True, True, False]
+
+
+def test_sizes_other_than_the_models_own_are_made(run: Run, make_order: MakeOrder) -> None:
+    [events] = run(make_order(width=48, height=24))
+
+    picture = PIL.Image.open(__import__("io").BytesIO(images(events)[0].png()))
+    assert picture.size == (48, 24)
