@@ -9,7 +9,7 @@ from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke, 
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenUse
-from gatekeeper.tokens.use import LastUse
+from gatekeeper.tokens.use import LastUse, saw, write_last_use
 
 __all__ = [
     "PREFIX",
@@ -27,5 +27,7 @@ __all__ = [
     "resolve",
     "revoke",
     "revoke_all",
+    "saw",
     "scopes_for",
+    "write_last_use",
 ]

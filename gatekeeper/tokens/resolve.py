@@ -13,6 +13,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
 from gatekeeper.tokens.issue import PREFIX
 from gatekeeper.tokens.tables import AccessToken
+from gatekeeper.tokens.use import saw
 
 # The public client looks for these very words and then tells its user to log in again.
 REFUSAL = "Invalid credentials in Authorization header"
@@ -39,6 +40,7 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principa
     token, person = row
     if not hmac.compare_digest(token.secret_hash, digest) or not is_live(token, now()) or person.is_disabled:
         raise refused()
+    saw(token.id)
     return await principals.for_person(
         session, person, token_id=token.id, scopes=frozenset(token.scopes), valid_until=token.expires_at
     )

@@ -31,6 +31,19 @@ class LastUse:
             await _store(session, seen, is_sqlite=database.is_sqlite)
 
 
+_uses = LastUse()
+
+
+def saw(token_id: str) -> None:
+    """Note that a token was used now. `resolve` does; a door that answers from a cache has to."""
+    _uses.saw(token_id)
+
+
+async def write_last_use(database: Database) -> None:
+    """Store what this process has seen since the last call."""
+    await _uses.write(database)
+
+
 async def _store(session: AsyncSession, seen: dict[str, datetime], *, is_sqlite: bool) -> None:
     ids = sorted(seen)  # in one order, so that two processes never wait for each other in a circle
     known = set(await session.scalars(sa.select(col(AccessToken.id)).where(col(AccessToken.id).in_(ids))))

@@ -1,0 +1,109 @@
+"""The outbox's verbs. A job is promised in the transaction of the act that needs it, and done at least once."""
+
+import json
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.jobs.tables import Job
+from gatekeeper.kit.canonical import canonical_json
+from gatekeeper.kit.clock import now
+
+LEASE_SECONDS = 300
+MOST_ATTEMPTS = 8
+_FIRST_PAUSE_SECONDS = 5
+_LONGEST_PAUSE_SECONDS = 3600
+
+
+async def enqueue(session: AsyncSession, kind: str, payload: dict[str, Any], *, run_at: datetime | None = None) -> Job:
+    """Promise work in the caller's transaction.
+
+    kind     names the handler, as in `notices:mail`
+    payload  what the handler needs: ids, not objects; it may run twice, so it says what, not how often
+    """
+    job = Job(kind=kind, payload=json.loads(canonical_json(payload)), run_at=run_at or now())
+    session.add(job)
+    return job
+
+
+async def is_due(session: AsyncSession, kinds: Collection[str]) -> bool:
+    """Whether `claim` would find something; asks without taking the writers' lock."""
+    return await session.scalar(sa.select(col(Job.id)).where(_due(kinds)).limit(1)) is not None
+
+
+async def claim(session: AsyncSession, kinds: Collection[str], *, lease_seconds: int = LEASE_SECONDS) -> Job | None:
+    """The next job that is due, reserved for `lease_seconds`; None if there is none.
+
+    A worker that dies leaves its lease behind; when that ends another worker gets the job. A job that was tried
+    MOST_ATTEMPTS times without anybody reporting back is set aside as failed.
+    """
+    query = (sa.select(Job).where(_due(kinds)).order_by(col(Job.run_at), col(Job.id)).limit(1)).with_for_update(
+        skip_locked=True
+    )
+    while job := await session.scalar(query):
+        job.attempts += 1
+        job.claimed_until = now() + timedelta(seconds=lease_seconds)
+        if job.attempts > MOST_ATTEMPTS:
+            job.failed_at, job.error = now(), "no worker came back from it"
+        session.add(job)
+        await session.flush()  # the next query must not find it again
+        if job.failed_at is None:
+            return job
+    return None
+
+
+async def finish(session: AsyncSession, job: Job) -> bool:
+    """Mark a claimed job as done; False when the lease had ended and somebody else took it."""
+    return await _update(session, job, finished_at=now(), claimed_until=None, error="")
+
+
+async def retry(session: AsyncSession, job: Job, error: str) -> bool:
+    """Give a claimed job back after a failure: it runs again after a growing pause, at last it is set aside.
+
+    error  what went wrong, without secrets or personal data
+    Returns False when the lease had ended and somebody else took it.
+    """
+    instant = now()
+    if job.attempts >= MOST_ATTEMPTS:
+        return await _update(session, job, failed_at=instant, claimed_until=None, error=error[:2000])
+    pause = min(_FIRST_PAUSE_SECONDS * 2 ** (job.attempts - 1), _LONGEST_PAUSE_SECONDS)
+    return await _update(
+        session, job, run_at=instant + timedelta(seconds=pause), claimed_until=None, error=error[:2000]
+    )
+
+
+async def clean_up(session: AsyncSession, *, older_than_days: int = 30) -> None:
+    """Forget jobs that were done long ago. Failed ones stay until somebody has looked."""
+    before = now() - timedelta(days=older_than_days)
+    await session.execute(sa.delete(Job).where(col(Job.finished_at) < before))
+
+
+def _due(kinds: Collection[str]) -> sa.ColumnElement[bool]:
+    instant = now()
+    return sa.and_(
+        col(Job.kind).in_(sorted(kinds)),
+        col(Job.finished_at).is_(None),
+        col(Job.failed_at).is_(None),
+        col(Job.run_at) <= instant,
+        sa.or_(col(Job.claimed_until).is_(None), col(Job.claimed_until) <= instant),
+    )
+
+
+async def _update(session: AsyncSession, job: Job, **values: Any) -> bool:
+    # `attempts` names the claim: if it has moved on, this worker has lost the job and must not report on it.
+    result = await session.execute(
+        sa.update(Job)
+        .where(
+            col(Job.id) == job.id,
+            col(Job.attempts) == job.attempts,
+            col(Job.finished_at).is_(None),
+            col(Job.failed_at).is_(None),
+        )
+        .values(**values)
+        .returning(col(Job.id))
+    )
+    return result.first() is not None

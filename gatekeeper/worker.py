@@ -1,0 +1,95 @@
+"""What runs beside the requests: jobs from the outbox, and tasks that come round again.
+
+Several processes may each run this: jobs are claimed under a lease, sealing takes turns, cleaning may be done twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+
+from gatekeeper import jobs, ledger, tokens
+from gatekeeper.accounts import sessions, throttle
+from gatekeeper.db import Database
+from gatekeeper.web.state import Gatekeeper
+
+_log = structlog.get_logger("gatekeeper.worker")
+
+Handler = Callable[[dict[str, Any]], Awaitable[None]]
+
+SEAL_SECONDS = 1
+IDLE_SECONDS = 1
+LAST_USE_SECONDS = 60
+CLEAN_UP_SECONDS = 3600
+
+
+def background(
+    gatekeeper: Gatekeeper, handlers: Mapping[str, Handler] | None = None
+) -> list[Coroutine[Any, Any, None]]:
+    """The coroutines that a server runs until it stops; each ends by being cancelled.
+
+    handlers  what to do for each kind of job
+    """
+    database = gatekeeper.db
+    sealer = ledger.Sealer(database, gatekeeper.keys.signing, origin=gatekeeper.settings.ledger_origin)
+    tasks = [
+        every(SEAL_SECONDS, sealer.seal),
+        every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
+        every(CLEAN_UP_SECONDS, lambda: clean_up(database)),
+    ]
+    if handlers:
+        tasks.append(work(database, handlers))
+    return tasks
+
+
+async def every(seconds: float, task: Callable[[], Awaitable[object]]) -> None:
+    """Run `task` now and again `seconds` after it ended. A failure is logged and changes nothing about that."""
+    while True:
+        try:
+            await task()
+        except Exception:
+            _log.exception("a recurring task failed", task=getattr(task, "__qualname__", repr(task)))
+        await asyncio.sleep(seconds)
+
+
+async def work(database: Database, handlers: Mapping[str, Handler]) -> None:
+    """Do jobs as they come due."""
+    while True:
+        try:
+            has_worked = await work_once(database, handlers)
+        except Exception:  # the database itself does not answer: wait, do not die
+            _log.exception("jobs could not be read")
+            has_worked = False
+        if not has_worked:
+            await asyncio.sleep(IDLE_SECONDS)
+
+
+async def work_once(database: Database, handlers: Mapping[str, Handler]) -> bool:
+    """Do the next job that is due, if any; returns whether there was one."""
+    async with database.read() as session:
+        if not await jobs.is_due(session, handlers.keys()):
+            return False
+    async with database.write() as session:
+        job = await jobs.claim(session, handlers.keys())
+    if job is None:
+        return False
+    try:
+        # A handler that outlives its lease would run beside its successor.
+        await asyncio.wait_for(handlers[job.kind](job.payload), jobs.LEASE_SECONDS)
+    except Exception as error:
+        _log.exception("a job failed", kind=job.kind, job=job.id, attempt=job.attempts)
+        async with database.write() as session:
+            await jobs.retry(session, job, f"{type(error).__name__}: {error}")
+    else:
+        async with database.write() as session:
+            await jobs.finish(session, job)
+    return True
+
+
+async def clean_up(database: Database) -> None:
+    """Forget what is over: sessions, failed sign-ins, finished jobs."""
+    async with database.write() as session:
+        await sessions.clean_up(session)
+        await throttle.clean_up(session)
+        await jobs.clean_up(session)
