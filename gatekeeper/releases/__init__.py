@@ -1,1 +1,66 @@
-"""releases"""
+"""Releases: which revision stands at which stage, and how it came there.
+
+A release is one commit, bound to the digests of its files and of its terms; never "the repository". It goes up by a
+proposal whose criteria are checked on exactly these files and which enough maintainers approve, and down by one
+maintainer at once. `Ladder` is the rules of the stages as data.
+"""
+
+from gatekeeper.releases.approvals import Quorum, maintainers, quorum, uploader
+from gatekeeper.releases.criteria import Finding, can_be_waived
+from gatekeeper.releases.holds import demote, embargo, hold, resume, withdraw
+from gatekeeper.releases.ladder import BrokenLadder, Ladder, StageRule
+from gatekeeper.releases.promotion import (
+    approvals_of,
+    approve_proposal,
+    close_proposal,
+    current_findings,
+    get_proposal,
+    open_proposal,
+    promote,
+    proposals_of,
+    propose,
+    standing_of,
+    waive,
+)
+from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, timeline, visible_main
+from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
+
+__all__ = [
+    "Approval",
+    "BrokenLadder",
+    "Finding",
+    "Ladder",
+    "Proposal",
+    "ProposalState",
+    "Quorum",
+    "Release",
+    "Stage",
+    "StageRule",
+    "approvals_of",
+    "approve_proposal",
+    "can_be_waived",
+    "close_proposal",
+    "current_findings",
+    "demote",
+    "embargo",
+    "enable_staging",
+    "ensure",
+    "get",
+    "get_proposal",
+    "hold",
+    "list_for",
+    "maintainers",
+    "open_proposal",
+    "promote",
+    "proposals_of",
+    "propose",
+    "quorum",
+    "resume",
+    "stage_of",
+    "standing_of",
+    "timeline",
+    "uploader",
+    "visible_main",
+    "waive",
+    "withdraw",
+]

@@ -64,7 +64,7 @@ class Proposal(SQLModel, table=True):
     state: ProposalState = Field(default=ProposalState.OPEN, sa_type=EnumText(ProposalState))
     note: str = Field(default="", max_length=2000)
     criteria: list[dict[str, Any]] = Field(default_factory=list, sa_type=sa.JSON)
-    proposed_by: str = Field(foreign_key="person.id", max_length=26)
+    proposed_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     proposed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     effective_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     version: int = Field(default=0)

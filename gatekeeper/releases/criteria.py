@@ -1,0 +1,138 @@
+"""Criteria of a promotion: checks of exactly the files that are released, each with its finding in one sentence."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import licensing
+from gatekeeper.releases.ladder import CRITERIA, Ladder
+from gatekeeper.releases.tables import Release, Stage
+from gatekeeper.repos import cards, manifests
+from gatekeeper.repos.tables import Repo
+
+# Files that run code when they are loaded: pickles and archives of them, compiled code, saved graphs with code.
+_UNSAFE = re.compile(
+    r"\.(?:bin|ckpt|pt|pth|pkl|pickle|joblib|dill|np[yz]|h5|hdf5|keras|pb|mar|nemo|py|pyc|so|dll|dylib|jar"
+    r"|zip|tar|t?gz|bz2|xz|7z|rar)(?:\.[a-z0-9]{1,5})?",
+    re.IGNORECASE,
+)
+_MIN_CARD_CHARS = 80
+_NOT_WAIVABLE = frozenset({"not_held", "below_target"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. A waiver names who lets it pass and why; it shows on the public page."""
+
+    id: str
+    is_met: bool
+    detail: str
+    waived_by: str | None = None
+    waiver: str = ""
+
+    @property
+    def passes(self) -> bool:
+        """Met, or waived."""
+        return self.is_met or self.waived_by is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in `Proposal.criteria`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A release on its way to a stage."""
+
+    repo: Repo
+    release: Release
+    target: Stage
+    ladder: Ladder
+
+
+Check = Callable[[AsyncSession, Candidate], Awaitable[tuple[bool, str]]]
+
+
+async def check(session: AsyncSession, candidate: Candidate) -> list[Finding]:
+    """The findings for every criterion of the target stage."""
+    rule = candidate.ladder.rule(candidate.target)
+    return [Finding(id, *await _CHECKS[id](session, candidate)) for id in rule.criteria]
+
+
+def can_be_waived(criterion: str) -> bool:
+    """Whether a maintainer may let the criterion pass with a reason."""
+    return criterion not in _NOT_WAIVABLE
+
+
+async def _license_text(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    terms = await licensing.terms_for(session, candidate.repo, candidate.release.commit_id)
+    if terms is None or not terms.documents:
+        return False, "No license text is in force: add a LICENSE file, or name a license of the catalogue in the card."
+    if terms.problems:
+        return False, terms.problems[0]
+    if terms.sha256 != candidate.release.bundle_sha256:
+        return False, "The terms have changed since the release was made a draft."
+    names = ", ".join(f"{document.title} ({document.sha256[:12]})" for document in terms.documents)
+    return True, f"In force: {names}."
+
+
+async def _card_complete(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    card = await cards.card_of(session, candidate.repo, candidate.release.commit_id)
+    missing = []
+    if card.problem:
+        missing.append(f"readable metadata ({card.problem})")
+    if not card.license:
+        missing.append("license")
+    if not (card.pipeline_tag or card.library_name):
+        missing.append("pipeline_tag or library_name")
+    if len(card.text.strip()) < _MIN_CARD_CHARS:
+        missing.append(f"a description of at least {_MIN_CARD_CHARS} characters")
+    if missing:
+        return False, f"The card lacks {', '.join(missing)}."
+    return True, "The card names license and use, and describes the model."
+
+
+async def _safetensors_only(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    manifest = await manifests.manifest(session, candidate.repo, candidate.release.commit_id)
+    if manifest.sha256 != candidate.release.manifest_sha256:
+        return False, "The files are not those the release was made of."
+    unsafe = [path for path, _, _ in manifest.files if _is_unsafe(path)]
+    if unsafe:
+        shown = ", ".join(unsafe[:5]) + (f" and {len(unsafe) - 5} more" if len(unsafe) > 5 else "")
+        return False, f"These files could run code when they are loaded: {shown}."
+    weights = sum(path.endswith(".safetensors") for path, _, _ in manifest.files)
+    return True, f"{weights} safetensors files, nothing that runs code."
+
+
+async def _not_held(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    if candidate.release.withdrawn_at is not None:
+        return False, "The release was withdrawn."
+    if candidate.release.held_at is not None:
+        return False, "The release is on hold."
+    return True, "Neither held nor withdrawn."
+
+
+async def _below_target(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    ladder, stage = candidate.ladder, candidate.release.stage
+    if ladder.rank(stage) < ladder.rank(candidate.target):
+        return True, f"“{stage}” lies below “{candidate.target}”."
+    return False, f"The release stands at “{stage}” already."
+
+
+def _is_unsafe(path: str) -> bool:
+    suffixes = "".join(PurePosixPath(path).suffixes[-2:])
+    return bool(_UNSAFE.fullmatch(suffixes) or _UNSAFE.fullmatch(PurePosixPath(path).suffix))
+
+
+_CHECKS: dict[str, Check] = {
+    "license_text": _license_text,
+    "card_complete": _card_complete,
+    "safetensors_only": _safetensors_only,
+    "not_held": _not_held,
+    "below_target": _below_target,
+}
+assert set(_CHECKS) == CRITERIA

@@ -1,0 +1,109 @@
+"""The ladder as data: `policies/stages.toml`, read once and checked hard."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.releases.tables import Stage
+
+FILE_NAME = "stages.toml"
+CRITERIA = frozenset({"license_text", "card_complete", "safetensors_only", "not_held", "below_target"})
+
+Requests = Literal["none", "manual", "auto"]
+
+
+class BrokenLadder(ValueError):
+    """The stages' file cannot be used; the text names the file and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """What a stage asks before a release may reach it, and how access is asked for there.
+
+    approvals        maintainers who must say yes, without who uploaded or proposed
+    sole_maintainer  whether a repository's only maintainer may say yes to their own
+    criteria         ids of the checks that must pass
+    grant_days       days until a grant made at this stage ends; 0: no end
+    """
+
+    stage: Stage
+    title: str
+    summary: str
+    approvals: int
+    sole_maintainer: bool
+    criteria: tuple[str, ...]
+    requests: Requests
+    grant_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The stages in order, lowest first, with their rules."""
+
+    stages: tuple[Stage, ...]
+    rules: Mapping[Stage, StageRule]
+
+    def rule(self, stage: Stage) -> StageRule:
+        """The rule of a stage."""
+        return self.rules[stage]
+
+    def rank(self, stage: Stage) -> int:
+        """Place on the ladder, 0 is the lowest."""
+        return self.stages.index(stage)
+
+    @classmethod
+    def load(cls, policies_dir: Path | None = None) -> "Ladder":
+        """The ladder of a folder of policies, None for the bundled one. Each folder is read once in a process.
+
+        Raises BrokenLadder naming the file and what is wrong.
+        """
+        return _load((policies_dir or bundled_dir("policies")) / FILE_NAME)
+
+
+@lru_cache(maxsize=16)
+def _load(path: Path) -> Ladder:
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+        return parse(data)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise BrokenLadder(f"{path}: {problem}") from problem
+
+
+def parse(data: Mapping[str, Any]) -> Ladder:
+    """The ladder in a TOML file's data. Raises ValueError, KeyError or TypeError."""
+    stages = tuple(Stage(name) for name in data["ladder"])
+    if set(stages) != set(Stage) or len(stages) != len(Stage):
+        raise ValueError(f"ladder must name each of {', '.join(Stage)} once")
+    unknown = set(data["stage"]) - set(Stage)
+    if unknown:
+        raise ValueError(f"unknown stage {', '.join(sorted(unknown))}")
+    rules = {stage: _rule(stage, data["stage"][stage.value]) for stage in stages}
+    return Ladder(stages, MappingProxyType(rules))
+
+
+def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
+    criteria = tuple(data["criteria"])
+    if unknown := set(criteria) - CRITERIA:
+        raise ValueError(f"stage {stage}: unknown criterion {', '.join(sorted(unknown))}")
+    if data["requests"] not in ("none", "manual", "auto"):
+        raise ValueError(f"stage {stage}: requests must be none, manual or auto")
+    for name in ("approvals", "grant_days"):
+        if type(data[name]) is not int or data[name] < 0:
+            raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
+    if type(data["sole_maintainer"]) is not bool:
+        raise ValueError(f"stage {stage}: sole_maintainer must be true or false")
+    return StageRule(
+        stage=stage,
+        title=str(data["title"]),
+        summary=str(data["summary"]),
+        approvals=data["approvals"],
+        sole_maintainer=data["sole_maintainer"],
+        criteria=criteria,
+        requests=data["requests"],
+        grant_days=data["grant_days"],
+    )
