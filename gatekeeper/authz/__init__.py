@@ -11,8 +11,12 @@ denial and an alarm.
 
 from gatekeeper.authz.actions import Action, action_for_path
 from gatekeeper.authz.bundle import BrokenPolicies
+from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global
-from gatekeeper.authz.facts import load, load_namespace
+from gatekeeper.authz.explain import Explanation, explain
+from gatekeeper.authz.facts import load, load_many, load_namespace
+from gatekeeper.authz.listing import filter_known, listing_filter, visible
+from gatekeeper.authz.matrix import as_markdown, matrix
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
@@ -24,18 +28,28 @@ __all__ = [
     "Code",
     "Decision",
     "Denied",
+    "Explanation",
     "Grant",
     "Hub",
     "Policies",
+    "Report",
     "Resource",
     "Revision",
     "Standing",
     "action_for_path",
+    "as_markdown",
     "capabilities",
+    "check",
     "decide",
     "error_for",
+    "explain",
+    "filter_known",
+    "listing_filter",
     "load",
+    "load_many",
     "load_namespace",
+    "matrix",
     "require",
     "require_global",
+    "visible",
 ]

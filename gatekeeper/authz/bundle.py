@@ -51,13 +51,6 @@ class Rule:
     scope: str = ""
 
 
-def bundled_directory() -> Path:
-    """The policies that came with the program: inside the installed wheel, else beside the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_bundled" / "policies"
-    return installed if installed.is_dir() else package.parent / "policies"
-
-
 def read(directory: Path) -> dict[str, str]:
     """Every file that is part of the bundle, by its path in the folder. Raises BrokenPolicies."""
     paths = sorted({path for pattern in _PATTERNS for path in directory.glob(pattern) if path.is_file()})

@@ -5,7 +5,7 @@ from datetime import datetime
 from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Role
-from gatekeeper.authz import explain
+from gatekeeper.authz import reasons
 from gatekeeper.authz.actions import REPOSITORY, Action
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
@@ -28,9 +28,9 @@ def decide(policies: Policies, principal: Principal, action: Action, resource: T
     if answer.is_allowed:
         return Allowed(answer.rules, valid_until, question.revision)
     hides, hides_revision = _hides(policies, principal, resource, question, instant)
-    why = explain.why_not(policies, action, resource, question, answer)
+    why = reasons.why_not(policies, action, resource, question, answer)
     if why.code is Code.EMBARGOED and question.revision:
-        why = explain.until(why, question.revision)
+        why = reasons.until(why, question.revision)
     return Denied(
         code=why.code,
         rules=answer.rules,

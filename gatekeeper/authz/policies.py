@@ -18,6 +18,7 @@ from gatekeeper.authz.actions import Action
 from gatekeeper.authz.bundle import BrokenPolicies, Rule
 from gatekeeper.authz.catalogue import Catalogue
 from gatekeeper.authz.resource import Attributes, Context, Question
+from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.canonical import digest_of, sha256_hex
 
 _REMEMBERED = 2**15
@@ -73,7 +74,7 @@ class Policies:
 
         Raises BrokenPolicies naming every file and rule that cannot be used.
         """
-        directory = directory or bundle.bundled_directory()
+        directory = directory or bundled_dir("policies")
         files = bundle.read(directory)
         rules = bundle.parse(files)
         return cls(

@@ -1,0 +1,138 @@
+"""Lists from the same rules: a filter in SQL that lets through whatever may be known, then each row decided again."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.access.tables import AccessGrant
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Role
+from gatekeeper.authz.actions import Action
+from gatekeeper.authz.audiences import AUDIENCES, PLACES, SIDES, attributes_of
+from gatekeeper.authz.decide import ask, decide
+from gatekeeper.authz.facts import load_many
+from gatekeeper.authz.outcome import Allowed
+from gatekeeper.authz.policies import Policies
+from gatekeeper.authz.resource import Context, Hub, Question
+from gatekeeper.releases.tables import Release, Stage
+from gatekeeper.repos.tables import Gate, Repo, RepoKind
+
+_STAGES = frozenset(stage.value for stage in Stage)
+# What a row of the database can tell about a person and a repository. Each is asked about as if it were all there is.
+_NOBODY, _GRANT, _TESTER = "signed-in", "grant", "named"
+_ROLES = {Role.READ: "org", Role.WRITE: "owners", Role.ADMIN: "maintainers"}
+
+
+def listing_filter(policies: Policies, principal: Principal, instant: datetime) -> sa.ColumnElement[bool]:
+    """A condition on `Repo` that every repository meets which `principal` may know.
+
+    It is made by asking the policies about each kind of repository and of standing, so it follows their changes.
+    It may let more through (side states and terms are not looked at): every row that is shown must be decided again.
+    """
+    hub = Hub(principal.person_id)
+    kind, _, base, _ = ask(policies, principal, hub, instant)
+    known = {name: _places(policies, kind, base, name) for name in (_NOBODY, _GRANT, _TESTER, *_ROLES.values())}
+    conditions = [_in_places(known[_NOBODY])]
+    if principal.person_id is not None:
+        grant = (
+            sa.exists()
+            .where(
+                col(AccessGrant.repo_id) == col(Repo.id),
+                col(AccessGrant.person_id) == principal.person_id,
+                col(AccessGrant.revoked_at).is_(None),
+                sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+            )
+            .correlate(Repo)
+        )
+        conditions.append(sa.and_(grant, _in_places(known[_GRANT] - known[_NOBODY])))
+        conditions.append(sa.and_(grant.where(col(AccessGrant.is_tester)), _in_places(known[_TESTER] - known[_GRANT])))
+        for role, name in _ROLES.items():
+            conditions.append(sa.and_(_has_role(principal, role), _in_places(known[name])))
+    return sa.and_(col(Repo.deleted_at).is_(None), sa.or_(*conditions))
+
+
+async def filter_known(
+    session: AsyncSession, policies: Policies, principal: Principal, repos: Sequence[Repo], instant: datetime
+) -> list[Repo]:
+    """Those of `repos` that `principal` may know, in the same order: the single decision, in four queries for all."""
+    resources = await load_many(session, principal, repos)
+    return [
+        repo
+        for repo, resource in zip(repos, resources, strict=True)
+        if isinstance(decide(policies, principal, Action.KNOW, resource, instant), Allowed)
+    ]
+
+
+async def visible(
+    session: AsyncSession,
+    policies: Policies,
+    principal: Principal,
+    kind: RepoKind | None,
+    *,
+    instant: datetime,
+    where: Iterable[sa.ColumnElement[bool]] = (),
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Repo]:
+    """Repositories that `principal` may know, last changed first. A page may be shorter than `limit`.
+
+    kind   None for every kind
+    where  further conditions on Repo, such as its owner
+    """
+    query = sa.select(Repo).where(listing_filter(policies, principal, instant), *where)
+    if kind is not None:
+        query = query.where(col(Repo.kind) == kind)
+    query = query.order_by(col(Repo.updated_at).desc(), col(Repo.id).desc()).limit(limit).offset(offset)
+    rows = (await session.scalars(query)).all()
+    return await filter_known(session, policies, principal, rows, instant)
+
+
+@lru_cache(maxsize=256)
+def _places(policies: Policies, kind: str, base: Context, standing: str) -> frozenset[str]:
+    """The places whose repositories may be known with this standing, in any side state, terms accepted or not."""
+    facts: dict[str, Any] = AUDIENCES[standing].context._asdict()
+    added: dict[str, Any] = {name: True for name, holds in facts.items() if holds}
+    context = base._replace(**added)
+    return frozenset(
+        place
+        for place, side, accepted in itertools.product(PLACES, SIDES, (False, True))
+        if policies.evaluate(
+            Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), Action.KNOW
+        ).is_allowed
+    )
+
+
+def _in_places(places: frozenset[str]) -> sa.ColumnElement[bool]:
+    """Repositories that stand at one of the places; a staged one counts as a draft until something is released."""
+    stages = places & _STAGES
+    conditions: list[sa.ColumnElement[bool]] = []
+    if stages:
+        released = (
+            sa.exists()
+            .where(col(Release.repo_id) == col(Repo.id), col(Release.stage).in_([Stage(stage) for stage in stages]))
+            .correlate(Repo)
+        )
+        is_known = sa.true() if Stage.DRAFT.value in stages else released
+        conditions.append(sa.and_(col(Repo.is_staged), is_known))
+    unstaged = ~col(Repo.is_staged)
+    if "private" in places:
+        conditions.append(sa.and_(unstaged, col(Repo.is_private)))
+    gates = {"public": Gate.NONE, "auto": Gate.AUTO, "manual": Gate.MANUAL}
+    public = [gate for place, gate in gates.items() if place in places]
+    if public:
+        conditions.append(sa.and_(unstaged, ~col(Repo.is_private), col(Repo.gate).in_(public)))
+    return sa.or_(*conditions) if conditions else sa.false()
+
+
+def _has_role(principal: Principal, role: Role) -> sa.ColumnElement[bool]:
+    organizations = [id for id, held in principal.organizations.items() if held is role]
+    in_organization = col(Repo.owner_organization_id).in_(organizations)
+    if role is not Role.ADMIN:
+        return in_organization
+    return sa.or_(in_organization, col(Repo.owner_person_id) == principal.person_id)
