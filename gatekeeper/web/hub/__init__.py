@@ -1,6 +1,18 @@
 """The door of the Hugging Face Hub: its unmodified clients meet the addresses, headers and JSON they know."""
 
-from gatekeeper.web.hub import access, commits, identity, info, records, repositories, requests, resolve, tree, uploads
+from gatekeeper.web.hub import (
+    access,
+    commits,
+    identity,
+    info,
+    records,
+    repositories,
+    requests,
+    resolve,
+    tree,
+    uploads,
+    xet,
+)
 from gatekeeper.web.routing import RawRoute
 
 # Routes with fixed words come before those that capture them: `/api/repos/create` is no repository's page.
@@ -13,6 +25,7 @@ ROUTES: list[RawRoute] = [
     *tree.ROUTES,
     *uploads.ROUTES,
     *commits.ROUTES,
+    *xet.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

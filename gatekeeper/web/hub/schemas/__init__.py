@@ -16,6 +16,7 @@ from gatekeeper.web.hub.schemas.answers import (
     sibling,
     tree_entry,
     whoami,
+    xet_token,
     yaml_verdict,
 )
 from gatekeeper.web.hub.schemas.info import EXPANDABLE, info
@@ -74,5 +75,6 @@ __all__ = [
     "standing",
     "tree_entry",
     "whoami",
+    "xet_token",
     "yaml_verdict",
 ]

@@ -190,3 +190,8 @@ def lfs_object(plan: lfs_room.Planned, *, address: str | None, verify: str) -> J
 def lfs_batch(rows: list[Json]) -> Json:
     """`POST .../info/lfs/objects/batch`."""
     return {"transfer": "basic", "objects": rows, "hash_algo": "sha256"}
+
+
+def xet_token(token: str, expires_at: int, address: str) -> Json:
+    """`GET .../xet-write-token/{rev}`."""
+    return {"accessToken": token, "exp": expires_at, "casUrl": address}
