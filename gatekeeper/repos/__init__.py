@@ -5,7 +5,7 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, lfs, uploads, xet
+from gatekeeper.repos import cards, catalogue, history, lfs, transfer, uploads, xet
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -27,6 +27,7 @@ from gatekeeper.repos.history import (
 from gatekeeper.repos.manifests import Manifest, manifest
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import Gate, GitRef, Repo, RepoKind, RepoObject, StoredObject
+from gatekeeper.repos.verification import Report, verify
 
 __all__ = [
     "AddFile",
@@ -44,6 +45,7 @@ __all__ = [
     "Repo",
     "RepoKind",
     "RepoObject",
+    "Report",
     "Store",
     "StoredObject",
     "TreeEntry",
@@ -62,8 +64,10 @@ __all__ = [
     "require",
     "resolve_revision",
     "role_of",
+    "transfer",
     "tree",
     "update_settings",
     "uploads",
+    "verify",
     "xet",
 ]

@@ -16,10 +16,13 @@ class FrontMatterError(ValueError):
     """Why a card's metadata cannot be used, as a sentence for its author."""
 
 
-class _Loader(yaml.SafeLoader):
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):  # type: ignore[misc]  # which of the two depends on how PyYAML was built
     """YAML's safe types with the scalars of YAML 1.2, as the public Hub reads them: `no` and dates stay text.
 
-    The C loader would be faster, but it recurses on the C stack, where nesting can crash the process.
+    The C loader builds values by recursion on the C stack, so depth is limited by `_check_shape` before it starts.
     """
 
 
@@ -53,6 +56,7 @@ def parse(block: str) -> dict[str, Any]:
     if len(block.encode("utf-8", "replace")) > MAX_BYTES:
         raise FrontMatterError(f"The metadata block is longer than {MAX_BYTES // 1024} KiB.")
     try:
+        _check_shape(block)
         loaded = yaml.load(block, Loader=_Loader)  # noqa: S506 - a SafeLoader
         budget = [_MAX_VALUES]
         plain = _plain(loaded, budget, 0)
@@ -71,6 +75,19 @@ def parse(block: str) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise FrontMatterError("The metadata must be a list of `key: value` lines.")
     return plain
+
+
+def _check_shape(block: str) -> None:
+    """Refuse what nests too deeply or has too many parts, while it is read as a stream and before anything is built."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(block, Loader=_Loader)):
+        match event:
+            case yaml.CollectionStartEvent():
+                depth += 1
+            case yaml.CollectionEndEvent():
+                depth -= 1
+        if depth > _MAX_DEPTH or count > _MAX_VALUES:
+            raise FrontMatterError("The metadata holds too many values, or nests too deeply.")
 
 
 def _plain(value: Any, budget: list[int], depth: int) -> Any:

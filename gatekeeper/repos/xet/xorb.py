@@ -14,7 +14,7 @@ import lz4.frame
 import numpy as np
 
 from gatekeeper.errors import Invalid
-from gatekeeper.repos.xet.hashes import chunk_hash, xorb_hash
+from gatekeeper.repos.xet.hashes import chunk_hash, parse_printed, xorb_hash
 
 MAX_RAW_BYTES = 64 * 2**20
 MAX_CHUNKS = 8_192
@@ -131,6 +131,19 @@ def decoded(path: Path, table: Table, first: int, end: int) -> Iterator[bytes]:
                 raise Invalid("A stored xorb is shorter than it was.", status=400)
             _, scheme, raw = _header(data, 0)
             yield decode_chunk(data[HEADER_BYTES:], scheme, raw)
+
+
+def is_sound_xorb(path: Path, expected: str) -> bool:
+    """Whether the stored xorb still has the (printed) hash it was stored under. Raises FileNotFoundError."""
+    verifier = Verifier()
+    with path.open("rb") as file:
+        try:
+            while data := file.read(2**20):
+                verifier.feed(data)
+            verifier.finish(parse_printed(expected) or b"")
+        except Invalid:
+            return False
+    return True
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int]:
