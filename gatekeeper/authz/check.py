@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.authz import ladder
+from gatekeeper.authz import sidefiles
 from gatekeeper.authz.actions import Action
 from gatekeeper.authz.audiences import question_of
 from gatekeeper.authz.bundle import SCOPES, BrokenPolicies
@@ -81,7 +81,7 @@ def check(directory: Path | None = None) -> Report:
         for rule in policies.rules.values()
         if rule.code and rule.code not in set(Code)
     ]
-    problems += ladder.problems(policies.directory)
+    problems += sidefiles.problems(policies.directory)
     return Report(
         policies.sha256, len(policies.rules), len(cases), tuple(problems), tuple(_never_alone(policies, cases))
     )

@@ -88,3 +88,7 @@ def _cell(policies: Policies, action: Action, column: Column) -> str:
     if closed != rail:
         notes.append("where the license allows it" if closed == NOBODY else f"closed license: {closed}")
     return f"{rail} ({'; '.join(notes)})" if notes else rail
+
+
+if __name__ == "__main__":  # prints the table of docs/policies.md
+    print(as_markdown(matrix(Policies.load())), end="")

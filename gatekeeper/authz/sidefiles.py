@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.releases import ladder
 from gatekeeper.releases.tables import Stage
 
-CRITERIA = frozenset({"license_text", "card_complete", "safetensors_only", "not_held", "below_target"})
-REQUESTS = frozenset({"none", "manual", "auto"})
 LEVELS = ("off", "weak", "medium", "strong", "max")
 FORM_TYPES = frozenset({"text", "checkbox", "date_picker", "country", "select"})
 DUTIES = frozenset(
@@ -28,7 +27,6 @@ DUTIES = frozenset(
 )
 
 # name -> (type, smallest, largest)
-_STAGE_NUMBERS = {"approvals": (0, 20), "grant_days": (0, 3650)}
 _LIMITS: dict[str, tuple[type, float, float]] = {
     "margin": (float, 0.0, 1.0),
     "steps": (int, 1, 1000),
@@ -61,27 +59,12 @@ def problems(directory: Path) -> list[str]:
 
 
 def _stages(table: dict[str, Any], _directory: Path) -> Iterator[str]:
-    expected = [stage.value for stage in Stage]
-    if table.get("ladder") != expected:
-        yield f"the ladder must be {expected}."
-    stages = table.get("stage", {})
-    for name in expected:
-        stage = stages.get(name)
-        if not isinstance(stage, dict):
-            yield f"[stage.{name}] is missing."
-            continue
-        for key, (least, most) in _STAGE_NUMBERS.items():
-            if not _is_number(stage.get(key), int, least, most):
-                yield f"[stage.{name}] {key} must be a whole number from {least} to {most}."
-        if not isinstance(stage.get("sole_maintainer"), bool):
-            yield f"[stage.{name}] sole_maintainer must be true or false."
-        if stage.get("requests") not in REQUESTS:
-            yield f"[stage.{name}] requests must be one of {sorted(REQUESTS)}."
-        for criterion in stage.get("criteria", []):
-            if criterion not in CRITERIA:
-                yield f"[stage.{name}] there is no criterion {criterion!r}."
-    for name in stages.keys() - set(expected):
-        yield f"[stage.{name}] is no stage of the ladder."
+    try:
+        ladder.parse(table)
+    except KeyError as missing:
+        yield f"{missing} is missing."
+    except (TypeError, ValueError) as problem:
+        yield f"{problem}."
 
 
 def _safety(table: dict[str, Any], _directory: Path) -> Iterator[str]:
