@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gatekeeper.access.tables import RequestState
+from gatekeeper.authz import Code
 from gatekeeper.releases.tables import Stage
 
 
@@ -35,7 +36,42 @@ CAPABILITIES: dict[str, str] = {
     "download": "Download the weights",
     "derive": "Publish something derived from it",
     "redistribute": "Pass copies on",
-    "discuss_write": "Take part in the discussion",
+}
+
+
+# A refusal in a cell of the table, by its code: the reader's own (kind, word, reason), and everyone's (kind, word).
+MINE: dict[Code, tuple[str, str, str]] = {
+    Code.SIGN_IN_REQUIRED: ("wait", "Not yet", "Sign in first."),
+    Code.TERMS_NOT_ACCEPTED: ("wait", "Not yet", "Accept the license first."),
+    Code.TERMS_CHANGED: ("wait", "Not yet", "The terms have changed: accept the present ones."),
+    Code.TERMS_MISSING: ("no", "No", "The license text is missing."),
+    Code.ACCESS_NOT_REQUESTED: ("wait", "Not yet", "Ask for access first."),
+    Code.REQUEST_PENDING: ("wait", "Not yet", "Your request waits for a decision."),
+    Code.REQUEST_REJECTED: ("no", "No", "Your request was not approved."),
+    Code.ACCESS_REVOKED: ("no", "No", "Your access was revoked."),
+    Code.ACCESS_EXPIRED: ("wait", "Not now", "Your access has ended; ask again."),
+    Code.INSTITUTION_NEEDED: ("wait", "Not yet", "Needs access given to a named institution."),
+    Code.PURPOSE_NEEDED: ("wait", "Not yet", "Needs access given for a stated purpose."),
+    Code.EMBARGOED: ("wait", "Not yet", "Under embargo."),
+    Code.HELD: ("no", "On hold", ""),
+    Code.WITHDRAWN: ("no", "No", "Withdrawn."),
+    Code.TESTERS_ONLY: ("no", "No", "For named testers."),
+    Code.MEMBERS_ONLY: ("no", "No", "For members of the organization."),
+    Code.OWNERS_ONLY: ("no", "No", "For its owners."),
+    Code.LICENSE_FORBIDS: ("no", "No", "The license does not allow it."),
+    Code.NOT_AT_THIS_STAGE: ("no", "No", "Not at this stage."),
+}
+EVERYONE: dict[Code, tuple[str, str]] = {
+    Code.TERMS_NOT_ACCEPTED: ("wait", "With license"),
+    Code.TERMS_CHANGED: ("wait", "With license"),
+    Code.ACCESS_NOT_REQUESTED: ("wait", "On approval"),
+    Code.INSTITUTION_NEEDED: ("wait", "On approval"),
+    Code.PURPOSE_NEEDED: ("wait", "On approval"),
+    Code.TESTERS_ONLY: ("no", "Testers"),
+    Code.MEMBERS_ONLY: ("no", "Members"),
+    Code.OWNERS_ONLY: ("no", "Owners"),
+    Code.HELD: ("no", "On hold"),
+    Code.EMBARGOED: ("wait", "Embargo"),
 }
 
 
@@ -53,10 +89,16 @@ REQUEST_STATES: dict[str, StateFacts] = {
         "Waiting for review", "warn", "A maintainer of the model will read your answers. Nothing is needed from you."
     ),
     RequestState.ACTIVE: StateFacts("Approved", "ok", "You can use the model now."),
-    RequestState.REJECTED: StateFacts("Not approved", "stop", "You may ask again if the reason no longer applies."),
+    RequestState.REJECTED: StateFacts(
+        "Not approved",
+        "stop",
+        "If the reason no longer applies, write to the maintainers: they can take the decision back.",
+    ),
     RequestState.WITHDRAWN: StateFacts("Withdrawn", "", "You took the request back. You may ask again."),
     RequestState.REVOKED: StateFacts(
-        "Access revoked", "stop", "Your access has ended. The duties of the license you accepted have not."
+        "Access revoked",
+        "stop",
+        "No new files or images from now on. The license goes on binding what you already have.",
     ),
     RequestState.CLOSED: StateFacts("Closed", "", "You gave the access up. You may ask again."),
     RequestState.EXPIRED: StateFacts("Expired", "warn", "Your access has ended by date. You may ask again."),
@@ -76,6 +118,7 @@ DONE: dict[str, str] = {
     "signed-in": "You are signed in.",
     "signed-out": "You are signed out.",
     "password": "Your password has been changed. Other browsers have been signed out.",
+    "session-ended": "That browser has been signed out.",
     "token-revoked": "The token has been revoked. It no longer works.",
     "requested": "Your acceptance is recorded and your request is with the maintainers.",
     "accepted": "Your acceptance is recorded and you have access.",

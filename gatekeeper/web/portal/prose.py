@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from urllib.parse import quote, urlsplit
 
 import nh3
@@ -12,12 +13,18 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
+from gatekeeper.repos import Card
+
+_SUMMARY_SOURCE = 8_000
+_SUMMARY_LENGTH = 200
+
 LONGEST_CARD = 200_000  # characters; the rest is in the file itself
 
-_TAGS = frozenset(
-    "a abbr b blockquote br code dd del details div dl dt em h2 h3 h4 h5 h6 hr i img kbd li ol p pre s small span strong"
-    " sub summary sup table tbody td th thead tr ul".split()
-)
+_TAGS = {
+    *("a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "hr", "i", "img"),
+    *("h2", "h3", "h4", "h5", "h6", "kbd", "li", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "summary"),
+    *("sup", "table", "tbody", "td", "th", "thead", "tr", "ul"),
+}
 _ATTRIBUTES = {
     "a": {"href", "title"},
     "abbr": {"title"},
@@ -50,15 +57,15 @@ def card_html(text: str, *, base: str, files: str) -> Markup:
                 return _link(value, base)
             case "img", "src":
                 return _image(value, files)
-            case ("pre" | "div"), "role":
+            case (("pre" | "div"), "role"):
                 return "group" if value == "group" else None
-            case ("pre" | "div"), "tabindex":
+            case (("pre" | "div"), "tabindex"):
                 return "0" if value == "0" else None
         return value
 
     clean = nh3.clean(
         html,
-        tags=set(_TAGS),
+        tags=_TAGS,
         attributes=_ATTRIBUTES,
         allowed_classes=_CLASSES,
         attribute_filter=keep,
@@ -68,6 +75,27 @@ def card_html(text: str, *, base: str, files: str) -> Markup:
     clean = re.sub(r"<img(?![^>]* src=)[^>]*>", "", clean)
     clean = re.sub(r"<img(?![^>]* alt=)", '<img alt=""', clean)
     return Markup(clean)  # noqa: S704 - nh3 has just cleaned it
+
+
+def summary_of(card: Card) -> str:
+    """One sentence or two for lists: what the card says of itself, else its first paragraph, as plain text."""
+    own = card.data.get("summary")
+    if isinstance(own, str) and own.strip():
+        return _shortened(own)
+    tokens = _parser().parse(card.text[:_SUMMARY_SOURCE])
+    for before, token in pairwise(tokens):
+        if before.type == "paragraph_open" and before.level == 0 and token.type == "inline":
+            words = "".join(
+                child.content if child.type in ("text", "code_inline") else " " for child in token.children or []
+            )
+            if words.strip():
+                return _shortened(words)
+    return ""
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SUMMARY_LENGTH else line[:_SUMMARY_LENGTH].rsplit(" ", 1)[0].rstrip(".,;:") + " …"
 
 
 class _Renderer(RendererHTML):
@@ -88,7 +116,9 @@ class _Renderer(RendererHTML):
     @staticmethod
     def _code(token: Token, env: EnvType) -> str:
         label = f"Code {_number(env, 'code')}"
-        return f'<pre tabindex="0" role="group" aria-label="{label}"><code>{nh3.clean_text(token.content)}</code></pre>\n'
+        return (
+            f'<pre tabindex="0" role="group" aria-label="{label}"><code>{nh3.clean_text(token.content)}</code></pre>\n'
+        )
 
 
 def _number(env: EnvType, kind: str) -> int:

@@ -1,0 +1,154 @@
+"""Who has access to a repository: the list, revoking, and granting directly."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import access, accounts
+from gatekeeper.access import AccessGrant
+from gatekeeper.accounts import Person
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render, repo_url, see
+
+_MOST = 500
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form as it was sent."""
+
+    person: str = ""
+    ends_on: str = ""
+    is_tester: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A grant in the list."""
+
+    id: str
+    person: str
+    fullname: str
+    is_tester: bool
+    state: str
+    tone: str
+    granted_at: datetime
+    granted_by: str
+    ends_at: datetime | None
+    revoke_reason: str
+    is_live: bool
+
+
+async def show(call: Call) -> Response:
+    """`GET /{ns}/{name}/grants`."""
+    return await _page(call, Form())
+
+
+async def grant(call: Call) -> Response:
+    """`POST /{ns}/{name}/grants`."""
+    sent = await forms.read(call.request)
+    form = Form(forms.text(sent, "person", most=60).strip(), forms.text(sent, "ends_on", most=20), "is_tester" in sent)
+    person = await accounts.people.find(call.session, form.person)
+    if person is None:
+        return await _page(call, form, errors={"person": "There is nobody with this name."}, status=422)
+    try:
+        ends_at = forms.last_instant(form.ends_on)
+    except ValueError as error:
+        return await _page(call, form, errors={"ends_on": str(error)}, status=422)
+    try:
+        async with call.session.begin_nested():
+            await access.grant_directly(
+                call.session,
+                call.repo,
+                person,
+                by=call.principal,
+                ends_at=ends_at,
+                is_tester=form.is_tester,
+                policy=call.gatekeeper.policies.sha256,
+            )
+    except (Invalid, Conflict, NotAllowed) as error:
+        name = "ends_on" if isinstance(error, Invalid) else "person"
+        return await _page(call, form, errors={name: error.sentence}, status=422)
+    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=granted", 303)
+
+
+async def revoke(call: Call) -> Response:
+    """`POST /{ns}/{name}/grants/{id}/revoke`."""
+    found = await call.session.get(AccessGrant, call.params["id"])
+    if found is None or found.repo_id != call.repo.id:
+        raise NotFound("There is no such grant.", next_step="Take it from the list of grants.")
+    sent = await forms.read(call.request)
+    reason = forms.text(sent, f"reason-{found.id}")
+    try:
+        async with call.session.begin_nested():
+            await access.revoke(
+                call.session, found, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
+            )
+    except Invalid as error:
+        return await _page(call, Form(), errors={"": error.sentence}, status=422)
+    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=revoked", 303)
+
+
+async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    seen = await see(call, call.repo, call.resource)
+    rows = (
+        await call.session.execute(
+            sa.select(AccessGrant, Person)
+            .join(Person, col(Person.id) == col(AccessGrant.person_id))
+            .where(col(AccessGrant.repo_id) == call.repo.id)
+            .order_by(col(AccessGrant.revoked_at).is_not(None), col(AccessGrant.granted_at).desc())
+            .limit(_MOST)
+        )
+    ).all()
+    givers = {found.granted_by for found, _ in rows if found.granted_by}
+    names = {
+        row.id: row.name
+        for row in await call.session.execute(
+            sa.select(col(Person.id), col(Person.name)).where(col(Person.id).in_(givers))
+        )
+    }
+    return render(
+        call,
+        "admin/grants.html",
+        status=status,
+        head=seen.head,
+        grants=[_row(found, person, names) for found, person in rows],
+        form=form,
+        errors=errors or {},
+    )
+
+
+def _row(found: AccessGrant, person: Person, names: dict[str, str]) -> Row:
+    is_over = found.ends_at is not None and found.ends_at <= now()
+    state, tone = ("In force", "ok")
+    if found.revoked_at is not None:
+        state, tone = ("Revoked", "stop") if found.revoke_reason else ("Given up", "")
+    elif is_over:
+        state, tone = ("Expired", "warn")
+    return Row(
+        found.id,
+        person.name,
+        person.fullname,
+        found.is_tester,
+        state,
+        tone,
+        found.granted_at,
+        names.get(found.granted_by or "", ""),
+        found.ends_at,
+        found.revoke_reason,
+        found.revoked_at is None and not is_over,
+    )
+
+
+ROUTES = [
+    guarded("/{ns}/{name}/grants", show, needs=Action.REVIEW),
+    guarded("/{ns}/{name}/grants", grant, needs=Action.REVIEW, methods=("POST",)),
+    guarded("/{ns}/{name}/grants/{id}/revoke", revoke, needs=Action.REVIEW, methods=("POST",)),
+]

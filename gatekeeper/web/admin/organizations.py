@@ -1,0 +1,113 @@
+"""Organizations: mine (all of them for an administrator), their members, and making one."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlmodel import col
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import accounts, authz
+from gatekeeper.accounts import Organization, Role
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form as it was sent."""
+
+    name: str = ""
+    fullname: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An organization with its members."""
+
+    id: str
+    name: str
+    fullname: str
+    members: tuple[tuple[str, str], ...]
+    may_manage: bool
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/organizations`."""
+    return await _page(call, Form())
+
+
+async def create(call: Call) -> Response:
+    """`POST /admin/organizations`."""
+    sent = await forms.read(call.request)
+    form = Form(forms.text(sent, "name", most=100).strip(), forms.text(sent, "fullname", most=300))
+    try:
+        async with call.session.begin_nested():
+            await accounts.organizations.create(call.session, form.name, by=call.principal, fullname=form.fullname)
+    except (Invalid, Conflict) as error:
+        field = "fullname" if "full name" in error.message.lower() else "name"
+        return await _page(call, form, errors={field: error.sentence}, status=422)
+    return RedirectResponse("/admin/organizations?done=organization-added", 303)
+
+
+async def set_member(call: Call) -> Response:
+    """`POST /admin/organizations/{organization}/members`."""
+    organization = await accounts.organizations.find(call.session, call.params["organization"])
+    if organization is None:
+        raise NotFound("There is no such organization.", next_step="Take it from the list.")
+    instant = now()
+    hub = await authz.load_namespace(call.session, call.principal, organization.name)
+    authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, instant)
+    sent = await forms.read(call.request)
+    person = await accounts.people.find(call.session, forms.text(sent, f"person-{organization.id}", most=60))
+    role = forms.text(sent, f"role-{organization.id}", most=10)
+    if person is None or role not in set(Role):
+        wrong = {f"person-{organization.id}": "There is nobody with this name."}
+        return await _page(call, Form(), errors=wrong, status=422)
+    try:
+        async with call.session.begin_nested():
+            await accounts.organizations.add_member(call.session, organization, person, Role(role), by=call.principal)
+    except (Conflict, NotAllowed) as error:
+        return await _page(call, Form(), errors={f"person-{organization.id}": error.sentence}, status=422)
+    return RedirectResponse("/admin/organizations?done=member-added", 303)
+
+
+async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    sees_all = runs_hub(call)
+    query = sa.select(Organization).order_by(col(Organization.name_key))
+    if not sees_all:
+        query = query.where(col(Organization.id).in_(list(call.principal.organizations)))
+    rows = []
+    for organization in (await call.session.scalars(query)).all():
+        members = await accounts.organizations.members(call.session, organization)
+        hub = await authz.load_namespace(call.session, call.principal, organization.name)
+        may = authz.decide(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
+        rows.append(
+            Row(
+                organization.id,
+                organization.name,
+                organization.fullname,
+                tuple((person.name, role.value) for person, role in members),
+                bool(may),
+            )
+        )
+    return render(
+        call,
+        "admin/organizations.html",
+        status=status,
+        sees_all=sees_all,
+        organizations=rows,
+        form=form,
+        errors=errors or {},
+    )
+
+
+ROUTES = [
+    guarded("/admin/organizations", show, needs=Action.USE_ACCOUNT),
+    guarded("/admin/organizations", create, needs=Action.CREATE_ORGANIZATION, methods=("POST",)),
+    guarded("/admin/organizations/{organization}/members", set_member, needs=Action.USE_ACCOUNT, methods=("POST",)),
+]

@@ -1,0 +1,104 @@
+"""People of the hub, for its administrators: list, add, disable."""
+
+from dataclasses import dataclass
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import accounts, tokens
+from gatekeeper.accounts import Person
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form as it was sent; never the password."""
+
+    name: str = ""
+    fullname: str = ""
+    email: str = ""
+    is_admin: bool = False
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/people`."""
+    return await _page(call, Form())
+
+
+async def add(call: Call) -> Response:
+    """`POST /admin/people`."""
+    sent = await forms.read(call.request)
+    form = Form(
+        forms.text(sent, "name", most=100).strip(),
+        forms.text(sent, "fullname", most=300),
+        forms.text(sent, "email", most=300),
+        "is_admin" in sent,
+    )
+    password = forms.text(sent, "password", most=5_000)
+    if not password:
+        return await _page(call, form, errors={"password": "Give a first password."}, status=422)
+    try:
+        async with call.session.begin_nested():
+            await accounts.people.add(
+                call.session,
+                form.name,
+                email=form.email,
+                password=password,
+                fullname=form.fullname,
+                is_admin=form.is_admin,
+                by=call.principal,
+            )
+    except (Invalid, Conflict) as error:
+        return await _page(call, form, errors={_field_of(error.message): error.sentence}, status=422)
+    return RedirectResponse("/admin/people?done=person-added", 303)
+
+
+async def confirm(call: Call) -> Response:
+    """`GET /admin/people/{name}/disable`: says what it will do."""
+    person = await _person(call)
+    live = await tokens.list_for(call.session, person.id)
+    return render(call, "admin/disable.html", person=person, tokens=len(live))
+
+
+async def disable(call: Call) -> Response:
+    """`POST /admin/people/{name}/disable`."""
+    await accounts.people.disable(call.session, await _person(call), by=call.principal)
+    return RedirectResponse("/admin/people?done=person-disabled", 303)
+
+
+async def _person(call: Call) -> Person:
+    person = await accounts.people.find(call.session, call.params["person"])
+    if person is None:
+        raise NotFound("There is nobody with this name.", next_step="Take them from the list of people.")
+    return person
+
+
+def _field_of(message: str) -> str:
+    """Which input a sentence of the accounts room is about."""
+    lowered = message.lower()
+    for word, field in (("password", "password"), ("mail", "email"), ("full name", "fullname")):
+        if word in lowered:
+            return field
+    return "name"
+
+
+async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    return render(
+        call,
+        "admin/people.html",
+        status=status,
+        people=await accounts.people.list_all(call.session),
+        form=form,
+        errors=errors or {},
+    )
+
+
+ROUTES = [
+    guarded("/admin/people", show, needs=Action.ADMIN_PEOPLE),
+    guarded("/admin/people", add, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+    guarded("/admin/people/{person}/disable", confirm, needs=Action.ADMIN_PEOPLE),
+    guarded("/admin/people/{person}/disable", disable, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+]

@@ -1,0 +1,327 @@
+"""A repository's releases: the ladder, proposals with their criteria, promotion, hold and resume."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import accounts, authz, releases
+from gatekeeper.access import AccessGrant
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Finding, Ladder, Proposal, ProposalState, Release, Stage
+from gatekeeper.repos import history
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render, repo_url, see
+
+_CRITERIA = {
+    "license_text": "A readable license text is in force",
+    "card_complete": "The card is complete",
+    "safetensors_only": "Nothing in it runs code when loaded",
+    "not_held": "Neither held nor withdrawn",
+    "below_target": "Stands below the target",
+}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One check of a proposal as it stands now."""
+
+    title: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class ProposalView:
+    """An open proposal, and what its reader may do with it."""
+
+    id: str
+    target: str
+    by: str
+    proposed_at: datetime
+    note: str
+    approvals_text: str
+    criteria: tuple[Criterion, ...]
+    can_approve: bool
+    why_no_approval: str
+    can_promote: bool
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """A release in the list."""
+
+    commit: str
+    title: str
+    is_main: bool
+    stage: str
+    staged_at: datetime
+    is_held: bool
+    held_at: datetime | None
+    hold_reason: str
+    is_withdrawn: bool
+    is_embargoed: bool
+    is_deprecated: bool
+    proposals: tuple[ProposalView, ...]
+    targets: tuple[tuple[str, str], ...]
+    next_target: str
+    is_private: bool = False
+    gate: str = "none"
+
+
+async def show(call: Call) -> Response:
+    """`GET /{ns}/{name}/releases`."""
+    return await _page(call)
+
+
+async def enable(call: Call) -> Response:
+    """`POST .../releases/enable`."""
+    await releases.enable_staging(call.session, call.repo, by=call.principal, policy=_policy(call))
+    return _back(call, "staged")
+
+
+async def propose(call: Call) -> Response:
+    """`POST .../releases/{commit}/propose`."""
+    commit = call.params["commit"]
+    sent = await forms.read(call.request)
+    target = forms.text(sent, f"target-{commit[:10]}", most=40)
+    if target not in set(Stage):
+        return await _page(call, errors={f"target-{commit[:10]}": "Choose a stage."}, status=422)
+    await history.require_commit(call.session, call.repo, commit)
+    try:
+        async with call.session.begin_nested():
+            await releases.propose(
+                call.session,
+                call.repo,
+                commit,
+                Stage(target),
+                by=call.principal,
+                ladder=_ladder(call),
+                note=forms.text(sent, f"note-{commit[:10]}"),
+                policy=_policy(call),
+            )
+    except (Invalid, Conflict) as error:
+        return await _page(call, errors={f"target-{commit[:10]}": error.sentence}, status=422)
+    return _back(call, "proposed")
+
+
+async def approve(call: Call) -> Response:
+    """`POST .../releases/{commit}/proposals/{id}/approve`."""
+    proposal = await _proposal(call)
+    try:
+        async with call.session.begin_nested():
+            await releases.approve_proposal(call.session, proposal, by=call.principal, policy=_policy(call))
+    except (Invalid, Conflict) as error:
+        return await _page(call, errors={"": error.sentence}, status=422)
+    return _back(call, "proposal-approved")
+
+
+async def promote(call: Call) -> Response:
+    """`POST .../releases/{commit}/proposals/{id}/promote`."""
+    proposal = await _proposal(call)
+    try:
+        async with call.session.begin_nested():
+            await releases.promote(
+                call.session, proposal, by=call.principal, ladder=_ladder(call), policy=_policy(call)
+            )
+    except (Invalid, Conflict) as error:
+        return await _page(call, errors={"": error.sentence}, status=422)
+    return _back(call, "promoted")
+
+
+async def confirm_hold(call: Call) -> Response:
+    """`GET .../releases/{commit}/hold`: says what it will do before it does it."""
+    return await _hold_page(call, await _release(call))
+
+
+async def hold(call: Call) -> Response:
+    """`POST .../releases/{commit}/hold`."""
+    release = await _release(call)
+    sent = await forms.read(call.request)
+    reason = forms.text(sent, "reason")
+    try:
+        async with call.session.begin_nested():
+            await releases.hold(call.session, release, by=call.principal, reason=reason, policy=_policy(call))
+    except Invalid as error:
+        return await _hold_page(call, release, reason=reason, errors={"reason": error.sentence}, status=422)
+    return _back(call, "held")
+
+
+async def resume(call: Call) -> Response:
+    """`POST .../releases/{commit}/resume`."""
+    await releases.resume(call.session, await _release(call), by=call.principal, policy=_policy(call))
+    return _back(call, "resumed")
+
+
+async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    seen = await see(call, call.repo, call.resource)
+    may_promote = bool(seen.rights[Action.PROMOTE])
+    head = await history.resolve_revision(call.session, call.repo, "main")
+    instant = now()
+    rows = []
+    for release in await releases.list_for(call.session, call.repo) if call.repo.is_staged else []:
+        resource = await authz.load(call.session, call.principal, call.repo, commit=release.commit_id, instant=instant)
+        if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
+            rows.append(await _view(call, release, is_main=release.commit_id == head, may_promote=may_promote))
+    return render(
+        call,
+        "admin/releases.html",
+        status=status,
+        head=seen.head,
+        releases=rows,
+        may_manage=bool(seen.rights[Action.MANAGE]),
+        may_propose=bool(seen.rights[Action.PROPOSE]),
+        may_hold=bool(seen.rights[Action.HOLD]),
+        errors=errors or {},
+    )
+
+
+async def _view(call: Call, release: Release, *, is_main: bool, may_promote: bool) -> ReleaseView:
+    ladder = _ladder(call)
+    commit = await history.require_commit(call.session, call.repo, release.commit_id)
+    above = [stage for stage in ladder.stages if ladder.rank(stage) > ladder.rank(release.stage)]
+    proposals = []
+    if may_promote:
+        for proposal in await releases.proposals_of(call.session, release):
+            if proposal.state is ProposalState.OPEN:
+                proposals.append(await _proposal_view(call, proposal))
+    until = release.embargoed_until
+    return ReleaseView(
+        commit=release.commit_id,
+        title=commit.title,
+        is_main=is_main,
+        stage=release.stage.value,
+        staged_at=release.staged_at,
+        is_held=release.held_at is not None,
+        held_at=release.held_at,
+        hold_reason=release.hold_reason,
+        is_withdrawn=release.withdrawn_at is not None,
+        is_embargoed=until is not None and until > now(),
+        is_deprecated=release.deprecated_at is not None,
+        proposals=tuple(proposals),
+        targets=tuple((stage.value, words.STAGES[stage].label) for stage in above) if not proposals else (),
+        next_target=above[0].value if above else "",
+    )
+
+
+async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
+    findings, quorum = await releases.standing_of(call.session, proposal, ladder=_ladder(call))
+    proposer = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
+    given = {approval.person_id for approval in await releases.approvals_of(call.session, proposal)}
+    me = call.principal.person_id
+    counts = me in quorum.eligible
+    return ProposalView(
+        id=proposal.id,
+        target=proposal.target.value,
+        by=proposer.name if proposer else "the operator",
+        proposed_at=proposal.proposed_at,
+        note=proposal.note,
+        approvals_text=quorum.sentence,
+        criteria=tuple(_criterion(finding) for finding in findings),
+        can_approve=counts and me not in given and quorum.needed > 0,
+        why_no_approval="You have approved it."
+        if me in given
+        else "Your approval does not count: you uploaded or proposed it, or do not maintain this repository."
+        if quorum.needed and not counts
+        else "",
+        can_promote=quorum.is_reached and all(finding.passes for finding in findings),
+    )
+
+
+def _criterion(finding: Finding) -> Criterion:
+    detail = f"{finding.detail} Waived: {finding.waiver}" if finding.waived_by else finding.detail
+    return Criterion(_CRITERIA.get(finding.id, finding.id), finding.passes, detail)
+
+
+async def _hold_page(
+    call: Call, release: Release, *, reason: str = "", errors: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
+    seen = await see(call, call.repo, call.resource)
+    return render(
+        call,
+        "admin/hold.html",
+        status=status,
+        head=seen.head,
+        commit=release.commit_id,
+        effects=await _effects(call, release),
+        form={"reason": reason},
+        errors=errors or {},
+    )
+
+
+async def _effects(call: Call, release: Release) -> list[str]:
+    """What a hold will do, with the numbers of this moment."""
+    holders = await call.session.scalar(
+        sa.select(sa.func.count(sa.distinct(col(AccessGrant.person_id)))).where(
+            col(AccessGrant.repo_id) == release.repo_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+        )
+    )
+    others = [
+        other
+        for other in await releases.list_for(call.session, call.repo)
+        if other.id != release.id and other.held_at is None and other.withdrawn_at is None
+    ]
+    best = max(others, key=lambda other: _ladder(call).rank(other.stage), default=None)
+    people = f"{holders} {'person' if holders == 1 else 'people'} with granted access" if holders else "Nobody"
+    refused = f"{people} and everybody else" if holders else "Everybody"
+    return [
+        f"{refused} will be refused files and images of this revision from the next request on.",
+        "The card, the license and your reason stay readable, with a notice at the top.",
+        f"Whoever asks for the model without naming a revision gets {best.commit_id[:10]} "
+        f"({words.STAGES[best.stage].label}) instead."
+        if best
+        else "There is no other release to fall back to: the model as a whole stops.",
+        "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
+        "Copies that people already downloaded are not reached.",
+    ]
+
+
+async def _release(call: Call) -> Release:
+    found = await releases.stage_of(call.session, call.repo, call.params["commit"])
+    if found is None:
+        raise NotFound("There is no such release.", next_step="Take it from the list of releases.")
+    return found
+
+
+async def _proposal(call: Call) -> Proposal:
+    release = await _release(call)
+    proposal = await releases.get_proposal(call.session, call.params["id"])
+    if proposal.release_id != release.id:
+        raise NotFound("There is no such proposal.", next_step="Take it from the list of releases.")
+    return proposal
+
+
+def _ladder(call: Call) -> Ladder:
+    return Ladder.load(call.gatekeeper.settings.policies_dir)
+
+
+def _policy(call: Call) -> str:
+    return call.gatekeeper.policies.sha256
+
+
+def _back(call: Call, done: str) -> Response:
+    return RedirectResponse(f"{repo_url(call.repo)}/releases?done={done}", 303)
+
+
+_ALL = "/{ns}/{name}/releases"
+_ONE = f"{_ALL}/{{commit}}"
+_PROPOSAL = f"{_ONE}/proposals/{{id}}"
+
+ROUTES = [
+    guarded(_ALL, show, needs=Action.KNOW),
+    guarded(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",)),
+    guarded(f"{_ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
+    guarded(f"{_PROPOSAL}/approve", approve, needs=Action.PROMOTE, methods=("POST",)),
+    guarded(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
+    guarded(f"{_ONE}/hold", confirm_hold, needs=Action.HOLD),
+    guarded(f"{_ONE}/hold", hold, needs=Action.HOLD, methods=("POST",)),
+    guarded(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",)),
+]

@@ -1,0 +1,16 @@
+"""Pages for everybody: the models, the way in, what is mine, the playground."""
+
+from gatekeeper.web.portal import access, account, files, home, mine, model, tokens
+from gatekeeper.web.templating import error_page
+
+ROUTES = (
+    *home.ROUTES,
+    *account.ROUTES,
+    *tokens.ROUTES,
+    *mine.ROUTES,
+    *access.ROUTES,
+    *files.ROUTES,
+    *model.ROUTES,
+)
+
+__all__ = ["ROUTES", "error_page"]

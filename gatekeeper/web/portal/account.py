@@ -1,0 +1,178 @@
+"""Signing in and out, and one's own account."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import accounts
+from gatekeeper.accounts import passwords
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid, NotAllowed, NotSignedIn, TooMany
+from gatekeeper.web.guard import Call, guarded, read_body
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+from gatekeeper.web.principal import cookie_name
+from gatekeeper.web.respond import error_headers
+
+_BODY_LIMIT = 20_000
+_LONGEST_NEXT = 500
+_PLAIN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # printable ASCII without backslash; never `//host`
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A signed-in browser in the list."""
+
+    id: str
+    user_agent: str
+    is_this: bool
+    signed_in_at: datetime
+    expires_at: datetime
+
+
+async def login(call: Call) -> Response:
+    """`GET /login`."""
+    return_to = safe_next(call.request.query_params.get("next", "/"))
+    if call.principal.is_signed_in:
+        return RedirectResponse(return_to, 303)
+    return _login_page(call, return_to=return_to)
+
+
+async def sign_in(call: Call) -> Response:
+    """`POST /login`. In no unit of work: a failed try is counted although it is refused."""
+    _refuse_foreign(call)
+    await read_body(call.request, limit=_BODY_LIMIT)
+    form = await forms.read(call.request)
+    return_to = safe_next(forms.text(form, "next", most=_LONGEST_NEXT) or "/")
+    name, password = forms.text(form, "name", most=254), forms.text(form, "password", most=5_000)
+    if not name.strip() or not password:
+        wrong = {key: text for key, text in (("name", "Give your name or e-mail."),) if not name.strip()}
+        wrong |= {"password": "Give your password."} if not password else {}
+        return _login_page(call, return_to=return_to, name=name, errors=wrong, status=422)
+    gatekeeper = call.gatekeeper
+    try:
+        signed_in = await accounts.sign_in(
+            gatekeeper.db,
+            name,
+            password,
+            address=call.request.client.host if call.request.client else "",
+            key=gatekeeper.keys.sessions,
+            user_agent=call.request.headers.get("user-agent", ""),
+            days=gatekeeper.settings.session_days,
+            replaces=call.principal.session_id,
+        )
+    except (NotSignedIn, TooMany) as error:
+        page = _login_page(call, return_to=return_to, name=name, errors={"name": error.sentence}, status=error.status)
+        if isinstance(error, TooMany):
+            page.headers["Retry-After"] = error_headers(error, status=error.status)["Retry-After"]
+        return page
+    response = RedirectResponse(return_to, 303)
+    response.set_cookie(
+        cookie_name(gatekeeper),
+        signed_in.secret,
+        max_age=gatekeeper.settings.session_days * 86_400,
+        path="/",
+        secure=gatekeeper.settings.is_https,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def sign_out(call: Call) -> Response:
+    """`POST /logout`: the session ends on the server; the cookie goes too."""
+    if call.principal.session_id is not None:
+        await accounts.sessions.end(call.session, call.principal.session_id, by=call.principal)
+    response = RedirectResponse("/?done=signed-out", 303)
+    response.delete_cookie(
+        cookie_name(call.gatekeeper),
+        path="/",
+        secure=call.gatekeeper.settings.is_https,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def settings(call: Call) -> Response:
+    """`GET /settings`."""
+    return await _settings_page(call)
+
+
+async def change_password(call: Call) -> Response:
+    """`POST /settings/password`: needs the present one, so that an unlocked screen is not enough."""
+    form = await forms.read(call.request)
+    person = await accounts.people.get(call.session, call.principal.person_id or "")
+    assert person is not None  # the guard has just found them
+    if not await passwords.verify_password(person.password_hash, forms.text(form, "current", most=1_000)):
+        return await _settings_page(call, errors={"current": "This is not your present password."}, status=422)
+    try:
+        async with call.session.begin_nested():
+            await accounts.people.set_password(
+                call.session, person, forms.text(form, "password", most=5_000), by=call.principal
+            )
+    except Invalid as error:
+        return await _settings_page(call, errors={"password": error.sentence}, status=422)
+    return RedirectResponse("/settings?done=password", 303)
+
+
+async def end_session(call: Call) -> Response:
+    """`POST /settings/sessions/{id}/end`."""
+    await accounts.sessions.end(call.session, call.params["id"], by=call.principal)
+    return RedirectResponse("/settings?done=session-ended", 303)
+
+
+def safe_next(path: str) -> str:
+    """`path` if it stays on this site, else the start page."""
+    is_plain = len(path) <= _LONGEST_NEXT and _PLAIN_PATH.fullmatch(path)
+    return path if is_plain and not path.startswith(("/login", "/logout")) else "/"
+
+
+def _refuse_foreign(call: Call) -> None:
+    """Signing in needs no cookie, so the guard's check does not see it: a foreign page must not sign anybody in."""
+    headers = call.request.headers
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site in ("same-origin", "none") or (site is None and origin in (None, call.gatekeeper.settings.public_url)):
+        return
+    raise NotAllowed(
+        "This request came from another site and was not carried out.",
+        next_step=f"Open {call.gatekeeper.settings.public_url}/login and sign in there.",
+        code="CrossOrigin",
+    )
+
+
+def _login_page(
+    call: Call, *, return_to: str, name: str = "", errors: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
+    return render(call, "portal/login.html", status=status, return_to=return_to, name=name, errors=errors or {})
+
+
+async def _settings_page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    person_id = call.principal.person_id or ""
+    person = await accounts.people.get(call.session, person_id)
+    browsers = [
+        Browser(row.id, row.user_agent, row.id == call.principal.session_id, row.signed_in_at, row.expires_at)
+        for row in await accounts.sessions.list_for(call.session, person_id)
+    ]
+    belongs = await accounts.organizations.organizations_of(call.session, person_id)
+    return render(
+        call,
+        "portal/settings.html",
+        status=status,
+        person=person,
+        organizations=[(organization.name, role.value) for organization, role in belongs],
+        browsers=browsers,
+        errors=errors or {},
+    )
+
+
+ROUTES = [
+    guarded("/login", login, needs=None),
+    guarded("/login", sign_in, needs=None, methods=("POST",), mode="own"),
+    guarded("/logout", sign_out, needs=None, methods=("POST",)),
+    guarded("/settings", settings, needs=Action.USE_ACCOUNT),
+    guarded("/settings/password", change_password, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded("/settings/sessions/{id}/end", end_session, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+]

@@ -1,0 +1,146 @@
+"""What is mine: requests and receipts."""
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper import access, licensing
+from gatekeeper.access import RequestState
+from gatekeeper.authz import Action
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.access import next_step
+from gatekeeper.web.portal.views import render, repo_url
+
+_PAGE = 50
+_CAN_ASK_AGAIN = (RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One of my requests."""
+
+    url: str
+    full_name: str
+    facts: words.StateFacts
+    next_step: str
+    reason: str
+    submitted_at: datetime
+    decided_at: datetime | None
+    ends_at: datetime | None
+    can_withdraw: bool
+    can_give_up: bool
+    can_ask_again: bool
+
+
+async def requests(call: Call) -> Response:
+    """`GET /requests`."""
+    person_id = call.principal.person_id or ""
+    page = await access.requests_of(call.session, person_id, after=call.request.query_params.get("after"), limit=_PAGE)
+    newest: set[str] = set()
+    items = []
+    for row in page.rows:
+        items.append(await _asked(call, row, is_newest=row.repo.id not in newest))
+        newest.add(row.repo.id)
+    return render(
+        call, "portal/requests.html", requests=items, older=f"/requests?after={page.after}" if page.after else None
+    )
+
+
+async def receipts(call: Call) -> Response:
+    """`GET /receipts`."""
+    rows = await licensing.acceptances_of(call.session, call.principal.person_id or "")
+    items = [
+        {
+            "id": row.id,
+            "full_name": await _name_of(call, row.repo_id),
+            "titles": [text["title"] for text in row.receipt.get("statement", {}).get("texts", [])],
+            "accepted_at": row.accepted_at,
+            "withdrawn_at": row.withdrawn_at,
+        }
+        for row in rows
+    ]
+    return render(
+        call,
+        "portal/receipts.html",
+        receipts=items,
+        verify_lines=verify_lines(call, "receipt.json"),
+        public_key=public_key(call),
+    )
+
+
+async def receipt(call: Call) -> Response:
+    """`GET /receipts/{id}`, and the same with `.json` for the file."""
+    acceptance_id, _, suffix = call.params["id"].partition(".")
+    row = await licensing.own_acceptance(call.session, call.principal, acceptance_id)
+    text = json.dumps(row.receipt, indent=2, ensure_ascii=False)
+    if suffix == "json":
+        return JSONResponse(
+            row.receipt,
+            headers={
+                "Content-Disposition": f'attachment; filename="receipt-{row.id}.json"',
+                "Cache-Control": "private, no-store",
+            },
+        )
+    return render(
+        call,
+        "portal/receipt.html",
+        id=row.id,
+        full_name=await _name_of(call, row.repo_id),
+        verdict=licensing.verify_receipt(row.receipt, call.gatekeeper.keys.signing.public),
+        accepted_at=row.accepted_at,
+        withdrawn_at=row.withdrawn_at,
+        method=row.method,
+        statement=row.receipt["statement"],
+        text=text,
+        verify_lines=verify_lines(call, f"receipt-{row.id}.json"),
+    )
+
+
+def verify_lines(call: Call, name: str) -> str:
+    """The command that checks a receipt with nothing but the public key."""
+    return f"gatekeeper receipt verify {name} --key {public_key(call)}"
+
+
+def public_key(call: Call) -> str:
+    """The hub's public key in base64."""
+    return base64.b64encode(call.gatekeeper.keys.signing.public).decode()
+
+
+async def _asked(call: Call, row: access.Row, *, is_newest: bool) -> Asked:
+    state = row.request.state
+    grant = None
+    if is_newest:
+        grant = await access.grant_in_force(call.session, row.request.person_id, row.repo.id, now())
+    if state is RequestState.ACTIVE and is_newest and grant is None:
+        state = RequestState.EXPIRED
+    return Asked(
+        url=repo_url(row.repo),
+        full_name=row.repo.full_name,
+        facts=words.REQUEST_STATES[state],
+        next_step=next_step(state),
+        reason=row.request.reason,
+        submitted_at=row.request.submitted_at,
+        decided_at=row.request.decided_at,
+        ends_at=grant.ends_at if grant else None,
+        can_withdraw=state is RequestState.IN_REVIEW,
+        can_give_up=state is RequestState.ACTIVE and grant is not None,
+        can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
+    )
+
+
+async def _name_of(call: Call, repo_id: str) -> str:
+    repo = await call.session.get(Repo, repo_id)
+    return repo.full_name if repo else "a repository that is gone"
+
+
+ROUTES = [
+    guarded("/requests", requests, needs=Action.USE_ACCOUNT),
+    guarded("/receipts", receipts, needs=Action.USE_ACCOUNT),
+    guarded("/receipts/{id}", receipt, needs=Action.USE_ACCOUNT),
+]

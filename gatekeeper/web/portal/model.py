@@ -1,0 +1,131 @@
+"""The page of one model: card, who may do what, the way in, and how to use it."""
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from gatekeeper import access, licensing
+from gatekeeper.authz import Action
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing import Document, Terms
+from gatekeeper.releases.tables import Release
+from gatekeeper.repos import history
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import restrictions
+from gatekeeper.web.portal.prose import card_html
+from gatekeeper.web.portal.snippets import use_of
+from gatekeeper.web.portal.views import Seen, capability_rows, render, see, terms_of
+from gatekeeper.web.portal.way import way_in
+
+
+@dataclass(frozen=True)
+class Text:
+    """A license text as a link."""
+
+    title: str
+    sha256: str
+    href: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A stage of the ladder, seen from the release: past, here, held or later."""
+
+    label: str
+    audience: str
+    tense: str
+    at: object = None
+
+
+async def model(call: Call) -> Response:
+    """`GET /{ns}/{name}`."""
+    repo = call.repo
+    seen = await see(call, repo, call.resource)
+    terms = await terms_of(call, repo, seen.commit) if seen.rights[Action.READ_CARD] else None
+    stands = await access.standing(call.session, call.principal.person_id, repo.id, now())
+    accepted = (
+        await licensing.current_acceptance(call.session, call.principal.person_id, terms, repo=repo)
+        if terms and terms.need_acceptance
+        else None
+    )
+    size, count = await _size(call, seen)
+    readable = seen.rights[Action.READ_CARD]
+    return render(
+        call,
+        "portal/model.html",
+        head=seen.head,
+        card=card_html(
+            seen.card.text,
+            base=f"{seen.head.url}/blob/{seen.commit}",
+            files=f"{seen.head.url}/resolve/{seen.commit}",
+        )
+        if seen.card.text.strip()
+        else "",
+        card_note="Its authors have not written a README yet." if readable else denial(seen, Action.READ_CARD),
+        way=way_in(call.principal, seen, terms, accepted=accepted, stands=stands),
+        use=use_of(call.gatekeeper, seen),
+        capabilities=await capability_rows(call, repo, seen),
+        documents=texts_of(seen, terms),
+        restrictions=restrictions_of(call, seen),
+        ladder=await _ladder(call, seen),
+        commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
+        size_bytes=size,
+        file_count=count,
+    )
+
+
+def texts_of(seen: Seen, terms: Terms | None) -> list[Text]:
+    """The license texts with the addresses of their pages."""
+    return [_text(seen, document) for document in (terms.documents if terms else ())]
+
+
+def restrictions_of(call: Call, seen: Seen) -> list[str]:
+    """What the license forbids, in short. Only for texts whose restrictions the operator's catalogue names."""
+    ids = [text.license_id for text in seen.revision.texts] if seen.revision else []
+    return restrictions.restrictions_of(call.gatekeeper.settings.policies_dir or bundled_dir("policies"), ids)
+
+
+def denial(seen: Seen, action: Action) -> str:
+    """Why not, and what to do, as one text; "" where it is allowed."""
+    decision = seen.rights[action]
+    return "" if decision else f"{decision.reason} {decision.next_step}"  # type: ignore[union-attr]
+
+
+def _text(seen: Seen, document: Document) -> Text:
+    return Text(document.title, document.sha256, f"{seen.head.url}/terms/{document.sha256}", document.text)
+
+
+async def _size(call: Call, seen: Seen) -> tuple[int | None, int]:
+    if not seen.rights[Action.LIST_FILES]:
+        return None, 0
+    files = [
+        entry
+        for entry in await history.tree(call.session, call.repo, seen.commit, recursive=True)
+        if entry.type == "file"
+    ]
+    return sum(entry.size for entry in files), len(files)
+
+
+async def _ladder(call: Call, seen: Seen) -> list[Rung]:
+    """Where the release stands. What was before is known; what comes later is only the order of stages."""
+    if not seen.head.stage:
+        return []
+    here = words.STAGES[seen.head.stage].rank
+    release_id = seen.revision.release_id if seen.revision else None
+    release = await call.session.get(Release, release_id) if release_id else None
+    present = "held" if seen.head.is_held else "here"
+    return [
+        Rung(
+            facts.label,
+            facts.audience,
+            "past" if facts.rank < here else present if facts.rank == here else "later",
+            release.staged_at if release and facts.rank == here else None,
+        )
+        for facts in words.STAGES.values()
+    ]
+
+
+ROUTES = [guarded("/{ns}/{name}", model, needs=Action.KNOW)]

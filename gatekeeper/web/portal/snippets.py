@@ -1,0 +1,69 @@
+"""The lines of code that use a model, with this hub's own address in them."""
+
+from dataclasses import dataclass
+
+from gatekeeper.authz import Action
+from gatekeeper.web.portal.views import Seen
+from gatekeeper.web.state import Gatekeeper
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A piece of code and what it is for."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Use:
+    """The box "use it from a program". `is_open`: the reader can do at least one of these now."""
+
+    title: str
+    note: str
+    is_open: bool
+    full_name: str
+    snippets: tuple[Snippet, ...]
+
+
+def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
+    """The box for this model and this reader."""
+    name, url = seen.head.full_name, gatekeeper.settings.public_url
+    can_download, can_generate = bool(seen.rights[Action.DOWNLOAD]), bool(seen.rights[Action.GENERATE])
+    snippets = [
+        Snippet("Download with hf", f"export HF_ENDPOINT={url}\nhf auth login\nhf download {name}"),
+    ]
+    if seen.card.library_name == "diffusers":
+        snippets.append(
+            Snippet(
+                "Run it on your machine with diffusers (HF_ENDPOINT set as above)",
+                "from diffusers import DiffusionPipeline\n\n"
+                f'pipeline = DiffusionPipeline.from_pretrained("{name}")\n'
+                'pipeline("a red apple").images[0].save("apple.png")',
+            )
+        )
+    online = Snippet(
+        "Make images on this server with InferenceClient",
+        "from huggingface_hub import InferenceClient\n\n"
+        f'client = InferenceClient(\n    base_url="{url}/models/{name}",\n    token="gk_...",\n)\n'
+        'client.text_to_image("a red apple").save("apple.png")',
+    )
+    snippets = [online, *snippets] if can_generate and not can_download else [*snippets, online]
+    return Use(
+        "Use it from a program",
+        _note(can_download=can_download, can_generate=can_generate),
+        can_download or can_generate,
+        name,
+        tuple(snippets),
+    )
+
+
+def _note(*, can_download: bool, can_generate: bool) -> str:
+    match can_download, can_generate:
+        case True, True:
+            return "You have access. Make a token under Access tokens and put it in place of gk_..."
+        case False, True:
+            return "You can make images on this server. Downloading needs an approved request."
+        case True, False:
+            return "You can download it. Making images on this server is not open to you."
+    return "This is how it will look once you have access and a token."

@@ -1,0 +1,213 @@
+"""What pages about a repository show, as values: made from decisions, so no page knows more than its reader may."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import HTMLResponse
+
+from gatekeeper import authz, licensing
+from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper.authz import Action, Allowed, Code, Decision, Resource, Revision
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing import Terms
+from gatekeeper.releases.tables import Release
+from gatekeeper.repos import Card, Repo, RepoKind, cards, history
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call
+from gatekeeper.web.portal.prose import summary_of
+from gatekeeper.web.templating import page
+
+Rights = dict[Action, Decision]
+
+# Nobody in particular who is signed in: what "everyone" may come to by accepting or asking.
+_STRANGER = Principal(person_id="stranger", name="stranger")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A repository as lists and headings show it, at the revision that its reader stands before."""
+
+    namespace: str
+    name: str
+    url: str
+    summary: str
+    license_title: str
+    updated_at: datetime
+    may: str
+    commit: str
+    is_staged: bool
+    is_private: bool
+    gate: str
+    stage: str
+    is_held: bool
+    hold_reason: str
+    is_withdrawn: bool
+    is_embargoed: bool
+    is_deprecated: bool
+    tabs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One cell of the table of capabilities: kind is yes, no or wait."""
+
+    kind: str
+    text: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One row of the table of capabilities."""
+
+    label: str
+    mine: Answer
+    everyone: Answer
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A repository with everything that its pages need about this reader."""
+
+    head: Head
+    rights: Rights
+    card: Card
+    commit: str
+    revision: Revision | None
+
+
+def repo_url(repo: Repo) -> str:
+    """Path of the repository's page."""
+    prefix = "" if repo.kind is RepoKind.MODEL else f"/{repo.kind.value}"
+    return f"{prefix}/{quote(repo.namespace)}/{quote(repo.name)}"
+
+
+async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = True) -> Seen:
+    """The repository as this principal may see it. `resource` must be loaded for them."""
+    session, instant, policies = call.session, now(), call.gatekeeper.policies
+    rights = authz.capabilities(policies, call.principal, resource, instant)
+    known = rights[Action.KNOW]
+    revision = known.revision
+    commit = call.commit or (revision.commit if revision and revision.commit else "")
+    if not commit:
+        commit = await history.resolve_revision(session, repo, "main")
+    card = await cards.card_of(session, repo, commit) if rights[Action.READ_CARD] else Card()
+    release = await session.get(Release, revision.release_id) if revision and revision.release_id else None
+    url = repo_url(repo)
+    head = Head(
+        namespace=repo.namespace,
+        name=repo.name,
+        url=url,
+        summary=summary_of(card),
+        license_title=card.license_name or card.license or "",
+        updated_at=repo.updated_at,
+        may=_may(rights),
+        commit=commit,
+        is_staged=repo.is_staged,
+        is_private=repo.is_private,
+        gate=repo.gate.value,
+        stage=(revision.stage or "") if revision and repo.is_staged else "",
+        is_held=bool(revision and revision.is_held),
+        hold_reason=release.hold_reason if release else "",
+        is_withdrawn=bool(revision and revision.is_withdrawn),
+        is_embargoed=bool(revision and revision.embargoed_until and instant < revision.embargoed_until),
+        is_deprecated=bool(revision and revision.is_deprecated),
+    )
+    if with_tabs:
+        head = replace(head, tabs=await _tabs(call, repo, url, commit, rights))
+    return Seen(head, rights, card, commit, revision)
+
+
+async def terms_of(call: Call, repo: Repo, commit: str) -> Terms | None:
+    """The terms in force for the revision the reader stands before."""
+    return await licensing.terms_for(call.session, repo, commit) if commit else None
+
+
+async def capability_rows(call: Call, repo: Repo, seen: Seen) -> list[Capability]:
+    """Who may do what: the reader beside everyone."""
+    everyone = await everyones_rights(call, repo, seen)
+    return [
+        Capability(words.CAPABILITIES[action.value], _mine(seen.rights[action]), everyone[action])
+        for action in seen.rights
+        if action.value in words.CAPABILITIES
+    ]
+
+
+async def everyones_rights(call: Call, repo: Repo, seen: Seen) -> dict[Action, Answer]:
+    """What anybody may do, and what they would have to do for the rest."""
+    instant, policies = now(), call.gatekeeper.policies
+    commit = seen.commit if seen.revision and seen.revision.commit else None
+    nobody = await authz.load(call.session, ANONYMOUS, repo, commit=commit, instant=instant)
+    stranger = replace(nobody, person_id=_STRANGER.person_id)
+    found = {}
+    for action in seen.rights:
+        if authz.decide(policies, ANONYMOUS, action, nobody, instant):
+            found[action] = Answer("yes", "Yes")
+            continue
+        match authz.decide(policies, _STRANGER, action, stranger, instant):
+            case Allowed():
+                found[action] = Answer("wait", "Signed in")
+            case denied:
+                found[action] = Answer(*words.EVERYONE.get(denied.code, ("no", "No")))
+    return found
+
+
+def render(call: Call, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """The page for this call's principal."""
+    return page(call.request, call.principal, template, status=status, **context)
+
+
+def _mine(decision: Decision) -> Answer:
+    if isinstance(decision, Allowed):
+        return Answer("yes", "Yes")
+    kind, text, why = words.MINE.get(decision.code, ("no", "No", ""))
+    return Answer(kind, text, why)
+
+
+def _may(rights: Rights) -> str:
+    can = [text for action, text in _CAN if rights[action]]
+    if not can:
+        return "You can ask for access" if rights[Action.REQUEST_ACCESS] else ""
+    text = f"You can {' and '.join(can)}"
+    asks = not rights[Action.DOWNLOAD] and rights[Action.REQUEST_ACCESS] and _is_open_to_ask(rights[Action.DOWNLOAD])
+    return f"{text}, and ask for more" if asks else text
+
+
+_CAN = (
+    (Action.GENERATE, "make images"),
+    (Action.DOWNLOAD, "download the weights"),
+)
+
+
+def _is_open_to_ask(decision: Decision) -> bool:
+    return not isinstance(decision, Allowed) and decision.code in (
+        Code.ACCESS_NOT_REQUESTED,
+        Code.TERMS_NOT_ACCEPTED,
+        Code.SIGN_IN_REQUIRED,
+    )
+
+
+async def _tabs(call: Call, repo: Repo, url: str, commit: str, rights: Rights) -> tuple[tuple[str, str], ...]:
+    tabs = [(url, "Card")]
+    if rights[Action.LIST_FILES]:
+        tabs.append((f"{url}/tree/{_revision_name(call, commit)}", "Files"))
+    if repo.kind is RepoKind.MODEL:
+        tabs.append((f"{url}/access", "Access"))
+        if await history.find_entry(call.session, repo, commit, "model_index.json") is not None:
+            tabs.append((f"{url}/playground", "Playground"))
+        if repo.is_staged or rights[Action.MANAGE]:
+            tabs.append((f"{url}/releases", "Releases"))
+        if rights[Action.REVIEW]:
+            tabs.append((f"{url}/grants", "Grants"))
+    return tuple(tabs)
+
+
+def _revision_name(call: Call, commit: str) -> str:
+    return quote(call.params["rev"], safe="") if "rev" in call.params else commit

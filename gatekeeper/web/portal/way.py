@@ -1,0 +1,122 @@
+"""The box "your way in": what lies between this reader and the model, and the one next thing to do."""
+
+from dataclasses import dataclass
+
+from gatekeeper.access import RequestState, Standing
+from gatekeeper.accounts import Principal
+from gatekeeper.authz import Action, Code, Denied
+from gatekeeper.licensing import Terms
+from gatekeeper.licensing.tables import Acceptance
+from gatekeeper.web.portal.views import Seen
+from gatekeeper.web.templating import day_words
+
+_STOPPED = (Code.HELD, Code.WITHDRAWN, Code.EMBARGOED, Code.TERMS_MISSING, Code.POLICY_ERROR)
+_BY_APPROVAL = (
+    Code.ACCESS_NOT_REQUESTED,
+    Code.REQUEST_PENDING,
+    Code.REQUEST_REJECTED,
+    Code.ACCESS_REVOKED,
+    Code.ACCESS_EXPIRED,
+    Code.INSTITUTION_NEEDED,
+    Code.PURPOSE_NEEDED,
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the way: kind is yes, wait, no (to do) or stop."""
+
+    kind: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Way:
+    """The box. `href` and `action` are the one next thing to do."""
+
+    title: str
+    text: str = ""
+    steps: tuple[Step, ...] = ()
+    href: str = ""
+    action: str = ""
+    also_href: str = ""
+    also_action: str = ""
+
+
+def way_in(
+    principal: Principal, seen: Seen, terms: Terms | None, *, accepted: Acceptance | None, stands: Standing
+) -> Way:
+    """The way of this reader to this model."""
+    url, rights = seen.head.url, seen.rights
+    download, generate = rights[Action.DOWNLOAD], rights[Action.GENERATE]
+    playground = any(label == "Playground" for _, label in seen.head.tabs)
+    if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
+        return Way("Not open right now", f"{download.reason} {download.next_step}")
+    if download and generate:
+        ends = stands.grant.ends_at if stands.grant else None
+        return Way(
+            "You have access",
+            "You can make images here and download the weights." + (f" Until {day_words(ends)}." if ends else ""),
+            href=f"{url}/playground" if playground else "",
+            action="Open the playground",
+            also_href="/settings/tokens",
+            also_action="Make an access token",
+        )
+    steps = _steps(principal, seen, terms, accepted, stands)
+    todo = next((step for step in steps if step.kind != "yes"), None)
+    if not principal.is_signed_in:
+        return Way("Your way in", steps=steps, href=f"/login?next={url}", action="Sign in")
+    if generate and playground:
+        return Way(
+            "You can make images",
+            "For the weights, a maintainer decides." if todo else "",
+            steps,
+            f"{url}/playground",
+            "Open the playground",
+            f"{url}/access",
+            _next_action(todo, terms, accepted),
+        )
+    return Way("Your way in", steps=steps, href=f"{url}/access", action=_next_action(todo, terms, accepted))
+
+
+def _steps(
+    principal: Principal, seen: Seen, terms: Terms | None, accepted: Acceptance | None, stands: Standing
+) -> tuple[Step, ...]:
+    signed_in = principal.is_signed_in
+    steps = [Step("yes", f"Signed in as {principal.name}") if signed_in else Step("no", "Sign in")]
+    if terms and terms.need_acceptance:
+        note = "" if accepted else "Needed to make images and to download"
+        steps.append(Step("yes" if accepted else "no", "License accepted" if accepted else "Accept the license", note))
+    approval = _approval(seen, stands)
+    return (*steps, approval) if approval else tuple(steps)
+
+
+def _approval(seen: Seen, stands: Standing) -> Step | None:
+    """The step that a maintainer decides, where there is one."""
+    if stands.grant is not None:
+        return Step("yes", "Approved by a maintainer")
+    download = seen.rights[Action.DOWNLOAD]
+    is_gated = seen.head.gate != "none" and not seen.head.is_staged
+    is_by_approval = isinstance(download, Denied) and download.code in _BY_APPROVAL
+    if not (is_gated or is_by_approval or seen.head.stage in ("research_preview", "gated")):
+        return None
+    state = stands.request.state if stands.request else None
+    match state:
+        case RequestState.IN_REVIEW:
+            return Step("wait", "Waiting for a maintainer", "Nothing is needed from you.")
+        case RequestState.REJECTED:
+            return Step("stop", "Not approved", stands.request.reason if stands.request else "")
+        case RequestState.REVOKED:
+            return Step("stop", "Access revoked", stands.request.reason if stands.request else "")
+        case RequestState.EXPIRED | RequestState.ACTIVE:
+            return Step("no", "Ask again: your access has ended")
+    return Step("no", "Be approved by a maintainer", "Needed to download")
+
+
+def _next_action(todo: Step | None, terms: Terms | None, accepted: Acceptance | None) -> str:
+    if terms and terms.need_acceptance and accepted is None:
+        return "Read and accept the license"
+    if todo is None or todo.kind == "no":
+        return "Ask for access"
+    return "See how it stands"
