@@ -1,5 +1,6 @@
 """How the Hub's addresses become guarded routes, and what its clients need to see when they are refused."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.respond import error_json, has_credential
 from gatekeeper.web.routing import Handler, RawRoute
 
+_PATH = re.compile(r"(?:^| )/(?=\w)")
 _PREFIXES = {RepoKind.DATASET: "/datasets", RepoKind.SPACE: "/spaces", RepoKind.MODEL: ""}
 
 
@@ -42,7 +44,7 @@ def _of_kind(handler: Handler, kind: RepoKind) -> Handler:
 
 
 def _with_hub_refusals(route: RawRoute) -> RawRoute:
-    """Say refusals at a gate the way the Hub's clients print them: what is restricted, why, and where to ask."""
+    """Say refusals at a gate with the whole address of where to ask, for clients print them as they are."""
     handler = route.handler
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,20 +57,11 @@ def _with_hub_refusals(route: RawRoute) -> RawRoute:
 
 
 def gate_refusal(refusal: Gated, scope: Scope) -> Gated:
-    """`refusal` beginning with the sentence that people know from the public hub and ending with an address."""
-    params = scope.get("path_params", {})
-    kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
-    name = f"{params.get('ns', '')}/{params.get('name', '')}"
-    known = f"Access to {_SINGULAR[kind]} {name} is restricted and you are not in the authorized list."
-    if refusal.message.startswith(known):
-        return refusal
-    address = scope["app"].state.gatekeeper.url(page_path(kind, name))
-    step = refusal.next_step
-    if address not in step:
-        step = f"{step} Visit {address} to ask for access.".strip()
+    """`refusal` with whole addresses: what a terminal prints must lead somewhere."""
+    public_url = scope["app"].state.gatekeeper.settings.public_url
     return Gated(
-        f"{known} {refusal.message}",
-        next_step=step,
+        _PATH.sub(f" {public_url}/", refusal.message),
+        next_step=_PATH.sub(f" {public_url}/", refusal.next_step),
         code=refusal.code,
         status=refusal.status,
         rules=refusal.rules,
@@ -86,6 +79,3 @@ def absent(call: Call, error: EntryNotFound) -> Response:
 def page_path(kind: RepoKind, full_name: str) -> str:
     """The path of a repository's page."""
     return f"{_PREFIXES[kind]}/{full_name}"
-
-
-_SINGULAR = {RepoKind.MODEL: "model", RepoKind.DATASET: "dataset", RepoKind.SPACE: "space"}

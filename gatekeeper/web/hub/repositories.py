@@ -2,8 +2,10 @@
 
 from starlette.responses import JSONResponse, Response
 
+from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
@@ -16,6 +18,9 @@ async def create(call: Call) -> Response:
     """`POST /api/repos/create`. One that exists is a 409 that names it, for `exist_ok=True` reads the address."""
     asked = schemas.parse(schemas.NewRepo, await call.request.body())
     namespace, name = in_namespace(call, asked.name, asked.organization)
+    instant = now()
+    place = await authz.load_namespace(call.session, call.principal, namespace)
+    authz.require(call.gatekeeper.policies, call.principal, Action.CREATE_REPO, place, instant)
     try:
         repo = await catalogue.create(
             call.session, asked.kind, namespace, name, by=call.principal, private=asked.is_private
@@ -69,8 +74,8 @@ async def not_offered(call: Call) -> Response:
 
 
 ROUTES = [
-    api("/repos/create", create, needs=Action.CREATE_REPO, methods=("POST",)),
-    # The repository is named in the body, so `delete` decides itself.
+    # Namespace and repository are named in the body, so `create` and `delete` decide themselves.
+    api("/repos/create", create, needs=None, methods=("POST",)),
     api("/repos/delete", delete, needs=None, methods=("DELETE",)),
     api("/repos/move", not_offered, needs=None, methods=("POST",)),
     api("/{kind:kind}/{ns}/{name}/settings", settings, needs=Action.MANAGE, methods=("PUT",)),
