@@ -1,17 +1,21 @@
 """Fixtures for tests of the rooms.
 
-database        a fresh database with the full schema, one per test
-session         a write session on it, rolled back at the end
-anyio_backend   asyncio
+template          a migrated, empty database, made once; tests copy it
+database          a fresh database with the real schema, guards and all, one per test
+session           a write session on it, committed at the end
+cheap_passwords   argon2's cheapest profile, for every test
+anyio_backend     asyncio
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher, profiles
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import models
+from gatekeeper import schema
+from gatekeeper.accounts import passwords
 from gatekeeper.db import Database
 
 
@@ -20,11 +24,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return schema.make_template(tmp_path_factory.mktemp("template") / "template.sqlite3")
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(models.metadata.create_all)
+async def database(template: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    database = schema.copy_template(template, tmp_path / "test.sqlite3")
     yield database
     await database.close()
 
@@ -33,3 +40,11 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def session(database: Database) -> AsyncIterator[AsyncSession]:
     async with database.write() as session:
         yield session
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    before = passwords.current_hasher()
+    passwords.use_hasher(PasswordHasher.from_parameters(profiles.CHEAPEST))
+    yield
+    passwords.use_hasher(before)

@@ -1,27 +1,17 @@
 """Fixtures for tests of accounts.
 
-cheap_passwords   argon2's cheapest profile for every test here
-key               key of the hashes in the database
-make_person       builder: await make_person("ada") -> Person
+key           key of the hashes in the database
+make_person   builder: await make_person("ada") -> Person
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
-from argon2 import PasswordHasher, profiles
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.accounts import Person, passwords, people
+from gatekeeper.accounts import Person, people
 
 MakePerson = Callable[..., Awaitable[Person]]
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords() -> Iterator[None]:
-    before = passwords.current_hasher()
-    passwords.use_hasher(PasswordHasher.from_parameters(profiles.CHEAPEST))
-    yield
-    passwords.use_hasher(before)
 
 
 @pytest.fixture
