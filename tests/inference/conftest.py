@@ -12,6 +12,11 @@ run             carries out orders on a fresh engine and returns each order's ev
 import base64
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -36,6 +41,8 @@ from inference.safety.prompts import read_rules
 from inference.safety.trusted import TrustedCheckers, trusted_checkers
 from inference.ticket import Request, Ticket
 
+KEY = b"test-key-" * 4
+ROOT = Path(__file__).parents[2]
 TOKENS = 16
 WIDTH = 16
 BUCKETS = (1, 2, 3, 4, 6, 8, 16, 24)
@@ -71,11 +78,15 @@ def tiny_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def manifest_of() -> Callable[..., ModelManifest]:
-    def build(directory: Path, **changes: bytes) -> ModelManifest:
+def make_manifest() -> Callable[[dict[str, bytes]], ModelManifest]:
+    return manifest
+
+
+@pytest.fixture(scope="session")
+def manifest_of() -> Callable[[Path], ModelManifest]:
+    def build(directory: Path) -> ModelManifest:
         paths = sorted(path for path in directory.rglob("*") if path.is_file())
-        files = {str(path.relative_to(directory)): path.read_bytes() for path in paths}
-        return manifest(files)
+        return manifest({str(path.relative_to(directory)): path.read_bytes() for path in paths})
 
     return build
 
@@ -173,6 +184,27 @@ def run(
         return [events for _, events in pairs]
 
     return carry_out
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def fake_socket() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gk-") as directory:  # short: a socket's path has 107 bytes
+        socket = Path(directory) / "w.sock"
+        settings = {"INFERENCE_SOCKET": str(socket), "INFERENCE_KEY": KEY.decode(), "INFERENCE_FAKE": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inference"], env=os.environ | settings, stderr=subprocess.PIPE, cwd=ROOT
+        )
+        while not socket.exists():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        yield socket
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def manifest(files: dict[str, bytes]) -> ModelManifest:

@@ -87,7 +87,7 @@ def test_without_a_sound_verdict_nothing_is_released(
     assert not [event for event in events if isinstance(event, Image)]
     [withheld] = [event for event in events if isinstance(event, Withheld)]
     assert withheld.code is WithheldCode.IMAGE_UNCHECKED
-    assert "done" == events[-1].type
+    assert events[-1].type == "done"
 
 
 def test_an_image_of_nan_is_not_released(
