@@ -87,11 +87,13 @@ def assemble(settings: Settings) -> Gatekeeper:
             worker = Worker(url, key=keys.inference)
     version = access_version(database)
     evidence = EvidenceWriter(database)
+    store = Store(settings.storage_dir)
+    store.prepare()
     return Gatekeeper(
         settings=settings,
         db=database,
         keys=keys,
-        store=Store(settings.storage_dir),
+        store=store,
         policies=authz.Policies.load(settings.policies_dir or bundled_dir("policies")),
         evidence=evidence,
         version=version,

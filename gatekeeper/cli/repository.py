@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import repos
-from gatekeeper.accounts import OPERATOR
+from gatekeeper import accounts, repos
+from gatekeeper.accounts import Principal, Role
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
-from gatekeeper.errors import NotFound
+from gatekeeper.errors import Invalid, NotFound
 from gatekeeper.repos import Repo, RepoKind
 
 
@@ -30,15 +30,16 @@ async def import_directory(
 ) -> None:
     """Commit the files of DIRECTORY to REPOSITORY (namespace/name), which is made if it does not exist."""
     await house.require_current()
-    commit = await repos.transfer.import_directory(
-        house.db,
-        house.store,
-        directory,
-        repository,
-        by=OPERATOR,
-        license_id=license_id,
-        summary=message or f"Import {directory.name}",
-    )
+    kind, namespace, name = split_name(repository)
+    prepared = await repos.transfer.prepare(house.store, directory, kind=kind)
+    if license_id:
+        prepared = repos.transfer.with_license(prepared, license_id)
+    async with house.write() as session:
+        by = await _owner(session, namespace)
+        found = await repos.find(session, kind, f"{namespace}/{name}")
+        repo = found or await repos.create(session, kind, namespace, name, by=by)
+        summary = message or f"Import {directory.name}"
+        commit = await repos.transfer.commit_prepared(session, house.store, repo, prepared, by=by, summary=summary)
     value = {"repository": repository, "commit": commit}
     show(value, f"Imported {directory} into {repository} at {commit[:12]}.", as_json=as_json)
 
@@ -54,7 +55,8 @@ async def export_directory(house: House, repository: str, directory: Path, revis
     """Write the files of REPOSITORY into DIRECTORY, which must be empty or not exist."""
     async with house.read() as session:
         repo = await require_repo(session, repository)
-        count = await repos.transfer.export_directory(session, house.store, repo, directory, revision=revision)
+        commit = await repos.resolve_revision(session, repo, revision)
+        count = await repos.transfer.export_directory(session, house.store, repo, commit, directory)
     show({"files": count}, f"Wrote {count} files to {directory}.", as_json=as_json)
 
 
@@ -67,19 +69,54 @@ async def verify(house: House, repository: str | None, as_json: bool) -> None:
     """Hash everything again and report what is missing, damaged or referred to by nothing."""
     async with house.read() as session:
         repo = await require_repo(session, repository) if repository else None
-        report = await repos.transfer.verify(session, house.store, repo)
-    show(report.as_json(), report.sentence, as_json=as_json)
-    if not report.is_intact:
+        report = await repos.verify(session, house.store, repo)
+    faults = [*(f"missing {name}" for name in report.missing), *(f"damaged {name}" for name in report.damaged)]
+    value = {
+        "checked": report.checked,
+        "checked_bytes": report.checked_bytes,
+        "missing": report.missing,
+        "damaged": report.damaged,
+        "orphaned": report.orphaned,
+    }
+    orphans = f"; {len(report.orphaned)} orphans only take room" if report.orphaned else ""
+    text = f"{report.checked} objects, {report.checked_bytes:,} bytes, {len(faults)} faults{orphans}."
+    show(value, "\n".join([text, *faults]), as_json=as_json)
+    if not report.is_sound:
         raise Failure("The store is not intact; restore the named files from a backup.")
 
 
 async def require_repo(session: AsyncSession, name: str) -> Repo:
     """The repository called `namespace/name` (a model) or `datasets/namespace/name`. Raises NotFound."""
-    kind, _, rest = name.partition("/")
-    if kind in (RepoKind.DATASET, RepoKind.SPACE, RepoKind.MODEL) and "/" in rest:
-        found = await repos.find(session, RepoKind(kind), rest)
-    else:
-        found = await repos.find(session, RepoKind.MODEL, name)
+    kind, namespace, rest = split_name(name)
+    found = await repos.find(session, kind, f"{namespace}/{rest}")
     if found is None:
         raise NotFound(f"There is no repository {name}.", next_step="Write it as namespace/name.")
     return found
+
+
+def split_name(text: str) -> tuple[RepoKind, str, str]:
+    """Kind, namespace and name of `namespace/name`, `datasets/namespace/name` or `spaces/namespace/name`."""
+    parts = text.split("/")
+    if len(parts) == 3 and parts[0] in {kind.value for kind in RepoKind}:
+        return RepoKind(parts[0]), parts[1], parts[2]
+    if len(parts) == 2:
+        return RepoKind.MODEL, parts[0], parts[1]
+    raise Invalid(f"{text} does not name a repository.", next_step="Write it as namespace/name.")
+
+
+async def _owner(session: AsyncSession, namespace: str) -> Principal:
+    """Who imports into a namespace: its person, or an administrator of its organization."""
+    found = await accounts.find_namespace(session, namespace)
+    person = None
+    if found is not None and found.person_id is not None:
+        person = await accounts.people.get(session, found.person_id)
+    elif found is not None:
+        organization = await accounts.organizations.find(session, namespace)
+        members = await accounts.organizations.members(session, organization) if organization else []
+        person = next((member for member, role in members if role is Role.ADMIN), None)
+    if person is None:
+        raise NotFound(
+            f"The namespace {namespace} has nobody who could own a repository.",
+            next_step="Add the person, or the organization and an administrator for it, first.",
+        )
+    return await accounts.principals.for_person(session, person)

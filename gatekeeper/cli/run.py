@@ -50,7 +50,9 @@ class House:
 
     @property
     def store(self) -> Store:
-        return Store(self.settings.storage_dir)
+        store = Store(self.settings.storage_dir)
+        store.prepare()
+        return store
 
     @property
     def policies(self) -> authz.Policies:

@@ -42,6 +42,10 @@ class Store:
                 if path.stat().st_mtime < oldest:
                     path.unlink()
 
+    def is_writable(self) -> bool:
+        """Whether uploads can be staged here: the directories exist and take writes."""
+        return all(os.access(folder, os.W_OK | os.X_OK) for folder in (self.root, self._staging))
+
     def path(self, sha256: str) -> Path:
         """Where content with this digest lies, or would lie. Raises ValueError for anything but 64 hex digits."""
         if not is_sha256(sha256):

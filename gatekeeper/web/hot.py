@@ -48,7 +48,9 @@ class HotCache:
             del self._kept[key]
             return False
         self._kept.move_to_end(key)
-        await send_prepared(prepared, scope, send, keep=self.keep, extra=((b"x-request-id", request_id(scope)),))
+        known = request_id(scope)
+        extra = ((b"x-request-id", known),) if known else ()
+        await send_prepared(prepared, scope, send, keep=self.keep, extra=extra)
         return True
 
     def remember(self, scope: Scope, prepared: Prepared, *, valid_until: Iterable[datetime | None]) -> None:

@@ -1,0 +1,190 @@
+"""`releases`: stages of a repository's revisions, at a terminal."""
+
+import click
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import accounts, releases, repos
+from gatekeeper.accounts import Principal
+from gatekeeper.cli.people import require_person
+from gatekeeper.cli.repository import require_repo
+from gatekeeper.cli.run import House, command, json_option, pass_house, show
+from gatekeeper.errors import NotFound
+from gatekeeper.kit.canonical import instant_text
+from gatekeeper.releases import Release, Stage
+from gatekeeper.repos import Repo
+
+as_option = click.option("--as", "actor", required=True, help="Name of the maintainer who acts; it is recorded.")
+revision_option = click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
+
+
+@click.group("releases")
+def releases_group() -> None:
+    """Revisions and their stages."""
+
+
+@releases_group.command("list")
+@click.argument("repository")
+@json_option
+@pass_house
+@command
+async def list_releases(house: House, repository: str, as_json: bool) -> None:
+    """Every release of REPOSITORY."""
+    async with house.read() as session:
+        repo = await require_repo(session, repository)
+        rows = [_row(release) for release in await releases.list_for(session, repo)]
+    lines = [f"{row['commit'][:12]}  {row['stage']:<17} {row['side']:<10} {row['staged_at']}" for row in rows]
+    show(rows, "\n".join(lines) or "No releases; turn on staging with `gatekeeper releases stage`.", as_json=as_json)
+
+
+@releases_group.command("stage")
+@click.argument("repository")
+@as_option
+@json_option
+@pass_house
+@command
+async def stage(house: House, repository: str, actor: str, as_json: bool) -> None:
+    """Turn on staged release: from now on only promoted revisions are seen by others."""
+    async with house.write() as session:
+        repo, by = await _both(session, repository, actor)
+        release = await releases.enable_staging(session, repo, by=by, policy=house.policies.sha256)
+        row = _row(release)
+    show(row, f"{repo.full_name} is released in stages; {row['commit'][:12]} is a draft.", as_json=as_json)
+
+
+@releases_group.command("propose")
+@click.argument("repository")
+@click.option("--to", "target", type=click.Choice([each.value for each in Stage]), required=True)
+@revision_option
+@click.option("--note", default="", help="Why.")
+@as_option
+@json_option
+@pass_house
+@command
+async def propose(
+    house: House, repository: str, target: str, revision: str, note: str, actor: str, as_json: bool
+) -> None:
+    """Propose a promotion and print how its criteria stand."""
+    ladder = releases.Ladder.load(house.settings.policies_dir)
+    async with house.write() as session:
+        repo, by = await _both(session, repository, actor)
+        commit = await repos.resolve_revision(session, repo, revision)
+        proposal = await releases.propose(
+            session, repo, commit, Stage(target), by=by, ladder=ladder, note=note, policy=house.policies.sha256
+        )
+        findings, quorum = await releases.standing_of(session, proposal, ladder=ladder)
+    value = {
+        "proposal": proposal.id,
+        "criteria": [finding.as_json() for finding in findings],
+        "approvals": {"given": quorum.counted, "needed": quorum.needed},
+    }
+    lines = [f"{'met  ' if finding.passes else 'UNMET'} {finding.id}: {finding.detail}" for finding in findings]
+    show(value, "\n".join([f"Proposal {proposal.id}", *lines, quorum.sentence]), as_json=as_json)
+
+
+@releases_group.command("approve")
+@click.argument("proposal_id")
+@click.option("--note", default="")
+@as_option
+@json_option
+@pass_house
+@command
+async def approve(house: House, proposal_id: str, note: str, actor: str, as_json: bool) -> None:
+    """Approve a proposal as a maintainer."""
+    async with house.write() as session:
+        proposal = await releases.get_proposal(session, proposal_id)
+        release = await releases.get(session, proposal.release_id)
+        by = await _maintainer(session, await _repo_of(session, release), actor)
+        await releases.approve_proposal(session, proposal, by=by, note=note, policy=house.policies.sha256)
+    show({"proposal": proposal_id, "approved_by": by.name}, f"{by.name} approved {proposal_id}.", as_json=as_json)
+
+
+@releases_group.command("promote")
+@click.argument("proposal_id")
+@as_option
+@json_option
+@pass_house
+@command
+async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> None:
+    """Make a proposal effective, if its criteria are met and enough maintainers approved."""
+    ladder = releases.Ladder.load(house.settings.policies_dir)
+    async with house.write() as session:
+        proposal = await releases.get_proposal(session, proposal_id)
+        release = await releases.get(session, proposal.release_id)
+        by = await _maintainer(session, await _repo_of(session, release), actor)
+        release = await releases.promote(session, proposal, by=by, ladder=ladder, policy=house.policies.sha256)
+    show(_row(release), f"{release.commit_id[:12]} is now at {release.stage}.", as_json=as_json)
+
+
+@releases_group.command("hold")
+@click.argument("repository")
+@revision_option
+@click.option("--reason", required=True, help="What people are told.")
+@as_option
+@json_option
+@pass_house
+@command
+async def hold(house: House, repository: str, revision: str, reason: str, actor: str, as_json: bool) -> None:
+    """Stop downloads and inference of a revision at once."""
+    async with house.write() as session:
+        repo, by = await _both(session, repository, actor)
+        release = await _release(session, repo, revision)
+        release = await releases.hold(session, release, by=by, reason=reason, policy=house.policies.sha256)
+    show(_row(release), f"{release.commit_id[:12]} is held; it binds on the next request.", as_json=as_json)
+
+
+@releases_group.command("resume")
+@click.argument("repository")
+@revision_option
+@click.option("--reason", default="")
+@as_option
+@json_option
+@pass_house
+@command
+async def resume(house: House, repository: str, revision: str, reason: str, actor: str, as_json: bool) -> None:
+    """End a hold."""
+    async with house.write() as session:
+        repo, by = await _both(session, repository, actor)
+        release = await _release(session, repo, revision)
+        release = await releases.resume(session, release, by=by, reason=reason, policy=house.policies.sha256)
+    show(_row(release), f"{release.commit_id[:12]} is at {release.stage} again.", as_json=as_json)
+
+
+async def _both(session: AsyncSession, repository: str, actor: str) -> tuple[Repo, Principal]:
+    repo = await require_repo(session, repository)
+    return repo, await _maintainer(session, repo, actor)
+
+
+async def _maintainer(session: AsyncSession, repo: Repo, name: str) -> Principal:
+    """The maintainer called `name`. Raises NotFound for anybody else: the log must name who may act."""
+    person = await require_person(session, name)
+    if person.id not in await releases.maintainers(session, repo) and not person.is_admin:
+        raise NotFound(
+            f"{person.name} does not maintain {repo.full_name}.", next_step="Name one of its maintainers with --as."
+        )
+    return await accounts.principals.for_person(session, person)
+
+
+async def _release(session: AsyncSession, repo: Repo, revision: str) -> Release:
+    commit = await repos.resolve_revision(session, repo, revision)
+    release = await releases.stage_of(session, repo, commit)
+    if release is None:
+        raise NotFound(f"{revision} of {repo.full_name} is no release.", next_step="See `gatekeeper releases list`.")
+    return release
+
+
+async def _repo_of(session: AsyncSession, release: Release) -> Repo:
+    repo = await repos.by_id(session, release.repo_id)
+    if repo is None:
+        raise NotFound("The repository of this release was deleted.")
+    return repo
+
+
+def _row(release: Release) -> dict[str, str]:
+    side = "withdrawn" if release.withdrawn_at else "held" if release.held_at else ""
+    return {
+        "id": release.id,
+        "commit": release.commit_id,
+        "stage": release.stage.value,
+        "side": side,
+        "staged_at": instant_text(release.staged_at),
+    }
