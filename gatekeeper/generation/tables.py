@@ -23,7 +23,7 @@ class GenerationState(StrEnum):
 
 
 class Generation(SQLModel, table=True):
-    """One order. The prompt is kept for its owner only as long as its images are (see generation.retention)."""
+    """One order. The prompt is kept for its owner only as long as its images are (see generation.images)."""
 
     __tablename__ = "generation"
 
@@ -37,7 +37,9 @@ class Generation(SQLModel, table=True):
     prompt_sha256: str = Field(max_length=64)  # keyed, so that it cannot be guessed by hashing likely prompts
     code: str = Field(default="", max_length=60)
     reason: str = Field(default="", max_length=2000)
-    receipt: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
+    receipt: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)  # {"images": [signed ...], "withheld": [...]}
     image_sha256: list[str] = Field(default_factory=list, sa_type=sa.JSON)
-    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    charged_images: int = Field(default=0)  # what counts against the quota; 0 again when nothing could be made
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  # images and prompt end then
+    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

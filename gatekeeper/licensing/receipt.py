@@ -23,7 +23,7 @@ IMAGE = "gatekeeper-image"
 MAX_RECEIPT_BYTES = 2**20
 
 _FRAME = frozenset({"format", "version", "statement", "event", "key", "signature"})
-_ENDORSED = {
+_REQUIRED = {
     ACCEPTANCE: frozenset(
         {"receipt_id", "repository", "commit", "person", "texts", "bundle_sha256", "method", "accepted_at"}
     ),
@@ -63,7 +63,7 @@ def verify_receipt(receipt: Any, public: bytes) -> Verdict:
     if not isinstance(receipt, dict) or set(receipt) != _FRAME or not isinstance(receipt["statement"], dict):
         return Verdict(False, f"This is not a receipt: it must have exactly the fields {', '.join(sorted(_FRAME))}.")
     format = receipt["format"]
-    if format not in _ENDORSED or receipt["version"] != VERSION or isinstance(receipt["version"], bool):
+    if format not in _REQUIRED or receipt["version"] != VERSION or isinstance(receipt["version"], bool):
         return Verdict(False, "The receipt's format or version is unknown to this program; use a newer one.")
     if not (isinstance(receipt["event"], str) and isinstance(receipt["signature"], str)):
         return Verdict(False, "The receipt's event and signature must be text.", format)
@@ -83,7 +83,7 @@ def verify_receipt(receipt: Any, public: bytes) -> Verdict:
         return Verdict(
             False, "The signature does not fit: the receipt was changed, or was not made by this hub.", format
         )
-    missing = _ENDORSED[format] - set(receipt["statement"])
+    missing = _REQUIRED[format] - set(receipt["statement"])
     if missing:
         return Verdict(False, f"The receipt is signed but lacks {', '.join(sorted(missing))}.", format)
     return Verdict(True, "", format, receipt["statement"])

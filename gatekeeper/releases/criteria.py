@@ -17,7 +17,7 @@ from gatekeeper.repos.tables import Repo
 # Files that run code when they are loaded: pickles and archives of them, compiled code, saved graphs with code.
 _UNSAFE = re.compile(
     r"\.(?:bin|ckpt|pt|pth|pkl|pickle|joblib|dill|np[yz]|h5|hdf5|keras|pb|mar|nemo|py|pyc|so|dll|dylib|jar"
-    r"|zip|tar|t?gz|bz2|xz|7z|rar)(?:\.[a-z0-9]{1,5})?",
+    r"|zip|tar|t?gz|bz2|xz|7z|rar)",
     re.IGNORECASE,
 )
 _MIN_CARD_CHARS = 80
@@ -124,8 +124,7 @@ async def _below_target(session: AsyncSession, candidate: Candidate) -> tuple[bo
 
 
 def _is_unsafe(path: str) -> bool:
-    suffixes = "".join(PurePosixPath(path).suffixes[-2:])
-    return bool(_UNSAFE.fullmatch(suffixes) or _UNSAFE.fullmatch(PurePosixPath(path).suffix))
+    return _UNSAFE.fullmatch(PurePosixPath(path).suffix) is not None
 
 
 _CHECKS: dict[str, Check] = {

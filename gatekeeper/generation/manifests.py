@@ -1,0 +1,62 @@
+"""What the worker may load of a commit: its data files by digest, small ones with their content."""
+
+import base64
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import errors
+from gatekeeper.repos import history
+from gatekeeper.repos import manifests as repo_manifests
+from gatekeeper.repos.lru import Lru
+from gatekeeper.repos.tables import Repo
+from inference.contract import ManifestFile, ModelManifest
+
+_LOADABLE = (".json", ".txt", ".model", ".safetensors")
+_MAX_INLINE_BYTES = 64 * 2**20
+
+_made: "Lru[tuple[str, str], ModelManifest]" = Lru(64 * 2**20)
+
+
+async def worker_manifest(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest:
+    """The commit for the worker: JSON, vocabularies and safetensors only. Nothing else can be loaded, so nothing else
+    is offered. Files in the store are named by digest, the others travel with it.
+
+    Raises Invalid for a commit that holds no pipeline.
+    """
+    if (cached := _made.get((repo.id, commit))) is not None:
+        return cached
+    manifest = await repo_manifests.manifest(session, repo, commit)
+    digests = {path: sha256 for path, _, sha256 in manifest.files}
+    entries = [
+        entry
+        for entry in await history.tree(session, repo, commit, recursive=True)
+        if entry.type == "file" and entry.path.lower().endswith(_LOADABLE)
+    ]
+    if not any(entry.path == "model_index.json" for entry in entries):
+        raise errors.Invalid(
+            f"{repo.full_name} holds no pipeline: model_index.json is missing at this commit.",
+            next_step="Choose a repository that was saved with diffusers' save_pretrained.",
+        )
+    inline_bytes = sum(entry.size for entry in entries if entry.lfs is None)
+    if inline_bytes > _MAX_INLINE_BYTES:
+        raise errors.Invalid(
+            f"{repo.full_name} keeps {inline_bytes:,} bytes of model files in Git itself; at most "
+            f"{_MAX_INLINE_BYTES:,} can be handed to the inference process.",
+            next_step="Commit its weights as large files (LFS or Xet), as the public clients do by themselves.",
+        )
+    files = tuple(
+        [
+            ManifestFile(
+                path=entry.path,
+                size_bytes=entry.size,
+                sha256=digests[entry.path],
+                inline=None
+                if entry.lfs is not None
+                else base64.b64encode(await history.read_blob(session, repo, entry.oid)).decode(),
+            )
+            for entry in entries
+        ]
+    )
+    made = ModelManifest(repository=repo.full_name, commit=commit, files=files)
+    _made.put((repo.id, commit), made, inline_bytes + 200 * len(files))
+    return made

@@ -1,0 +1,241 @@
+"""What a person orders, checked at the door: every value that cannot be served is named with its range."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gatekeeper import errors
+from gatekeeper.generation.safety import SafetyLevel
+from inference.contract import Limits, Scheduler, SldLevel
+
+MAX_SEED = 2**32 - 1
+DEFAULT_STEPS = 20
+DEFAULT_GUIDANCE = 7.5
+_LIMITS = Limits()
+
+# The names under which diffusers has these samplers, as users of its API write them.
+_SCHEDULER_CLASSES = {
+    "DDIMScheduler": Scheduler.DDIM,
+    "PNDMScheduler": Scheduler.PNDM,
+    "EulerDiscreteScheduler": Scheduler.EULER,
+    "EulerAncestralDiscreteScheduler": Scheduler.EULER_A,
+    "DPMSolverMultistepScheduler": Scheduler.DPMPP_2M,
+}
+_SLD_ORDER = list(SldLevel)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A valid order. Its text is untrusted and never logged.
+
+    width, height, scheduler  None: the model's own
+    sld_level                 Safe Latent Diffusion that will be applied
+    bucket                    rows per denoiser call as in a receipt, None: chosen by load
+    """
+
+    prompt: str
+    negative_prompt: str
+    steps: int
+    guidance_scale: float
+    seed: int
+    images: int
+    sld_level: SldLevel
+    width: int | None = None
+    height: int | None = None
+    scheduler: Scheduler | None = None
+    bucket: int | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        level: SafetyLevel,
+        names: Mapping[str, str] | None = None,
+    ) -> "OrderRequest":
+        """The order in JSON values or form texts (numbers as text are read as numbers; None and "" mean not given).
+
+        level  the stage's limits
+        names  our field -> the name the caller used, for messages (`{"steps": "num_inference_steps"}`)
+        Raises Invalid (422) whose details["fields"] has a sentence for every bad value.
+        """
+        reader = _Reader(values, names or {})
+        request = cls(
+            prompt=reader.text("prompt", is_required=True),
+            negative_prompt=reader.text("negative_prompt"),
+            steps=reader.whole("steps", 1, level.steps, min(DEFAULT_STEPS, level.steps)),
+            guidance_scale=reader.number("guidance_scale", 0, level.guidance_scale, DEFAULT_GUIDANCE),
+            seed=reader.whole("seed", 0, MAX_SEED, -1),
+            images=reader.whole("images", 1, level.images, 1),
+            sld_level=_sld_level(reader, level),
+            width=reader.side("width", level.width),
+            height=reader.side("height", level.height),
+            scheduler=_scheduler(reader),
+            bucket=reader.bucket(),
+        )
+        reader.finish()
+        if request.seed >= 0:
+            return request
+        return cls(**{name: getattr(request, name) for name in cls.__slots__} | {"seed": secrets.randbelow(MAX_SEED)})
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the texts, as it is kept and shown."""
+        return {
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "seed": self.seed,
+            "images": self.images,
+            "width": self.width,
+            "height": self.height,
+            "scheduler": self.scheduler.value if self.scheduler else None,
+            "sld_level": self.sld_level.value,
+            "bucket": self.bucket,
+            "has_negative_prompt": bool(self.negative_prompt),
+        }
+
+
+class _Reader:
+    """Takes values out one by one and collects what is wrong with them."""
+
+    def __init__(self, values: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._names = names
+        self.wrong: dict[str, str] = {}
+
+    def take(self, field: str) -> Any:
+        """The value, None when it was not given."""
+        value = self._values.pop(field, None)
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def fail(self, field: str, sentence: str) -> None:
+        """Note what is wrong with a field."""
+        name = self._names.get(field, field)
+        self.wrong[name] = sentence.replace(f"{field} ", f"{name} ", 1)
+
+    def text(self, field: str, *, is_required: bool = False) -> str:
+        """A prompt: text that is UTF-8 and not too long."""
+        value = self.take(field)
+        if value is None:
+            if is_required:
+                self.fail(field, f"{field} is missing: say what the image should show.")
+            return ""
+        if not isinstance(value, str):
+            self.fail(field, f"{field} must be text, not {type(value).__name__}.")
+            return ""
+        if len(value) > _LIMITS.prompt_chars:
+            self.fail(field, f"{field} has {len(value):,} characters; at most {_LIMITS.prompt_chars:,} are read.")
+        elif any(0xD800 <= ord(letter) <= 0xDFFF or letter == "\0" for letter in value):
+            self.fail(field, f"{field} contains characters that are no text.")
+        return value
+
+    def whole(self, field: str, low: int, high: int, default: int) -> int:
+        """A whole number within limits."""
+        value = self.take(field)
+        if value is None:
+            return default
+        number = _whole(value)
+        if number is None or not low <= number <= high:
+            self.fail(field, f"{field} is {_shown(value)}; it must be a whole number from {low} to {high}.")
+            return default
+        return number
+
+    def number(self, field: str, low: float, high: float, default: float) -> float:
+        """A finite number within limits."""
+        value = self.take(field)
+        if value is None:
+            return default
+        number = _number(value)
+        if number is None or not low <= number <= high:
+            self.fail(field, f"{field} is {_shown(value)}; it must be a number from {low:g} to {high:g}.")
+            return default
+        return number
+
+    def side(self, field: str, high: int) -> int | None:
+        """A side of the image in pixels, None: the model's own."""
+        value = self.take(field)
+        if value is None:
+            return None
+        number = _whole(value)
+        low, multiple = _LIMITS.min_side, _LIMITS.side_multiple
+        if number is None or not low <= number <= high or number % multiple:
+            self.fail(
+                field, f"{field} is {_shown(value)}; it must be a multiple of {multiple} from {low} to {high} pixels."
+            )
+            return None
+        return number
+
+    def bucket(self) -> int | None:
+        """Rows per denoiser call."""
+        value = self.take("bucket")
+        if value is None:
+            return None
+        number = _whole(value)
+        if number not in _LIMITS.buckets:
+            allowed = ", ".join(map(str, _LIMITS.buckets))
+            self.fail("bucket", f"bucket is {_shown(value)}; it must be one of {allowed}.")
+            return None
+        return number
+
+    def finish(self) -> None:
+        """Raise Invalid if anything was wrong or is left over."""
+        for field in self._values:
+            self.wrong[str(field)[:60]] = f"{str(field)[:60]} is not known here; leave it out."
+        if self.wrong:
+            raise errors.Invalid(
+                " ".join(self.wrong.values()),
+                status=422,
+                next_step="Correct the named values and order again.",
+                details={"fields": self.wrong},
+            )
+
+
+def _sld_level(reader: _Reader, level: SafetyLevel) -> SldLevel:
+    value = reader.take("sld_level")
+    if value is None:
+        return level.sld_level
+    allowed = _SLD_ORDER[_SLD_ORDER.index(level.lowest_sld) :]
+    if value not in allowed:
+        reader.fail("sld_level", f"sld_level is {_shown(value)}; here it can be {', '.join(allowed)}.")
+        return level.sld_level
+    return SldLevel(value)
+
+
+def _scheduler(reader: _Reader) -> Scheduler | None:
+    value = reader.take("scheduler")
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value in _SCHEDULER_CLASSES:
+            return _SCHEDULER_CLASSES[value]
+        if value in list(Scheduler):
+            return Scheduler(value)
+    reader.fail("scheduler", f"scheduler is {_shown(value)}; it must be one of {', '.join(Scheduler)}.")
+    return None
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str):
+        text = value.strip()
+        return (
+            int(text)
+            if len(text) <= 20 and text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+            else None
+        )
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int | float) or isinstance(value, bool) else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,173 @@
+"""What came of an order: recorded once, read back as news, and as the error a client understands."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import errors, ledger
+from gatekeeper.generation import receipts
+from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.signing import SigningKey
+from gatekeeper.repos.tables import Repo
+from inference.contract import Image, Withheld
+
+_INTERRUPTED = "The server stopped while this was being made. Nothing was charged; please order again."
+
+
+@dataclass
+class Outcome:
+    """An order's end, as it is being put together from the worker's events."""
+
+    state: GenerationState
+    code: str = ""
+    reason: str = ""
+    images: list[Image] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
+    rules: tuple[str, ...] = ()
+    restrictions: tuple[str, ...] = ()
+    compute_seconds: float = 0.0
+
+
+async def record_outcome(
+    session: AsyncSession, generation_id: str, repo: Repo, outcome: Outcome, *, key: SigningKey
+) -> Generation:
+    """Write an order's end with its receipts and its evidence. Only a running order ends; raises Conflict otherwise."""
+    made = await session.get_one(Generation, generation_id, populate_existing=True, with_for_update=True)
+    if made.state is not GenerationState.RUNNING:
+        raise errors.Conflict(f"The order has ended already: {made.state}.", next_step="Reload the page.")
+    at = now()
+    images = sorted(outcome.images, key=lambda image: image.index) if outcome.state is GenerationState.DONE else []
+    statements = [receipts.statement_of(made, repo, image, made_at=at) for image in images]
+    event = await ledger.record(
+        session,
+        "generation:order:finish",
+        actor=made.person_id,
+        repo=made.repo_id,
+        subject=made.id,
+        body={
+            "before": GenerationState.RUNNING,
+            "after": outcome.state,
+            "code": outcome.code,
+            "commit": made.commit_id,
+            "images": [receipts.evidence_of(statement) for statement in statements],
+            "withheld": [event.code for event in outcome.withheld],
+            "rules": list(outcome.rules),
+        },
+        policy=made.settings.get("policy_sha256"),
+    )
+    made.state, made.code, made.reason = outcome.state, outcome.code, outcome.reason[:2_000]
+    made.finished_at = at
+    made.image_sha256 = [statement["image_sha256"] for statement in statements]
+    made.settings = made.settings | {
+        "rules": list(outcome.rules),
+        "restrictions": list(outcome.restrictions),
+        "compute_seconds": round(outcome.compute_seconds, 3),
+    }
+    made.receipt = {
+        "images": [receipts.sign(statement, event=event.id, key=key) for statement in statements],
+        "withheld": [_withheld(event) for event in outcome.withheld],
+    }
+    if outcome.state in {GenerationState.FAILED, GenerationState.REFUSED}:
+        made.charged_images = 0
+    session.add(made)
+    return made
+
+
+async def recover(session: AsyncSession) -> int:
+    """At start: orders that a crash left running have failed, and cost nothing. Returns how many."""
+    left = list(await session.scalars(sa.select(Generation).where(col(Generation.state) == GenerationState.RUNNING)))
+    for made in left:
+        made.state, made.code, made.reason = GenerationState.FAILED, "interrupted", _INTERRUPTED
+        made.finished_at, made.charged_images = now(), 0
+        session.add(made)
+        await ledger.record(
+            session,
+            "generation:order:finish",
+            repo=made.repo_id,
+            subject=made.id,
+            body={"before": GenerationState.RUNNING, "after": made.state, "code": made.code, "commit": made.commit_id},
+        )
+    return len(left)
+
+
+def updates_of(made: Generation) -> list[tuple[str, dict[str, Any]]]:
+    """A generation's state as news, in order; the last one is its end, unless it is running."""
+    receipt = made.receipt or {"images": [], "withheld": []}
+    news: list[tuple[str, dict[str, Any]]] = [
+        ("image", {"index": _index(one), "sha256": one["statement"]["image_sha256"], "seed": one["statement"]["seed"]})
+        for one in receipt["images"]
+    ]
+    news += [
+        ("withheld", {"index": one["index"], "code": one["code"], "reason": one["reason"]})
+        for one in receipt["withheld"]
+    ]
+    why = {"code": made.code, "reason": made.reason}
+    match made.state:
+        case GenerationState.DONE:
+            news.append(("done", {"delivered": len(receipt["images"]), "withheld": len(receipt["withheld"])}))
+        case GenerationState.REFUSED:
+            restrictions = made.settings.get("restrictions", [])
+            news.append(("refused", why | {"rules": made.settings.get("rules", []), "restrictions": restrictions}))
+        case GenerationState.FAILED:
+            news.append(("failed", why))
+        case GenerationState.CANCELLED:
+            news.append(("cancelled", {}))
+        case GenerationState.RUNNING:
+            pass
+    return news
+
+
+def require_images(made: Generation) -> tuple[int, ...]:
+    """Indexes of the images that an ended order delivered. Raises what its client must be told when there are none."""
+    receipt = made.receipt or {"images": [], "withheld": []}
+    match made.state:
+        case GenerationState.DONE if receipt["images"]:
+            return tuple(_index(one) for one in receipt["images"])
+        case GenerationState.DONE:
+            reason = receipt["withheld"][0]["reason"] if receipt["withheld"] else "No image was delivered."
+            raise errors.Invalid(
+                f"The image was made and withheld: {reason}",
+                code="moderation_blocked",
+                next_step="Change the prompt; another seed may help too.",
+            )
+        case GenerationState.REFUSED:
+            raise errors.Invalid(
+                made.reason,
+                code="moderation_blocked",
+                next_step="Change the prompt.",
+                rules=tuple(made.settings.get("rules", ())),
+            )
+        case GenerationState.CANCELLED:
+            raise errors.Conflict("The order was cancelled.", code="Cancelled", next_step="Order again.")
+        case _:
+            raise failure(made)
+
+
+def failure(made: Generation) -> errors.GatekeeperError:
+    """A failed order as an error: the caller's values, a full queue, or our side."""
+    match made.code:
+        case "limits_exceeded":
+            return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
+        case "queue_full":
+            return errors.TooMany(made.reason, next_step="Try again soon.", details={"retry_after_seconds": 10})
+        case "model_refused" | "checker_mismatch":
+            return errors.Unavailable(made.reason, code="ModelRefused", next_step="Tell the model's maintainers.")
+        case _:
+            return errors.Unavailable(made.reason, code="GenerationFailed", next_step="Order again in a moment.")
+
+
+def _index(receipt: dict[str, Any]) -> int:
+    return int(receipt["statement"]["receipt_id"].rpartition("-")[2])
+
+
+def _withheld(event: Withheld) -> dict[str, Any]:
+    return {
+        "index": event.index,
+        "code": event.code.value,
+        "reason": event.reason,
+        "scores": {score.concept: score.score for score in event.receipt.scores},
+    }
