@@ -14,7 +14,8 @@ from gatekeeper.repos.tables import RepoKind
 
 PATTERNS = [
     "*.bin", "/a.bin", "a/*.bin", "**/b.bin", "a/**", "a/**/c.bin", "saved_model/**/*", "*tfevents*", "?.txt",
-    "[ab].txt", "[!a].txt", "[a-c]?.txt", "a[[:space:]]b.txt", "\\*.txt", "*.tar.*", "a*b*c", "**", "a**c", "[]x].txt", "[",
+    "[ab].txt", "[!a].txt", "[a-c]?.txt", "a[[:space:]]b.txt", "\\*.txt", "*.tar.*", "a*b*c", "**", "a**c",
+    "[]x].txt", "[",
 ]  # fmt: skip
 PATHS = [
     "a.bin", "a/a.bin", "a/b.bin", "b.bin", "x/b.bin", "a/b/c.bin", "a/c.bin", "a", "saved_model/x", "saved_model/x/y",
