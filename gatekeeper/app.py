@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gatekeeper import authz, schema
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
-from gatekeeper.generation import Supervisor, Worker
+from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.repos import Store
@@ -57,6 +57,9 @@ def build(settings: Settings) -> ASGIApp:
             if gatekeeper.supervisor is not None:
                 await gatekeeper.supervisor.start()
                 stack.push_async_callback(gatekeeper.supervisor.stop)
+            async with gatekeeper.db.write() as session:
+                await recover(session)
+            stack.push_async_callback(gatekeeper.studio.close)
             tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             stack.push_async_callback(_cancel, tasks)
             yield
@@ -89,6 +92,7 @@ def assemble(settings: Settings) -> Gatekeeper:
     evidence = EvidenceWriter(database)
     store = Store(settings.storage_dir)
     store.prepare()
+    images = ImageFolder(settings.data_dir.resolve() / "images")
     return Gatekeeper(
         settings=settings,
         db=database,
@@ -98,6 +102,8 @@ def assemble(settings: Settings) -> Gatekeeper:
         evidence=evidence,
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
+        images=images,
+        studio=Studio(database, worker, images, key=keys.signing, privacy_key=keys.privacy),
         worker=worker,
         supervisor=supervisor,
     )

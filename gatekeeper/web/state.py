@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper import authz
 from gatekeeper.db import Database
+from gatekeeper.generation import ImageFolder, Studio
 from gatekeeper.kit.signing import SigningKey, secret_file
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.repos.storage import Store
@@ -59,6 +60,8 @@ class Gatekeeper:
     evidence: EvidenceWriter
     version: AccessVersion
     cache: "HotCache"
+    images: ImageFolder
+    studio: Studio
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
 
