@@ -130,8 +130,15 @@ class Policies:
         return Answer(False, (), errors)
 
     def _build_entities(self, attributes: Attributes) -> cedarpy.Entities:
-        entity = {"uid": _RESOURCE, "attrs": _camel(attributes._asdict()), "parents": []}
-        return cedarpy.Entities.from_json_str(json.dumps([entity]), self._schema)
+        return self._handle({"uid": _RESOURCE, "attrs": _camel(attributes._asdict()), "parents": []})
+
+    def _handle(self, entity: dict[str, Any]) -> cedarpy.Entities:
+        # INVARIANT: built with the schema, which checks the attributes and brings the action groups along. In a handle
+        # without it `action in Action::"content"` is quietly false, so that forbids on groups would never apply.
+        handle = cedarpy.Entities.from_json_str(json.dumps([entity]), self._schema)
+        if len(handle) <= len(Action):
+            raise ValueError("the action groups are missing from the entities")
+        return handle
 
 
 def _context_json(context: Context) -> str:
