@@ -166,6 +166,16 @@ def upgrade() -> None:
     op.create_index(op.f("ix_browser_session_person_id"), "browser_session", ["person_id"], unique=False)
 
     op.create_table(
+        "catalogue_license",
+        sa.Column("license_id", sa.String(length=80), nullable=False),
+        sa.Column("text_sha256", sa.String(length=64), nullable=False),
+        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["text_sha256"], ["license_text.sha256"], name=op.f("fk_catalogue_license_text_sha256_license_text")
+        ),
+        sa.PrimaryKeyConstraint("license_id", "text_sha256", name=op.f("pk_catalogue_license")),
+    )
+    op.create_table(
         "membership",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("organization_id", sa.String(length=26), nullable=False),
@@ -270,14 +280,18 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=2000), nullable=False),
         sa.Column("receipt", sa.JSON(), nullable=True),
         sa.Column("image_sha256", sa.JSON(), nullable=False),
+        sa.Column("charged_images", sa.Integer(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_generation_person_id_person")),
         sa.ForeignKeyConstraint(["repo_id"], ["repo.id"], name=op.f("fk_generation_repo_id_repo")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_generation")),
     )
+    op.create_index(op.f("ix_generation_expires_at"), "generation", ["expires_at"], unique=False)
     op.create_index(op.f("ix_generation_person_id"), "generation", ["person_id"], unique=False)
     op.create_index(op.f("ix_generation_repo_id"), "generation", ["repo_id"], unique=False)
+    op.create_index(op.f("ix_generation_started_at"), "generation", ["started_at"], unique=False)
 
     op.create_table(
         "git_object",
@@ -515,8 +529,10 @@ def downgrade() -> None:
     op.drop_table("presentation")
     op.drop_table("git_ref")
     op.drop_table("git_object")
+    op.drop_index(op.f("ix_generation_started_at"), table_name="generation")
     op.drop_index(op.f("ix_generation_repo_id"), table_name="generation")
     op.drop_index(op.f("ix_generation_person_id"), table_name="generation")
+    op.drop_index(op.f("ix_generation_expires_at"), table_name="generation")
 
     op.drop_table("generation")
     op.drop_index(
@@ -540,6 +556,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_membership_person_id"), table_name="membership")
 
     op.drop_table("membership")
+    op.drop_table("catalogue_license")
     op.drop_index(op.f("ix_browser_session_person_id"), table_name="browser_session")
 
     op.drop_table("browser_session")

@@ -6,7 +6,8 @@ are checked against on every request.
 
 - ledger_event: nothing is deleted; a pending event only gets its number and hash, a sealed one never changes.
 - ledger_node, ledger_checkpoint, license_text, terms_bundle, presentation: never change. Subtrees and checkpoints are
-  not deleted either, nor is a text as long as any bundle names it (a bundle is held by its acceptances' foreign key).
+  not deleted either, nor is a text as long as any bundle names it; a bundle in its turn is held by the foreign keys of
+  whatever was presented, accepted or put in force.
 - acceptance: only `withdrawn_at` is ever set.
 """
 

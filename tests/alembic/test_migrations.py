@@ -101,6 +101,7 @@ REFUSED = [
     "DELETE FROM ledger_node",
     "UPDATE ledger_checkpoint SET note = 'y'",
     "DELETE FROM ledger_checkpoint",
+    "UPDATE license_text SET sha256 = 'y'",
     "UPDATE license_text SET title = 'y'",
     "DELETE FROM license_text",
     "UPDATE terms_bundle SET texts = '[]'",
