@@ -39,27 +39,23 @@ CAPABILITIES: dict[str, str] = {
 }
 
 
-# A refusal in a cell of the table, by its code: the reader's own (kind, word, reason), and everyone's (kind, word).
-MINE: dict[Code, tuple[str, str, str]] = {
-    Code.SIGN_IN_REQUIRED: ("wait", "Not yet", "Sign in first."),
-    Code.TERMS_NOT_ACCEPTED: ("wait", "Not yet", "Accept the license first."),
-    Code.TERMS_CHANGED: ("wait", "Not yet", "The terms have changed: accept the present ones."),
-    Code.TERMS_MISSING: ("no", "No", "The license text is missing."),
-    Code.ACCESS_NOT_REQUESTED: ("wait", "Not yet", "Ask for access first."),
-    Code.REQUEST_PENDING: ("wait", "Not yet", "Your request waits for a decision."),
-    Code.REQUEST_REJECTED: ("no", "No", "Your request was not approved."),
-    Code.ACCESS_REVOKED: ("no", "No", "Your access was revoked."),
-    Code.ACCESS_EXPIRED: ("wait", "Not now", "Your access has ended; ask again."),
-    Code.INSTITUTION_NEEDED: ("wait", "Not yet", "Needs access given to a named institution."),
-    Code.PURPOSE_NEEDED: ("wait", "Not yet", "Needs access given for a stated purpose."),
-    Code.EMBARGOED: ("wait", "Not yet", "Under embargo."),
-    Code.HELD: ("no", "On hold", ""),
-    Code.WITHDRAWN: ("no", "No", "Withdrawn."),
-    Code.TESTERS_ONLY: ("no", "No", "For named testers."),
-    Code.MEMBERS_ONLY: ("no", "No", "For members of the organization."),
-    Code.OWNERS_ONLY: ("no", "No", "For its owners."),
-    Code.LICENSE_FORBIDS: ("no", "No", "The license does not allow it."),
-    Code.NOT_AT_THIS_STAGE: ("no", "No", "Not at this stage."),
+# A refusal in a cell of the table, by its code: the reader's own, and everyone's.
+MINE: dict[Code, tuple[str, str]] = {
+    Code.SIGN_IN_REQUIRED: ("wait", "Sign in"),
+    Code.TERMS_NOT_ACCEPTED: ("wait", "Accept license"),
+    Code.TERMS_CHANGED: ("wait", "Accept new terms"),
+    Code.ACCESS_NOT_REQUESTED: ("wait", "Ask"),
+    Code.REQUEST_PENDING: ("wait", "Waiting"),
+    Code.REQUEST_REJECTED: ("no", "Not approved"),
+    Code.ACCESS_REVOKED: ("no", "Revoked"),
+    Code.ACCESS_EXPIRED: ("wait", "Ask again"),
+    Code.INSTITUTION_NEEDED: ("wait", "Name institution"),
+    Code.PURPOSE_NEEDED: ("wait", "State purpose"),
+    Code.EMBARGOED: ("wait", "Embargo"),
+    Code.HELD: ("no", "On hold"),
+    Code.TESTERS_ONLY: ("no", "Testers only"),
+    Code.MEMBERS_ONLY: ("no", "Members only"),
+    Code.OWNERS_ONLY: ("no", "Owners only"),
 }
 EVERYONE: dict[Code, tuple[str, str]] = {
     Code.TERMS_NOT_ACCEPTED: ("wait", "With license"),
@@ -113,6 +109,14 @@ SCOPES: dict[str, str] = {
     "admin": "Administer the hub, where you may",
 }
 
+SAFETY_LEVELS: dict[str, str] = {
+    "off": "off",
+    "weak": "weak steering away from harmful content",
+    "medium": "medium steering away from harmful content",
+    "strong": "strong steering away from harmful content",
+    "max": "strongest steering away from harmful content",
+}
+
 # Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
 DONE: dict[str, str] = {
     "signed-in": "You are signed in.",
@@ -140,5 +144,5 @@ DONE: dict[str, str] = {
     "organization-added": "The organization has been created.",
     "member-added": "The membership has been saved.",
     "sealed": "A new checkpoint has been signed.",
-    "deleted": "The images have been deleted.",
+    "cancelled": "The order has been cancelled.",
 }

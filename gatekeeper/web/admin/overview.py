@@ -72,7 +72,7 @@ async def repositories(call: Call) -> Response:
     return render(call, "admin/repositories.html", sees_all=runs_hub(call), repos=rows)
 
 
-async def _count(call: Call, query: "sa.Select[tuple[int]]") -> int:
+async def _count(call: Call, query: "sa.Select[int]") -> int:
     return int(await call.session.scalar(query) or 0)
 
 

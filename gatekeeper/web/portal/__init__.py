@@ -1,6 +1,6 @@
 """Pages for everybody: the models, the way in, what is mine, the playground."""
 
-from gatekeeper.web.portal import access, account, files, home, mine, model, tokens
+from gatekeeper.web.portal import access, account, files, home, images, mine, model, playground, tokens
 from gatekeeper.web.templating import error_page
 
 ROUTES = (
@@ -8,7 +8,9 @@ ROUTES = (
     *account.ROUTES,
     *tokens.ROUTES,
     *mine.ROUTES,
+    *images.ROUTES,
     *access.ROUTES,
+    *playground.ROUTES,
     *files.ROUTES,
     *model.ROUTES,
 )

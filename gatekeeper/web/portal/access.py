@@ -225,7 +225,7 @@ async def _page(call: Call, case: _Case, filled: Filled, *, status: int = 200) -
     context: dict[str, Any] = {
         "head": case.seen.head,
         "errors": filled.errors or {},
-        "request": _request(case),
+        "asked": _request(case),
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
         "problems": terms.problems if terms else (),

@@ -13,6 +13,12 @@ def restrictions_of(policies: Path, license_ids: Iterable[str]) -> list[str]:
     return [label for restriction, label in labels.items() if restriction in wanted]
 
 
+def labels_of(policies: Path, restrictions: Iterable[str]) -> list[str]:
+    """The short sentences of some restrictions; unknown ids are left out."""
+    labels, _ = _catalogue(policies / "licenses" / "catalogue.toml")
+    return [labels[restriction] for restriction in restrictions if restriction in labels]
+
+
 @cache
 def _catalogue(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     if not path.is_file():

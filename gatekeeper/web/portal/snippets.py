@@ -17,11 +17,10 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Use:
-    """The box "use it from a program". `is_open`: the reader can do at least one of these now."""
+    """The box "use it from a program"."""
 
     title: str
     note: str
-    is_open: bool
     full_name: str
     snippets: tuple[Snippet, ...]
 
@@ -52,7 +51,6 @@ def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
     return Use(
         "Use it from a program",
         _note(can_download=can_download, can_generate=can_generate),
-        can_download or can_generate,
         name,
         tuple(snippets),
     )

@@ -60,7 +60,6 @@ class Answer:
 
     kind: str
     text: str
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,7 @@ def render(call: Call, template: str, *, status: int = 200, **context: Any) -> H
 def _mine(decision: Decision) -> Answer:
     if isinstance(decision, Allowed):
         return Answer("yes", "Yes")
-    kind, text, why = words.MINE.get(decision.code, ("no", "No", ""))
-    return Answer(kind, text, why)
+    return Answer(*words.MINE.get(decision.code, ("no", "No")))
 
 
 def _may(rights: Rights) -> str:

@@ -42,6 +42,7 @@ class Way:
     action: str = ""
     also_href: str = ""
     also_action: str = ""
+    is_open: bool = False
 
 
 def way_in(
@@ -62,6 +63,7 @@ def way_in(
             action="Open the playground",
             also_href="/settings/tokens",
             also_action="Make an access token",
+            is_open=True,
         )
     steps = _steps(principal, seen, terms, accepted, stands)
     todo = next((step for step in steps if step.kind != "yes"), None)
@@ -76,6 +78,7 @@ def way_in(
             "Open the playground",
             f"{url}/access",
             _next_action(todo, terms, accepted),
+            is_open=True,
         )
     return Way("Your way in", steps=steps, href=f"{url}/access", action=_next_action(todo, terms, accepted))
 

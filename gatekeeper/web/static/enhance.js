@@ -42,8 +42,8 @@ each("[data-vocabulary]", (input) => {
   const known = new Set(input.dataset.vocabulary.split(" "));
   const note = document.getElementById(input.dataset.vocabularyNote);
   const look = () => {
-    const words = input.value.toLowerCase().match(/[\p{L}\p{N}]+(?:[-'’.][\p{L}\p{N}]+)*/gu) || [];
-    const strange = [...new Set(words.filter((word) => !known.has(word)))];
+    const words = input.value.toLowerCase().split(/\s+/).map((word) => word.replace(/^[,.!:?;"“”]+|[,.!:?;"“”]+$/g, ""));
+    const strange = [...new Set(words.filter((word) => word && !known.has(word)))];
     note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.join(", ")}.` : "";
   };
   input.addEventListener("change", look);
@@ -64,45 +64,47 @@ async function* lines(response) {
   if (rest) yield JSON.parse(rest);
 }
 
-async function watch(form, live, signal) {
+async function watch(form, live, run) {
   const say = (text) => { live.querySelector("[data-status]").textContent = text; };
   const bar = live.querySelector("progress");
   bar.removeAttribute("value");
   say("Sending your prompt.");
   const response = await fetch(form.action, {
-    method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" }, signal,
+    method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" },
   });
   if (!(response.headers.get("content-type") || "").startsWith("application/x-ndjson")) {
     form.submit(); // whatever went wrong, the plain way shows it as a page
     return;
   }
   for await (const event of lines(response)) {
+    if (event.type === "accepted") run.cancel = event.cancel;
+    if (event.type === "loading") say("Loading the model.");
     if (event.type === "queued") say(`Waiting: place ${event.place} in the queue.`);
     if (event.type === "started") say(`Making your image in ${event.steps} steps.`);
     if (event.type === "progress") { bar.max = event.steps; bar.value = event.step; }
     if (event.type === "end") { say("Done. Opening the result."); location.assign(event.location); return; }
-    if (event.type === "error") throw new Error(event.message);
   }
   throw new Error("The connection ended early.");
 }
 
 each("form[data-live]", (form) => {
   const live = document.getElementById(form.dataset.live);
-  let control = null;
+  let run = null;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (control) return;
-    control = new AbortController();
+    if (run) return;
+    run = { cancel: "" };
     live.hidden = false;
     live.querySelector("progress").hidden = false;
     live.scrollIntoView({ block: "nearest" });
-    watch(form, live, control.signal)
+    watch(form, live, run)
       .catch((error) => {
         live.querySelector("progress").hidden = true;
-        live.querySelector("[data-status]").textContent =
-          error.name === "AbortError" ? "Stopped." : `${error.message} Nothing was lost: try again.`;
+        live.querySelector("[data-status]").textContent = `${error.message} Look under Images, or try again.`;
       })
-      .finally(() => { control = null; });
+      .finally(() => { run = null; });
   });
-  each("[data-stop]", (button) => button.addEventListener("click", () => control && control.abort()), live);
+  each("[data-stop]", (button) => button.addEventListener("click", () => {
+    if (run && run.cancel) fetch(run.cancel, { method: "POST" });
+  }), live);
 });

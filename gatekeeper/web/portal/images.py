@@ -1,0 +1,263 @@
+"""My images: what I ordered, what came of it in plain words, and the receipts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from gatekeeper import generation
+from gatekeeper.authz import Action
+from gatekeeper.errors import NotFound
+from gatekeeper.generation import Generation, GenerationState
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.restrictions import labels_of
+from gatekeeper.web.portal.views import render, repo_url
+from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
+
+_PAGE = 24
+_SCORES_SHOWN = 5
+_PRIVATE = {"Cache-Control": "private, no-store"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One ordered image: its address, or why there is none."""
+
+    seed: int
+    href: str
+    receipt_href: str
+    alt: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to tell when an order did not simply succeed."""
+
+    tone: str
+    title: str
+    text: str
+    next_step: str
+    why: str = ""
+    rules: tuple[str, ...] = ()
+
+
+async def mine(call: Call) -> Response:
+    """`GET /generations`."""
+    after = call.request.query_params.get("after")
+    rows = await generation.list_own(call.session, call.principal, after=after, limit=_PAGE + 1)
+    items = []
+    for made in rows[:_PAGE]:
+        pictures = _pictures(made)
+        first = next((picture for picture in pictures if picture.href), None)
+        items.append(
+            {
+                "url": f"/generations/{made.id}",
+                "title": _title(made),
+                "started_at": made.started_at,
+                "image_href": first.href if first else "",
+                "note": _STATES[made.state] if not pictures else pictures[0].note or _STATES[made.state],
+            }
+        )
+    return render(
+        call,
+        "portal/generations.html",
+        items=items,
+        newer="/generations" if after else None,
+        older=f"/generations?after={rows[_PAGE - 1].id}" if len(rows) > _PAGE else None,
+    )
+
+
+async def one(call: Call) -> Response:
+    """`GET /generations/{id}`."""
+    made = await generation.own(call.session, call.principal, call.params["id"])
+    repo = await call.session.get(Repo, made.repo_id)
+    vocabulary = await vocabulary_of(call.session, repo, made.commit_id) if repo else None
+    statement = next((each["statement"] for each in _receipts(made)), None)
+    url = repo_url(repo) if repo and repo.deleted_at is None else ""
+    return render(
+        call,
+        "portal/generation.html",
+        id=made.id,
+        title=_title(made),
+        is_running=made.state is GenerationState.RUNNING,
+        repo_url=url,
+        full_name=repo.full_name if repo else "a model that is gone",
+        started_at=made.started_at,
+        expires_at=made.expires_at,
+        strange_note=strange_note(vocabulary, made.prompt or "") if made.state is GenerationState.DONE else "",
+        verdict=_verdict(call, made),
+        images=_pictures(made),
+        again_href=f"{url}/playground?{_again(made)}" if url else "",
+        facts=_facts(made, statement),
+        scores=_scores(made, statement),
+    )
+
+
+async def picture(call: Call) -> Response:
+    """`GET /generations/{id}/images/{file}`: `0.png` is the first one's bytes."""
+    index = _index(call.params["file"], ".png")
+    path = await generation.own_image(call.session, call.principal, call.gatekeeper.images, call.params["id"], index)
+    return FileResponse(path, media_type="image/png", headers=_PRIVATE)
+
+
+async def receipt(call: Call) -> Response:
+    """`GET /generations/{id}/receipts/{file}`: `0.json` is the first image's signed receipt."""
+    made = await generation.own(call.session, call.principal, call.params["id"])
+    index = _index(call.params["file"], ".json")
+    for found in _receipts(made):
+        if _number(found) == index:
+            name = f"image-{made.id}-{index}.json"
+            return JSONResponse(found, headers=_PRIVATE | {"Content-Disposition": f'attachment; filename="{name}"'})
+    raise NotFound("There is no such receipt.", next_step="Each delivered image has one, on its page.")
+
+
+async def cancel(call: Call) -> Response:
+    """`POST /generations/{id}/cancel`."""
+    made = await generation.own(call.session, call.principal, call.params["id"])
+    return _Cancelled(call, made)
+
+
+class _Cancelled(RedirectResponse):
+    """Cancels once the unit of work is closed: the order's own end must be written meanwhile."""
+
+    def __init__(self, call: Call, made: Generation) -> None:
+        super().__init__(f"/generations/{made.id}", 303)
+        self._call, self._made = call, made
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._call.gatekeeper.studio.cancel(self._made)
+        await super().__call__(scope, receive, send)
+
+
+_STATES = {
+    GenerationState.RUNNING: "Being made",
+    GenerationState.DONE: "Nothing delivered",
+    GenerationState.REFUSED: "Refused",
+    GenerationState.FAILED: "Failed",
+    GenerationState.CANCELLED: "Cancelled",
+}
+
+
+def _title(made: Generation) -> str:
+    return made.prompt or "A prompt that is no longer kept"
+
+
+def _receipts(made: Generation) -> list[dict[str, Any]]:
+    return list((made.receipt or {}).get("images", []))
+
+
+def _withheld(made: Generation) -> dict[int, dict[str, Any]]:
+    return {each["index"]: each for each in (made.receipt or {}).get("withheld", [])}
+
+
+def _number(found: dict[str, Any]) -> int:
+    return int(found["statement"]["receipt_id"].rpartition("-")[2])
+
+
+def _pictures(made: Generation) -> list[Picture]:
+    if made.state is not GenerationState.DONE:
+        return []
+    is_over = generation.is_over(made, now())
+    given = {_number(found): found for found in _receipts(made)}
+    withheld = _withheld(made)
+    seed = int(made.settings.get("seed", 0))
+    pictures = []
+    for index in sorted(given.keys() | withheld.keys()):
+        found = given.get(index)
+        href = f"/generations/{made.id}/images/{index}.png" if found and not is_over else ""
+        note = withheld[index]["reason"] if index in withheld else "Deleted after its time." if not href else ""
+        receipt_href = f"/generations/{made.id}/receipts/{index}.json" if found else ""
+        pictures.append(Picture(seed + index, href, receipt_href, f"Generated image: {_title(made)}", note))
+    return pictures
+
+
+def _verdict(call: Call, made: Generation) -> Verdict | None:
+    match made.state:
+        case GenerationState.REFUSED:
+            folder = call.gatekeeper.settings.policies_dir or bundled_dir("policies")
+            forbidden = labels_of(folder, made.settings.get("restrictions", ()))
+            return Verdict(
+                "stop",
+                "This prompt was refused, and nothing was made",
+                made.reason,
+                "Describe something else. If the rule is wrong here, tell the model's maintainers and name it.",
+                f"It serves this part of the license: {', '.join(forbidden).lower()}." if forbidden else "",
+                tuple(made.settings.get("rules", ())),
+            )
+        case GenerationState.FAILED:
+            return Verdict("warn", "This could not be made", made.reason, "Try again in a moment. It cost you nothing.")
+        case GenerationState.CANCELLED:
+            return Verdict("", "You cancelled this", "Nothing was made.", "Order it again whenever you like.")
+        case GenerationState.DONE if not _receipts(made) and _withheld(made):
+            return Verdict(
+                "stop",
+                "The image was made, checked, and is not given out",
+                " ".join(dict.fromkeys(each["reason"] for each in _withheld(made).values())),
+                "Change the words, or try another seed: the check looks at the image, not at the prompt.",
+            )
+    return None
+
+
+def _again(made: Generation) -> str:
+    kept = made.settings
+    values = {
+        "prompt": made.prompt or "",
+        "steps": kept.get("steps", ""),
+        "guidance": kept.get("guidance_scale", ""),
+        "images": kept.get("images", 1),
+        "seed": kept.get("seed", ""),
+    }
+    return urlencode({name: value for name, value in values.items() if value != ""})
+
+
+def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str, str]]:
+    kept = made.settings
+    facts = [("Revision", made.commit_id[:10]), ("Steps", str(kept.get("steps", "")))]
+    facts.append(("Guidance", f"{kept.get('guidance_scale', 0):g}"))
+    if statement is not None:
+        facts += [
+            ("Size", f"{statement['width']} × {statement['height']} pixels"),
+            ("Scheduler", str(statement["scheduler"])),
+            ("Safety", words.SAFETY_LEVELS.get(statement["safety"]["sld"]["level"], "")),
+            ("Device", f"{statement['software']['device']}, {statement['software']['dtype']}"),
+        ]
+    seconds = kept.get("compute_seconds")
+    if seconds:
+        facts.append(("Computing time", f"{seconds:.1f} s"))
+    if made.expires_at is not None:
+        facts.append(("Kept until", _day(made.expires_at)))
+    return facts
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant.day} {instant:%b %Y}"
+
+
+def _scores(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str, float]]:
+    """The nearest concepts of the first image, given out or withheld."""
+    withheld = next(iter(_withheld(made).values()), None)
+    found = statement["safety"]["scores"] if statement else withheld["scores"] if withheld else {}
+    return sorted(found.items(), key=lambda item: -item[1])[:_SCORES_SHOWN]
+
+
+def _index(file: str, suffix: str) -> int:
+    number = file.removesuffix(suffix)
+    if not file.endswith(suffix) or not (number.isascii() and number.isdigit()) or len(number) > 3:
+        raise NotFound("There is no such image.", next_step="Your images are listed on your images page.")
+    return int(number)
+
+
+ROUTES = [
+    guarded("/generations", mine, needs=Action.USE_ACCOUNT),
+    guarded("/generations/{id}", one, needs=Action.USE_ACCOUNT),
+    guarded("/generations/{id}/images/{file}", picture, needs=Action.USE_ACCOUNT),
+    guarded("/generations/{id}/receipts/{file}", receipt, needs=Action.USE_ACCOUNT),
+    guarded("/generations/{id}/cancel", cancel, needs=Action.USE_ACCOUNT, methods=("POST",)),
+]

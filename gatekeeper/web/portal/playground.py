@@ -1,0 +1,220 @@
+"""The playground: an order for images, written down as a form, and its progress for those who watch."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from gatekeeper import access, authz, generation, licensing
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid, TooMany, Unavailable
+from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety, SafetyLevel, Studio
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Stage
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.model import denial
+from gatekeeper.web.portal.views import Seen, render, see, terms_of
+from gatekeeper.web.portal.vocabulary import Vocabulary, strange_note, vocabulary_of
+from gatekeeper.web.portal.way import way_in
+
+_LONGEST_PROMPT = 20_000  # longer ones are cut here; the order's own limit is far below and is named
+_WAIT_SECONDS = 25  # a page without script waits this long, then shows that it is being made
+_NAMES = {"guidance_scale": "guidance"}
+_EASY_GUIDANCE = "4"  # what small models that ship a vocabulary are trained for
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form as it was sent, or as it begins. All text, so that nothing typed is lost."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    steps: str = ""
+    guidance: str = ""
+    images: str = "1"
+    seed: str = ""
+    is_tuned: bool = False
+
+
+class _Started(Response):
+    """Begins an admitted order once its transaction is committed, then tells of it or waits for it."""
+
+    def __init__(self, studio: Studio, order: "_Order", *, is_live: bool) -> None:
+        super().__init__()
+        self._studio, self._order, self._is_live = studio, order, is_live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        order = self._order
+        order.begin()
+        page = f"/generations/{order.made.id}"
+        if self._is_live:
+            lines = StreamingResponse(
+                _lines(self._studio, order.made, page),
+                media_type="application/x-ndjson",
+                headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            )
+            await lines(scope, receive, send)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._studio.wait(order.made)), _WAIT_SECONDS)
+        await RedirectResponse(page, 303)(scope, receive, send)
+
+
+async def show(call: Call) -> Response:
+    """`GET /{ns}/{name}/playground`; `?prompt=` fills the form, as do the other settings of an earlier order."""
+    query = call.request.query_params
+    seen = await see(call, call.repo, call.resource)
+    vocabulary = await vocabulary_of(call.session, call.repo, seen.commit)
+    form = Form(
+        prompt=query.get("prompt", "")[:_LONGEST_PROMPT],
+        steps=query.get("steps", "20")[:10],
+        guidance=query.get("guidance", _EASY_GUIDANCE if vocabulary else "7.5")[:10],
+        images=query.get("images", "1")[:10],
+        seed=query.get("seed", "")[:20],
+        is_tuned="steps" in query or "seed" in query,
+    )
+    return await _page(call, seen, form, vocabulary)
+
+
+async def order(call: Call) -> Response:
+    """`POST /{ns}/{name}/playground`: admit the order; it starts when that is kept."""
+    sent = await forms.read(call.request)
+    form = Form(
+        prompt=forms.text(sent, "prompt", most=_LONGEST_PROMPT),
+        negative_prompt=forms.text(sent, "negative_prompt", most=_LONGEST_PROMPT),
+        steps=forms.text(sent, "steps", most=20),
+        guidance=forms.text(sent, "guidance", most=20),
+        images=forms.text(sent, "images", most=20),
+        seed=forms.text(sent, "seed", most=30),
+        is_tuned=True,
+    )
+    try:
+        async with call.session.begin_nested():
+            admitted = await _admit(call, form)
+    except (Invalid, TooMany) as error:
+        seen = await see(call, call.repo, call.resource)
+        fields = error.details.get("fields")
+        wrong = {str(name): str(text) for name, text in fields.items()} if isinstance(fields, dict) else {}
+        page = await _page(
+            call,
+            seen,
+            form,
+            await vocabulary_of(call.session, call.repo, seen.commit),
+            errors=wrong or {"": error.sentence},
+            status=error.status,
+        )
+        if isinstance(error, TooMany):
+            page.headers["Retry-After"] = str(error.details.get("retry_after_seconds", 60))
+        return page
+    is_live = "application/x-ndjson" in call.request.headers.get("accept", "")
+    return _Started(call.gatekeeper.studio, admitted, is_live=is_live)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """An admitted order, and how to begin it."""
+
+    made: Generation
+    begin: Callable[[], None]
+
+
+async def _admit(call: Call, form: Form) -> _Order:
+    instant, gatekeeper = now(), call.gatekeeper
+    allowed = authz.require(gatekeeper.policies, call.principal, Action.GENERATE, call.resource, instant)
+    level = _level(call, allowed.revision.stage if allowed.revision else None)
+    commit = allowed.revision.commit if allowed.revision else ""
+    values = {
+        "prompt": form.prompt,
+        "negative_prompt": form.negative_prompt,
+        "steps": form.steps,
+        "guidance_scale": form.guidance,
+        "images": form.images,
+        "seed": form.seed,
+    }
+    request = OrderRequest.parse(values, level=level, names=_NAMES)
+    manifest = await gatekeeper.studio.prepare(call.session, call.repo, commit)
+    made = await generation.admit(
+        call.session,
+        call.principal,
+        call.repo,
+        commit,
+        request,
+        level=level,
+        ruling=Ruling(allowed.policies, gatekeeper.policies.sha256),
+        privacy_key=gatekeeper.keys.privacy,
+    )
+    return _Order(made, partial(gatekeeper.studio.start, made, call.repo, request, manifest))
+
+
+async def _page(
+    call: Call,
+    seen: Seen,
+    form: Form,
+    vocabulary: Vocabulary | None,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+) -> HTMLResponse:
+    terms = await terms_of(call, call.repo, seen.commit) if seen.rights[Action.READ_CARD] else None
+    person_id = call.principal.person_id
+    accepted = await licensing.current_acceptance(call.session, person_id, terms, repo=call.repo) if terms else None
+    stands = await access.standing(call.session, person_id, call.repo.id, now())
+    may = bool(seen.rights[Action.GENERATE])
+    stage = seen.revision.stage if seen.revision else None
+    level = _level(call, stage)
+    problem = _worker_problem(call)
+    return render(
+        call,
+        "portal/playground.html",
+        status=status,
+        head=seen.head,
+        form=form,
+        errors=errors or {},
+        may_generate=may,
+        why_not=denial(seen, Action.GENERATE),
+        way=way_in(call.principal, seen, terms, accepted=accepted, stands=stands),
+        worker_ready=not problem,
+        worker_note=problem,
+        vocabulary=vocabulary if may else None,
+        strange_note=strange_note(vocabulary, form.prompt) if form.prompt else "",
+        limits=level,
+        quota=await generation.quota(call.session, person_id, call.repo, level) if may and person_id else None,
+    )
+
+
+def _level(call: Call, stage: Stage | None) -> SafetyLevel:
+    return Safety.load(call.gatekeeper.settings.policies_dir).at(stage)
+
+
+def _worker_problem(call: Call) -> str:
+    """Why no order can be taken at all, "" where one can."""
+    try:
+        call.gatekeeper.studio.require_worker()
+    except Unavailable as error:
+        return error.sentence
+    return ""
+
+
+async def _lines(studio: Studio, made: Generation, page: str) -> AsyncIterator[str]:
+    """One JSON object a line: that it was accepted, what happens, and at the end where the result is."""
+    yield _line({"type": "accepted", "id": made.id, "cancel": f"{page}/cancel"})
+    async for update in studio.watch(made):
+        if update.type in ("queued", "loading", "started", "progress"):
+            yield _line({"type": update.type, **update.data})
+    yield _line({"type": "end", "location": page})
+
+
+def _line(value: dict[str, object]) -> str:
+    return json.dumps(value) + "\n"
+
+
+ROUTES = [
+    guarded("/{ns}/{name}/playground", show, needs=Action.KNOW),
+    guarded("/{ns}/{name}/playground", order, needs=Action.GENERATE, methods=("POST",)),
+]
