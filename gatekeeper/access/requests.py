@@ -13,7 +13,7 @@ from gatekeeper.access.grants import check_end, end_grant, grant_in_force, lates
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing.terms import Terms
+from gatekeeper.licensing import Form, Terms
 from gatekeeper.repos.tables import Gate, Repo
 
 
@@ -29,12 +29,14 @@ async def submit(
     *,
     fields: Mapping[str, Any] | None,
     bundle: Terms | None,
+    form: Form | None = None,
     is_automatic: bool = False,
     ends_at: datetime | None = None,
     policy: str | None = None,
 ) -> AccessRequest:
     """Ask for access. Needs answers to every question and accepted terms.
 
+    form          the questions where the card has none of its own
     is_automatic  the stage's policy approves without review; a repository gated `auto` without stages always does
     ends_at       end of an automatic approval's grant
     Raises Conflict when a request is open, access is there already, or an earlier request was turned down.
@@ -50,7 +52,8 @@ async def submit(
     last = await latest_request(session, principal.person_id, repo.id)
     if last is not None:
         await _retire(session, last, repo, at)
-    answers = bundle.form.validate(fields or {}) if bundle else _no_answers(fields)
+    asked = bundle.form if bundle and bundle.form.fields else form or Form()
+    answers = asked.validate(fields or {})
     if (
         bundle
         and bundle.need_acceptance
@@ -202,10 +205,6 @@ def _must_be_gated(repo: Repo) -> None:
         raise errors.Invalid(
             f"{repo.full_name} is not gated, so there is no access to ask for.", next_step="Download it as it is."
         )
-
-
-def _no_answers(fields: Mapping[str, Any] | None) -> dict[str, Any]:
-    return licensing.Form().validate(fields or {})
 
 
 def _not_applicant(request: AccessRequest, by: Principal) -> None:

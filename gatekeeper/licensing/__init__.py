@@ -4,7 +4,6 @@ A text is its bytes, found by digest. The terms of a commit are an ordered bundl
 a bundle for one repository, by an act of their own, and holds a receipt that anybody verifies offline.
 """
 
-from gatekeeper.licensing import guards
 from gatekeeper.licensing.acceptance import (
     PRESENTATION_LIFE,
     accept,
@@ -15,9 +14,10 @@ from gatekeeper.licensing.acceptance import (
     text_to_show,
     withdraw_acceptance,
 )
-from gatekeeper.licensing.catalogue import import_catalogue
+from gatekeeper.licensing.catalogue import add_license, by_license_id, import_catalogue
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
+from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt
 from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for
 from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, similar
@@ -29,16 +29,18 @@ __all__ = [
     "FieldKind",
     "Form",
     "FormField",
+    "HouseForm",
     "Option",
     "Terms",
     "Verdict",
     "accept",
     "acceptances_of",
     "add",
+    "add_license",
+    "by_license_id",
     "canonical_sha256",
     "current_acceptance",
     "get",
-    "guards",
     "import_catalogue",
     "is_readable",
     "keep",

@@ -25,6 +25,19 @@ class LicenseText(SQLModel, table=True):
     added_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
+class CatalogueLicense(SQLModel, table=True):
+    """An operator says: this text is what a card means by this license id. The newest entry of an id counts.
+
+    Apart from the text, for a repository may have brought the same bytes before, and a text never changes.
+    """
+
+    __tablename__ = "catalogue_license"
+
+    license_id: str = Field(primary_key=True, max_length=80)
+    text_sha256: str = Field(primary_key=True, foreign_key="license_text.sha256", max_length=64)
+    added_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class TermsBundle(SQLModel, table=True):
     """What one acceptance covers: ordered text digests and the form's digest. `sha256` is over their canonical JSON."""
 

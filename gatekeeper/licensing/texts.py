@@ -57,13 +57,11 @@ async def add(
     body: bytes,
     *,
     title: str,
-    license_id: str = "",
     language: str = "en",
     by: Principal | None = None,
 ) -> LicenseText:
-    """Keep an exact text; adding the same bytes again gives the text that is there.
+    """Keep an exact text; adding the same bytes again gives the text that is there, which never changes.
 
-    license_id  only for texts an operator vouches for (the catalogue), never for what a repository claims
     Raises Invalid for an empty text and for more than one MiB.
     """
     if not body.strip():
@@ -76,13 +74,10 @@ async def add(
     sha256 = sha256_hex(body)
     text = await session.get(LicenseText, sha256)
     if text is not None:
-        if license_id and not text.license_id:  # a repository brought the text before the catalogue named it
-            text.license_id, text.title = license_id, title[:200]
         return text
     text = LicenseText(
         sha256=sha256,
         canonical_sha256=canonical_sha256(body),
-        license_id=license_id,
         title=title[:200],
         language=language,
         body=body,
@@ -94,7 +89,7 @@ async def add(
         actor=by.person_id if by else None,
         token=by.token_id if by else None,
         subject=sha256,
-        body={"canonical_sha256": text.canonical_sha256, "license_id": license_id, "size_bytes": len(body)},
+        body={"canonical_sha256": text.canonical_sha256, "size_bytes": len(body)},
     )
     return text
 

@@ -21,7 +21,7 @@ async def test_license_file_of_the_commit_is_the_text(session: AsyncSession, nam
 
 
 async def test_catalogue_serves_where_the_commit_has_no_file(session: AsyncSession) -> None:
-    await licensing.add(session, b"The house RAIL", title="House RAIL", license_id="test-rail")
+    await licensing.add_license(session, "test-rail", b"The house RAIL", title="House RAIL")
     repo, commit = await make_repo(session, await make_person(session), files={"README.md": CARD.encode()})
     terms = await licensing.terms_for(session, repo, commit)
     assert terms is not None
@@ -71,10 +71,10 @@ async def test_another_text_is_another_bundle_and_the_old_commit_keeps_its_own(s
 
 
 async def test_later_catalogue_does_not_change_an_old_commit(session: AsyncSession) -> None:
-    await licensing.add(session, b"Version 1", title="RAIL", license_id="test-rail")
+    await licensing.add_license(session, "test-rail", b"Version 1", title="RAIL")
     repo, commit = await make_repo(session, await make_person(session), files={"README.md": CARD.encode()})
     before = await licensing.terms_for(session, repo, commit)
-    await licensing.add(session, b"Version 2", title="RAIL", license_id="test-rail")
+    await licensing.add_license(session, "test-rail", b"Version 2", title="RAIL")
     assert await licensing.terms_for(session, repo, commit) == before
 
 

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from gatekeeper import licensing
 from gatekeeper.db import Database
@@ -54,10 +53,11 @@ async def test_catalogue_names_texts_by_their_file(session: AsyncSession, tmp_pa
     (tmp_path / "test-rail.txt").write_bytes(b"# Test RAIL\n\nBe good.")
     (tmp_path / "notes.toml").write_bytes(b"not = 'a text'")
     (tmp_path / "Not An Id.txt").write_bytes(b"text")
-    assert [text.license_id for text in await licensing.import_catalogue(session, tmp_path)] == ["test-rail"]
+    [text] = await licensing.import_catalogue(session, tmp_path)
+    assert text.title == "Test RAIL"
     await licensing.import_catalogue(session, tmp_path)
-    found = await session.scalars(sa.select(LicenseText))
-    assert [(text.license_id, text.title) for text in found] == [("test-rail", "Test RAIL")]
+    assert list(await session.scalars(sa.select(LicenseText))) == [text]
+    assert await licensing.by_license_id(session, "test-rail") is text
     assert await licensing.import_catalogue(session, tmp_path / "absent") == []
 
 
@@ -86,9 +86,10 @@ async def test_database_refuses_to_change_or_delete_a_used_text(database: Databa
 
 
 @pytest.mark.anyio
-async def test_label_of_a_text_may_come_later(session: AsyncSession) -> None:
-    await licensing.add(session, ONE, title="LICENSE of a/b")
-    await session.flush()
-    await licensing.add(session, ONE, title="One", license_id="one")
-    await session.flush()
-    assert await session.scalar(sa.select(col(LicenseText.license_id))) == "one"
+async def test_text_that_a_repository_brought_first_can_join_the_catalogue(session: AsyncSession) -> None:
+    before = await licensing.add(session, ONE, title="LICENSE of a/b")
+    text = await licensing.add_license(session, "one", ONE, title="One")
+    assert text is before
+    assert await licensing.by_license_id(session, "ONE") is before
+    await licensing.add_license(session, "one", ONE, title="One")
+    assert len(await events(session, "licensing:catalogue:add")) == 1
