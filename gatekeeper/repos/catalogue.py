@@ -14,7 +14,7 @@ from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import commits
-from gatekeeper.repos.paths import check_repo_name
+from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 
@@ -66,7 +66,7 @@ async def create(
 async def find(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo | None:
     """The repository `namespace/name`, whatever the case, or None."""
     key = _key(kind, full_name)
-    if "\0" in key or len(key) > 160:
+    if not is_lookup(key, limit=160):
         return None
     repo: Repo | None = await s.scalar(sa.select(Repo).where(col(Repo.key) == key))
     return repo
@@ -140,6 +140,8 @@ async def listing(
     limit: int = 50,
 ) -> Sequence[Repo]:
     """Repositories that meet `visible`, highest `sort` first. `after` is the id of the last one already seen."""
+    if not is_lookup(search) or not is_lookup(author):
+        return []
     order = {"created_at": col(Repo.created_at), "updated_at": col(Repo.updated_at)}.get(sort, col(Repo.download_count))
     query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible)
     for word in search.lower().split()[:8]:

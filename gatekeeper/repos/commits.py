@@ -25,6 +25,7 @@ from gatekeeper.repos.tables import Repo, RepoObject, StoredObject
 MAX_OPERATIONS = 25_000
 MAX_INLINE_BYTES = 32 * 2**20
 _MAX_MESSAGE = 60_000
+Change = AddFile | AddLfs | DeletePath | DeleteFolder
 _THREAD_BYTES = 256 * 2**10  # below this, hashing costs less than a change of thread
 
 
@@ -91,12 +92,12 @@ async def _apply(
 ) -> list[ShaFile]:
     """Change `draft`; returns the blobs to write."""
     made: list[ShaFile] = []
-    operations = [_as_pointer(operation) for operation in operations]
-    lfs = [operation for operation in operations if isinstance(operation, AddLfs)]
+    changes = [_as_pointer(await _without_copy(s, repo, operation, head=head)) for operation in operations]
+    lfs = [change for change in changes if isinstance(change, AddLfs)]
     sizes = await _possessed(s, repo, lfs)
-    for operation in operations:
-        check_path(operation.path)
-        match operation:
+    for change in changes:
+        check_path(change.path)
+        match change:
             case AddFile(path, content):
                 blob = await _blob(path, content)
                 await draft.put(path, blob.id.decode())
@@ -110,16 +111,23 @@ async def _apply(
                 await draft.remove(path)
             case DeleteFolder(path):
                 await draft.remove(path, folder=True)
-            case CopyFile(path, source, revision):
-                found = await listing.find_entry(s, repo, revision or head, source)
-                if found is None or found.type != "file":
-                    raise EntryNotFound("The file to copy doesn't exist", details={"path": source})
-                await draft.put(path, found.oid)
-    made += await _cover_by_attributes(s, repo, draft, {operation.path for operation in lfs}, made)
+    made += await _cover_by_attributes(s, repo, draft, {change.path for change in lfs}, made)
     return made
 
 
-def _as_pointer(operation: Operation) -> Operation:
+async def _without_copy(s: AsyncSession, repo: Repo, operation: Operation, *, head: str) -> Change:
+    """A copy as the addition it amounts to, so that it meets the same checks."""
+    if not isinstance(operation, CopyFile):
+        return operation
+    found = await listing.find_entry(s, repo, operation.revision or head, operation.source)
+    if found is None or found.type != "file":
+        raise EntryNotFound("The file to copy doesn't exist", details={"path": operation.source})
+    if found.lfs is not None:
+        return AddLfs(operation.path, found.lfs.sha256, found.lfs.size)
+    return AddFile(operation.path, await listing.read_blob(s, repo, found.oid))
+
+
+def _as_pointer(operation: Change) -> Change:
     """A regular file that is a pointer's text *is* an LFS file to every reader, so it needs the same proof."""
     if isinstance(operation, AddFile) and (pointer := parse_pointer(operation.content)):
         return AddLfs(operation.path, pointer.sha256, pointer.size)
@@ -164,7 +172,7 @@ async def _blob(path: str, content: bytes) -> Blob:
         )
     if _is_safetensors(path):
         safetensors_header.check_bytes(path, content)
-    if path == cards.FILE_NAME and (problem := cards.parse(content).problem):
+    if path.lower() == cards.FILE_NAME.lower() and (problem := cards.parse(content).problem):
         # A card that cannot be read would lose its license and its questions, and with them the gate.
         raise Invalid(f"The card {path} cannot be used. {problem}", status=422, next_step="Correct it and try again.")
     if len(content) < _THREAD_BYTES:

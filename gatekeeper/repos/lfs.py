@@ -170,9 +170,10 @@ async def has(s: AsyncSession, repo: Repo, sha256: str) -> bool:
 async def _known(s: AsyncSession, repo: Repo, wanted: Sequence[Wanted]) -> dict[str, int]:
     if len(wanted) > MAX_OBJECTS:
         raise Invalid(f"At most {MAX_OBJECTS} objects may be named at once.", status=422)
+    digests = {file.sha256 for file in wanted if is_sha256(file.sha256)}
     query = (
         sa.select(col(RepoObject.sha256), col(StoredObject.size_bytes))
         .join(StoredObject, col(StoredObject.sha256) == col(RepoObject.sha256))
-        .where(col(RepoObject.repo_id) == repo.id, col(RepoObject.sha256).in_({file.sha256 for file in wanted}))
+        .where(col(RepoObject.repo_id) == repo.id, col(RepoObject.sha256).in_(digests))
     )
     return {row.sha256: row.size_bytes for row in await s.execute(query)}

@@ -99,6 +99,11 @@ def check_short_ref(name: str, *, what: str = "branch") -> str:
     return name
 
 
+def is_lookup(text: str, *, limit: int = 250) -> bool:
+    """Whether `text` may be looked up in the database at all: printable, and no longer than the column."""
+    return len(text) <= limit and text.isprintable()  # no NUL and no lone surrogate, which no database takes
+
+
 def is_oid(text: str) -> bool:
     """Whether `text` is a full Git object id: 40 lower-case hex digits."""
     return bool(_OID.fullmatch(text))

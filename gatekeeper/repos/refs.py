@@ -12,7 +12,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Conflict, Invalid, RevisionNotFound, Stale
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import revisions
-from gatekeeper.repos.paths import check_short_ref
+from gatekeeper.repos.paths import check_short_ref, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import GitRef, Repo
 
@@ -92,6 +92,8 @@ async def delete_tag(s: AsyncSession, repo: Repo, name: str, *, by: Principal) -
 
 
 async def _delete(s: AsyncSession, repo: Repo, ref: str, absent: Invalid | RevisionNotFound) -> None:
+    if not is_lookup(ref):
+        raise absent
     query = sa.delete(GitRef).where(col(GitRef.repo_id) == repo.id, col(GitRef.name) == ref)
     result = await s.execute(query)
     assert isinstance(result, CursorResult)

@@ -13,7 +13,7 @@ from sqlmodel import col
 from gatekeeper.errors import RevisionNotFound
 from gatekeeper.repos import objects
 from gatekeeper.repos.lru import Lru
-from gatekeeper.repos.paths import is_oid, is_short_oid
+from gatekeeper.repos.paths import is_lookup, is_oid, is_short_oid
 from gatekeeper.repos.tables import GitObject, GitRef, Repo
 
 _COMMIT_TYPE = 1
@@ -47,7 +47,7 @@ async def resolve_revision(s: AsyncSession, repo: Repo, revision: str) -> str:
             return revision
         raise _unknown(revision)
     names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-    for name in names if _could_be_stored(revision) else ():
+    for name in names:
         if (oid := await read_ref(s, repo, name)) is not None:
             return await _peel(s, repo, oid)
     if is_short_oid(revision):
@@ -69,6 +69,8 @@ async def resolve_revision(s: AsyncSession, repo: Repo, revision: str) -> str:
 
 async def read_ref(s: AsyncSession, repo: Repo, name: str) -> str | None:
     """The object a reference points at, or None."""
+    if not is_lookup(name):
+        return None
     query = sa.select(col(GitRef.object_id)).where(col(GitRef.repo_id) == repo.id, col(GitRef.name) == name)
     return await s.scalar(query)
 
@@ -135,10 +137,6 @@ def _parse(oid: str, content: bytes) -> Commit:
         author=author,
         authored_at=datetime.fromtimestamp(raw.author_time, UTC),
     )
-
-
-def _could_be_stored(revision: str) -> bool:
-    return "\0" not in revision and revision.isprintable() and len(revision) <= 250
 
 
 def _unknown(revision: str) -> RevisionNotFound:

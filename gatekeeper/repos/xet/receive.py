@@ -51,6 +51,8 @@ class ReceivedXorb:
 
 async def has_xorb(s: AsyncSession, repo_id: str, xorb_hash: str) -> bool:
     """Whether this repository has the xorb (by its printed hash)."""
+    if hashes.parse_printed(xorb_hash) is None:
+        return False
     query = sa.select(col(Xorb.xorb_hash)).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
     return await s.scalar(query) is not None
 
