@@ -43,7 +43,7 @@ from inference.contract import (
 )
 from inference.emoji import weights_dir
 from inference.engine import Engine
-from inference.fleet import Model
+from inference.fleet import LoadWatch, Model
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety import levels
@@ -217,9 +217,7 @@ def load(directory: Path, scratch: Path) -> Model:
     checkers = trusted_checkers((directory / "safety_checker",), default=None, timeout_seconds=30)
     private = scratch / "private"
     private.mkdir(mode=0o700)
-    return ModelBuilder(checkers, store=store, device="cpu", dtype="auto")(
-        manifest, private, lambda count: None, lambda: None
-    )
+    return ModelBuilder(checkers, store=store, device="cpu", dtype="auto")(manifest, private, LoadWatch())
 
 
 def random_pipeline(directory: Path) -> Path:

@@ -2,14 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from inference.contract import LoadPhase, ModelManifest, ModelState
-from inference.fleet import Model, ModelRefused
+from inference.fleet import LoadWatch, Model, ModelRefused
 from inference.loading import ENGINE, Parts, load_parts
 from inference.safety.trusted import TrustedCheckers
 from inference.schedulers import name_of
@@ -33,12 +32,10 @@ class ModelBuilder:
         self._dtype = dtype
         self._threads = threads
 
-    def __call__(
-        self, manifest: ModelManifest, directory: Path, on_bytes: Callable[[int], None], on_verified: Callable[[], None]
-    ) -> Model:
+    def __call__(self, manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
         """Verify, build and warm up. Raises ModelRefused."""
         torch.set_num_threads(self._threads)
-        parts = load_parts(manifest, store=self._store, directory=directory, on_bytes=on_bytes, on_verified=on_verified)
+        parts = load_parts(manifest, store=self._store, directory=directory, watch=watch)
         is_engine = parts.pipeline in ENGINE
         if is_engine:
             require_engine_fits(parts)

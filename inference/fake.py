@@ -16,7 +16,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from inference.contract import ConceptScore, ErrorCode, LoadPhase, ModelManifest, ModelState, Scheduler, Started
-from inference.fleet import Model
+from inference.fleet import LoadWatch, Model
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
 from inference.safety.verdict import GuardedChecker, Verdict
@@ -126,12 +125,11 @@ class FakeLane:
         )
 
 
-def build_fake(
-    manifest: ModelManifest, directory: Path, on_bytes: Callable[[int], None], on_verified: Callable[[], None]
-) -> Model:
+def build_fake(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
     """A model from any manifest, without reading its files."""
-    on_bytes(sum(file.size_bytes for file in manifest.files))
-    on_verified()
+    watch.expect(sum(file.size_bytes for file in manifest.files))
+    watch.verified(sum(file.size_bytes for file in manifest.files))
+    watch.building()
     checker = GuardedChecker(FakeChecker(), timeout_seconds=5)
     state = ModelState(
         digest=manifest.digest,

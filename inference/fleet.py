@@ -43,12 +43,23 @@ class Model:
     dtype: Any = None
 
 
+class LoadWatch:
+    """Hears how far a load is, from the loading thread. This one lets it pass."""
+
+    def expect(self, total_bytes: int) -> None:
+        """So many bytes are going to be verified."""
+
+    def verified(self, count: int) -> None:
+        """So many more bytes have been verified."""
+
+    def building(self) -> None:
+        """All files are verified; the parts are built next."""
+
+
 class Builder(Protocol):
     """Makes a model from a manifest in a private directory; runs in a thread of its own."""
 
-    def __call__(
-        self, manifest: ModelManifest, directory: Path, on_bytes: Callable[[int], None], on_verified: Callable[[], None]
-    ) -> Model:
+    def __call__(self, manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
         """Raises ModelRefused or CheckerError for a model that must not run."""
         ...
 
@@ -87,7 +98,6 @@ class Fleet:
                 repository=manifest.repository,
                 commit=manifest.commit,
                 phase=LoadPhase.VERIFYING,
-                bytes_total=sum(file.size_bytes for file in manifest.files),
             )
             task = asyncio.create_task(self._load(manifest, digest))
             self._tasks.add(task)
@@ -103,21 +113,11 @@ class Fleet:
                     await changed.wait()
 
     async def _load(self, manifest: ModelManifest, digest: str) -> None:
-        loop = asyncio.get_running_loop()
-        verified = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal verified
-            verified += count
-            loop.call_soon_threadsafe(self._set, digest, {"bytes_verified": verified})
-
-        def on_verified() -> None:
-            loop.call_soon_threadsafe(self._set, digest, {"phase": LoadPhase.LOADING})
-
+        watch = _StateWatch(asyncio.get_running_loop(), lambda change: self._set(digest, change))
         async with self._one_at_a_time:
             directory = Path(tempfile.mkdtemp(prefix="model-", dir=self._work_dir))  # mode 0700
             try:
-                model = await asyncio.to_thread(self._build, manifest, directory, on_bytes, on_verified)
+                model = await asyncio.to_thread(self._build, manifest, directory, watch)
             except (ModelRefused, CheckerError) as error:
                 log.warning("model %s refused: %s", manifest.repository, error)
                 self._fail(digest, ErrorCode.MODEL_REFUSED, str(error))
@@ -150,3 +150,25 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(notify())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _StateWatch(LoadWatch):
+    """Turns what the loading thread says into changes of the model's state, on the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, change: Callable[[dict[str, Any]], None]) -> None:
+        self._loop = loop
+        self._change = change
+        self._verified = 0
+
+    def expect(self, total_bytes: int) -> None:
+        self._tell({"bytes_total": total_bytes})
+
+    def verified(self, count: int) -> None:
+        self._verified += count
+        self._tell({"bytes_verified": self._verified})
+
+    def building(self) -> None:
+        self._tell({"phase": LoadPhase.LOADING})
+
+    def _tell(self, change: dict[str, Any]) -> None:
+        self._loop.call_soon_threadsafe(self._change, change)

@@ -8,7 +8,6 @@ JSON and tokenizer text. The repository's own safety checker is never built: the
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 import transformers
 
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import ModelRefused
+from inference.fleet import LoadWatch, ModelRefused
 from inference.plainfiles import UnsafeFile, read_json, tensor_count
 
 INDEX = "model_index.json"
@@ -101,45 +100,38 @@ class Parts:
     weights: dict[str, str]
 
 
-def load_parts(
-    manifest: ModelManifest,
-    *,
-    store: Path | None,
-    directory: Path,
-    on_bytes: Callable[[int], None],
-    on_verified: Callable[[], None],
-) -> Parts:
+def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, watch: LoadWatch) -> Parts:
     """Verify, assemble and build. `directory` is private, empty, and removed by the caller.
 
-    on_bytes     called with the number of bytes verified since the last call
-    on_verified  called once, before the parts are built
     Raises ModelRefused for anything against the rules.
     """
+    files = {file.path: file for file in manifest.files}
+    if INDEX not in files:
+        raise ModelRefused(f"{INDEX} is missing: this is not a diffusers pipeline")
     try:
-        files = {file.path: file for file in manifest.files}
-        if INDEX not in files:
-            raise ModelRefused(f"{INDEX} is missing: this is not a diffusers pipeline")
-        place(files[INDEX], store=store, target=directory / INDEX, on_bytes=on_bytes)
+        place(files[INDEX], store=store, target=directory / INDEX, watch=LoadWatch())
         pipeline, places = read_index(read_json(directory / INDEX, name=INDEX))
-        weights: dict[str, str] = {}
-        for name, (library, kind) in places.items():
-            for path, file in wanted_files(files, name, library, kind).items():
-                place(file, store=store, target=directory / path, on_bytes=on_bytes)
-                if path.endswith(".safetensors"):
-                    weights[file.path] = file.sha256
-                elif path.endswith(".json"):
-                    _require_plain_config(read_json(directory / path, name=file.path), file.path)
-        on_verified()
-        components = {
-            name: _build(directory / name, library, kind)
-            for name, (library, kind) in places.items()
-            if name != "scheduler"
+        wanted = {
+            target: file
+            for name, (_, kind) in places.items()
+            for target, file in wanted_files(files, name, kind).items()
         }
-        scheduler_config = read_json(directory / "scheduler" / "scheduler_config.json", name="scheduler_config.json")
-        steps = scheduler_config.get("num_train_timesteps", 1000)
-        if type(steps) is not int or not 1 <= steps <= MAX_TRAIN_STEPS:
-            raise ModelRefused(f"scheduler_config.json names {steps!r:.40} training steps")
-        return Parts(pipeline, components, {**scheduler_config, "_class_name": places["scheduler"][1]}, weights)
+        watch.expect(sum(file.size_bytes for file in wanted.values()))
+        for target, file in wanted.items():
+            place(file, store=store, target=directory / target, watch=watch)
+            if target.endswith(".json"):
+                _require_plain_config(read_json(directory / target, name=file.path), file.path)
+        watch.building()
+        return Parts(
+            pipeline=pipeline,
+            components={
+                name: _build(directory / name, library, kind)
+                for name, (library, kind) in places.items()
+                if name != "scheduler"
+            },
+            scheduler_config=_scheduler_config(directory, places["scheduler"][1]),
+            weights={file.path: file.sha256 for file in wanted.values() if file.path.endswith(".safetensors")},
+        )
     except UnsafeFile as error:
         raise ModelRefused(str(error)) from error
 
@@ -170,7 +162,7 @@ def read_index(index: Any) -> tuple[str, dict[str, tuple[str, str]]]:
     return pipeline, {name: places[name] for name in PIPELINES[pipeline]}
 
 
-def wanted_files(files: dict[str, ManifestFile], name: str, library: str, kind: str) -> dict[str, ManifestFile]:
+def wanted_files(files: dict[str, ManifestFile], name: str, kind: str) -> dict[str, ManifestFile]:
     """The files one part is built from, by the path they get in the private directory. Everything else is left alone.
 
     Half-precision weights (`*.fp16.safetensors`) stand in where there are no others.
@@ -190,7 +182,7 @@ def wanted_files(files: dict[str, ManifestFile], name: str, library: str, kind: 
     return {f"{name}/{base}": file for base, file in chosen.items()}
 
 
-def place(file: ManifestFile, *, store: Path | None, target: Path, on_bytes: Callable[[int], None]) -> None:
+def place(file: ManifestFile, *, store: Path | None, target: Path, watch: LoadWatch) -> None:
     """Put one file's verified content at `target`: inline bytes, a hard link into the store, or else a copy."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.inline is not None:
@@ -202,7 +194,7 @@ def place(file: ManifestFile, *, store: Path | None, target: Path, on_bytes: Cal
             raise ModelRefused(f"{file.path} is not base64") from error
     else:
         _link_or_copy(_stored(file, store), target)
-    if target.stat().st_size != file.size_bytes or _sha256(target, on_bytes) != file.sha256:
+    if target.stat().st_size != file.size_bytes or _sha256(target, watch) != file.sha256:
         raise ModelRefused(f"{file.path} is not the file the manifest names: size or digest differ")
 
 
@@ -222,12 +214,12 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target, follow_symlinks=False)
 
 
-def _sha256(path: Path, on_bytes: Callable[[int], None]) -> str:
+def _sha256(path: Path, watch: LoadWatch) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(2**20):
             digest.update(chunk)
-            on_bytes(len(chunk))
+            watch.verified(len(chunk))
     return digest.hexdigest()
 
 
@@ -242,6 +234,14 @@ def _weight_files(inside: dict[str, ManifestFile], name: str) -> dict[str, Manif
         if shards and f"{stem}.safetensors.index.json" in inside:
             return shards | {f"{stem}.safetensors.index.json": inside[f"{stem}.safetensors.index.json"]}
     raise ModelRefused(f"{name}/ has no safetensors weights; pickled weights are never loaded")
+
+
+def _scheduler_config(directory: Path, kind: str) -> dict[str, Any]:
+    config = read_json(directory / "scheduler" / "scheduler_config.json", name="scheduler/scheduler_config.json")
+    steps = config.get("num_train_timesteps", 1000) if isinstance(config, dict) else None
+    if type(steps) is not int or not 1 <= steps <= MAX_TRAIN_STEPS:
+        raise ModelRefused(f"scheduler/scheduler_config.json names {steps!r:.40} training steps")
+    return {**config, "_class_name": kind}
 
 
 def _require_plain_config(value: Any, name: str) -> None:

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from inference.contract import Limits, Sha256
 
+ROWS_WITH_SLD = 3
+
 
 class Settings(BaseSettings):
     """How one worker runs. Every field is `INFERENCE_` and its name in capitals.
@@ -50,7 +52,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
-    max_rows: Annotated[int, Field(ge=3, le=1024)] = 24
+    max_rows: Annotated[int, Field(ge=ROWS_WITH_SLD, le=1024)] = 24
     checker_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * 2**20
     limits: Limits = Limits()
@@ -66,6 +68,8 @@ class Settings(BaseSettings):
     def _one_address(self) -> Self:
         if self.socket is not None and self.port:
             raise ValueError("set either INFERENCE_SOCKET or INFERENCE_PORT")
+        if max(self.limits.buckets, default=0) < ROWS_WITH_SLD or min(self.limits.buckets) < 1:
+            raise ValueError("INFERENCE_LIMITS__BUCKETS needs positive row counts, one of them at least 3")
         return self
 
     def order_key(self) -> bytes:

@@ -7,15 +7,15 @@ weights, blanks images in place and hides the scores.
 Source of the rule: diffusers `pipelines/stable_diffusion/safety_checker.py`; Rando et al. 2022, arXiv 2210.04610.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import PIL.Image
 import torch
 from torch import Tensor
 
 from inference.contract import ConceptScore
+from inference.plainfiles import read_json
 from inference.safety.verdict import CheckerError, Verdict
 
 SPECIAL_CARE_MARGIN = 0.01  # a special-care hit makes every concept this much stricter; it flags nothing by itself
@@ -70,14 +70,26 @@ class ConceptChecker:
 
 
 def concept_names(directory: Path, count: int) -> tuple[str, ...]:
-    """Names from `concepts.json` (a list of strings) beside the weights, else "concept 0" and on."""
-    file = directory / "concepts.json"
-    if not file.is_file():
-        return tuple(f"concept {i}" for i in range(count))
-    names = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
-        raise CheckerError(f"{file.name} must be a list of {count} names")
-    return tuple(names)
+    """Names from `concepts.json` beside the weights, or from the pipeline's `vocabulary.json`; else "concept 0" and on.
+
+    Raises CheckerError when `concepts.json` is there and is not a list of as many names as there are concepts.
+    """
+    own, pipeline = directory / "concepts.json", directory.parent / "vocabulary.json"
+    if own.is_file():
+        names = read_json(own, name=own.name)
+        if not _are_names(names, count):
+            raise CheckerError(f"{own.name} must be a list of {count} names")
+        return tuple(names)
+    if pipeline.is_file():
+        vocabulary = read_json(pipeline, name=pipeline.name)
+        names = vocabulary.get("concepts") if isinstance(vocabulary, dict) else None
+        if _are_names(names, count):
+            return tuple(names)
+    return tuple(f"concept {i}" for i in range(count))
+
+
+def _are_names(value: Any, count: int) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and len(value) == count and all(isinstance(name, str) for name in value)
 
 
 def _cosine(images: Tensor, concepts: Tensor) -> Tensor:

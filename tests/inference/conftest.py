@@ -34,7 +34,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from inference.building import ModelBuilder
 from inference.contract import Event, ImageOrder, ManifestFile, ModelManifest, SafetyDemand, SldLevel
 from inference.engine import Engine
-from inference.fleet import Model
+from inference.fleet import LoadWatch, Model
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety.prompts import read_rules
@@ -104,7 +104,7 @@ def tiny_model(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Model:
     builder = ModelBuilder(checkers, store=None, device="cpu", dtype="float32")
-    return builder(manifest_of(tiny_dir), tmp_path_factory.mktemp("work"), lambda count: None, lambda: None)
+    return builder(manifest_of(tiny_dir), tmp_path_factory.mktemp("work"), LoadWatch())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The step engine: alone and mixed are the same bits; orders end once; nobody suffers for another."""
 
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,7 +68,7 @@ def test_an_image_is_the_one_that_diffusers_makes(
         generator=torch.Generator().manual_seed(11),
     ).images[0]
 
-    made = PIL.Image.open(__import__("io").BytesIO(images(events)[0].png()))
+    made = PIL.Image.open(io.BytesIO(images(events)[0].png()))
     difference = np.asarray(made, dtype=int) - np.asarray(expected, dtype=int)
     assert np.abs(difference).max() <= 1
 
@@ -155,7 +156,7 @@ def test_a_cancelled_order_takes_no_further_step(
 
 
 def test_an_order_past_its_deadline_fails_and_frees_its_rows(
-    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket, time_machine: Any = None
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
 ) -> None:
     engine = make_engine()
     ticket, events = make_ticket(make_order(steps=20, deadline_at=datetime.now(UTC) + timedelta(milliseconds=30)))
@@ -229,5 +230,5 @@ def test_orders_beyond_the_rows_wait_their_turn(
 def test_sizes_other_than_the_models_own_are_made(run: Run, make_order: MakeOrder) -> None:
     [events] = run(make_order(width=48, height=24))
 
-    picture = PIL.Image.open(__import__("io").BytesIO(images(events)[0].png()))
+    picture = PIL.Image.open(io.BytesIO(images(events)[0].png()))
     assert picture.size == (48, 24)

@@ -10,7 +10,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from inference.building import ModelBuilder
 from inference.contract import ErrorCode, Event, Failed, Image, ImageOrder, ModelManifest, Progress, SldLevel
-from inference.fleet import Model
+from inference.fleet import LoadWatch, Model
 from inference.pipelines import PipelineLane
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
@@ -31,7 +31,7 @@ def sdxl(
     sha256 = read_checker(tiny_dir / "safety_checker").sha256
     checkers = trusted_checkers((tiny_dir / "safety_checker",), default=sha256, timeout_seconds=20)
     builder = ModelBuilder(checkers, store=None, device="cpu", dtype="auto")
-    return builder(manifest_of(directory), tmp_path_factory.mktemp("work"), lambda count: None, lambda: None)
+    return builder(manifest_of(directory), tmp_path_factory.mktemp("work"), LoadWatch())
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ async def test_a_workers_death_fails_its_orders_and_nothing_else(supervisor: Sup
         await events_of(supervisor.worker, order_of("fake-crash"))
 
     async with asyncio.timeout(30):
-        while supervisor.state is not WorkerState.READY or supervisor.pid == first:
+        while supervisor.state is not WorkerState.READY or supervisor.pid in {first, None}:
             await asyncio.sleep(0.05)
     assert supervisor.restarts == 1
     await supervisor.worker.load(MANIFEST)
@@ -150,7 +150,8 @@ async def test_a_worker_does_not_outlive_a_killed_supervisor(tmp_path: Path) -> 
         "from pathlib import Path\n"
         "from gatekeeper.generation.supervisor import Supervisor\n"
         "async def main():\n"
-        f"    s = Supervisor(Path({str(tmp_path)!r}), store_dir=None, key=b'k' * 32, settings={{'INFERENCE_FAKE': '1'}})\n"
+        "    fake = {'INFERENCE_FAKE': '1'}\n"
+        f"    s = Supervisor(Path({str(tmp_path)!r}), store_dir=None, key=b'k' * 32, settings=fake)\n"
         "    await s.start()\n"
         "    await s.wait_ready(60)\n"
         "    print(s.pid, flush=True)\n"
@@ -158,7 +159,9 @@ async def test_a_worker_does_not_outlive_a_killed_supervisor(tmp_path: Path) -> 
         "asyncio.run(main())\n"
     )
     root = Path(__file__).parents[3]
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60, check=False
+    )
     pid = int(process.stdout.split()[-1])
 
     async with asyncio.timeout(20):
