@@ -82,12 +82,13 @@ async def approve_proposal(
         raise errors.NotAllowed("A promotion is approved by a person.", next_step="Sign in as a maintainer.")
     if len(note) > _MAX_NOTE_CHARS:
         raise errors.Invalid(f"The note has {len(note):,} characters; at most {_MAX_NOTE_CHARS:,} are kept.")
+    # Locked, so that it cannot be promoted or refused meanwhile. Two people's approvals do not exclude each other.
+    proposal = await session.get_one(Proposal, proposal.id, populate_existing=True, with_for_update=True)
     _must_be_open(proposal)
     given = await approvals_of(session, proposal)
     if any(approval.person_id == by.person_id for approval in given):
         raise errors.Conflict("You have approved this promotion already.", next_step="Wait for the other approvals.")
     release = await rows.get(session, proposal.release_id)
-    await _step(session, proposal, ProposalState.OPEN)  # two at once: the second sees a raised version
     made = Approval(proposal_id=proposal.id, person_id=by.person_id, note=note.strip())
     session.add(made)
     await session.flush()  # the unique constraint speaks here

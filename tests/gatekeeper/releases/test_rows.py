@@ -1,0 +1,93 @@
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import licensing, releases
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.db import Database
+from gatekeeper.errors import Conflict, NotFound
+from gatekeeper.releases import Release, Stage
+from gatekeeper.repos import Repo, manifests
+from tests.gatekeeper.licensing.builders import commit_files, events, make_person, make_repo
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_staging_makes_the_head_a_draft_bound_to_files_and_terms(
+    session: AsyncSession, owner: Principal, repo: Repo, release: Release
+) -> None:
+    terms = await licensing.terms_for(session, repo, release.commit_id)
+    assert terms is not None
+    assert (release.stage, release.bundle_sha256) == (Stage.DRAFT, terms.sha256)
+    assert release.manifest_sha256 == (await manifests.manifest(session, repo, release.commit_id)).sha256
+    [staged] = await events(session, "releases:repo:stage")
+    assert staged.body == {"before": {"is_private": False, "gate": "manual"}, "after": {"is_staged": True}}
+    [draft] = await events(session, "releases:release:draft")
+    assert (draft.body["before"], draft.body["after"]["stage"]) == (None, "draft")
+    with pytest.raises(Conflict, match="already"):
+        await releases.enable_staging(session, repo, by=owner)
+
+
+async def test_ensuring_twice_makes_one_release(session: AsyncSession, repo: Repo, release: Release) -> None:
+    again = await releases.ensure(session, repo, release.commit_id)
+    assert again.id == release.id
+    assert len(await events(session, "releases:release:draft")) == 1
+
+
+async def test_each_commit_is_a_release_of_its_own(
+    session: AsyncSession, owner: Principal, repo: Repo, release: Release
+) -> None:
+    second = await commit_files(session, repo, {"notes.txt": b"more"}, by=owner)
+    assert await releases.stage_of(session, repo, second) is None
+    made = await releases.ensure(session, repo, second, by=owner)
+    assert made.manifest_sha256 != release.manifest_sha256
+    assert [one.commit_id for one in await releases.list_for(session, repo)] == [second, release.commit_id]
+
+
+async def test_main_is_the_newest_release_a_caller_may_see(
+    session: AsyncSession, owner: Principal, repo: Repo, release: Release
+) -> None:
+    commits = [release.commit_id]
+    for number in range(3):
+        commits.append(await commit_files(session, repo, {"notes.txt": str(number).encode()}, by=owner))
+    for commit in reversed(commits[1:3]):  # made in another order than committed; the last commit has no release
+        await releases.ensure(session, repo, commit)
+    for allowed, expected in [(commits, commits[2]), (commits[:2], commits[1]), (commits[3:], None), ([], None)]:
+        found = await releases.visible_main(
+            session, repo, allowed=lambda one, allowed=allowed: one.commit_id in allowed
+        )
+        assert (found.commit_id if found else None) == expected
+
+
+async def test_repository_without_releases_shows_none(session: AsyncSession) -> None:
+    repo, _ = await make_repo(session, await make_person(session))
+    assert await releases.visible_main(session, repo, allowed=lambda release: True) is None
+
+
+async def test_unknown_release_is_not_found(session: AsyncSession) -> None:
+    with pytest.raises(NotFound):
+        await releases.get(session, "nothing")
+
+
+async def test_timeline_tells_what_happened_in_order(session: AsyncSession, owner: Principal, release: Release) -> None:
+    release = await releases.hold(session, release, by=owner, reason="Look at this.")
+    await releases.resume(session, release, by=owner)
+    await session.flush()
+    kinds = [event.kind.rpartition(":")[2] for event in await releases.timeline(session, release)]
+    assert kinds == ["draft", "hold", "resume"]
+
+
+async def test_second_of_two_changes_at_once_is_told(database: Database) -> None:
+    async with database.write() as session:
+        owner = await make_person(session)
+        repo, _ = await make_repo(session, owner)
+        release = await releases.enable_staging(session, repo, by=owner)
+    async with database.read() as session:
+        seen = await releases.get(session, release.id)
+    async with database.write() as session:
+        await releases.hold(session, release, by=owner, reason="First.")
+    with pytest.raises(Conflict, match="on hold"):
+        async with database.write() as session:
+            await releases.withdraw(session, seen, by=owner, reason="Second.")
+    async with database.read() as session:
+        now_there = await releases.get(session, release.id)
+    assert (now_there.hold_reason, now_there.withdrawn_at, now_there.version) == ("First.", None, 1)
