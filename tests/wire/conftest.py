@@ -146,6 +146,7 @@ def _server_env(settings: Settings) -> dict[str, str]:
         "GATEKEEPER_DATA_DIR": str(settings.data_dir),
         "GATEKEEPER_PUBLIC_URL": settings.public_url,
         "OMP_NUM_THREADS": "1",
+        "INFERENCE_FAKE": "1",  # pixels are made up, everything around them is real; journeys use the bundled model
     }
 
 

@@ -79,7 +79,9 @@ async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_fil
     commit = call.commit
     known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
     if commit is None and known.revision is not None and known.revision.commit:
-        commit = known.revision.commit
+        # As for the name `main`: writers see the branch as it is, others the best release they may know.
+        is_writer = authz.decide(policies, call.principal, Action.WRITE, resource, instant)
+        commit = None if repo.is_staged and is_writer else known.revision.commit
     if commit is None:
         commit = await history.resolve_revision(session, repo, "main")
     files: tuple[TreeEntry, ...] = ()

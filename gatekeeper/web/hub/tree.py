@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from starlette.responses import JSONResponse, Response
 
+from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound, Invalid
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import history
 from gatekeeper.repos.history import Commit, TreeEntry
 from gatekeeper.web.guard import Call
@@ -46,7 +48,7 @@ async def paths_info(call: Call) -> Response:
 
 async def refs(call: Call) -> Response:
     """`GET .../refs`."""
-    rows = await history.refs(call.session, call.repo)
+    rows = [row for row in await history.refs(call.session, call.repo) if await _may_know(call, row.object_id)]
     return JSONResponse(
         schemas.refs(rows, with_pull_requests=flag(call, "include_prs") or flag(call, "include_pull_requests"))
     )
@@ -57,9 +59,10 @@ async def commits(call: Call) -> Response:
     size = number(call, "limit", default=50, most=100) or 50
     start = number(call, "cursor", default=0, most=1_000_000)
     rows = await history.commits(call.session, call.repo, call.commit or "", limit=size + 1, offset=start)
+    shown = [row for row in rows[:size] if await _may_know(call, row.oid)]
     formatted = "formatted" in call.request.query_params.getlist("expand[]")
-    shown = [schemas.commit(row, is_formatted=formatted) for row in rows[:size]]
-    return page(call, shown, next_cursor=str(start + size) if len(rows) > size else None)
+    answer = [schemas.commit(row, is_formatted=formatted) for row in shown]
+    return page(call, answer, next_cursor=str(start + size) if len(rows) > size else None)
 
 
 async def create_branch(call: Call) -> Response:
@@ -86,6 +89,15 @@ async def create_tag(call: Call) -> Response:
 async def delete_tag(call: Call) -> Response:
     await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
     return JSONResponse({})
+
+
+async def _may_know(call: Call, commit: str) -> bool:
+    """Whether the caller may know this revision. Only in a staged repository do revisions differ in that."""
+    if not call.repo.is_staged:
+        return True
+    instant = now()
+    resource = await authz.load(call.session, call.principal, call.repo, commit=commit, instant=instant)
+    return bool(authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant))
 
 
 async def _last_commits(call: Call, rows: Sequence[TreeEntry]) -> dict[str, Commit]:
