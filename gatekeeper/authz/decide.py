@@ -95,11 +95,13 @@ def ask(policies: Policies, principal: Principal, resource: Target, instant: dat
         return Question(kind, None, _hub_context(principal, resource), None)
     if resource.revision is not None:
         return _at(policies, principal, resource, resource.revision, instant)
-    for revision in _best_first(resource.releases, instant):
+    releases = _best_first(resource.releases, instant)
+    for revision in releases:
         question = _at(policies, principal, resource, revision, instant)
         if policies.evaluate(question, Action.KNOW).is_allowed:
             return question
-    return _at(policies, principal, resource, _NOTHING_RELEASED if resource.is_staged else Revision(), instant)
+    nothing = _NOTHING_RELEASED if resource.is_staged else Revision()
+    return _at(policies, principal, resource, releases[0] if releases else nothing, instant)
 
 
 def _best_first(releases: tuple[Revision, ...], instant: datetime) -> list[Revision]:

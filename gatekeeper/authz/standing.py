@@ -128,7 +128,7 @@ async def _grants(
         .order_by(col(AccessGrant.granted_at).desc(), col(AccessGrant.id).desc())
     )
     found: dict[str, list[tuple[AccessGrant, dict[str, Any]]]] = {}
-    for grant, request in rows.tuples():
+    for grant, request in rows:
         found.setdefault(grant.repo_id, []).append((grant, dict(request.fields) if request else {}))
     return found
 

@@ -153,10 +153,10 @@ def test_a_folder_without_policies_or_schema_is_refused(tmp_path: Path, missing:
 def test_a_broken_schema_and_odd_bytes_are_named(tmp_path: Path) -> None:
     copy = with_rules(tmp_path, "")
     (copy / "schema.cedarschema").write_text("entity ;")
-    with pytest.raises(BrokenPolicies, match="schema.cedarschema"):
+    with pytest.raises(BrokenPolicies, match=r"schema\.cedarschema"):
         Policies.load(copy)
     (copy / "zz-extra.cedar").write_bytes(b"\xff\xfe")
-    with pytest.raises(BrokenPolicies, match="zz-extra.cedar: is not UTF-8"):
+    with pytest.raises(BrokenPolicies, match=r"zz-extra\.cedar: is not UTF-8"):
         Policies.load(copy)
 
 
