@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from gatekeeper import licensing
 from gatekeeper.authz.resource import Revision, Text
+from gatekeeper.errors import NotFound
 from gatekeeper.licensing.tables import LicenseText, RepoTerms, TermsBundle
 from gatekeeper.repos.tables import Repo
 
@@ -23,7 +24,11 @@ async def terms_of(session: AsyncSession, repo: Repo, revisions: Sequence[Revisi
     bundles |= await _remembered(session, repo, unbound)
     texts = {bundle.sha256: list(bundle.texts) for bundle in await _bundles(session, bundles.values())}
     for commit in unbound - bundles.keys():
-        terms = await licensing.terms_for(session, repo, commit)
+        try:
+            terms = await licensing.terms_for(session, repo, commit)
+        except NotFound:  # no such commit any more: terms that nobody can accept
+            bundles[commit], texts[commit] = commit, [commit]
+            continue
         if terms is not None:
             bundles[commit] = terms.sha256
             texts[terms.sha256] = list(terms.texts)
