@@ -117,10 +117,14 @@ def _require_admin(by: Principal) -> None:
 
 
 async def _is_last_admin(session: AsyncSession, person: Person) -> bool:
-    others = sa.select(sa.func.count()).where(
-        col(Person.is_admin).is_(True), col(Person.is_disabled).is_(False), col(Person.id) != person.id
+    # All administrators are locked, or two who disable each other would both find the other still there.
+    admins = await session.scalars(
+        sa.select(col(Person.id))
+        .where(col(Person.is_admin).is_(True), col(Person.is_disabled).is_(False))
+        .order_by(col(Person.id))
+        .with_for_update()
     )
-    return not await session.scalar(others)
+    return set(admins) <= {person.id}
 
 
 def _address_taken() -> Conflict:

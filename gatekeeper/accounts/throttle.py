@@ -40,6 +40,7 @@ async def reserve(session: AsyncSession, target: Target) -> SignInAttempt:
 
     Raises TooMany with `retry_after_seconds` when either limit is reached. What is refused is not counted.
     """
+    await _take_turns(session, target)
     since = now() - timedelta(seconds=WINDOW_SECONDS)
     waits = [
         await _wait(session, col(SignInAttempt.name_hash), target.name_hash, limit=PER_ACCOUNT, since=since),
@@ -65,6 +66,17 @@ async def clean_up(session: AsyncSession) -> None:
     """Forget attempts that no longer count."""
     over = now() - timedelta(seconds=WINDOW_SECONDS)
     await session.execute(sa.delete(SignInAttempt).where(col(SignInAttempt.at) < over))
+
+
+async def _take_turns(session: AsyncSession, target: Target) -> None:
+    """Make tries at the same account or from the same address count one after another, until the transaction ends.
+
+    SQLite has one writer anyway; on PostgreSQL two could otherwise count before either has added its own.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    for number in sorted(int(hashed[:15], 16) for hashed in (target.name_hash, target.address_hash)):
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 async def _wait(session: AsyncSession, column: Mapped[str], value: str, *, limit: int, since: datetime) -> int:

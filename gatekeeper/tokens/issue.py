@@ -51,6 +51,8 @@ async def issue(
         raise Invalid(
             f"A token ends within {max_days} days from now.", next_step="Choose an earlier end in the future."
         )
+    # The owner's row is locked, or two requests at once could both find the label free.
+    await session.execute(sa.select(col(Person.id)).where(col(Person.id) == person.id).with_for_update())
     if label in {token.label for token in await list_for(session, person.id)}:
         raise Conflict(
             f"You already have a token called {label}.", next_step="Choose another label, or revoke that one."
