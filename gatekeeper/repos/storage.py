@@ -10,6 +10,7 @@ import errno
 import hashlib
 import io
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -115,6 +116,9 @@ class Staged:
         self._limit = limit
         with _disk():
             self._file: io.FileIO | None = io.FileIO(path, "xb")
+        # A cancelled request leaves its thread writing while the file is being dropped. Closing under it could hand the
+        # descriptor's number to another upload, and this one's bytes to that one's file.
+        self._lock = threading.Lock()
         self._hash = hashlib.sha256()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -156,10 +160,11 @@ class Staged:
 
     def discard(self) -> None:
         """Drop what was not kept."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._path.unlink(missing_ok=True)
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+                self._path.unlink(missing_ok=True)
 
     def _count(self, length: int) -> None:
         self.size += length
@@ -172,25 +177,27 @@ class Staged:
             await asyncio.to_thread(self._put, waiting)
 
     def _put(self, pieces: Iterable[bytes]) -> None:
-        file = self._file
-        if file is None:
-            raise ValueError("this content was kept or dropped already")
-        with _disk():
+        with self._lock, _disk():
+            file = self._require_file()
             for piece in pieces:
                 self._hash.update(piece)
                 _write_all(file, piece)
 
     def _publish(self, target: Path) -> None:
-        if self._file is None:
-            raise ValueError("this content was kept or dropped already")
-        with _disk():
-            os.fsync(self._file.fileno())
+        with self._lock, _disk():
+            file = self._require_file()
+            os.fsync(file.fileno())
             for folder in _make_folders(target.parent, self._store.root):
                 _sync_folder(folder)
             self._path.replace(target)
-            self._file.close()
+            file.close()
             self._file = None
             _sync_folder(target.parent)
+
+    def _require_file(self) -> io.FileIO:
+        if self._file is None:
+            raise ValueError("this content was kept or dropped already")
+        return self._file
 
 
 def _write_all(file: io.FileIO, piece: bytes) -> None:

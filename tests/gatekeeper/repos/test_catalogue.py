@@ -35,7 +35,7 @@ async def test_a_repository_is_found_whatever_the_case(session: AsyncSession, re
     assert await catalogue.find(session, RepoKind.DATASET, "ada/demo") is None
 
 
-@pytest.mark.parametrize("name", ["ada/nothing", "ada", "", "ada/demo\0", "x" * 400, "ada/demo/main"])
+@pytest.mark.parametrize("name", ["ada/nothing", "ada", "", "ada/demo\0", "ada/\ud800", "x" * 400, "ada/demo/main"])
 async def test_a_missing_repository_is_not_found(session: AsyncSession, repo: Repo, name: str) -> None:
     with pytest.raises(RepoNotFound):
         await catalogue.require(session, RepoKind.MODEL, name)
@@ -129,4 +129,5 @@ async def test_the_listing_searches_pages_and_keeps_to_what_is_visible(session: 
         seen.append(page[0].name)
         after = page[0].id
     assert seen == ["cat-2", "cat-1"]
-    assert await catalogue.listing(session, RepoKind.MODEL, visible=public, search="c%t") == []
+    for odd in ("c%t", "cat\0", "\ud800", "x" * 999):
+        assert await catalogue.listing(session, RepoKind.MODEL, visible=public, search=odd) == []

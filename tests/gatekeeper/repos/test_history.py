@@ -11,7 +11,18 @@ from sqlmodel import col
 
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Conflict, EntryNotFound, Invalid, RevisionNotFound, Stale, TooLarge
-from gatekeeper.repos import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Repo, RepoKind, catalogue, history
+from gatekeeper.repos import (
+    AddFile,
+    AddLfs,
+    CopyFile,
+    DeleteFolder,
+    DeletePath,
+    Repo,
+    RepoKind,
+    Store,
+    catalogue,
+    history,
+)
 from gatekeeper.repos import commits as committing
 from gatekeeper.repos.objects import parse_pointer, pointer_text
 from gatekeeper.repos.tables import GitObject, GitRef
@@ -166,7 +177,7 @@ async def test_a_commit_on_a_stale_parent_is_refused(session: AsyncSession, repo
     assert await change(session, repo, ada, AddFile("a", b"2"), parent=second[:7])
 
 
-@pytest.mark.parametrize("branch", ["nope", "refs/tags/v1", "refs/heads/nope", "refs/pr/7"])
+@pytest.mark.parametrize("branch", ["nope", "refs/tags/v1", "refs/heads/nope", "refs/pr/7", "", "a\0", "\ud800"])
 async def test_a_commit_needs_a_branch(session: AsyncSession, repo: Repo, ada: Principal, branch: str) -> None:
     await history.create_tag(session, repo, "v1", target="main", by=ada)
     with pytest.raises(RevisionNotFound):
@@ -218,6 +229,18 @@ async def test_a_copy_reaches_no_other_repository(
     other = await catalogue.create(session, RepoKind.MODEL, "grace", "thief", by=grace)
     with pytest.raises(RevisionNotFound):
         await change(session, other, grace, CopyFile("a", "a", head))
+
+
+async def test_a_copy_meets_the_checks_of_what_it_becomes(
+    session: AsyncSession, repo: Repo, ada: Principal, stored: Stored, store: Store
+) -> None:
+    sha256 = await stored(repo, b"not safetensors")
+    await change(session, repo, ada, AddLfs("a.bin", sha256), AddFile("card.txt", b"---\nlicense: [\n---\n"))
+    for copy in (CopyFile("a.safetensors", "a.bin"), CopyFile("README.md", "card.txt"), CopyFile("../x", "a.bin")):
+        with pytest.raises(Invalid):
+            await history.commit(session, repo, "main", [copy], summary="x", by=ada, store=store)
+    head = await change(session, repo, ada, CopyFile("b.bin", "a.bin"))
+    assert (await history.entry(session, repo, head, "b.bin")).size == len(b"not safetensors")
 
 
 async def test_large_files_outside_the_patterns_are_named_in_gitattributes(

@@ -93,7 +93,13 @@ async def test_what_another_repository_has_is_neither_stored_nor_there_to_downlo
 
 @pytest.mark.parametrize(
     ("wanted", "code"),
-    [(Wanted("x", 1), 422), (Wanted("A" * 64, 1), 422), (Wanted("0" * 64, -1), 413), (Wanted("0" * 64, 101), 413)],
+    [
+        (Wanted("x", 1), 422),
+        (Wanted("\ud800", 1), 422),
+        (Wanted("A" * 64, 1), 422),
+        (Wanted("0" * 64, -1), 413),
+        (Wanted("0" * 64, 101), 413),
+    ],
 )
 async def test_a_bad_announcement_is_told_apart(
     session: AsyncSession, repo: Repo, ada: Principal, wanted: Wanted, code: int
