@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -129,7 +130,11 @@ def _static() -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path_params"]["path"]
-        response: Response = await files.get_response(path, scope)
+        try:
+            response: Response = await files.get_response(path, scope)
+        except HTTPException:
+            await _nothing_here(scope, receive, send)
+            return
         response.headers["Cache-Control"] = "public, max-age=300"
         await response(scope, receive, send)
 
