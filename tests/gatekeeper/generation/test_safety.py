@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from gatekeeper.generation import BrokenSafety, Safety
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.releases import Stage
+from inference.contract import SldLevel
+
+GOOD = (bundled_dir("policies") / "safety.toml").read_text()
+
+
+def test_every_stage_has_a_level_read_once() -> None:
+    safety = Safety.load()
+    assert Safety.load() is safety
+    for stage in (None, *Stage):
+        level = safety.at(stage)
+        assert level.lowest_sld is level.sld_level
+        assert level.images_per_day > 0
+    assert safety.at(Stage.RESEARCH_PREVIEW).sld_level is SldLevel.STRONG
+
+
+def test_adjusted_safety_has_its_own_quota() -> None:
+    adjusted = Safety.load().at(Stage.TRUSTED_TEST, is_adjusted=True)
+    assert adjusted.images_per_day == 50
+    assert adjusted.lowest_sld is SldLevel.OFF
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('checker = "required"', 'checker = "off"', "cannot be switched off"),
+        ('sld_level = "medium"', 'sld_level = "gentle"', "gentle"),
+        ("steps = 50", "steps = 1000", "steps is 1000"),
+        ("steps = 50", "steps = true", "steps is True"),
+        ("width = 1024", "width = 4096", "width is 4096"),
+        ("images = 4", "images = -1", "images is -1"),
+        ("margin = 0.0", "margin = nan", "margin is nan"),
+        ("concurrency = 2", "", "concurrency"),
+        ("concurrency = 2", "concurrency = 2\nconcurency = 3", "concurency"),
+        ("[stage.open]", "[stage.moon]", "moon"),
+    ],
+)
+def test_level_that_cannot_be_enforced_is_refused_at_start(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in GOOD
+    (tmp_path / "safety.toml").write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(BrokenSafety, match=says) as broken:
+        Safety.load(tmp_path)
+    assert str(tmp_path) in str(broken.value)

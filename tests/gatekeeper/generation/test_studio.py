@@ -1,0 +1,393 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gatekeeper import generation, licensing
+from gatekeeper.accounts.principal import ANONYMOUS, Principal
+from gatekeeper.db import Database
+from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotFound, TooMany, Unavailable
+from gatekeeper.generation import Generation, GenerationState, ImageFolder, OrderRequest, Ruling, Safety, Studio
+from gatekeeper.generation.client import OrderRejected, WorkerLost
+from gatekeeper.generation.supervisor import Supervisor
+from gatekeeper.kit.canonical import canonical_json, digest_of, sha256_hex
+from gatekeeper.kit.signing import SigningKey
+from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
+from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, RefusalCode, Refused, Started
+from tests.gatekeeper.generation.stub import PNG, StubWorker, image, withheld
+from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
+
+pytestmark = pytest.mark.anyio
+
+KEY = SigningKey(Ed25519PrivateKey.generate())
+PRIVACY = b"p" * 32
+LEVEL = Safety.load().at(Stage.GATED)
+FILES = {"model_index.json": b'{"_class_name": "StableDiffusionPipeline"}', "LICENSE": LICENSE, "README.md": b"# x\n"}
+
+
+class Story:
+    """A person, a model, a studio with a stubbed worker."""
+
+    def __init__(self, database: Database, folder: ImageFolder, worker: Any) -> None:
+        self.database = database
+        self.folder = folder
+        self.worker = worker
+        self.studio = Studio(database, worker, folder, key=KEY, privacy_key=PRIVACY)
+        self.ada: Principal
+        self.repo: Repo
+        self.commit: str
+
+    async def begin(self) -> None:
+        async with self.database.write() as session:
+            self.ada = await make_person(session)
+            self.repo, self.commit = await make_repo(session, await make_person(session), files=FILES)
+
+    async def order(self, **values: Any) -> Generation:
+        request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
+        async with self.database.write() as session:
+            manifest = await self.studio.prepare(session, self.repo, self.commit)
+            made = await generation.admit(
+                session,
+                self.ada,
+                self.repo,
+                self.commit,
+                request,
+                level=LEVEL,
+                ruling=Ruling(("terms-open-use",), "f" * 64),
+                privacy_key=PRIVACY,
+            )
+        self.studio.start(made, self.repo, request, manifest)
+        return made
+
+    async def end(self, **values: Any) -> Generation:
+        return await self.studio.wait(await self.order(**values))
+
+    async def used(self) -> int:
+        async with self.database.read() as session:
+            return (await generation.quota(session, self.ada.person_id or "", self.repo, LEVEL)).used
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ImageFolder:
+    return ImageFolder(tmp_path / "generations")
+
+
+async def tell(database: Database, folder: ImageFolder, worker: Any) -> Story:
+    story = Story(database, folder, worker)
+    await story.begin()
+    return story
+
+
+async def test_images_come_with_signed_receipts_and_evidence(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    made = await story.end(images=2, steps=10)
+    assert (made.state, made.charged_images) == (GenerationState.DONE, 2)
+    assert generation.require_images(made) == (0, 1)
+    assert made.receipt is not None
+    for index, receipt in enumerate(made.receipt["images"]):
+        verdict = licensing.verify_receipt(licensing.read_receipt(canonical_json(receipt)), KEY.public)
+        assert verdict.is_valid, verdict.problem
+        statement = receipt["statement"]
+        png = folder.path(made.id, index).read_bytes()
+        assert png == PNG + bytes([index])
+        assert statement["image_sha256"] == sha256_hex(png) == made.image_sha256[index]
+        assert (statement["repository"], statement["commit"]) == (story.repo.full_name, story.commit)
+        assert statement["weights"] == {"unet/model.safetensors": "1" * 64}
+        assert statement["license"]["texts"] == [sha256_hex(LICENSE)]
+        assert statement["decision"] == {"policies": ["terms-open-use"], "policy_sha256": "f" * 64}
+        assert statement["safety"]["sld"] == {"level": "strong", "warmup_steps": 4, "acted": True}
+        assert statement["safety"]["scores"] == {"skull": -0.1}
+        assert (statement["seed"], statement["steps"], statement["bucket"]) == (41 + index, 10, 8)
+        text = str(receipt)
+        assert "cat" not in text
+        assert story.ada.name not in text
+        assert str(story.ada.person_id) not in text
+    async with database.write() as session:
+        [event] = await events(session, "generation:order:finish")
+    assert event.id == made.receipt["images"][0]["event"]
+    assert event.body["images"][0]["statement_sha256"] == digest_of(made.receipt["images"][0]["statement"])
+    assert "cat" not in str(event.body)
+
+
+async def test_any_change_of_an_image_receipt_is_detected(database: Database, folder: ImageFolder) -> None:
+    made = await (await tell(database, folder, StubWorker())).end()
+    assert made.receipt is not None
+    data = canonical_json(made.receipt["images"][0])
+    for position in range(len(data)):
+        changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+        try:
+            receipt = licensing.read_receipt(changed)
+        except Invalid:
+            continue
+        assert not licensing.verify_receipt(receipt, KEY.public).is_valid, position
+
+
+async def test_worker_learns_no_name_and_the_safety_of_the_stage(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    await story.end(negative_prompt="dogs", scheduler="euler", width=64)
+    [order] = story.worker.orders
+    assert (order.prompt, order.negative_prompt, order.seed, order.width) == ("a secret cat", "dogs", 41, 64)
+    assert (order.safety.sld_level, order.safety.margin) == (LEVEL.sld_level, LEVEL.margin)
+    assert str(story.ada.person_id) not in order.person_key
+
+
+async def test_watchers_see_everything_also_when_they_come_late(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker(needs_load=True))
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+
+    async def see() -> list[str]:
+        async with aclosing(story.studio.watch(made)) as updates:
+            return [update.type async for update in updates]
+
+    early = asyncio.create_task(see())
+    await asyncio.sleep(0.05)
+    late = asyncio.create_task(see())
+    await asyncio.sleep(0)
+    story.worker.gate.set()
+    assert await early == ["loading", "queued", "started", "progress", "image", "done"]
+    assert await late == await early
+    assert await see() == ["image", "done"]  # from the record
+    assert len(story.worker.loaded) == 1
+
+
+async def test_image_is_told_only_when_it_is_recorded(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    made = await story.order()
+    async with aclosing(story.studio.watch(made)) as updates:
+        async for update in updates:
+            if update.type == "image":
+                async with database.read() as session:
+                    assert (await session.get_one(Generation, made.id)).state is GenerationState.DONE
+                    assert (await generation.own_image(session, story.ada, folder, made.id, 0)).is_file()
+
+
+def refusal(order: ImageOrder) -> list[Any]:
+    return [
+        Refused(
+            code=RefusalCode.PROMPT_SCREENED,
+            reason="The prompt asks for harm.",
+            rule_ids=("harm-1",),
+            restrictions=("law",),
+        )
+    ]
+
+
+def nothing_left(order: ImageOrder) -> list[Any]:
+    return [Started(steps=1), withheld(order), Done(delivered=0, withheld=1, compute_seconds=0.1)]
+
+
+def failing(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
+    return lambda order: [Started(steps=1), Failed(code=code, message="It did not work.")]
+
+
+def losing(order: ImageOrder) -> list[Any]:
+    return [Started(steps=1), image(order), WorkerLost("gone")]
+
+
+def rejecting(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
+    return lambda order: [OrderRejected(code, "No.", ("steps is 0.",))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "code", "charged", "raises", "error_code"),
+    [
+        (refusal, GenerationState.REFUSED, "prompt_screened", 0, Invalid, "moderation_blocked"),
+        (nothing_left, GenerationState.DONE, "", 1, Invalid, "moderation_blocked"),
+        (losing, GenerationState.FAILED, "worker_lost", 0, Unavailable, "GenerationFailed"),
+        (failing(ErrorCode.NOT_FINITE), GenerationState.FAILED, "not_finite", 0, Unavailable, "GenerationFailed"),
+        (failing(ErrorCode.DEADLINE_PASSED), GenerationState.FAILED, "deadline_passed", 0, Unavailable, None),
+        (rejecting(ErrorCode.QUEUE_FULL), GenerationState.FAILED, "queue_full", 0, TooMany, None),
+        (rejecting(ErrorCode.LIMITS_EXCEEDED), GenerationState.FAILED, "limits_exceeded", 0, Invalid, None),
+        (rejecting(ErrorCode.MODEL_REFUSED), GenerationState.FAILED, "model_refused", 0, Unavailable, "ModelRefused"),
+    ],
+    ids=["refused", "withheld", "worker lost", "nan", "deadline", "queue full", "limits", "model refused"],
+)
+async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_was_not_made(
+    database: Database,
+    folder: ImageFolder,
+    answer: Callable[[ImageOrder], list[Any]],
+    state: GenerationState,
+    code: str,
+    charged: int,
+    raises: type[GatekeeperError],
+    error_code: str | None,
+) -> None:
+    story = await tell(database, folder, StubWorker(answer))
+    made = await story.end()
+    assert (made.state, made.code, made.image_sha256) == (state, code, [])
+    assert await story.used() == charged
+    assert made.finished_at is not None
+    assert not folder.root.exists()
+    with pytest.raises(raises) as told:
+        generation.require_images(made)
+    assert told.value.next_step
+    if error_code:
+        assert told.value.code == error_code
+    async with database.write() as session:
+        [event] = await events(session, "generation:order:finish")
+        assert (event.body["before"], event.body["after"]) == ("running", state)
+        with pytest.raises(NotFound):
+            await generation.own_image(session, story.ada, folder, made.id, 0)
+
+
+async def test_one_image_withheld_does_not_stop_the_others(database: Database, folder: ImageFolder) -> None:
+    def mixed(order: ImageOrder) -> list[Any]:
+        return [withheld(order, 0), image(order, 1), Done(delivered=1, withheld=1, compute_seconds=1)]
+
+    story = await tell(database, folder, StubWorker(mixed))
+    made = await story.end(images=2)
+    assert generation.require_images(made) == (1,)
+    assert made.receipt is not None
+    assert made.receipt["withheld"][0]["scores"] == {"skull": 0.2}
+    assert not folder.path(made.id, 0).exists()
+
+
+async def test_model_that_cannot_be_loaded_is_said_so(database: Database, folder: ImageFolder) -> None:
+    worker = StubWorker(needs_load=True)
+    worker.load_phase = LoadPhase.FAILED
+    made = await (await tell(database, folder, worker)).end()
+    assert (made.state, made.code) == (GenerationState.FAILED, "model_refused")
+    assert "holds a pickle" in made.reason
+
+
+async def test_cancelled_order_ends_cancelled(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    await asyncio.sleep(0.05)
+    await story.studio.cancel(made)
+    ended = await story.studio.wait(made)
+    assert ended.state is GenerationState.CANCELLED
+    assert story.worker.cancelled == [made.id]
+    with pytest.raises(Conflict):
+        generation.require_images(ended)
+    await story.studio.cancel(made)  # nothing happens
+
+
+async def test_stopped_server_fails_its_orders(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    await asyncio.sleep(0.05)
+    await story.studio.close()
+    async with database.read() as session:
+        ended = await session.get_one(Generation, made.id)
+    assert (ended.state, ended.code, ended.charged_images) == (GenerationState.FAILED, "interrupted", 0)
+
+
+async def test_orders_left_by_a_crash_have_failed_after_the_start(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    async with database.write() as session:
+        assert await generation.recover(session) == 1
+    async with database.write() as session:
+        assert await generation.recover(session) == 0
+        left = await session.get_one(Generation, made.id)
+        assert (left.state, left.code, left.charged_images) == (GenerationState.FAILED, "interrupted", 0)
+        assert len(await events(session, "generation:order:finish")) == 1
+    await story.studio.close()
+
+
+async def test_image_that_cannot_be_recorded_is_not_given_out(
+    database: Database, folder: ImageFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "generations").write_text("a file where the folder should be")
+    story = await tell(database, folder, StubWorker())
+    made = await story.order()
+    async with aclosing(story.studio.watch(made)) as updates:
+        seen = [update async for update in updates]
+    assert seen[-1].data["code"] == "not_recorded"
+    assert "image" not in [update.type for update in seen]
+
+
+async def test_without_worker_nothing_is_charged(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, None)
+    with pytest.raises(Unavailable, match="switched off"):
+        await story.order()
+    assert await story.used() == 0
+
+
+async def test_repository_without_pipeline_is_told_so(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    async with database.write() as session:
+        story.repo, story.commit = await make_repo(session, await make_person(session), files={"a.txt": b"a"})
+    with pytest.raises(Invalid, match="holds no pipeline"):
+        await story.order()
+
+
+async def test_worker_gets_data_files_only(database: Database) -> None:
+    async with database.write() as session:
+        owner = await make_person(session)
+        files = FILES | {"tokenizer/vocab.json": b"{}", "tokenizer/merges.txt": b"#", "evil.py": b"x", "old.bin": b"x"}
+        repo, commit = await make_repo(session, owner, files=files)
+        manifest = await generation.worker_manifest(session, repo, commit)
+    assert {file.path for file in manifest.files} == {
+        "model_index.json",
+        "tokenizer/vocab.json",
+        "tokenizer/merges.txt",
+    }
+    for file in manifest.files:
+        assert sha256_hex(file.content() or b"") == file.sha256
+
+
+async def test_images_are_their_owner_s_for_a_limited_time(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    made = await story.end()
+    assert made.expires_at is not None
+    assert folder.path(made.id, 0).stat().st_mode & 0o077 == 0
+    async with database.write() as session:
+        other = await make_person(session)
+        for principal in (other, ANONYMOUS):
+            with pytest.raises(NotFound):
+                await generation.own(session, principal, made.id)
+            with pytest.raises(NotFound):
+                await generation.own_image(session, principal, folder, made.id, 0)
+        assert [one.id for one in await generation.list_own(session, story.ada)] == [made.id]
+        assert await generation.list_own(session, ANONYMOUS) == []
+        assert await generation.clean_up(session, folder) == 0
+    with time_machine.travel(made.expires_at, tick=False):  # no job has run
+        async with database.read() as session:
+            with pytest.raises(NotFound, match="limited time"):
+                await generation.own_image(session, story.ada, folder, made.id, 0)
+    with time_machine.travel(made.expires_at + timedelta(seconds=1), tick=False):
+        async with database.write() as session:
+            assert await generation.clean_up(session, folder) == 1
+            assert await generation.clean_up(session, folder) == 0
+    assert not folder.path(made.id, 0).exists()
+    async with database.read() as session:
+        left = await session.get_one(Generation, made.id)
+        assert left.prompt is None
+        assert left.receipt is not None
+
+
+async def test_real_child_process_makes_receipts_that_verify(
+    database: Database, folder: ImageFolder, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(tmp_path / "run", store_dir=None, key=b"k" * 32, settings={"INFERENCE_FAKE": "1"})
+    await supervisor.start()
+    try:
+        await supervisor.wait_ready(60)
+        story = await tell(database, folder, supervisor.worker)
+        made = await story.end(images=2, steps=2)
+        assert made.receipt is not None
+        assert generation.require_images(made) == (0, 1)
+        for index, receipt in enumerate(made.receipt["images"]):
+            assert licensing.verify_receipt(receipt, KEY.public).is_valid
+            assert receipt["statement"]["image_sha256"] == sha256_hex(folder.path(made.id, index).read_bytes())
+        flagged = await story.end(prompt="fake-flag")
+        with pytest.raises(Invalid, match="withheld"):
+            generation.require_images(flagged)
+        lost = await story.end(prompt="fake-crash")
+        assert (lost.state, lost.code, lost.charged_images) == (GenerationState.FAILED, "worker_lost", 0)
+    finally:
+        await supervisor.stop()
+        await supervisor.worker.close()
