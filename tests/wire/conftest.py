@@ -1,6 +1,6 @@
 """Fixtures that run the real server and drive it with the real, unmodified clients.
 
-hub         a running server (one for the whole session) with the people ada, bob, eve and olga (who administers), and their tokens
+hub         a running server, one for the whole session, with tokens of ada, bob, eve and olga, who administers it
 name        a fresh repository name under ada, for each test
 client_env  environment for a client in a process of its own: its own HF_HOME, the hub as its endpoint
 run_client  runs a Python snippet as such a client and returns what it printed as JSON
