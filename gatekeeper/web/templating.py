@@ -4,6 +4,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,9 @@ _STATIC = _HERE / "static"
 
 # The outermost layer adds the content security policy. Pages depend on who looks, so nothing keeps them.
 _PAGE_HEADERS = {"Cache-Control": "private, no-store", "Vary": "Cookie"}
+
+_WRAPPED_AT = 60  # characters; a line this long that goes on was wrapped, a shorter one was ended
+_LIST_MARK = re.compile(r"[ \t>]*(?:#{1,6}|[-*+•·◦▪]|\(?(?:[0-9]{1,3}|[a-z]|[ivx]{1,5})[.)])[ \t]+", re.IGNORECASE)
 
 _ERROR_TITLES = {
     400: "That cannot be done",
@@ -108,6 +112,7 @@ def environment() -> Environment:
         "day": day_words,
         "iso": instant_text,
         "field_id": field_id,
+        "reflowed": reflowed,
         "plural": plural,
         "segment": segment,
     }
@@ -145,6 +150,18 @@ def day_words(instant: datetime) -> str:
 def field_id(name: str) -> str:
     """The id of a form field's element. Names may come from a model card, so anything unusual becomes its code."""
     return "f-" + re.sub(r"[^A-Za-z0-9_-]", lambda found: f"_{ord(found.group()):x}", name)
+
+
+def reflowed(text: str) -> str:
+    """A plain text for reading on any screen: words unchanged, lines that were only wrapped for a terminal joined."""
+    lines = [line.rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    joined = lines[:1]
+    for before, line in pairwise(lines):
+        if len(before) >= _WRAPPED_AT and line.strip() and not _LIST_MARK.match(line):
+            joined[-1] += f" {line.strip()}"
+        else:
+            joined.append(line)
+    return "\n".join(joined)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

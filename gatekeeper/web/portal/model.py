@@ -84,8 +84,8 @@ def texts_of(seen: Seen, terms: Terms | None) -> list[Text]:
 
 def restrictions_of(call: Call, seen: Seen) -> list[str]:
     """What the license forbids, in short. Only for texts whose restrictions the operator's catalogue names."""
-    ids = [text.license_id for text in seen.revision.texts] if seen.revision else []
-    return restrictions.restrictions_of(call.gatekeeper.settings.policies_dir or bundled_dir("policies"), ids)
+    texts = seen.revision.texts if seen.revision else ()
+    return restrictions.restrictions_of(call.gatekeeper.settings.policies_dir or bundled_dir("policies"), texts)
 
 
 def denial(seen: Seen, action: Action) -> str:

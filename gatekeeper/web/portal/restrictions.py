@@ -5,25 +5,40 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from gatekeeper.authz.resource import Text
 
-def restrictions_of(policies: Path, license_ids: Iterable[str]) -> list[str]:
-    """The restrictions of these licenses together, each once, in the catalogue's order; [] for licenses it lacks."""
-    labels, by_license = _catalogue(policies / "licenses" / "catalogue.toml")
-    wanted = {restriction for license_id in license_ids for restriction in by_license.get(license_id, ())}
+
+def restrictions_of(policies: Path, texts: Iterable[Text]) -> list[str]:
+    """The restrictions of these texts together, each once, in the catalogue's order.
+
+    A text is known by its digest, or by the identifier that the operator vouched for; others have none here.
+    """
+    labels, by_license, by_digest = _catalogue(policies / "licenses" / "catalogue.toml")
+    wanted: set[str] = set()
+    for text in texts:
+        wanted |= set(by_digest.get(text.sha256, ())) | set(by_license.get(text.license_id, ()))
     return [label for restriction, label in labels.items() if restriction in wanted]
 
 
 def labels_of(policies: Path, restrictions: Iterable[str]) -> list[str]:
     """The short sentences of some restrictions; unknown ids are left out."""
-    labels, _ = _catalogue(policies / "licenses" / "catalogue.toml")
+    labels, _, _ = _catalogue(policies / "licenses" / "catalogue.toml")
     return [labels[restriction] for restriction in restrictions if restriction in labels]
 
 
+Restrictions = dict[str, tuple[str, ...]]
+
+
 @cache
-def _catalogue(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+def _catalogue(path: Path) -> tuple[dict[str, str], Restrictions, Restrictions]:
+    """Labels by restriction; restrictions by license identifier and by a text's digest."""
     if not path.is_file():
-        return {}, {}
+        return {}, {}, {}
     data = tomllib.loads(path.read_text("utf-8"))
     labels = {id: str(entry["label"]) for id, entry in data.get("restriction", {}).items()}
-    licenses = {entry["id"]: tuple(entry.get("restrictions", ())) for entry in data.get("license", [])}
-    return labels, licenses
+    licenses = data.get("license", [])
+    by_license = {entry["id"]: tuple(entry.get("restrictions", ())) for entry in licenses}
+    by_digest = {
+        sha256: tuple(entry.get("restrictions", ())) for entry in licenses for sha256 in entry.get("sha256", ())
+    }
+    return labels, by_license, by_digest

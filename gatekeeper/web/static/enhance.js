@@ -37,16 +37,15 @@ each("details.menu", (menu) => {
   });
 });
 
-// --- playground: which words does the model not know? ---
+// --- playground: which words does the model not know? Never on blur: the page must not move under a click ---
 each("[data-vocabulary]", (input) => {
   const known = new Set(input.dataset.vocabulary.split(" "));
   const note = document.getElementById(input.dataset.vocabularyNote);
   const look = () => {
     const words = input.value.toLowerCase().split(/\s+/).map((word) => word.replace(/^[,.!:?;"“”]+|[,.!:?;"“”]+$/g, ""));
     const strange = [...new Set(words.filter((word) => word && !known.has(word)))];
-    note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.join(", ")}.` : "";
+    note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.slice(0, 6).join(", ")}.` : "";
   };
-  input.addEventListener("change", look);
   input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
 });
 
