@@ -24,6 +24,7 @@ from gatekeeper.kit.canonical import digest_of, sha256_hex
 _REMEMBERED = 2**15
 _RESOURCE = {"type": "Repository", "id": "this"}
 _HUB = {"type": "Hub", "id": "this"}
+PRINCIPALS = ("Person", "Anonymous", "Operator")
 
 Alarm = Callable[[dict[str, Any]], None]
 
@@ -56,14 +57,8 @@ class Policies:
         self.directory = directory
         self.alarms: list[Alarm] = []  # called with the facts of an evaluation that failed, e.g. to count them
         self._schema = cedarpy.Schema.from_str(schema_text)
-        self._set = cedarpy.PolicySet.from_json_str(
-            json.dumps(
-                {"staticPolicies": {id: rule.body for id, rule in rules.items()}, "templates": {}, "templateLinks": []}
-            )
-        )
-        self._hub = cedarpy.Entities.from_json_str(
-            json.dumps([{"uid": _HUB, "attrs": {}, "parents": []}]), self._schema
-        )
+        self._hub = self._handle({"uid": _HUB, "attrs": {}, "parents": []})
+        self._sets = self._by_action()
         self._entities = lru_cache(maxsize=4096)(self._build_entities)
         self._context = lru_cache(maxsize=4096)(_context_json)
         self._remembered: dict[tuple[str, Action, Attributes | None, Context], Answer] = {}
@@ -80,7 +75,7 @@ class Policies:
         return cls(
             schema_text=files[bundle.SCHEMA],
             rules=rules,
-            catalogue=Catalogue.parse(files.get(bundle.CATALOGUE, "")),
+            catalogue=_catalogue(files.get(bundle.CATALOGUE, "")),
             sha256=digest_of({name: sha256_hex(text.encode()) for name, text in files.items()}),
             directory=directory,
         )
@@ -103,16 +98,10 @@ class Policies:
     def evaluate_afresh(self, question: Question, action: Action) -> Answer:
         """The same without memory."""
         attributes = question.attributes
-        request = {
-            # Structured ids: the textual form refuses ids with newlines.
-            "principal": {"type": question.principal, "id": "this"},
-            "action": {"type": "Action", "id": action.value},
-            "resource": _HUB if attributes is None else _RESOURCE,
-            "context": self._context(question.context),
-        }
+        request = _request(question, action, self._context(question.context))
         try:
             entities = self._hub if attributes is None else self._entities(attributes)
-            result = cedarpy.is_authorized(request, self._set, entities, self._schema)
+            result = cedarpy.is_authorized(request, self._sets[action], entities, self._schema)
         except ValueError as error:
             return self._failed(action, (str(error),))
         # INVARIANT: Cedar skips a policy whose evaluation fails. A skipped forbid would open what it closes, so any
@@ -129,6 +118,26 @@ class Policies:
             alarm(facts)
         return Answer(False, (), errors)
 
+    def _by_action(self) -> dict[Action, cedarpy.PolicySet]:
+        """For each action the policies whose scope it is in: the others cannot matter, and evaluating costs by number.
+
+        Cedar itself is asked which those are, with policies that are all scope and no condition.
+        """
+        scopes = {id: {**rule.body, "effect": "permit", "conditions": []} for id, rule in self.rules.items()}
+        everything = _policy_set(scopes)
+        blank = self._build_entities(_BLANK)
+        context = _context_json(Context())
+        sets = {}
+        for action in Action:
+            attributes, entities = (None, self._hub) if action.is_global else (_BLANK, blank)
+            concerned: set[str] = set()
+            for principal in PRINCIPALS:
+                request = _request(Question(principal, attributes, Context()), action, context)
+                result = cedarpy.is_authorized(request, everything, entities, self._schema)
+                concerned.update(result.diagnostics.reasons)
+            sets[action] = _policy_set({id: rule.body for id, rule in self.rules.items() if id in concerned})
+        return sets
+
     def _build_entities(self, attributes: Attributes) -> cedarpy.Entities:
         return self._handle({"uid": _RESOURCE, "attrs": _camel(attributes._asdict()), "parents": []})
 
@@ -139,6 +148,28 @@ class Policies:
         if len(handle) <= len(Action):
             raise ValueError("the action groups are missing from the entities")
         return handle
+
+
+def _request(question: Question, action: Action, context: str) -> dict[str, Any]:
+    # Structured ids: the textual form refuses ids with newlines.
+    return {
+        "principal": {"type": question.principal, "id": "this"},
+        "action": {"type": "Action", "id": action.value},
+        "resource": _HUB if question.attributes is None else _RESOURCE,
+        "context": context,
+    }
+
+
+def _policy_set(bodies: dict[str, dict[str, Any]]) -> cedarpy.PolicySet:
+    # By the JSON form: in the textual one Cedar names policies policy0, policy1 and so on, whatever their @id.
+    return cedarpy.PolicySet.from_json_str(json.dumps({"staticPolicies": bodies, "templates": {}, "templateLinks": []}))
+
+
+def _catalogue(text: str) -> Catalogue:
+    try:
+        return Catalogue.parse(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BrokenPolicies([f"{bundle.CATALOGUE}: {type(error).__name__}: {error}."]) from error
 
 
 def _context_json(context: Context) -> str:
@@ -154,6 +185,21 @@ def _camel_name(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+# A public repository under no terms: any valid attributes do where only scopes are looked at.
+_BLANK = Attributes(
+    staged=False,
+    stage="",
+    private=False,
+    gate="none",
+    embargoed=False,
+    held=False,
+    withdrawn=False,
+    deprecated=False,
+    has_terms=False,
+    binds_use=False,
+    needs_click=False,
+    may_redistribute=False,
+)
 _CAMEL = {name: _camel_name(name) for name in (*Attributes._fields, *Context._fields)}
 
 __all__ = ["Answer", "BrokenPolicies", "Policies", "Rule"]
