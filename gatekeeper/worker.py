@@ -19,6 +19,7 @@ _log = structlog.get_logger("gatekeeper.worker")
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
 
 SEAL_SECONDS = 1
+SEAL_MOST = 1000
 IDLE_SECONDS = 1
 LAST_USE_SECONDS = 60
 CLEAN_UP_SECONDS = 3600
@@ -34,7 +35,7 @@ def background(
     database = gatekeeper.db
     sealer = ledger.Sealer(database, gatekeeper.keys.signing, origin=gatekeeper.settings.ledger_origin)
     tasks = [
-        every(SEAL_SECONDS, sealer.seal),
+        every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database)),
     ]

@@ -19,7 +19,7 @@ from gatekeeper.ledger.leaf import LEAF_COLUMNS, leaf_bytes
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
 from gatekeeper.ledger.tree import load_frontier, sealed_size
 
-_BATCH = 1000  # events in one transaction: other writers wait for it on SQLite
+_BATCH = 500  # events in one transaction: other writers wait for it on SQLite
 _LOCK = 0x67617465  # PostgreSQL advisory lock of whoever seals; any number that is always the same
 
 
@@ -32,12 +32,16 @@ class Sealer:
         self._key = key
         self._origin = origin
 
-    async def seal(self) -> int:
-        """Seal everything that is pending now; returns how many events."""
+    async def seal(self, *, most: int | None = None) -> int:
+        """Seal what is pending; returns how many events.
+
+        most  about how many at once, None for all: sealing a row costs as much as answering a request, so a busy server
+              seals a part of them every second and the rest when it is quiet
+        """
         total = 0
         while sealed := await self._seal_batch():
             total += sealed
-            if sealed < _BATCH:
+            if sealed < _BATCH or (most is not None and total >= most):
                 break
         return total
 

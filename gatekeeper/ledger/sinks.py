@@ -19,7 +19,8 @@ _FIELDS = frozenset({"kind", "body", *_LONGEST})
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
-_known_kinds: set[str] = set()
+_MOST_CHECKED = 10_000
+_checked: set[tuple[str, tuple[str | None, ...]]] = set()
 
 
 class Line(NamedTuple):
@@ -53,18 +54,18 @@ def line_of(fields: Mapping[str, Any]) -> Line:
     if not fields.keys() <= _FIELDS:
         raise ValueError(f"an event has no {sorted(fields.keys() - _FIELDS)}")
     kind, body, get = fields["kind"], fields.get("body"), fields.get
-    if kind not in _known_kinds:
+    ids = (get("actor_id"), get("token_id"), get("repo_id"), get("subject_id"), get("policy_sha256"))
+    if (kind, ids) not in _checked:  # the same few over and over
         check_kind(kind)
-        _known_kinds.add(kind)
-    for name, longest in _LONGEST.items():
-        value = get(name)
-        if value is not None and not (len(value) <= longest and value.isascii() and value.isprintable()):
-            raise ValueError(f"{name} is not an id")
+        for (name, longest), value in zip(_LONGEST.items(), ids, strict=True):
+            if value is not None and not (len(value) <= longest and value.isascii() and value.isprintable()):
+                raise ValueError(f"{name} is not an id")
+        if len(_checked) >= _MOST_CHECKED:
+            _checked.clear()
+        _checked.add((kind, ids))
     text = _ENCODE(body) if body else "{}"
     text.encode()  # a lone surrogate has no bytes, so it could never be hashed
-    return Line(
-        kind, now(), get("actor_id"), get("token_id"), get("repo_id"), get("subject_id"), get("policy_sha256"), text
-    )
+    return Line(kind, now(), *ids, text)
 
 
 def sink_for(database: Database) -> Sink:

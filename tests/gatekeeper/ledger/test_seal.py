@@ -95,6 +95,14 @@ async def test_a_long_backlog_is_sealed_in_batches(database: Database, sealer: l
     assert (report.faults, report.size, report.checkpoints) == ([], 10, 3)
 
 
+async def test_a_busy_server_seals_a_part_at_a_time(database: Database, sealer: ledger.Sealer, monkeypatch) -> None:
+    monkeypatch.setattr(seal, "_BATCH", 2)
+    await record(database, 7)
+    assert await sealer.seal(most=3) == 4
+    assert (await verify(database)).pending == 3
+    assert await sealer.seal() == 3
+
+
 async def test_two_sealers_take_turns(database: Database, monkeypatch) -> None:
     monkeypatch.setattr(seal, "_BATCH", 3)
     await record(database, 20)
