@@ -103,7 +103,7 @@ def run_client(hub: Hub, client_env: dict[str, str], tmp_path: Path) -> Callable
             env=client_env | token | (env or {}),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-4000:]
@@ -151,7 +151,7 @@ def _server_env(settings: Settings) -> dict[str, str]:
 
 
 def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 240
     while time.monotonic() < ends:
         assert server.poll() is None, log.read_text()[-4000:]
         try:
