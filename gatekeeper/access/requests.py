@@ -37,7 +37,7 @@ async def submit(
     """Ask for access. Needs answers to every question and accepted terms.
 
     form          the questions where the card has none of its own
-    is_automatic  the stage's policy approves without review; a repository gated `auto` without stages always does
+    is_automatic  the stage's rule approves without review; a repository gated `auto` without stages always does
     ends_at       end of an automatic approval's grant
     Raises Conflict when a request is open, access is there already, or an earlier request was turned down.
     """

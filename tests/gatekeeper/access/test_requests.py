@@ -101,19 +101,36 @@ async def test_answers_nobody_asked_for_are_refused(session: AsyncSession, ada: 
         await access.submit(session, ada, repo, fields={"is_admin": "true"}, bundle=None)
 
 
-@pytest.mark.parametrize("is_staged", [False, True])
-async def test_automatic_gate_approves_at_once(
-    session: AsyncSession, ada: Principal, repo: Repo, is_staged: bool
-) -> None:
-    repo.gate, repo.is_staged = Gate.NONE if is_staged else Gate.AUTO, is_staged
-    ends_at = now() + timedelta(days=30)
-    request = await access.submit(session, ada, repo, fields=None, bundle=None, is_automatic=is_staged, ends_at=ends_at)
+async def test_automatic_gate_approves_at_once(session: AsyncSession, ada: Principal, repo: Repo) -> None:
+    repo.gate = Gate.AUTO
+    request = await ask(session, ada, repo)
     grant = await grant_of(session, ada, repo)
     assert request.state is RequestState.ACTIVE
-    assert (grant.granted_by, grant.ends_at) == (None, ends_at)
+    assert (grant.granted_by, grant.ends_at) == (None, None)
     [event] = await events(session, "access:request:approve")
     assert event.actor_id is None
     assert event.body["is_automatic"] is True
+
+
+async def test_stage_may_approve_at_once_with_an_end(session: AsyncSession, ada: Principal, repo: Repo) -> None:
+    repo.is_staged = True
+    ends_at = now() + timedelta(days=30)
+    request = await access.submit(session, ada, repo, fields=None, bundle=None, is_automatic=True, ends_at=ends_at)
+    assert request.state is RequestState.ACTIVE
+    assert (await grant_of(session, ada, repo)).ends_at == ends_at
+
+
+async def test_house_s_questions_are_asked_where_the_card_has_none(
+    session: AsyncSession, owner: Principal, ada: Principal, repo: Repo
+) -> None:
+    form = licensing.HouseForm.load().form
+    with pytest.raises(Invalid) as refused:
+        await access.submit(session, ada, repo, fields=None, bundle=None, form=form)
+    assert set(refused.value.details["fields"]) == {field.name for field in form.fields}
+    with_own, terms = await make_offer(session, owner)
+    await accept_terms(session, ada, with_own, terms, KEY)
+    request = await access.submit(session, ada, with_own, fields=ANSWERS, bundle=terms, form=form)
+    assert request.fields == ANSWERS
 
 
 async def test_stages_overrule_the_automatic_gate(session: AsyncSession, ada: Principal, repo: Repo) -> None:
