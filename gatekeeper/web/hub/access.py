@@ -1,8 +1,11 @@
 """Our own calls around the gate: where I stand, what I must accept, asking, and giving access up."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
@@ -10,8 +13,10 @@ from gatekeeper import access, authz, licensing
 from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Terms
-from gatekeeper.repos import history
+from gatekeeper.licensing import Form, HouseForm, Terms
+from gatekeeper.licensing.tables import RepoTerms, TermsBundle
+from gatekeeper.releases import Ladder, StageRule
+from gatekeeper.repos import Gate, history
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -21,6 +26,7 @@ async def standing(call: Call) -> Response:
     """`GET .../access`: the caller's own standing, with what is denied and why."""
     instant = now()
     terms = await _terms(call)
+    rule = _rule(call)
     stands = await access.standing(call.session, call.principal.person_id, call.repo.id, instant)
     accepted = (
         await licensing.current_acceptance(call.session, call.principal.person_id, terms, repo=call.repo)
@@ -32,6 +38,7 @@ async def standing(call: Call) -> Response:
     body = schemas.standing(
         call.repo,
         terms=terms,
+        form=_form(call, terms, rule),
         accepted=accepted,
         request=stands.request,
         grant=stands.grant,
@@ -75,20 +82,20 @@ async def text(call: Call) -> Response:
     for document in terms.documents if terms is not None else ():
         if document.sha256 == call.params["sha256"]:
             return _exact(document.body)
-    stored = await licensing.get(call.session, call.params["sha256"])
-    if stored is None:
+    if not await _was_term(call, call.params["sha256"]):
         raise NotFound("There is no such text.", next_step="Take its digest from the repository's terms.")
-    return _exact(stored.body)
+    return _exact((await licensing.get(call.session, call.params["sha256"])).body)
 
 
 async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, presentation_id: str | None) -> Response:
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
     digest = call.gatekeeper.policies.sha256
-    terms = await _terms(call)
+    terms, rule = await _terms(call), _rule(call)
+    form = _form(call, terms, rule)
+    _check_all(terms, form, texts, fields)
     receipt: dict[str, Any] | None = None
     if terms is not None:
-        _check_all(terms, texts, fields)
         if terms.need_acceptance:
             acceptance = await licensing.accept(
                 session,
@@ -105,7 +112,7 @@ async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, prese
             receipt = acceptance.receipt
     elif texts:
         raise Invalid("This repository has no terms to accept.", status=422, next_step="Leave `accept` out.")
-    if not access.is_gated(repo):
+    if not access.is_gated(repo) or (rule is not None and rule.requests == "none"):
         return JSONResponse(schemas.asked(None, receipt), 201)
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
@@ -113,20 +120,30 @@ async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, prese
         # The terms were all that was missing: there is nothing left to ask for.
         return JSONResponse(schemas.asked(None, receipt), 201)
     authz.require(call.gatekeeper.policies, principal, Action.REQUEST_ACCESS, fresh, instant)
-    request = await access.submit(session, principal, repo, fields=fields, bundle=terms, policy=digest)
+    request = await access.submit(
+        session,
+        principal,
+        repo,
+        fields=fields,
+        bundle=terms,
+        form=form,
+        is_automatic=rule is not None and rule.requests == "auto",
+        ends_at=instant + timedelta(days=rule.grant_days) if rule is not None and rule.grant_days else None,
+        policy=digest,
+    )
     return JSONResponse(schemas.asked(request, receipt), 201)
 
 
-def _check_all(terms: Terms, texts: list[str], fields: Mapping[str, Any]) -> None:
+def _check_all(terms: Terms | None, form: Form, texts: list[str], fields: Mapping[str, Any]) -> None:
     """Name everything that is missing at once, texts and answers, instead of one after the other."""
     missing = {
         document.sha256: f"“{document.title}” was not accepted."
-        for document in terms.documents
+        for document in (terms.documents if terms is not None else ())
         if document.sha256 not in texts
     }
     wrong: Mapping[str, str] = {}
     try:
-        terms.form.validate(fields)
+        form.validate(fields)
     except Invalid as error:
         wrong = error.details.get("fields", {"": error.message})
     if missing or wrong:
@@ -139,6 +156,21 @@ def _check_all(terms: Terms, texts: list[str], fields: Mapping[str, Any]) -> Non
         )
 
 
+def _rule(call: Call) -> StageRule | None:
+    """The rule of the stage that the caller stands before, None for a repository without stages."""
+    known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, call.resource, now())
+    stage = known.revision.stage if known.revision is not None else None
+    return Ladder.load(call.gatekeeper.settings.policies_dir).rule(stage) if stage is not None else None
+
+
+def _form(call: Call, terms: Terms | None, rule: StageRule | None) -> Form:
+    """The card's questions, else the house's own where a person decides."""
+    if terms is not None and terms.form.fields:
+        return terms.form
+    is_reviewed = rule.requests == "manual" if rule is not None else call.repo.gate is Gate.MANUAL
+    return HouseForm.load(call.gatekeeper.settings.policies_dir).form if is_reviewed else Form()
+
+
 async def _terms(call: Call) -> Terms | None:
     """The terms of the revision that the caller stands before: the best one they may know, else the head."""
     known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, call.resource, now())
@@ -146,6 +178,16 @@ async def _terms(call: Call) -> Terms | None:
     if not commit:
         commit = await history.resolve_revision(call.session, call.repo, "main")
     return await licensing.terms_for(call.session, call.repo, commit)
+
+
+async def _was_term(call: Call, sha256: str) -> bool:
+    """Whether a text belongs to the terms of any revision of this repository: a digest alone opens no text."""
+    bundles = await call.session.scalars(
+        sa.select(TermsBundle)
+        .join(RepoTerms, col(RepoTerms.bundle_sha256) == col(TermsBundle.sha256))
+        .where(col(RepoTerms.repo_id) == call.repo.id)
+    )
+    return any(sha256 in bundle.texts for bundle in bundles)
 
 
 def _exact(body: bytes) -> Response:

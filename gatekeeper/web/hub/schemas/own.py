@@ -7,7 +7,7 @@ from typing import Any
 from gatekeeper.access import AccessGrant, AccessRequest
 from gatekeeper.authz import Action, Decision, Denied
 from gatekeeper.kit.canonical import instant_text
-from gatekeeper.licensing import Terms
+from gatekeeper.licensing import Form, Terms
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Repo
@@ -21,6 +21,7 @@ def standing(
     repo: Repo,
     *,
     terms: Terms | None,
+    form: Form,
     accepted: Acceptance | None,
     request: AccessRequest | None,
     grant: AccessGrant | None,
@@ -47,7 +48,7 @@ def standing(
         ],
         "accepted_at": _instant(accepted.accepted_at if accepted is not None else None),
         "receipt_id": accepted.id if accepted is not None else None,
-        "fields": terms.form.as_json().get("fields", []) if terms is not None else [],
+        "fields": form.as_json().get("fields", []),
         "request_id": request.id if request is not None else None,
         "request_state": request.state.value if request is not None else None,
         "decision_reason": request.reason or None if request is not None else None,
