@@ -97,7 +97,7 @@ def situations(draw: st.DrawFn) -> tuple[Principal, Resource]:
 
 
 cases = given(situation=situations(), action=st.sampled_from(REPOSITORY))
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=80, deadline=None)
 
 
 def accepted(resource: Resource, revision: Revision) -> bool:
