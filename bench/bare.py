@@ -27,8 +27,13 @@ async def redirect(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """The file as Starlette serves it."""
+    """A small file from memory, a large one as Starlette serves files."""
+    if request.path_params["path"] == "small.bin":
+        return Response(_SMALL, headers=_HEADERS)
     return FileResponse(os.environ["BARE_FILE"])
+
+
+_SMALL = os.urandom(1024)
 
 
 app = Starlette(

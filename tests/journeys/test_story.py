@@ -1,0 +1,159 @@
+"""The main job, end to end, as people live it: applicant, maintainer and the public clients, on the bundled model."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi, InferenceClient
+from huggingface_hub.errors import BadRequestError, GatedRepoError, HfHubHTTPError
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from gatekeeper.cli.demo import NAME, NAMESPACE
+from tests.journeys.conftest import ROOT, Demo
+
+MODEL = f"{NAMESPACE}/{NAME}"
+Visit = Callable[..., Page]
+
+
+def test_from_the_license_to_an_image_and_to_the_hold(demo: Demo, visit: Visit, tmp_path: Path) -> None:
+    ada = visit("ada", java_script_enabled=False)  # the whole way in works without script
+    maintainer = visit("maintainer")
+
+    token = make_token(ada)
+    api = HfApi(endpoint=demo.url, token=token)
+    with pytest.raises(GatedRepoError, match="restricted"):
+        api.auth_check(MODEL)
+    client = InferenceClient(base_url=f"{demo.url}/models/{MODEL}", token=token)
+    with pytest.raises(GatedRepoError):
+        client.text_to_image("a red apple")
+
+    ask_for_access(ada)
+    ada.goto("/requests")
+    expect(ada.get_by_text(MODEL).first).to_be_visible()
+    approve(maintainer)
+
+    api.auth_check(MODEL)
+    picture = client.text_to_image("a red apple", seed=7, num_inference_steps=20)
+    assert is_reddish(picture)
+    again = client.text_to_image("a red apple", seed=7, num_inference_steps=20)
+    assert picture.tobytes() == again.tobytes()
+    with pytest.raises(BadRequestError, match=r"(?i)bomb|weapon"):
+        client.text_to_image("a bomb")
+
+    folder = api.snapshot_download(MODEL, local_dir=tmp_path / "model")
+    assert (Path(folder) / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size > 1_000_000
+    loads_with_diffusers(demo, token, tmp_path)
+
+    receipt_verifies(demo, ada, tmp_path)
+    hold(maintainer)
+
+    with pytest.raises(GatedRepoError, match=r"(?i)hold|held"):
+        api.hf_hub_download(MODEL, "unet/diffusion_pytorch_model.safetensors", cache_dir=tmp_path / "fresh")
+    with pytest.raises(HfHubHTTPError, match=r"(?i)hold|held"):
+        client.text_to_image("a red apple")
+    ada.goto(f"/{MODEL}")
+    expect(ada.get_by_text("hold", exact=False).first).to_be_visible()
+
+    lift_the_hold(maintainer)
+    api.auth_check(MODEL)
+    assert "Intact." in demo.command("ledger", "verify")
+    log = demo.log.read_text().rpartition("(Ctrl-C stops it)")[2]  # what follows the greeting
+    for secret in (token, demo.passwords["ada"], "red apple", "127.0.0.1"):
+        assert secret not in log
+
+
+def make_token(page: Page) -> str:
+    page.goto("/settings/tokens")
+    page.get_by_label("Label").fill("journey")
+    page.get_by_role("button", name="Make the token").click()
+    return page.locator("code.secret").inner_text().strip()
+
+
+def ask_for_access(page: Page) -> None:
+    page.goto(f"/{MODEL}")
+    page.get_by_role("link", name="Files").first.wait_for()
+    page.goto(f"/{MODEL}/access")
+    for box in page.locator("form input[type=checkbox]").all():
+        assert not box.is_checked(), "nothing may be ticked beforehand"
+        box.check()
+    for field in page.locator("form textarea, form input[type=text], form input:not([type])").all():
+        field.fill("I study how small models draw.")
+    for choice in page.locator("form select").all():
+        choice.select_option(index=1)
+    page.locator("main form button.button-main").click()
+    page.wait_for_load_state()
+    expect(page.get_by_text("Your request", exact=False).first).to_be_visible()
+
+
+def approve(page: Page) -> None:
+    page.goto("/admin/requests")
+    page.locator("main a[href^='/admin/requests/']").first.click()
+    page.get_by_role("button", name="Approve ada").click()
+    page.wait_for_load_state()
+
+
+def hold(page: Page) -> None:
+    page.goto(f"/{MODEL}/releases")
+    page.get_by_role("link", name="Hold").click()
+    expect(page.get_by_role("heading", name="What this does, at once")).to_be_visible()
+    page.get_by_label("Reason").fill("A report of harm is being looked into.")
+    page.locator("main form button.button-stop").click()
+    page.wait_for_load_state()
+
+
+def lift_the_hold(page: Page) -> None:
+    page.goto(f"/{MODEL}/releases")
+    page.get_by_role("button", name="Lift the hold").click()
+    page.wait_for_load_state()
+
+
+def receipt_verifies(demo: Demo, page: Page, folder: Path) -> None:
+    page.goto("/receipts")
+    page.locator("main a[href^='/receipts/']").first.click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").first.click()
+    file = folder / "receipt.json"
+    download.value.save_as(file)
+    assert "Valid." in demo.command("receipt", "verify", str(file))
+    changed = json.loads(file.read_text())
+    changed["statement"]["method"] = "terminal"
+    file.write_text(json.dumps(changed))
+    done = subprocess.run(
+        [sys.executable, "-m", "gatekeeper", "receipt", "verify", str(file)],
+        env={**os.environ, "GATEKEEPER_DATA_DIR": str(demo.data_dir)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Not valid." in done.stdout
+
+
+def loads_with_diffusers(demo: Demo, token: str, folder: Path) -> None:
+    code = (
+        "import sys, torch; from diffusers import DiffusionPipeline; torch.set_num_threads(1)\n"
+        f"pipe = DiffusionPipeline.from_pretrained({MODEL!r}, token={token!r}, use_safetensors=True)\n"
+        "image = pipe('a red apple', num_inference_steps=4).images[0]; print(image.size)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": demo.url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "(64, 64)" in done.stdout
+
+
+def is_reddish(picture: Image.Image) -> bool:
+    """Whether the middle of the picture is more red than green and blue."""
+    small = picture.convert("RGB").resize((8, 8)).crop((2, 3, 6, 7))
+    data = io.BytesIO(small.tobytes()).read()
+    red, green, blue = (sum(data[channel::3]) for channel in range(3))
+    return red > 1.3 * green and red > 1.3 * blue
