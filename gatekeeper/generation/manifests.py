@@ -1,16 +1,22 @@
-"""What the worker may load of a commit: its data files by digest, small ones with their content."""
+"""What the worker is told: the data files of a commit by digest, and the order."""
 
 import base64
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors
+from gatekeeper.generation.orders import OrderRequest
+from gatekeeper.generation.tables import Generation
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.secrets import keyed_hash
 from gatekeeper.repos import history
 from gatekeeper.repos import manifests as repo_manifests
 from gatekeeper.repos.lru import Lru
 from gatekeeper.repos.tables import Repo
-from inference.contract import ManifestFile, ModelManifest
+from inference.contract import ImageOrder, ManifestFile, ModelManifest, SafetyDemand
 
+ORDER_SECONDS = 600
 _LOADABLE = (".json", ".txt", ".model", ".safetensors")
 _MAX_INLINE_BYTES = 64 * 2**20
 
@@ -60,3 +66,26 @@ async def worker_manifest(session: AsyncSession, repo: Repo, commit: str) -> Mod
     made = ModelManifest(repository=repo.full_name, commit=commit, files=files)
     _made.put((repo.id, commit), made, inline_bytes + 200 * len(files))
     return made
+
+
+def image_order(
+    generation: Generation, request: OrderRequest, manifest: ModelManifest, privacy_key: bytes
+) -> ImageOrder:
+    """The order as the worker gets it: a keyed hash stands for the person."""
+    return ImageOrder(
+        id=generation.id,
+        model=manifest.digest,
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        width=request.width,
+        height=request.height,
+        steps=request.steps,
+        guidance_scale=request.guidance_scale,
+        scheduler=request.scheduler,
+        seed=request.seed,
+        images=request.images,
+        safety=SafetyDemand(sld_level=request.sld_level, margin=generation.settings["margin"]),
+        bucket=request.bucket,
+        deadline_at=now() + timedelta(seconds=ORDER_SECONDS),
+        person_key=keyed_hash(privacy_key, generation.person_id or ""),
+    )

@@ -152,6 +152,8 @@ def failure(made: Generation) -> errors.GatekeeperError:
     match made.code:
         case "limits_exceeded":
             return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
+        case "no_longer_allowed":
+            return errors.NotAllowed(made.reason, code="NoLongerAllowed", next_step="See how you stand on its page.")
         case "queue_full":
             return errors.TooMany(made.reason, next_step="Try again soon.", details={"retry_after_seconds": 10})
         case "model_refused" | "checker_mismatch":

@@ -7,9 +7,8 @@ durable. What could not be made costs nothing.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,12 +18,10 @@ from gatekeeper import errors
 from gatekeeper.db import Database
 from gatekeeper.generation.client import OrderRejected, Worker, WorkerError
 from gatekeeper.generation.images import ImageFolder
-from gatekeeper.generation.manifests import worker_manifest
+from gatekeeper.generation.manifests import image_order, worker_manifest
 from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.outcomes import Outcome, record_outcome, updates_of
 from gatekeeper.generation.tables import Generation, GenerationState
-from gatekeeper.kit.clock import now
-from gatekeeper.kit.secrets import keyed_hash
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.tables import Repo
 from inference.contract import (
@@ -40,16 +37,18 @@ from inference.contract import (
     Progress,
     Queued,
     Refused,
-    SafetyDemand,
     Started,
     Withheld,
 )
 
 _log = structlog.get_logger("gatekeeper.generation")
 
-ORDER_SECONDS = 600
 _STOPPED = "The server was stopped while this was being made. Nothing was charged."
 _LOST = "The inference process stopped while this was being made. Nothing was charged; please order again."
+
+
+# Answers why an order's images may not be given out any more, None when they still may.
+Recheck = Callable[[AsyncSession], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,7 @@ class _Run:
     updates: list[Update] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
+    recheck: "Recheck | None" = None
     is_cancelled: bool = False
 
     def tell(self, update: Update) -> None:
@@ -112,9 +112,20 @@ class Studio:
         self.require_worker()
         return await worker_manifest(session, repo, commit)
 
-    def start(self, generation: Generation, repo: Repo, request: OrderRequest, manifest: ModelManifest) -> None:
-        """Begin an admitted order whose transaction is committed; returns at once."""
-        run = self._runs[generation.id] = _Run()
+    def start(
+        self,
+        generation: Generation,
+        repo: Repo,
+        request: OrderRequest,
+        manifest: ModelManifest,
+        *,
+        recheck: Recheck | None = None,
+    ) -> None:
+        """Begin an admitted order whose transaction is committed; returns at once.
+
+        recheck  asked again before images are given out, so that a hold or a revocation meanwhile binds this order too
+        """
+        run = self._runs[generation.id] = _Run(recheck=recheck)
         run.task = asyncio.create_task(self._make(run, generation, repo, request, manifest))
 
     async def watch(self, generation: Generation) -> AsyncIterator[Update]:
@@ -168,7 +179,7 @@ class Studio:
         outcome: Outcome
         try:
             outcome = await self._carry_out(
-                run, _image_order(generation, request, manifest, self._privacy_key), manifest
+                run, image_order(generation, request, manifest, self._privacy_key), manifest
             )
         except asyncio.CancelledError:
             outcome = Outcome(GenerationState.CANCELLED if run.is_cancelled else GenerationState.FAILED)
@@ -211,6 +222,10 @@ class Studio:
     async def _finish(self, run: _Run, generation_id: str, repo: Repo, outcome: Outcome) -> None:
         """Files first, then record, receipt and evidence in one transaction, then the news."""
         try:
+            if outcome.state is GenerationState.DONE and run.recheck is not None:
+                async with self._database.read() as session:
+                    if (reason := await run.recheck(session)) is not None:
+                        outcome = Outcome(GenerationState.FAILED, code="no_longer_allowed", reason=reason)
             if outcome.state is GenerationState.DONE:
                 for image in outcome.images:
                     await self._folder.write(generation_id, image.index, image.png())
@@ -258,25 +273,3 @@ def _note(run: _Run, outcome: Outcome, event: Event) -> None:
 def _loading(state: ModelState) -> Update:
     data = {"phase": state.phase.value, "bytes_verified": state.bytes_verified, "bytes_total": state.bytes_total}
     return Update("loading", data)
-
-
-def _image_order(
-    generation: Generation, request: OrderRequest, manifest: ModelManifest, privacy_key: bytes
-) -> ImageOrder:
-    return ImageOrder(
-        id=generation.id,
-        model=manifest.digest,
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-        width=request.width,
-        height=request.height,
-        steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        scheduler=request.scheduler,
-        seed=request.seed,
-        images=request.images,
-        safety=SafetyDemand(sld_level=request.sld_level, margin=generation.settings["margin"]),
-        bucket=request.bucket,
-        deadline_at=now() + timedelta(seconds=ORDER_SECONDS),
-        person_key=keyed_hash(privacy_key, generation.person_id or ""),
-    )

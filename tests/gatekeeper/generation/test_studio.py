@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import generation, licensing
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.db import Database
-from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotFound, TooMany, Unavailable
+from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound, TooMany, Unavailable
 from gatekeeper.generation import Generation, GenerationState, ImageFolder, OrderRequest, Ruling, Safety, Studio
 from gatekeeper.generation.client import OrderRejected, WorkerLost
 from gatekeeper.generation.supervisor import Supervisor
@@ -49,7 +50,7 @@ class Story:
             self.ada = await make_person(session)
             self.repo, self.commit = await make_repo(session, await make_person(session), files=FILES)
 
-    async def order(self, **values: Any) -> Generation:
+    async def order(self, *, recheck: Any = None, **values: Any) -> Generation:
         request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
         async with self.database.write() as session:
             manifest = await self.studio.prepare(session, self.repo, self.commit)
@@ -63,7 +64,7 @@ class Story:
                 ruling=Ruling(("terms-open-use",), "f" * 64),
                 privacy_key=PRIVACY,
             )
-        self.studio.start(made, self.repo, request, manifest)
+        self.studio.start(made, self.repo, request, manifest, recheck=recheck)
         return made
 
     async def end(self, **values: Any) -> Generation:
@@ -236,6 +237,22 @@ async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_w
         assert (event.body["before"], event.body["after"]) == ("running", state)
         with pytest.raises(NotFound):
             await generation.own_image(session, story.ada, folder, made.id, 0)
+
+
+async def test_right_that_ended_meanwhile_gives_no_image(database: Database, folder: ImageFolder) -> None:
+    async def held(session: AsyncSession) -> str | None:
+        return "The release was put on hold."
+
+    async def fine(session: AsyncSession) -> str | None:
+        return None
+
+    story = await tell(database, folder, StubWorker())
+    made = await story.end(recheck=held)
+    assert (made.state, made.code, made.charged_images) == (GenerationState.FAILED, "no_longer_allowed", 0)
+    assert not folder.root.exists()
+    with pytest.raises(NotAllowed, match="on hold"):
+        generation.require_images(made)
+    assert generation.require_images(await story.end(recheck=fine)) == (0,)
 
 
 async def test_one_image_withheld_does_not_stop_the_others(database: Database, folder: ImageFolder) -> None:
