@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from inference.contract import ErrorCode, Started
-from inference.engine import IDLE_SECONDS, dtype_name
+from inference.denoising import dtype_name
+from inference.engine import IDLE_SECONDS
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
 from inference.schedulers import make_scheduler

@@ -1,7 +1,7 @@
 """The worker's HTTP service: signed orders in, a stream of events out, over a Unix socket or TCP.
 
     GET    /health         Health: answers as long as the process lives
-    GET    /models         list of ModelState
+    GET    /models         list of ModelState; empty over TCP
     POST   /models         Envelope of LoadOrder; NDJSON of ModelState until ready or failed, with or without a reader
     POST   /orders         Envelope of ImageOrder; NDJSON of Event; a reader who leaves cancels the order
     DELETE /orders/{id}    Envelope of CancelOrder in the body
@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from inference.contract import TERMINAL, ErrorCode, Event, Health, Problem
+from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, Problem
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
 from inference.release import Release, Runtime
@@ -101,7 +101,7 @@ async def health(request: Request) -> Response:
         diffusers_version=workshop.runtime.diffusers_version,
         limits=desk.limits,
         rules=desk.rules.facts(),
-        models=desk.fleet.states(),
+        models=visible_models(request),
         waiting_orders=desk.waiting,
         running_orders=desk.running,
     )
@@ -110,8 +110,14 @@ async def health(request: Request) -> Response:
 
 async def models(request: Request) -> Response:
     """Every model ever ordered."""
+    return JSONResponse([state.model_dump(mode="json") for state in visible_models(request)])
+
+
+def visible_models(request: Request) -> tuple[ModelState, ...]:
+    """Every model ever ordered; none over TCP, where nobody may learn a private repository's name unsigned."""
     desk: Desk = request.app.state.desk
-    return JSONResponse([state.model_dump(mode="json") for state in desk.fleet.states()])
+    settings: Settings = request.app.state.settings
+    return desk.fleet.states() if settings.socket is not None else ()
 
 
 async def load(request: Request) -> Response:

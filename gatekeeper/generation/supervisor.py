@@ -7,6 +7,7 @@ process's own settings. It ends with its supervisor, even when that one is kille
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -49,6 +50,7 @@ class Supervisor:
         self, run_dir: Path, *, store_dir: Path | None, key: bytes, settings: dict[str, str] | None = None
     ) -> None:
         self._run_dir = run_dir.resolve()
+        self._work_dir = self._run_dir / "models"
         self._key_file = self._run_dir / "inference.key"
         self._log_file = self._run_dir / "inference.log"
         self._store_dir = store_dir.resolve() if store_dir is not None else None
@@ -71,6 +73,8 @@ class Supervisor:
         """Begin to supervise and return at once; the child needs some seconds until it is ready."""
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.parent.chmod(0o700)
+        shutil.rmtree(self._work_dir, ignore_errors=True)  # what a killed child left behind
+        self._work_dir.mkdir(mode=0o700)
         _write_private(self._key_file, self._key)
         self.state = WorkerState.STARTING
         self._task = asyncio.create_task(self._supervise())
@@ -130,6 +134,8 @@ class Supervisor:
             "INFERENCE_SOCKET": str(self._socket),
             "INFERENCE_KEY_FILE": str(self._key_file),
             "INFERENCE_PARENT_PID": str(os.getpid()),
+            # Beside the store, so that weights are linked and not copied.
+            "INFERENCE_WORK_DIR": str(self._work_dir),
         }
         if self._store_dir is not None:
             own["INFERENCE_STORE_DIR"] = str(self._store_dir)

@@ -98,6 +98,54 @@ def test_a_crowd_shares_one_large_call(run: Run, make_order: MakeOrder, tiny_mod
     assert calls == [16, 16, 16]
 
 
+def test_a_crowd_that_gathers_leaves_no_row_empty(run: Run, make_order: MakeOrder) -> None:
+    results = run(*(make_order(seed=i, steps=9) for i in range(8)), at=tuple(range(8)))
+
+    assert [images(events)[0].receipt.bucket for events in results] == [2, 2, 4, 4, 8, 8, 8, 8]
+
+
+def test_a_crowd_that_stays_gathers_in_one_call(
+    make_engine: Callable[..., Engine],
+    make_order: MakeOrder,
+    make_ticket: MakeTicket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from inference import engine as module
+
+    original, fillings = module.denoise, []
+
+    def count(batch: list[Any]) -> list[torch.Tensor]:
+        fillings.append((sum(sample.rows for sample in batch), batch[0].bucket))
+        return original(batch)
+
+    monkeypatch.setattr(module, "denoise", count)
+    engine, in_hand = make_engine(), 0
+    for tick in range(200):
+        in_hand = len(engine._samples)
+        if in_hand < 8:
+            engine.queue.put(make_ticket(make_order(steps=9, person_key=f"p{tick}"))[0])
+        engine.tick()
+
+    late = fillings[100:]
+    assert {bucket for _, bucket in late} == {16}
+    assert sum(used for used, _ in late) / sum(bucket for _, bucket in late) > 0.8
+
+
+def test_after_the_crowd_a_newcomer_gets_a_small_bucket(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
+) -> None:
+    engine = make_engine()
+    last, _ = make_ticket(make_order(steps=9, bucket=16))
+    newcomer, _ = make_ticket(make_order(steps=9))
+    engine.queue.put(last)
+    engine.tick()
+
+    engine.queue.put(newcomer)
+    engine.tick()
+
+    assert {sample.bucket for sample in engine._samples} == {16, 2}
+
+
 def test_the_receipts_bucket_reproduces_an_image_of_a_crowd(run: Run, make_order: MakeOrder) -> None:
     crowd = run(*(make_order(seed=i) for i in range(4)))
     first = images(crowd[2])[0]
