@@ -13,11 +13,13 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES
+from gatekeeper.releases import Ladder
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.admin.scope import maintained, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.access import grant_end
 from gatekeeper.web.portal.views import render
 
 _PAGE = 50
@@ -68,7 +70,19 @@ async def queue(call: Call) -> Response:
 async def show(call: Call) -> Response:
     """`GET /admin/requests/{id}`."""
     request, repo = await _reviewable(call)
-    return await _page(call, request, repo, Form())
+    return await _page(call, request, repo, Form(ends_on=await _proposed_end(call, repo)))
+
+
+async def _proposed_end(call: Call, repo: Repo) -> str:
+    """The last day of a grant made now, as the stage of the best release has it; "" for no end."""
+    instant = now()
+    resource = await authz.load(call.session, call.principal, repo, instant=instant)
+    known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
+    if not repo.is_staged or known.revision is None or known.revision.stage is None:
+        return ""
+    rule = Ladder.load(call.gatekeeper.settings.policies_dir).rule(known.revision.stage)
+    end = grant_end(rule, instant)
+    return end.date().isoformat() if end else ""
 
 
 async def approve(call: Call) -> Response:

@@ -1,7 +1,7 @@
 """The terms of a model and the form that asks for access: reading, accepting, asking, and taking it back."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +17,9 @@ from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES, FieldKind, Terms
+from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.tables import Acceptance, Presentation
-from gatekeeper.releases import Ladder, Stage
+from gatekeeper.releases import Ladder, Stage, StageRule
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -54,12 +55,14 @@ class Filled:
 
 @dataclass(frozen=True)
 class _Case:
-    """Everything the page is about."""
+    """Everything the page is about. `form` is what is asked: the card's questions, else the house's own."""
 
     seen: Seen
     terms: Terms | None
     accepted: Acceptance | None
     stands: Standing
+    rule: StageRule | None
+    form: licensing.Form
 
 
 async def show(call: Call) -> Response:
@@ -71,17 +74,16 @@ async def ask(call: Call) -> Response:
     """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither."""
     form = await forms.read(call.request)
     case = await _case(call)
-    terms = case.terms
-    filled = _read(form, terms)
+    filled = _read(form, case)
     if filled.errors:
         return await _page(call, case, filled, status=422)
-    answers = _answers(terms, filled)
+    answers = _named(case.form, filled.answers or {})
     try:
         async with call.session.begin_nested():
             done = await _accept_and_ask(call, case, filled, answers)
     except Invalid as error:
         wrong = error.details.get("fields", {}) if isinstance(error.details.get("fields"), dict) else {}
-        inputs = {question.label: question.input for question in _questions(terms, filled)}
+        inputs = {question.label: question.input for question in _questions(case.form, filled)}
         named = {inputs[name]: f"{name}: {why}" for name, why in wrong.items() if name in inputs}
         problem = Filled(filled.ticked, filled.answers, named or {"": error.sentence}, filled.presentation_id)
         return await _page(call, case, problem, status=422)
@@ -121,16 +123,15 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
     if authz.decide(policies, principal, Action.DOWNLOAD, fresh, instant) or not _may_ask(case):
         return "terms-accepted"
     authz.require(policies, principal, Action.REQUEST_ACCESS, fresh, instant)
-    rule = Ladder.load(call.gatekeeper.settings.policies_dir).rule(Stage(case.seen.head.stage or Stage.DRAFT))
-    is_automatic = repo.is_staged and rule.requests == "auto"
     request = await access.submit(
         session,
         principal,
         repo,
         fields=answers,
         bundle=terms,
-        is_automatic=is_automatic,
-        ends_at=instant + timedelta(days=rule.grant_days) if is_automatic and rule.grant_days else None,
+        form=case.form,
+        is_automatic=case.rule is not None and case.rule.requests == "auto",
+        ends_at=grant_end(case.rule, instant),
         policy=policies.sha256,
     )
     return "accepted" if request.state is RequestState.ACTIVE else "requested"
@@ -145,7 +146,16 @@ async def _case(call: Call) -> _Case:
         if terms
         else None
     )
-    return _Case(seen, terms, accepted, stands)
+    ladder = Ladder.load(call.gatekeeper.settings.policies_dir)
+    rule = ladder.rule(Stage(seen.head.stage)) if seen.head.stage else None
+    form = terms.form if terms else licensing.Form()
+    if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
+        form = _house(call).form
+    return _Case(seen, terms, accepted, stands, rule, form)
+
+
+def _house(call: Call) -> HouseForm:
+    return HouseForm.load(call.gatekeeper.settings.policies_dir)
 
 
 def _may_ask(case: _Case) -> bool:
@@ -153,54 +163,54 @@ def _may_ask(case: _Case) -> bool:
     rights = case.seen.rights
     if case.stands.grant is not None or not rights[Action.REQUEST_ACCESS]:
         return False
+    if case.rule is not None and case.rule.requests == "none":
+        return False
     return any(
         isinstance(denied, Denied) and denied.code in _LACKS_GRANT
         for denied in (rights[Action.DOWNLOAD], rights[Action.GENERATE])
     )
 
 
-def _read(form: FormData, terms: Terms | None) -> Filled:
+def _read(sent: FormData, case: _Case) -> Filled:
     """What was sent, with everything wrong named at once."""
+    documents = case.terms.documents if case.terms else ()
     ticked = frozenset(
-        sha256
-        for number, sha256 in enumerate(terms.texts if terms else (), 1)
-        if forms.text(form, f"accept-{number}") == sha256
+        document.sha256
+        for number, document in enumerate(documents, 1)
+        if forms.text(sent, f"accept-{number}") == document.sha256
     )
-    answers = {name: forms.text(form, name) for name in form if name.startswith("q-")}
-    presentation_id = forms.text(form, "presentation", most=26)
-    shown = "show_form" in form
-    errors: dict[str, str] = {}
-    for number, document in enumerate(terms.documents if terms else (), 1):
-        if f"text-{number}" in form and document.sha256 not in ticked:
-            errors[f"accept-{number}"] = f"Accept “{document.title}” to go on."
-    if shown and terms:
+    answers = {name: forms.text(sent, name) for name in sent if name.startswith("q-")}
+    errors = {
+        f"accept-{number}": f"Accept “{document.title}” to go on."
+        for number, document in enumerate(documents, 1)
+        if f"text-{number}" in sent and document.sha256 not in ticked
+    }
+    if "show_form" in sent:
         try:
-            terms.form.validate(_named(terms, answers))
+            case.form.validate(_named(case.form, answers))
         except Invalid as error:
             wrong = error.details.get("fields", {})
-            for index, field in enumerate(terms.form.fields):
-                if field.name in wrong:
-                    errors[f"q-{index}"] = f"{field.name}: {wrong[field.name]}"
-    return Filled(ticked, answers, errors, presentation_id)
+            errors |= {
+                f"q-{index}": f"{field.name}: {wrong[field.name]}"
+                for index, field in enumerate(case.form.fields)
+                if field.name in wrong
+            }
+    return Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26))
 
 
-def _named(terms: Terms, answers: dict[str, str]) -> dict[str, str]:
+def _named(form: licensing.Form, answers: dict[str, str]) -> dict[str, Any]:
     """Answers by question instead of by input."""
     return {
         field.name: answers[f"q-{index}"]
-        for index, field in enumerate(terms.form.fields)
+        for index, field in enumerate(form.fields)
         if answers.get(f"q-{index}", "") != ""
     }
 
 
-def _answers(terms: Terms | None, filled: Filled) -> dict[str, Any]:
-    return dict(_named(terms, filled.answers or {})) if terms else {}
-
-
-def _questions(terms: Terms | None, filled: Filled) -> list[Question]:
+def _questions(form: licensing.Form, filled: Filled) -> list[Question]:
     given, errors = filled.answers or {}, filled.errors or {}
     made = []
-    for index, field in enumerate(terms.form.fields if terms else ()):
+    for index, field in enumerate(form.fields):
         name = f"q-{index}"
         options: tuple[tuple[str, str], ...] = ()
         if field.kind is FieldKind.SELECT:
@@ -221,7 +231,7 @@ async def _page(call: Call, case: _Case, filled: Filled, *, status: int = 200) -
     to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
     may_ask = _may_ask(case)
     can_act = me.is_signed_in and me.token_id is None and (to_accept or may_ask) and not (terms and terms.problems)
-    questions = _questions(terms, filled) if may_ask else []
+    questions = _questions(case.form, filled) if may_ask else []
     context: dict[str, Any] = {
         "head": case.seen.head,
         "errors": filled.errors or {},
@@ -235,7 +245,7 @@ async def _page(call: Call, case: _Case, filled: Filled, *, status: int = 200) -
         "to_accept": to_accept,
         "can_accept": can_act,
         "ticked": filled.ticked,
-        "description": case.seen.card.gated_description or "",
+        "description": case.seen.card.gated_description or (_house(call).description if questions else ""),
         **_titles(case, to_accept=to_accept, may_ask=may_ask),
     }
     presentation_id = filled.presentation_id
@@ -291,8 +301,10 @@ def _titles(case: _Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     is_in = bool(download or case.seen.rights[Action.GENERATE])
     return {
         "title": "Access",
-        "lead": "There is nothing for you to do here."
-        if is_in or case.stands.request
+        "lead": ""
+        if case.stands.request
+        else "There is nothing for you to do here."
+        if is_in
         else f"{download.reason} {download.next_step}"
         if isinstance(download, Denied)
         else "",
@@ -317,6 +329,11 @@ def _request(case: _Case) -> dict[str, Any] | None:
         "can_withdraw": state is RequestState.IN_REVIEW,
         "can_give_up": grant is not None,
     }
+
+
+def grant_end(rule: StageRule | None, instant: datetime) -> datetime | None:
+    """When a grant made now at a stage ends unless somebody says otherwise; None: it has no end."""
+    return instant + timedelta(days=rule.grant_days) if rule and rule.grant_days else None
 
 
 def next_step(state: RequestState) -> str:

@@ -11,13 +11,12 @@ from gatekeeper import generation
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.generation import Generation, GenerationState
-from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.restrictions import labels_of
-from gatekeeper.web.portal.views import render, repo_url
+from gatekeeper.web.portal.views import policies_dir, render, repo_url
 from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
 
 _PAGE = 24
@@ -181,8 +180,7 @@ def _pictures(made: Generation) -> list[Picture]:
 def _verdict(call: Call, made: Generation) -> Verdict | None:
     match made.state:
         case GenerationState.REFUSED:
-            folder = call.gatekeeper.settings.policies_dir or bundled_dir("policies")
-            forbidden = labels_of(folder, made.settings.get("restrictions", ()))
+            forbidden = labels_of(policies_dir(call), made.settings.get("restrictions", ()))
             return Verdict(
                 "stop",
                 "This prompt was refused, and nothing was made",
@@ -218,6 +216,8 @@ def _again(made: Generation) -> str:
 
 
 def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if made.state is not GenerationState.DONE:
+        return []
     kept = made.settings
     facts = [("Revision", made.commit_id[:10]), ("Steps", str(kept.get("steps", "")))]
     facts.append(("Guidance", f"{kept.get('guidance_scale', 0):g}"))

@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from gatekeeper import access, licensing
 from gatekeeper.authz import Action
-from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
@@ -16,7 +15,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
 from gatekeeper.web.portal.prose import card_html
 from gatekeeper.web.portal.snippets import use_of
-from gatekeeper.web.portal.views import Seen, capability_rows, render, see, terms_of
+from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
 from gatekeeper.web.portal.way import way_in
 
 
@@ -85,7 +84,7 @@ def texts_of(seen: Seen, terms: Terms | None) -> list[Text]:
 def restrictions_of(call: Call, seen: Seen) -> list[str]:
     """What the license forbids, in short. Only for texts whose restrictions the operator's catalogue names."""
     texts = seen.revision.texts if seen.revision else ()
-    return restrictions.restrictions_of(call.gatekeeper.settings.policies_dir or bundled_dir("policies"), texts)
+    return restrictions.restrictions_of(policies_dir(call), texts)
 
 
 def denial(seen: Seen, action: Action) -> str:

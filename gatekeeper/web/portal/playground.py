@@ -10,12 +10,13 @@ from functools import partial
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import access, authz, generation, licensing
+from gatekeeper import access, generation, licensing
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, TooMany, Unavailable
-from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety, SafetyLevel, Studio
+from gatekeeper.generation import Generation, Safety, SafetyLevel, Studio
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
+from gatekeeper.web.generate import ordering
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import denial
@@ -125,10 +126,6 @@ class _Order:
 
 
 async def _admit(call: Call, form: Form) -> _Order:
-    instant, gatekeeper = now(), call.gatekeeper
-    allowed = authz.require(gatekeeper.policies, call.principal, Action.GENERATE, call.resource, instant)
-    level = _level(call, allowed.revision.stage if allowed.revision else None)
-    commit = allowed.revision.commit if allowed.revision else ""
     values = {
         "prompt": form.prompt,
         "negative_prompt": form.negative_prompt,
@@ -137,19 +134,8 @@ async def _admit(call: Call, form: Form) -> _Order:
         "images": form.images,
         "seed": form.seed,
     }
-    request = OrderRequest.parse(values, level=level, names=_NAMES)
-    manifest = await gatekeeper.studio.prepare(call.session, call.repo, commit)
-    made = await generation.admit(
-        call.session,
-        call.principal,
-        call.repo,
-        commit,
-        request,
-        level=level,
-        ruling=Ruling(allowed.policies, gatekeeper.policies.sha256),
-        privacy_key=gatekeeper.keys.privacy,
-    )
-    return _Order(made, partial(gatekeeper.studio.start, made, call.repo, request, manifest))
+    made, request, manifest = await ordering.begin(call, call.session, call.repo, call.resource, values, names=_NAMES)
+    return _Order(made, partial(call.gatekeeper.studio.start, made, call.repo, request, manifest))
 
 
 async def _page(

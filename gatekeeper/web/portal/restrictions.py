@@ -26,6 +26,17 @@ def labels_of(policies: Path, restrictions: Iterable[str]) -> list[str]:
     return [labels[restriction] for restriction in restrictions if restriction in labels]
 
 
+def title_of(policies: Path, license_id: str) -> str:
+    """The title of a license that the catalogue knows, else its identifier."""
+    return _titles(policies / "licenses" / "catalogue.toml").get(license_id, license_id)
+
+
+@cache
+def _titles(path: Path) -> dict[str, str]:
+    data = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return {entry["id"]: str(entry["title"]) for entry in data.get("license", [])}
+
+
 Restrictions = dict[str, tuple[str, ...]]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse
 from gatekeeper import authz, licensing
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Allowed, Code, Decision, Resource, Revision
+from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Terms
 from gatekeeper.releases.tables import Release
@@ -17,6 +19,7 @@ from gatekeeper.repos import Card, Repo, RepoKind, cards, history
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.portal.prose import summary_of
+from gatekeeper.web.portal.restrictions import title_of
 from gatekeeper.web.templating import page
 
 Rights = dict[Action, Decision]
@@ -105,7 +108,7 @@ async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = T
         name=repo.name,
         url=url,
         summary=summary_of(card),
-        license_title=card.license_name or card.license or "",
+        license_title=title_of(policies_dir(call), card.license_name or card.license or ""),
         updated_at=repo.updated_at,
         may=_may(rights),
         commit=commit,
@@ -122,6 +125,11 @@ async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = T
     if with_tabs:
         head = replace(head, tabs=await _tabs(call, repo, url, commit, rights))
     return Seen(head, rights, card, commit, revision)
+
+
+def policies_dir(call: Call) -> Path:
+    """The folder of the policies in force."""
+    return call.gatekeeper.settings.policies_dir or bundled_dir("policies")
 
 
 async def terms_of(call: Call, repo: Repo, commit: str) -> Terms | None:
