@@ -1,8 +1,8 @@
 """The bundled model: a tiny Stable Diffusion trained here, from nothing, on emoji and their names.
 
-`weights/` is a complete pipeline directory and all a server needs; `reader/` is the tiny CLIP that labels pictures.
-Everything else in this package trains, packs and measures them (`python -m inference.emoji.train`) and is never
-imported to serve an image.
+`weights/` is a complete pipeline directory and all a server needs; `reader/` and `reader.py` are the tiny CLIP that
+labels pictures. Everything else in this package trains, packs and measures them (`python -m inference.emoji.train`) and
+is never imported to serve an image.
 """
 
 from pathlib import Path
@@ -16,5 +16,5 @@ def weights_dir() -> Path:
 
 
 def reader_dir() -> Path:
-    """The directory of the tiny CLIP that reads captions off pictures, for `CLIPModel.from_pretrained`."""
+    """The directory of the tiny CLIP's own part, for `inference.emoji.reader.load`, which labels pictures."""
     return Path(__file__).parent / "reader"

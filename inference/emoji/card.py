@@ -97,7 +97,7 @@ def _retrieval(figures: Figures) -> str:
         ("images", "right caption first", "among the first five"),
         [(name, _percent(r["top1"]), _percent(r["top5"])) for name, r in rows],
     )
-    wrong = ", ".join(made["often_wrong"]) or "none"
+    wrong = ", ".join(made["wrong"]) or "none"
     vae = figures["autoencoder"]
     return f"""## Does it draw what it is told?
 
@@ -106,7 +106,7 @@ captions for each image. It is no neutral judge: it shares its data, and its tex
 
 {table}
 
-Read wrongly in at least two of three images: {wrong}.
+Things read wrongly: {wrong}.
 
 Autoencoder: {vae["psnr_mean"]} dB PSNR on the original pictures on white (worst picture {vae["psnr_worst"]} dB),
 {vae["psnr_colored_mean"]} dB on colored backgrounds."""
@@ -115,7 +115,7 @@ Autoencoder: {vae["psnr_mean"]} dB PSNR on the original pictures on white (worst
 def _checker(figures: Figures) -> str:
     made = figures["generated"]
     rows = [
-        (f"generated, every caption, {len_text(made)}", made["checker_generated"]),
+        ("generated, every caption once", made["checker_generated"]),
         ("original pictures", made["checker_renderings"]),
     ]
     table = _table(
@@ -142,16 +142,11 @@ concept:
 Flagged without reason, by prompt: {false}. The three special-care vectors never fire."""
 
 
-def len_text(made: Figures) -> str:
-    """How many images the table of the checker counts, in words."""
-    return "three seeds each" if made["images"] > 600 else "few seeds"
-
-
 def _sld(figures: Figures) -> str:
     sld = figures["sld"]
     rows = [
         (
-            f"{row['level'].upper()}{'' if row['concept'] == 'default' else ', concept “unsafe”'}",
+            f"{row['level'].upper()}{', ' + row['variant'] if row['variant'] else ''}",
             f"{_percent(row['ambiguous_reader'])} / {_percent(row['ambiguous_checker'])}",
             f"{_percent(row['harmful_reader'])} / {_percent(row['harmful_checker'])}",
             _percent(row["safe_intact"]),
@@ -174,7 +169,7 @@ Each cell gives the share that **shows** a flagged thing, as the reader sees it,
 
 def sld_reading(rows: list[Figures]) -> str:
     """What the table says, in words, whichever way it came out."""
-    default = {row["level"]: row for row in rows if row["concept"] == "default"}
+    default = {row["level"]: row for row in rows if not row["variant"]}
     off = default["off"]
     good = [
         level
@@ -232,7 +227,7 @@ def _bias(figures: Figures) -> str:
 
 Captions that name a profession alone were paired with genders and skin tones by a fixed, unequal table, so that a bias
 explorer has a truth to be compared with. {bias["images_each"]} images a row; a share of 50 % has a sampling error of
-about ten points either way at 100 images. The reader's own error is its error on the original pictures after a round
+about fourteen points either way. The reader's own error is its error on the original pictures after a round
 trip through the autoencoder.
 
 {genders}

@@ -163,8 +163,8 @@ class _Source:
     def __init__(self, out: Path, gallery: Gallery, seed: int) -> None:
         self._out, self._gallery, self._seed = out, gallery, seed
         self._rgba = augment.to_tensor(gallery.rgba)
-        self._drawn = Captions(gallery.pictures, gallery.drawn(), READER_SHARES)
-        extra = [i for i, picture in enumerate(gallery.pictures) if not picture.is_drawn]
+        self._drawn = Captions(gallery.pictures, gallery.named(), READER_SHARES)
+        extra = [i for i, picture in enumerate(gallery.pictures) if not picture.is_named]
         self._extra = Captions(gallery.pictures, extra, NAMES_ONLY)
         self._trips: Tensor | None = None
 

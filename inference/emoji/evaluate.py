@@ -10,7 +10,6 @@ import json
 import resource
 import time
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,24 @@ import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from torch import Tensor
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from inference.contract import SldLevel
-from inference.emoji import augment, captions, card, checker, clip, loop, pack, render, sample, sheet, vae, vocabulary
+from inference.emoji import (
+    augment,
+    captions,
+    card,
+    checker,
+    clip,
+    loop,
+    pack,
+    reader,
+    render,
+    sample,
+    sheet,
+    vae,
+    vocabulary,
+)
 from inference.emoji.parts import Checker, Reader
 from inference.emoji.render import Gallery, Picture
 from inference.safety.levels import SAFETY_CONCEPT
@@ -31,18 +44,19 @@ from inference.safety.levels import SAFETY_CONCEPT
 Figures = dict[str, Any]
 
 GUIDANCE_SCALES = (4.0, 1.5)
+TIMED_STEPS = (10, 20)
 
 
 @dataclass(frozen=True)
 class Plan:
     """How many images each measurement takes."""
 
-    seeds: int = 3
-    flagged_seeds: int = 12
-    ambiguous_seeds: int = 6
-    harmful_seeds: int = 3
-    safe_prompts: int = 48
-    people: int = 100
+    seeds: int = 1
+    flagged_seeds: int = 8
+    ambiguous_seeds: int = 3
+    harmful_seeds: int = 2
+    safe_prompts: int = 30
+    people: int = 50
     reader_rounds: int = 3
     only_first: int | None = None  # of the drawn pictures, for a smoke test
     processes: int = 2
@@ -66,6 +80,14 @@ class Bench:
 
     def is_flagged(self, position: int) -> bool:
         return self.picture(position).concept is not None
+
+
+@dataclass(frozen=True)
+class _SldRun:
+    level: SldLevel
+    variant: str = ""
+    concept: str = SAFETY_CONCEPT
+    warmup_steps: int | None = None
 
 
 def evaluate(out: Path, target: Path, plan: Plan | None = None) -> Figures:
@@ -165,24 +187,24 @@ def _generated(bench: Bench, out: Path) -> Figures:
     clean_hit = checker.scores(bench.checker, clean).max(1).values > 0
     clean_label = torch.tensor([bench.is_flagged(i) for i in range(len(bench.drawn))])
     recall = {bench.picture(i).name: _share(bool(hit[n]) for n, p in enumerate(positions) if p == i) for i in flagged}
-    false = Counter(bench.picture(positions[n]).name for n in range(once) if hit[n] and not label[n])
-    wrong = Counter(
+    false = {bench.picture(positions[n]).name for n in range(once) if hit[n] and not label[n]}
+    wrong = {
         bench.picture(positions[n]).name
         for n in range(once)
         if ranks[n] > 0 and not bench.picture(positions[n]).profession
-    )
+    }
     return {
         "images": len(images),
         "retrieval": _top(ranks),
         "retrieval_things": _top(ranks[~people]),
         "retrieval_people": _top(ranks[people]),
-        "often_wrong": [name for name, count in wrong.most_common(12) if count > 1],
+        "wrong": sorted(wrong),
         "checker_generated": _precision(hit[:once], label[:once]),
         "checker_recall_images": int(label.sum()),
         "checker_recall": _share(hit[label].tolist()),
         "checker_renderings": _precision(clean_hit, clean_label),
         "checker_recall_by_concept": recall,
-        "checker_false": [f"{name} ({count} of {plan.seeds})" for name, count in false.most_common(10)],
+        "checker_false": sorted(false),
     }
 
 
@@ -197,18 +219,17 @@ def _sld(bench: Bench, out: Path) -> Figures:
         "harmful": [captions.caption(bench.picture(i)) for i in flagged for _ in range(plan.harmful_seeds)],
         "safe": [captions.caption(bench.picture(i)) for i in chosen],
     }
-    runs = [(level, "default") for level in SldLevel] + [(SldLevel.MEDIUM, "unsafe"), (SldLevel.MAX, "unsafe")]
     requests = [
-        sample.Request(prompt, 5000 + n, level=level, concept=_CONCEPTS[concept])
-        for level, concept in runs
+        sample.Request(prompt, 5000 + n, level=run.level, concept=run.concept, warmup_steps=run.warmup_steps)
+        for run in _SLD_RUNS
         for texts in prompts.values()
         for n, prompt in enumerate(texts)
     ]
     images = sample.generate(bench.weights, requests, processes=plan.processes)
-    parts = iter(images.split([len(texts) for _ in runs for texts in prompts.values()]))
+    parts = iter(images.split([len(texts) for _ in _SLD_RUNS for texts in prompts.values()]))
     rows = []
-    for level, concept in runs:
-        row: Figures = {"level": level.value, "concept": concept}
+    for run in _SLD_RUNS:
+        row: Figures = {"level": run.level.value, "variant": run.variant}
         for kind in prompts:
             part = next(parts)
             best = nearest(bench, part, 1)[:, 0].tolist()
@@ -255,7 +276,7 @@ def _speed(bench: Bench, out: Path) -> Figures:
             warnings.simplefilter("ignore")
             pipeline = StableDiffusionPipeline.from_pretrained(bench.weights, use_safetensors=True, torch_dtype=dtype)
         pipeline.set_progress_bar_config(disable=True)
-        for steps in (10, sample.STEPS):
+        for steps in TIMED_STEPS:
             times = []
             for seed in range(5):
                 started = time.perf_counter()
@@ -288,7 +309,11 @@ _MEASUREMENTS = {
     "sizes": _sizes,
     "sources": _sources,
 }
-_CONCEPTS = {"default": SAFETY_CONCEPT, "unsafe": "unsafe"}
+_SLD_RUNS = (
+    *(_SldRun(level) for level in SldLevel),
+    _SldRun(SldLevel.MEDIUM, variant="no warm-up", warmup_steps=0),
+    _SldRun(SldLevel.MAX, variant="concept “unsafe”", concept="unsafe"),
+)
 
 
 def _bench(out: Path, target: Path, plan: Plan) -> Bench:
@@ -298,13 +323,14 @@ def _bench(out: Path, target: Path, plan: Plan) -> Bench:
     if plan.only_first is not None:
         flagged = [i for i in drawn if gallery.pictures[i].concept is not None]
         people = [i for i in drawn if gallery.pictures[i].profession is not None]
-        drawn = drawn[: plan.only_first] + flagged[:2] + people[:2]
-    reader = CLIPModel.from_pretrained(target / "reader", dtype=torch.float32).eval()
-    tokenizer = captions.load_tokenizer(target / "weights" / "tokenizer")
-    texts = clip.text_embeddings(reader, tokenizer, [captions.caption(gallery.pictures[i]) for i in drawn])
+        things = [i for i in drawn if i not in {*flagged, *people}]
+        drawn = things[: plan.only_first] + flagged[:2] + people[:2]
     weights = target / "weights"
+    model = reader.load(weights, target / "reader")
+    tokenizer = captions.load_tokenizer(weights / "tokenizer")
+    texts = clip.text_embeddings(model, tokenizer, [captions.caption(gallery.pictures[i]) for i in drawn])
     flagger = StableDiffusionSafetyChecker.from_pretrained(weights / "safety_checker", dtype=torch.float32)
-    return Bench(gallery, drawn, weights, reader, tokenizer, texts, flagger.eval(), plan)
+    return Bench(gallery, drawn, weights, model, tokenizer, texts, flagger.eval(), plan)
 
 
 def _subset(bench: Bench, positions: Sequence[int]) -> Gallery:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
 from transformers import CLIPImageProcessor
 
-from inference.emoji import captions, checker, clip, render, unet, vae, vocabulary
+from inference.emoji import captions, checker, clip, reader, render, unet, vae, vocabulary
 from inference.emoji.parts import Pipeline
 
 _EXAMPLES = (
@@ -41,8 +42,8 @@ def pack(out: Path, target: Path) -> None:
 
     The card is written by the evaluation, because it is made of measurements.
     """
-    weights, reader = target / "weights", target / "reader"
-    for directory in (weights, reader):
+    weights, reader_directory = target / "weights", target / "reader"
+    for directory in (weights, reader_directory):
         shutil.rmtree(directory, ignore_errors=True)
     tokenizer = captions.load_tokenizer(out / "tokenizer")
     model, text = unet.load(out)
@@ -63,10 +64,8 @@ def pack(out: Path, target: Path) -> None:
     _tidy(weights)
     gallery = render.load(out)
     _write_json(weights / "vocabulary.json", describe(gallery))
-    clip.load(out).to(torch.float16).save_pretrained(reader)
-    tokenizer.save_pretrained(reader)
-    CLIPImageProcessor(**_PREPROCESSOR).save_pretrained(reader)
-    _tidy(reader)
+    _write_reader(out, reader_directory)
+    _tidy(reader_directory)
 
 
 def describe(gallery: render.Gallery) -> dict[str, Any]:
@@ -108,6 +107,14 @@ def describe(gallery: render.Gallery) -> dict[str, Any]:
         "words": _words(drawn, known),
         "examples": list(EXAMPLES),
     }
+
+
+def _write_reader(out: Path, directory: Path) -> None:
+    model = clip.load(out)
+    own = {name: value.to(torch.float16) for name, value in model.state_dict().items() if reader.is_own(name)}
+    directory.mkdir(parents=True)
+    save_file(own, directory / "model.safetensors", metadata={"format": "pt"})
+    model.config.save_pretrained(directory)
 
 
 def _templates() -> list[str]:

@@ -46,6 +46,7 @@ class Picture:
     sequence: str
     category: str
     keywords: tuple[str, ...]
+    is_named: bool  # whether the vocabulary names it, or it only adds variety
     is_drawn: bool  # whether the image model learns it, or only the autoencoder and CLIP
     concept: int | None = None
     profession: str | None = None
@@ -62,6 +63,10 @@ class Gallery:
 
     pictures: tuple[Picture, ...]
     rgba: NDArray[np.uint8]
+
+    def named(self) -> list[int]:
+        """Positions of the pictures that the vocabulary names."""
+        return [i for i, picture in enumerate(self.pictures) if picture.is_named]
 
     def drawn(self) -> list[int]:
         """Positions of the pictures that the image model learns."""
@@ -96,20 +101,27 @@ def sources() -> dict[str, str]:
 
 
 def render(out: Path) -> Gallery:
-    """Draws every picture of the vocabulary and writes `pictures.npz` and `pictures.json` under `out`."""
+    """Draws every picture of the vocabulary and saves them under `out`."""
     if missing := missing_packages():
         raise FileNotFoundError(f"emoji sources are missing, install the Debian packages: {' '.join(missing)}")
     pictures = tuple(_pictures())
     font = ImageFont.truetype(str(FONT), GLYPH_SIZE)
     rgba = np.stack([draw(picture.sequence, font) for picture in pictures])
+    gallery = Gallery(pictures, rgba)
+    save(gallery, out)
+    return gallery
+
+
+def save(gallery: Gallery, out: Path) -> None:
+    """Writes `pictures.npz` and `pictures.json` under `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out / "pictures.npz", rgba=rgba)
-    (out / "pictures.json").write_text(json.dumps([asdict(p) for p in pictures], ensure_ascii=False), encoding="utf-8")
-    return Gallery(pictures, rgba)
+    np.savez_compressed(out / "pictures.npz", rgba=gallery.rgba)
+    rows = json.dumps([asdict(picture) for picture in gallery.pictures], ensure_ascii=False)
+    (out / "pictures.json").write_text(rows, encoding="utf-8")
 
 
 def load(out: Path) -> Gallery:
-    """Reads what `render` wrote under `out`."""
+    """Reads what `save` wrote under `out`."""
     rows = json.loads((out / "pictures.json").read_text(encoding="utf-8"))
     pictures = tuple(Picture(**{**row, "keywords": tuple(row["keywords"])}) for row in rows)
     return Gallery(pictures, np.load(out / "pictures.npz")["rgba"])
@@ -149,21 +161,22 @@ def _pictures() -> Iterator[Picture]:
     by_name = {entry.name: entry for entry in entries}
     for category, names in vocabulary.THINGS.items():
         for name in names.split(", "):
-            yield _thing(by_name[name], category, keywords, is_drawn=True)
+            yield _thing(by_name[name], category, keywords, is_named=True)
     for profession in vocabulary.PROFESSIONS + vocabulary.EXTRA_PROFESSIONS:
         yield from _profession(profession, entries)
     taken = {name for names in vocabulary.THINGS.values() for name in names.split(", ")}
     spare = [e for e in entries if e.group in vocabulary.EXTRA_GROUPS and e.name not in taken and "clock" not in e.name]
     # Spread evenly over the groups, so that no subject is over-represented.
     for i in np.linspace(0, len(spare) - 1, vocabulary.EXTRA_COUNT).round().astype(int):
-        yield _thing(spare[i], "", keywords, is_drawn=False)
+        yield _thing(spare[i], "", keywords, is_named=False)
 
 
-def _thing(entry: _Entry, category: str, keywords: dict[str, tuple[str, ...]], *, is_drawn: bool) -> Picture:
+def _thing(entry: _Entry, category: str, keywords: dict[str, tuple[str, ...]], *, is_named: bool) -> Picture:
     name = vocabulary.RENAMED.get(entry.name, entry.name).lower()
     concept = vocabulary.CONCEPTS.index(name) if name in vocabulary.CONCEPTS else None
     words = tuple(w.lower() for w in keywords.get(entry.sequence.replace("\ufe0f", ""), ()) if w.lower() != name)
-    return Picture(name, entry.sequence, category, words, is_drawn, concept)
+    is_drawn = is_named and entry.name not in vocabulary.READ_ONLY
+    return Picture(name, entry.sequence, category, words, is_named, is_drawn, concept)
 
 
 def _profession(profession: str, entries: list[_Entry]) -> Iterator[Picture]:
@@ -177,8 +190,8 @@ def _profession(profession: str, entries: list[_Entry]) -> Iterator[Picture]:
             marks = [_TONE_MARKS[ord(c)] for c in entry.sequence if ord(c) in _TONE_MARKS]
             tone = vocabulary.TONES[marks[0]] if marks else vocabulary.YELLOW
             full_name = f"{gender} {profession} with {tone} skin tone"
-            is_drawn = profession in vocabulary.PROFESSIONS
-            yield Picture(full_name, entry.sequence, "person", (), is_drawn, None, profession, gender, tone)
+            is_ours = profession in vocabulary.PROFESSIONS
+            yield Picture(full_name, entry.sequence, "person", (), is_ours, is_ours, None, profession, gender, tone)
 
 
 def _entries() -> Iterator[_Entry]:

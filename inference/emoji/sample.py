@@ -4,7 +4,7 @@
 
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Request:
     guidance_scale: float = GUIDANCE
     level: SldLevel = SldLevel.OFF
     concept: str = levels.SAFETY_CONCEPT
+    warmup_steps: int | None = None  # instead of the level's own
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,11 @@ def generate(weights: Path, requests: Sequence[Request], *, processes: int = 2) 
 
     returns  (request, 3, 64, 64) uint8
     """
-    # A batch holds one level and one guidance scale only.
-    order = sorted(range(len(requests)), key=lambda i: (requests[i].level.value, requests[i].guidance_scale))
+    order = sorted(range(len(requests)), key=lambda i: _setting(requests[i]))
     batches: list[list[int]] = []
     for i in order:
-        group = (requests[i].level, requests[i].guidance_scale)
         last = requests[batches[-1][0]] if batches else None
-        if last is None or (last.level, last.guidance_scale) != group or len(batches[-1]) == BATCH:
+        if last is None or _setting(last) != _setting(requests[i]) or len(batches[-1]) == BATCH:
             batches.append([])
         batches[-1].append(i)
     jobs = [(str(weights), [requests[i] for i in batch]) for batch in batches]
@@ -81,8 +80,8 @@ def generate(weights: Path, requests: Sequence[Request], *, processes: int = 2) 
 
 
 @torch.no_grad()
-def run(parts: Parts, requests: Sequence[Request], *, steps: int = STEPS) -> Tensor:
-    """Makes one batch of images of equal level and guidance scale.
+def run(parts: Parts, requests: Sequence[Request], *, steps: int) -> Tensor:
+    """Makes one batch of images of equal guidance scale, level and warm-up.
 
     returns  (request, 3, 64, 64) float32 in [-1, 1]
     """
@@ -92,6 +91,8 @@ def run(parts: Parts, requests: Sequence[Request], *, steps: int = STEPS) -> Ten
     if is_safe:
         texts += [r.concept for r in requests]
         parameters = levels.PARAMETERS[first.level].scaled_to(steps)
+        if first.warmup_steps is not None:
+            parameters = replace(parameters, warmup_steps=first.warmup_steps)
     states = parts.text(input_ids=clip.tokens(parts.tokenizer, texts)).last_hidden_state
     rows = len(texts) // len(requests)
     scheduler = unet.scheduler()
@@ -123,6 +124,11 @@ def to_signed(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def _setting(request: Request) -> tuple[str, float, int]:
+    """What all requests of one batch have in common."""
+    return request.level.value, request.guidance_scale, -1 if request.warmup_steps is None else request.warmup_steps
+
+
 @cache
 def _loaded(weights: str) -> Parts:
     torch.set_num_threads(1)
@@ -131,6 +137,6 @@ def _loaded(weights: str) -> Parts:
 
 
 def _job(weights: str, requests: list[Request]) -> NDArray[np.uint8]:
-    images = run(_loaded(weights), requests)
+    images = run(_loaded(weights), requests, steps=STEPS)
     result: NDArray[np.uint8] = ((images + 1) * 127.5).round().to(torch.uint8).numpy()
     return result

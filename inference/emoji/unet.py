@@ -25,6 +25,7 @@ TEXT_RATE_SHARE = 0.3
 FLAT_SHARE = 0.5
 EMA_DECAY = 0.997
 MIN_SNR = 5.0
+MAX_NOISE_WEIGHT = 10.0
 WAIT_SECONDS = 600.0
 
 
@@ -149,6 +150,8 @@ def _work(rank: int, barrier: Barrier | None, team: _Team, run: _Run) -> None:
         first = _restore(loop.load(run.out / "unet.pt"), parameters, average, optimizer)
     data, noise_schedule = _Data(run.out), scheduler()
     alphas: Tensor = noise_schedule.alphas_cumprod
+    mine, mean = team.gradients[rank], torch.empty(team.gradients.shape[1])
+    my_gradients, mean_gradients = _views(mine, parameters), _views(mean, parameters)
     progress = loop.Progress("unet", run.steps)
     for step in range(first, run.steps):
         numbers, generator = loop.chance(run.seed, "unet", step, rank)
@@ -156,14 +159,20 @@ def _work(rank: int, barrier: Barrier | None, team: _Team, run: _Run) -> None:
         with loop.autocast():
             states = text(input_ids=ids).last_hidden_state
         loss = _loss(model, latents, states, alphas, generator)
+        # Backward adds up straight in shared memory; then every process takes the same mean, in the same order.
+        mine.zero_()
+        _set_gradients(parameters, my_gradients)
         loss.backward()
-        _share_gradients(parameters, rank, barrier, team)
+        if barrier is not None:
+            barrier.wait(WAIT_SECONDS)
+            torch.mean(team.gradients, dim=0, out=mean)
+            barrier.wait(WAIT_SECONDS)
+            _set_gradients(parameters, mean_gradients)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         rate = LEARNING_RATE * loop.cosine(step, run.steps, flat_share=FLAT_SHARE, warmup=200)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.param_groups[1]["lr"] = rate * TEXT_RATE_SHARE
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         if rank == 0:
             decay = min(EMA_DECAY, (1 + step) / (10 + step))
             torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - decay)
@@ -173,7 +182,12 @@ def _work(rank: int, barrier: Barrier | None, team: _Team, run: _Run) -> None:
 
 
 def _loss(model: Unet, latents: Tensor, states: Tensor, alphas: Tensor, generator: torch.Generator) -> Tensor:
-    """Error of the predicted noise, weighted by min-SNR (Hang et al. 2023, arXiv 2303.09556, section 3.4)."""
+    """Error of the predicted noise, weighted by noise level.
+
+    At little noise by min-SNR (Hang et al. 2023, arXiv 2303.09556, section 3.4). At much noise by 1 + 1/SNR, up to a
+    limit, as the error of a predicted velocity would be: there the model decides what to draw, and the plain error
+    of the noise hardly notices a wrong decision.
+    """
     size = len(latents)
     # One timestep from each of `size` equal slices: every batch sees every noise level.
     slices = (torch.arange(size) + torch.rand(size, generator=generator)) / size * len(alphas)
@@ -184,26 +198,19 @@ def _loss(model: Unet, latents: Tensor, states: Tensor, alphas: Tensor, generato
     with loop.autocast():
         predicted = model(noisy, timesteps, states).sample.float()
     ratio = (level / (1 - level)).flatten()
-    weights = ratio.clamp(max=MIN_SNR) / ratio
+    weights = ratio.clamp(max=MIN_SNR) / ratio * (1 + 1 / ratio).clamp(max=MAX_NOISE_WEIGHT)
     loss: Tensor = ((predicted - noise).pow(2).mean(dim=(1, 2, 3)) * weights).mean()
     return loss
 
 
-def _share_gradients(parameters: list[nn.Parameter], rank: int, barrier: Barrier | None, team: _Team) -> None:
-    """Replaces each gradient by its mean over all processes, added up in the same order everywhere."""
-    if barrier is None:
-        return
-    mine = torch.cat([_gradient(parameter).flatten() for parameter in parameters])
-    team.gradients[rank].copy_(mine)
-    barrier.wait(WAIT_SECONDS)
-    mean = team.gradients.mean(dim=0)
-    barrier.wait(WAIT_SECONDS)
-    for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
+def _views(flat: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    parts = flat.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
 
 
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+def _set_gradients(parameters: list[nn.Parameter], gradients: list[Tensor]) -> None:
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
 
 
 def _trained(model: Unet, text: TextEncoder) -> list[nn.Parameter]:
