@@ -67,10 +67,11 @@ def build(settings: Settings) -> ASGIApp:
 
     app = Starlette(lifespan=lifespan)
     app.state.gatekeeper = gatekeeper
+    app.state.routes = routes()
     # Without Starlette's own error layer: it would answer a plain 500 before `Outer` sees the error.
     app.middleware_stack = app.router
     app.router.redirect_slashes = False
-    app.router.default = RawRouter(routes(), otherwise=_nothing_here)
+    app.router.default = RawRouter(app.state.routes, otherwise=_nothing_here)
     return Outer(app, error_page=portal.error_page, is_https=settings.is_https, cache=gatekeeper.cache)
 
 

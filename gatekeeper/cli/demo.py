@@ -54,7 +54,11 @@ async def prepare(house: House) -> list[Newcomer]:
         await licensing.import_catalogue(session, (house.settings.policies_dir or bundled_dir("policies")) / "licenses")
         if not await accounts.people.list_all(session):
             made = [
-                Newcomer("maintainer", accounts.passwords.readable_secret(), "administrator and maintainer of the bundled model"),
+                Newcomer(
+                    "maintainer",
+                    accounts.passwords.readable_secret(),
+                    "administrator, maintains the model",
+                ),
                 Newcomer("ada", accounts.passwords.readable_secret(), "an applicant, to try the other side"),
             ]
             for person in made:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, repos
+from gatekeeper import accounts, releases, repos
 from gatekeeper.accounts import Principal, Role
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import Invalid, NotFound
@@ -40,6 +40,7 @@ async def import_directory(
         repo = found or await repos.create(session, kind, namespace, name, by=by)
         summary = message or f"Import {directory.name}"
         commit = await repos.transfer.commit_prepared(session, house.store, repo, prepared, by=by, summary=summary)
+        await releases.take_note(session, repo, commit, branch="main", by=by)
     value = {"repository": repository, "commit": commit}
     show(value, f"Imported {directory} into {repository} at {commit[:12]}.", as_json=as_json)
 

@@ -22,7 +22,7 @@ from gatekeeper.releases.promotion import (
     standing_of,
     waive,
 )
-from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, timeline, visible_main
+from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, take_note, timeline, visible_main
 from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "resume",
     "stage_of",
     "standing_of",
+    "take_note",
     "timeline",
     "uploader",
     "visible_main",

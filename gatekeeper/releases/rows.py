@@ -84,6 +84,17 @@ async def ensure(session: AsyncSession, repo: Repo, commit: str, *, by: Principa
     return made
 
 
+async def take_note(session: AsyncSession, repo: Repo, commit: str, *, branch: str, by: Principal) -> None:
+    """What follows from a new commit: its terms are remembered, and on main of a staged repository it is a draft.
+
+    Terms are fixed in the transaction of the commit, so that a later change of the catalogue never changes them.
+    """
+    if repo.is_staged and branch == "main":
+        await ensure(session, repo, commit, by=by)
+    else:
+        await licensing.terms_for(session, repo, commit)
+
+
 async def stage_of(session: AsyncSession, repo: Repo, commit: str) -> Release | None:
     """The release of a commit, None where nobody ever released it."""
     found = await session.scalars(

@@ -103,7 +103,14 @@ def guarded(
         response = await _answer(request, endpoint, needs=needs, mode=chosen, body_limit=body_limit)
         await response(scope, receive, send)
 
-    return RawRoute(pattern, frozenset(methods), handle, name=endpoint.__qualname__, needs=needs.value if needs else "")
+    return RawRoute(
+        pattern,
+        frozenset(methods),
+        handle,
+        name=endpoint.__qualname__,
+        needs=needs.value if needs else "",
+        summary=(endpoint.__doc__ or "").strip().partition("\n")[0],
+    )
 
 
 async def _answer(

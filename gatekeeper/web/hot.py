@@ -12,6 +12,7 @@ from datetime import datetime
 
 from starlette.types import Receive, Scope, Send
 
+from gatekeeper import tokens
 from gatekeeper.web.hub.bytes_out import Keep, Prepared
 from gatekeeper.web.hub.bytes_out import send as send_prepared
 from gatekeeper.web.version import AccessVersion
@@ -48,6 +49,8 @@ class HotCache:
             del self._kept[key]
             return False
         self._kept.move_to_end(key)
+        if token_id := prepared.evidence.get("token_id"):
+            tokens.saw(token_id)
         known = request_id(scope)
         extra = ((b"x-request-id", known),) if known else ()
         await send_prepared(prepared, scope, send, keep=self.keep, extra=extra)

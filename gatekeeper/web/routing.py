@@ -24,13 +24,14 @@ _SHAPES = {None: r"([^/]+)", "rest": r"(.+)", "kind": r"(models|datasets|spaces)
 
 @dataclass(frozen=True)
 class RawRoute:
-    """One pattern, its methods and what answers. `name` is the endpoint's, for the list of routes."""
+    """One pattern, its methods and what answers. `name` and `summary` are the endpoint's, for the API's description."""
 
     pattern: str
     methods: frozenset[str]
     handler: Handler
     name: str = ""
     needs: str = ""
+    summary: str = ""
     regex: re.Pattern[bytes] = field(init=False)
     names: tuple[str, ...] = field(init=False)
 

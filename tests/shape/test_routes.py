@@ -6,16 +6,6 @@ import sys
 from gatekeeper.app import routes
 from gatekeeper.authz import Action
 
-# Routes without an action of their own. Each either protects nothing, or decides per item, or is about the caller alone.
-OPEN = frozenset(
-    {
-        "/static/{path:rest}",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    }
-)
-
 
 def test_the_web_process_does_not_reach_torch() -> None:
     code = "import gatekeeper.app, sys; sys.exit(any(m in sys.modules for m in ('torch', 'diffusers', 'transformers')))"

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from starlette.responses import JSONResponse, Response
 
+from gatekeeper import releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, TooLarge
 from gatekeeper.repos import AddFile, AddLfs, DeleteFolder, DeletePath, Operation, history
@@ -64,6 +65,7 @@ async def commit(call: Call) -> Response:
                 by=call.principal,
                 store=gatekeeper.store,
             )
+            await releases.take_note(session, call.repo, made, branch=branch, by=call.principal)
     address = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}/commit/{made}")
     return JSONResponse(schemas.committed(address, made))
 

@@ -75,6 +75,7 @@ async def create_branch(call: Call) -> Response:
 
 
 async def delete_branch(call: Call) -> Response:
+    """Remove a branch; `main` stays."""
     await history.delete_branch(call.session, call.repo, call.params["branch"], by=call.principal)
     return JSONResponse({})
 
@@ -87,6 +88,7 @@ async def create_tag(call: Call) -> Response:
 
 
 async def delete_tag(call: Call) -> Response:
+    """Remove a tag."""
     await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
     return JSONResponse({})
 

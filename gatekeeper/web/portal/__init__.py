@@ -1,10 +1,11 @@
 """Pages for everybody: the models, the way in, what is mine, the playground."""
 
-from gatekeeper.web.portal import access, account, files, home, images, mine, model, playground, tokens
+from gatekeeper.web.portal import access, account, api, files, home, images, mine, model, playground, tokens
 from gatekeeper.web.templating import error_page
 
 ROUTES = (
     *home.ROUTES,
+    *api.ROUTES,
     *account.ROUTES,
     *tokens.ROUTES,
     *mine.ROUTES,

@@ -6,7 +6,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, NotFound
 from gatekeeper.releases import Release, Stage
-from gatekeeper.repos import Repo, manifests
+from gatekeeper.repos import Repo, history, manifests
 from tests.gatekeeper.licensing.builders import commit_files, events, make_person, make_repo
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +91,22 @@ async def test_second_of_two_changes_at_once_is_told(database: Database) -> None
     async with database.read() as session:
         now_there = await releases.get(session, release.id)
     assert (now_there.hold_reason, now_there.withdrawn_at, now_there.version) == ("First.", None, 1)
+
+
+async def test_a_new_commit_on_main_becomes_a_draft_and_on_another_branch_does_not(
+    session: AsyncSession, owner: Principal, repo: Repo
+) -> None:
+    [first] = await releases.list_for(session, repo)
+    change = [history.AddFile("notes.txt", b"new")]
+    await history.create_branch(session, repo, "side", start="main", by=owner)
+    aside = await history.commit(session, repo, "side", change, summary="Aside", by=owner)
+    await releases.take_note(session, repo, aside, branch="side", by=owner)
+    assert await releases.stage_of(session, repo, aside) is None
+
+    made = await history.commit(session, repo, "main", change, summary="More", by=owner)
+    await releases.take_note(session, repo, made, branch="main", by=owner)
+
+    draft = await releases.stage_of(session, repo, made)
+    assert draft is not None
+    assert draft.id != first.id
+    assert draft.stage is Stage.DRAFT
