@@ -172,3 +172,26 @@ def test_every_answer_carries_the_callers_request_id(hub: Hub) -> None:
             assert http.get(path, headers={"X-Request-Id": "mine-123"}).headers["x-request-id"] == "mine-123"
             traced = http.get(path, headers={"X-Amzn-Trace-Id": "trace-9"}).headers["x-request-id"]
             assert "trace-9" in traced
+
+
+def test_lists_are_narrowed_by_tag_task_and_gate_or_refused(hub: Hub, name: str) -> None:
+    ada = hub.api("ada")
+    ada.create_repo(name)
+    card = b"---\nlicense: mit\npipeline_tag: text-to-image\ntags: [rare-tag]\n---\n"
+    ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=name)
+    bob = hub.api("bob")
+    assert [row.id for row in bob.list_models(filter="rare-tag", author="ada")] == [name]
+    assert name in [row.id for row in bob.list_models(pipeline_tag="text-to-image", author="ada")]
+    assert name not in [row.id for row in bob.list_models(pipeline_tag="fill-mask", author="ada")]
+    assert name not in [row.id for row in bob.list_models(gated=True, author="ada")]
+    assert list(bob.list_models(inference_provider="all")) == []
+    with hub.http("bob") as http:
+        assert http.get("/api/models", params={"num_parameters": "min:1"}).status_code == 400
+
+
+def test_names_of_one_part_are_called_missing(hub: Hub) -> None:
+    with pytest.raises(errors.RepositoryNotFoundError, match="two parts"):
+        hub.api("bob").model_info("gpt2")
+    with hub.http("bob") as http:
+        answer = http.head("/gpt2/resolve/main/config.json")
+    assert (answer.status_code, answer.headers["x-error-code"]) == (404, "RepoNotFound")

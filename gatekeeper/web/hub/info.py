@@ -1,5 +1,6 @@
 """The info object of a repository at a revision, and lists of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,17 +8,18 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper import authz
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid
+from gatekeeper.errors import Invalid, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history
 from gatekeeper.repos.history import TreeEntry
-from gatekeeper.web.guard import Call
+from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag, number, page
 
 _PAGE = 100
 _MOST = 500
+_REFUSED = frozenset({"apps", "num_parameters", "trained_dataset", "emissions_thresholds"})
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ async def info(call: Call) -> Response:
 async def listing(call: Call) -> Response:
     """`GET /api/{T}`: what the caller may know, newest change first unless they ask for another order."""
     query = call.request.query_params
-    wanted = _expand(call)
+    wanted, chosen = _expand(call), _chosen(call)
     size = number(call, "limit", default=_PAGE, most=_MOST)
-    if size == 0:
+    if size == 0 or chosen is None:
         return page(call, [], next_cursor=None)
     kind = RepoKind(call.params["kind"])
     instant = now()
@@ -68,8 +70,9 @@ async def listing(call: Call) -> Response:
         # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
         if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
             seen = await describe(call, repo, resource, with_files=flag(call, "full") or "siblings" in wanted)
-            items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True))
-    # A client that asked for `limit` rows counts them itself and stops.
+            if chosen(seen):
+                items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True))
+    # A client that asked for `limit` rows counts them itself and stops. A page may be shorter than its size.
     return page(call, items, next_cursor=shown[-1].id if len(rows) > len(shown) else None)
 
 
@@ -93,6 +96,26 @@ async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_fil
         card = await cards.card_of(session, repo, commit)
     stage = known.revision.stage if known.revision is not None else None
     return Described(repo, commit, files, card, is_private=_is_private(repo, stage), gated=_gated(repo, stage))
+
+
+def _chosen(call: Call) -> Callable[[Described], bool] | None:
+    """The query's conditions on card and gate, None when nothing can meet them. Raises Invalid for unknown ones."""
+    query = call.request.query_params
+    if unknown := sorted(set(query) & _REFUSED):
+        raise Invalid(f"Listing by {unknown[0]} is not possible here.", next_step="Leave it out.")
+    if "inference_provider" in query or "inference" in query:
+        return None  # this hub names no provider for any model
+    tags = frozenset(tag for value in query.getlist("filter") for tag in value.split(","))
+    task, gated = query.get("pipeline_tag"), query.get("gated")
+
+    def meets(seen: Described) -> bool:
+        return (
+            tags <= set(seen.card.all_tags)
+            and task in (None, seen.card.pipeline_tag)
+            and (gated is None or (gated.lower() == "true") is bool(seen.gated))
+        )
+
+    return meets
 
 
 def _expand(call: Call) -> frozenset[str]:
@@ -127,8 +150,19 @@ def _gated(repo: Repo, stage: object) -> str | bool:
     return schemas.gated(repo.gate) if not repo.is_staged else ("manual" if stage != "open" else "auto")
 
 
+async def single(call: Call) -> Response:
+    """Names of one part, such as the public hub's oldest models have."""
+    raise RepoNotFound(
+        f"There is no repository {call.params['single'][:100]!r} here: names have two parts.",
+        next_step="Write it as namespace/name.",
+    )
+
+
 ROUTES = [
     api("/{kind:kind}", listing, needs=None),
+    api("/{kind:kind}/{single}", single, needs=None),
+    api("/{kind:kind}/{single}/revision/{rest}", single, needs=None),
     api("/{kind:kind}/{ns}/{name}", info, needs=Action.KNOW),
     api("/{kind:kind}/{ns}/{name}/revision/{rev}", info, needs=Action.KNOW),
+    guarded("/{single}/resolve/{rest:rest}", single, needs=None),
 ]
