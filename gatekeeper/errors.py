@@ -52,7 +52,9 @@ class GatekeeperError(Exception):
     @property
     def sentence(self) -> str:
         """Message and next step as one text."""
-        return f"{self.message} {self.next_step}".strip()
+        if not self.next_step:
+            return self.message
+        return f"{self.message}{'' if self.message.endswith(('.', '!', '?', ':')) else '.'} {self.next_step}"
 
 
 class NotSignedIn(GatekeeperError):
