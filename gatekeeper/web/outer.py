@@ -1,5 +1,6 @@
 """The outermost layer: request ids, security headers, errors into answers, one log line without anything private."""
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -44,8 +45,11 @@ class Outer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._cache.applies_to(scope) and await self._cache.answer(scope, receive, send):
-            return
+        if self._cache.applies_to(scope):
+            # Both come before an answer begins (no evidence, no file): the long way meets them again and says so.
+            with contextlib.suppress(Unavailable, FileNotFoundError):
+                if await self._cache.answer(scope, receive, send):
+                    return
         started = time.perf_counter()
         request_id = hot.request_id(scope) or secrets.token_hex(16).encode()
         status = 500
