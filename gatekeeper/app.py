@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatekeeper import authz, schema
+from gatekeeper import authz, licensing, schema
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
 from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
@@ -60,6 +61,7 @@ def build(settings: Settings) -> ASGIApp:
                 stack.push_async_callback(gatekeeper.supervisor.stop)
             async with gatekeeper.db.write() as session:
                 await recover(session)
+                await licensing.import_catalogue(session, _policies_dir(settings) / "licenses")
             stack.push_async_callback(gatekeeper.studio.close)
             tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             stack.push_async_callback(_cancel, tasks)
@@ -100,7 +102,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         db=database,
         keys=keys,
         store=store,
-        policies=authz.Policies.load(settings.policies_dir or bundled_dir("policies")),
+        policies=authz.Policies.load(_policies_dir(settings)),
         evidence=evidence,
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
@@ -109,6 +111,10 @@ def assemble(settings: Settings) -> Gatekeeper:
         worker=worker,
         supervisor=supervisor,
     )
+
+
+def _policies_dir(settings: Settings) -> Path:
+    return settings.policies_dir or bundled_dir("policies")
 
 
 async def close(gatekeeper: Gatekeeper) -> None:

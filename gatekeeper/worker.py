@@ -9,9 +9,10 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import jobs, ledger, tokens
+from gatekeeper import generation, jobs, ledger, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
+from gatekeeper.generation import ImageFolder
 from gatekeeper.web.state import Gatekeeper
 
 _log = structlog.get_logger("gatekeeper.worker")
@@ -37,7 +38,7 @@ def background(
     tasks = [
         every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
-        every(CLEAN_UP_SECONDS, lambda: clean_up(database)),
+        every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
     ]
     if handlers:
         tasks.append(work(database, handlers))
@@ -88,9 +89,10 @@ async def work_once(database: Database, handlers: Mapping[str, Handler]) -> bool
     return True
 
 
-async def clean_up(database: Database) -> None:
-    """Forget what is over: sessions, failed sign-ins, finished jobs."""
+async def clean_up(database: Database, images: ImageFolder) -> None:
+    """Forget what is over: sessions, failed sign-ins, finished jobs, images and prompts past their time."""
     async with database.write() as session:
         await sessions.clean_up(session)
         await throttle.clean_up(session)
         await jobs.clean_up(session)
+        await generation.clean_up(session, images)

@@ -1,6 +1,7 @@
 """The worker: jobs are handled, failures are survived, recurring tasks go on."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from gatekeeper import jobs, worker
 from gatekeeper.accounts import people
 from gatekeeper.accounts.tables import SignInAttempt
 from gatekeeper.db import Database
+from gatekeeper.generation import ImageFolder
 
 pytestmark = pytest.mark.anyio
 
@@ -69,10 +71,10 @@ async def test_work_goes_on_while_jobs_come(database: Database) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_cleaning_up_leaves_what_still_counts(database: Database) -> None:
+async def test_cleaning_up_leaves_what_still_counts(database: Database, tmp_path: Path) -> None:
     async with database.write() as session:
         await people.add(session, "ada", email="ada@example.org")
         session.add(SignInAttempt(name_hash="a", address_hash="b"))
-    await worker.clean_up(database)
+    await worker.clean_up(database, ImageFolder(tmp_path))
     async with database.read() as session:
         assert await session.scalar(sa.select(sa.func.count()).select_from(SignInAttempt)) == 1

@@ -6,12 +6,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import authz, generation
-from gatekeeper.authz import Action, Allowed, Resource
-from gatekeeper.errors import Unavailable
+from gatekeeper.authz import Action, Allowed, Denied, Resource
+from gatekeeper.errors import GatekeeperError, Unavailable
 from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
 from gatekeeper.web.guard import Call
+from gatekeeper.web.principal import authenticate
 from gatekeeper.web.state import Gatekeeper
 
 _START_SECONDS = 90
@@ -26,7 +27,7 @@ async def begin(
     *,
     names: Mapping[str, str] | None = None,
 ) -> tuple[Generation, OrderRequest, Any]:
-    """Take an order in, inside the caller's write transaction. What is returned is for `Studio.start` after its commit.
+    """Take an order in, inside the caller's write transaction. What is returned is for `start` after its commit.
 
     resource  loaded in this session, so that the decision and the charge are of one instant
     names     our field -> the name the caller used, for messages
@@ -53,6 +54,24 @@ async def begin(
         privacy_key=gatekeeper.keys.privacy,
     )
     return made, request, manifest
+
+
+def start(call: Call, made: Generation, repo: Repo, request: OrderRequest, manifest: Any) -> None:
+    """Begin what `begin` took in, once its transaction is committed.
+
+    The decision is made again before images are given out, so a hold or a revocation meanwhile binds this order too.
+    """
+
+    async def recheck(session: AsyncSession) -> str | None:
+        try:
+            principal = await authenticate(call.request, session, call.gatekeeper)
+            resource = await authz.load(session, principal, repo, commit=made.commit_id)
+        except GatekeeperError as error:
+            return error.sentence
+        decision = authz.decide(call.gatekeeper.policies, principal, Action.GENERATE, resource, now())
+        return f"{decision.reason} {decision.next_step}" if isinstance(decision, Denied) else None
+
+    call.gatekeeper.studio.start(made, repo, request, manifest, recheck=recheck)
 
 
 async def revision_of(session: AsyncSession, repo: Repo, allowed: Allowed, resource: Resource) -> str:

@@ -13,7 +13,7 @@ from gatekeeper.generation import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, catalogue, history
 from gatekeeper.web.generate import schemas
-from gatekeeper.web.generate.ordering import begin, worker_is_up
+from gatekeeper.web.generate.ordering import begin, start, worker_is_up
 from gatekeeper.web.generate.textimage import too_many
 from gatekeeper.web.guard import Call, guarded, missing_repo, read_body
 from gatekeeper.web.principal import authenticate
@@ -41,10 +41,12 @@ async def submit(call: Call) -> Response:
             if revision is not None:
                 commit = await history.resolve_revision(session, repo, revision)
                 resource = await authz.load(session, call.principal, repo, commit=commit)
+                if not authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now()):
+                    raise history.unknown(revision)
             made, request, manifest = await begin(call, session, repo, resource, values)
     except TooMany as error:
         return too_many(call, error)
-    call.gatekeeper.studio.start(made, repo, request, manifest)
+    start(call, made, repo, request, manifest)
     return JSONResponse(_shown(call, made, repo), 202, headers={"Location": _address(call, made), **_PRIVATE})
 
 

@@ -10,7 +10,7 @@ from gatekeeper.errors import Gated, Invalid, TooMany, Unavailable
 from gatekeeper.generation import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.web.generate import schemas
-from gatekeeper.web.generate.ordering import begin, revision_of, worker_is_up
+from gatekeeper.web.generate.ordering import begin, revision_of, start, worker_is_up
 from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub.doors import gate_refusal
 from gatekeeper.web.respond import error_json, has_credential
@@ -23,14 +23,13 @@ async def text_to_image(call: Call) -> Response:
     """The image's bytes. Whatever is not an image is an error: a client takes every 200 for a picture."""
     values = schemas.text_to_image(await _body(call))
     await worker_is_up(call.gatekeeper)
-    studio = call.gatekeeper.studio
     try:
         async with call.gatekeeper.db.write() as session:
             await call.recheck(session)
             made, request, manifest = await begin(
                 call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES
             )
-        studio.start(made, call.repo, request, manifest)
+        start(call, made, call.repo, request, manifest)
         made = await _ended(call, made)
         index = generation.require_images(made)[0]
     except TooMany as error:

@@ -135,7 +135,7 @@ async def _admit(call: Call, form: Form) -> _Order:
         "seed": form.seed,
     }
     made, request, manifest = await ordering.begin(call, call.session, call.repo, call.resource, values, names=_NAMES)
-    return _Order(made, partial(call.gatekeeper.studio.start, made, call.repo, request, manifest))
+    return _Order(made, partial(ordering.start, call, made, call.repo, request, manifest))
 
 
 async def _page(
