@@ -31,7 +31,7 @@ async def test_from_a_stored_commit_to_a_checked_image_and_back_to_the_same_bits
     )
     await supervisor.start()
     try:
-        await supervisor.wait_ready(120)
+        await supervisor.wait_ready(300)
         worker = supervisor.worker
         states: list[ModelState] = []
         state = await worker.load(manifest, on_state=states.append)
