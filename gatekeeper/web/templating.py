@@ -12,7 +12,6 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError
@@ -87,11 +86,6 @@ def error_page(request: Request, error: GatekeeperError, status: int) -> Respons
         error=error,
         retry_after_seconds=error.details.get("retry_after_seconds"),
     )
-
-
-def static_files() -> StaticFiles:
-    """The application that serves `/static`."""
-    return StaticFiles(directory=_STATIC)
 
 
 @cache

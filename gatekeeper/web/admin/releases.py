@@ -87,8 +87,8 @@ async def enable(call: Call) -> Response:
 
 
 async def propose(call: Call) -> Response:
-    """`POST .../releases/{commit}/propose`."""
-    commit = call.params["commit"]
+    """`POST .../releases/{rev}/propose`."""
+    commit = call.commit or ""
     sent = await forms.read(call.request)
     target = forms.text(sent, f"target-{commit[:10]}", most=40)
     if target not in set(Stage):
@@ -112,7 +112,7 @@ async def propose(call: Call) -> Response:
 
 
 async def approve(call: Call) -> Response:
-    """`POST .../releases/{commit}/proposals/{id}/approve`."""
+    """`POST .../releases/{rev}/proposals/{id}/approve`."""
     proposal = await _proposal(call)
     try:
         async with call.session.begin_nested():
@@ -123,7 +123,7 @@ async def approve(call: Call) -> Response:
 
 
 async def promote(call: Call) -> Response:
-    """`POST .../releases/{commit}/proposals/{id}/promote`."""
+    """`POST .../releases/{rev}/proposals/{id}/promote`."""
     proposal = await _proposal(call)
     try:
         async with call.session.begin_nested():
@@ -136,12 +136,12 @@ async def promote(call: Call) -> Response:
 
 
 async def confirm_hold(call: Call) -> Response:
-    """`GET .../releases/{commit}/hold`: says what it will do before it does it."""
+    """`GET .../releases/{rev}/hold`: says what it will do before it does it."""
     return await _hold_page(call, await _release(call))
 
 
 async def hold(call: Call) -> Response:
-    """`POST .../releases/{commit}/hold`."""
+    """`POST .../releases/{rev}/hold`."""
     release = await _release(call)
     sent = await forms.read(call.request)
     reason = forms.text(sent, "reason")
@@ -154,7 +154,7 @@ async def hold(call: Call) -> Response:
 
 
 async def resume(call: Call) -> Response:
-    """`POST .../releases/{commit}/resume`."""
+    """`POST .../releases/{rev}/resume`."""
     await releases.resume(call.session, await _release(call), by=call.principal, policy=_policy(call))
     return _back(call, "resumed")
 
@@ -285,7 +285,7 @@ async def _effects(call: Call, release: Release) -> list[str]:
 
 
 async def _release(call: Call) -> Release:
-    found = await releases.stage_of(call.session, call.repo, call.params["commit"])
+    found = await releases.stage_of(call.session, call.repo, call.commit or "")
     if found is None:
         raise NotFound("There is no such release.", next_step="Take it from the list of releases.")
     return found
@@ -312,7 +312,7 @@ def _back(call: Call, done: str) -> Response:
 
 
 _ALL = "/{ns}/{name}/releases"
-_ONE = f"{_ALL}/{{commit}}"
+_ONE = f"{_ALL}/{{rev}}"  # so the guard decides about this revision, not about the best one
 _PROPOSAL = f"{_ONE}/proposals/{{id}}"
 
 ROUTES = [

@@ -10,7 +10,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.templating import page
 
-_PLAIN = str.maketrans({c: "_" for c in " /{}:.-"})
+_PLAIN = str.maketrans(dict.fromkeys(" /{}:.-", "_"))
 _API = ("/api/", "/models/", "/v1/", "/cas/")
 
 

@@ -7,7 +7,6 @@ from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import authz, licensing
 from gatekeeper.authz import Action
-from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import history
 from gatekeeper.repos.history import TreeEntry
@@ -95,9 +94,7 @@ async def terms(call: Call) -> Response:
     sha256 = call.params["sha256"]
     document = next((each for each in (found.documents if found else ()) if each.sha256 == sha256), None)
     if document is None:
-        if found is not None and not sha256.isalnum():
-            raise NotFound("There is no such text.", next_step="Take the link from the model's page.")
-        stored = await licensing.get(call.session, sha256)
+        stored = await licensing.text_of(call.session, call.repo, sha256)
         document = licensing.Document(stored.sha256, stored.title, stored.body)
     return render(
         call,

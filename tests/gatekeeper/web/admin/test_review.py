@@ -1,0 +1,125 @@
+import re
+
+import httpx2
+import pytest
+
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def _waiting(browser: httpx2.AsyncClient) -> str:
+    """Address of the first request in the queue."""
+    found = re.search(r'href="(/admin/requests/[0-9a-z]{20,})"', (await browser.get("/admin/requests")).text)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_maintainer_reads_the_answers_and_approves_until_a_day(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada, **{"q-0": "<b>Uni</b>"})
+    address = await _waiting(grace)
+    page = (await grace.get(address)).text
+    assert "&lt;b&gt;Uni&lt;/b&gt;" in page
+    assert "Germany" in words(page)
+
+    answer = await grace.post(f"{address}/approve", data=inputs(page) | {"ends_on": "2099-01-31"})
+
+    assert answer.status_code == 303
+    assert "31 Jan 2099" in words((await grace.get(f"{MODEL}/grants")).text) or "1 Feb 2099" in words(
+        (await grace.get(f"{MODEL}/grants")).text
+    )
+    assert "You have access" in words((await ada.get(MODEL)).text)
+
+
+async def test_a_rejection_needs_a_reason_and_the_applicant_reads_it(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+    address = await _waiting(grace)
+    kept = inputs((await grace.get(address)).text)
+
+    empty = await grace.post(f"{address}/reject", data=kept | {"reason": "  "})
+    given = await grace.post(f"{address}/reject", data=kept | {"reason": "Name <your> institution."})
+
+    assert empty.status_code == 422
+    assert 'href="#f-reason"' in empty.text
+    assert given.status_code == 303
+    mine = (await ada.get("/requests")).text
+    assert "Name &lt;your&gt; institution." in mine
+    assert "Not approved" in words(mine)
+
+
+async def test_a_date_in_the_past_keeps_the_form(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+    address = await _waiting(grace)
+    kept = inputs((await grace.get(address)).text)
+
+    for day in ("2001-01-01", "soon"):
+        answer = await grace.post(f"{address}/approve", data=kept | {"ends_on": day})
+        assert answer.status_code == 422
+        assert f'value="{day}"' in answer.text
+
+
+async def test_the_second_of_two_decisions_is_told_what_happened(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+    address = await _waiting(grace)
+    kept = inputs((await grace.get(address)).text)
+    await grace.post(f"{address}/approve", data=kept)
+
+    answer = await grace.post(f"{address}/reject", data=kept | {"reason": "No."})
+
+    assert answer.status_code == 409
+    assert "has changed since you opened it" in words(answer.text)
+
+
+async def test_a_request_does_not_exist_for_people_who_may_not_review_it(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+    address = await _waiting(grace)
+    kept = inputs((await grace.get(address)).text)
+
+    for name in ("ada", "alan"):
+        browser = await site.as_(name)
+        assert (await browser.get(address)).status_code == 404
+        assert (await browser.post(f"{address}/approve", data=kept)).status_code == 404
+        assert "Nothing is waiting" in words((await browser.get("/admin/requests")).text)
+
+
+async def test_another_site_cannot_approve(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+    address = await _waiting(grace)
+
+    answer = await grace.post(f"{address}/approve", headers={"sec-fetch-site": "cross-site"})
+
+    assert answer.status_code == 403
+    assert "Waiting for review" in words((await ada.get("/requests")).text)
+
+
+async def test_access_is_granted_directly_and_revoked_with_a_reason(site: Site, model: Repo) -> None:
+    grace, alan = await site.as_("grace"), await site.as_("alan")
+
+    unknown = await grace.post(f"{MODEL}/grants", data={"person": "no<body>"})
+    granted = await grace.post(f"{MODEL}/grants", data={"person": "alan", "is_tester": "yes"})
+    page = (await grace.get(f"{MODEL}/grants")).text
+    found = re.search(r'action="([^"]+/grants/([0-9a-z]+)/revoke)"', page)
+    assert found is not None
+    silent = await grace.post(found[1], data={f"reason-{found[2]}": ""})
+    revoked = await grace.post(found[1], data={f"reason-{found[2]}": "The test is over."})
+
+    assert unknown.status_code == 422
+    assert 'value="no&lt;body&gt;"' in unknown.text
+    assert granted.status_code == 303
+    assert silent.status_code == 422
+    assert revoked.status_code == 303
+    assert "The test is over." in words((await alan.get("/requests")).text)
+
+
+async def test_grants_are_not_shown_to_others(site: Site, model: Repo) -> None:
+    answer = await (await site.as_("ada")).get(f"{MODEL}/grants")
+
+    assert answer.status_code == 403
+    assert "What you can do" in words(answer.text)

@@ -1,0 +1,120 @@
+import re
+
+import pytest
+
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_exact_license_is_on_the_page_and_no_box_is_ticked(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+
+    page = (await ada.get(f"{MODEL}/access")).text
+
+    assert "to give medical advice or to interpret medical results" in words(page)
+    assert 'type="checkbox"' in page
+    assert not re.search(r"<input[^>]* checked", page)
+
+
+async def test_accepting_and_asking_leaves_a_request_and_a_receipt(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+
+    answer = await ask_for_access(ada)
+
+    assert answer.status_code == 303
+    shown = words((await ada.get(answer.headers["location"])).text)
+    assert "Your acceptance is recorded" in shown
+    assert "Waiting for review" in shown
+    assert "lab/emoji" in words((await ada.get("/receipts")).text)
+
+
+async def test_a_form_with_errors_keeps_what_was_typed_and_links_each_field(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+
+    answer = await ask_for_access(ada, **{"accept-1": "", "q-0": "Univ <b>&", "q-1": "", "q-2": ""})
+
+    assert answer.status_code == 422
+    assert 'value="Univ &lt;b&gt;&amp;"' in answer.text
+    for field in ("f-accept-1", "f-q-1", "f-q-2"):
+        assert f'href="#{field}"' in answer.text
+        assert f'id="{field}"' in answer.text
+    assert 'href="#f-q-0"' not in answer.text
+
+
+async def test_nothing_is_accepted_when_an_answer_is_missing(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+
+    await ask_for_access(ada, **{"q-0": ""})
+
+    assert "No receipts yet" in words((await ada.get("/receipts")).text)
+
+
+async def test_a_page_of_terms_that_was_shown_to_somebody_else_is_refused(site: Site, model: Repo) -> None:
+    alan = await site.as_("alan")
+    shown_to_alan = inputs((await alan.get(f"{MODEL}/access")).text)["presentation"]
+    ada = await site.as_("ada")
+
+    answer = await ask_for_access(ada, presentation=shown_to_alan)
+
+    assert answer.status_code == 422
+    assert "not issued to you" in words(answer.text)
+
+
+async def test_reloading_the_terms_is_one_presentation(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+
+    first = inputs((await ada.get(f"{MODEL}/access")).text)["presentation"]
+    second = inputs((await ada.get(f"{MODEL}/access")).text)["presentation"]
+
+    assert first == second
+
+
+async def test_somebody_anonymous_reads_the_terms_and_is_led_to_sign_in(site: Site, model: Repo) -> None:
+    page = (await site.browser().get(f"{MODEL}/access")).text
+
+    assert "medical advice" in page
+    assert f'href="/login?next={MODEL}/access"' in page
+    assert "accept-1" not in page
+
+
+async def test_a_request_can_be_withdrawn_and_made_again(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/access/withdraw")
+
+    assert answer.status_code == 303
+    assert "Withdrawn" in words((await ada.get("/requests")).text)
+    again = await ada.get(f"{MODEL}/access")
+    assert "Ask for access" in words(again.text)
+    assert 'name="q-0"' in again.text
+
+
+async def test_questions_of_a_hostile_card_are_escaped(site: Site) -> None:
+    card = (
+        "---\nlicense: mit\nlibrary_name: diffusers\nextra_gated_fields:\n  '\"><script>alert(1)</script>': text\n---\n"
+        + "Words. " * 40
+    )
+    await site.model("hostile", card=card)
+    ada = await site.as_("ada")
+
+    page = (await ada.get("/lab/hostile/access")).text
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+async def test_the_receipt_can_be_downloaded_and_only_by_its_owner(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    found = re.search(r'href="(/receipts/[^".]+)"', (await ada.get("/receipts")).text)
+    assert found is not None
+
+    own = await ada.get(f"{found[1]}.json")
+    other = await (await site.as_("alan")).get(f"{found[1]}.json")
+
+    assert own.json()["format"] == "gatekeeper-acceptance"
+    assert "Genuine" in words((await ada.get(found[1])).text)
+    assert other.status_code == 404

@@ -1,0 +1,110 @@
+import pytest
+
+from gatekeeper import releases
+from gatekeeper.accounts import principals
+from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import CARD, MODEL, Site, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_page_says_what_it_is_and_the_one_next_thing_to_do(site: Site, model: Repo) -> None:
+    page = (await (await site.as_("ada")).get(MODEL)).text
+
+    assert page.count("<h1") == 1
+    assert "draws emoji from their names" in page
+    assert "Read and accept the license" in words(page)
+
+
+async def test_code_to_copy_names_this_hub_and_never_a_model_argument_to_run(site: Site, model: Repo) -> None:
+    page = (await (await site.as_("ada")).get(MODEL)).text
+
+    assert "base_url=&#34;http://hub.test/models/lab/emoji&#34;" in page
+    assert "would send your prompt and your token to a public service" in words(page)
+
+
+async def test_a_draft_is_the_same_404_as_nothing(site: Site) -> None:
+    await site.model("secret", stage=Stage.DRAFT)
+    ada = await site.as_("ada")
+
+    hidden, nothing = await ada.get("/lab/secret"), await ada.get("/lab/nothing")
+
+    assert hidden.status_code == nothing.status_code == 404
+    assert words(hidden.text) == words(nothing.text)
+
+
+async def test_a_draft_is_in_nobody_elses_list(site: Site) -> None:
+    await site.model("secret", stage=Stage.DRAFT)
+
+    assert "secret" not in (await (await site.as_("ada")).get("/models")).text
+    assert "lab/secret" in words((await (await site.as_("grace")).get("/models")).text).replace("/ ", "/")
+
+
+async def test_a_hostile_card_runs_nothing(site: Site) -> None:
+    hostile = CARD + (
+        '<script>alert(1)</script><img src=x onerror=alert(1)><a href="javascript:alert(1)">x</a>'
+        '<form action="/logout"><button>b</button></form><div style="position:fixed" id="main">d</div>\n\n'
+        "![pixel](https://tracker.example/p.png) [ok](docs/a.md)\n"
+    )
+    await site.model("hostile", card=hostile)
+
+    page = (await (await site.as_("ada")).get("/lab/hostile")).text
+
+    card = page[page.index('class="prose"') :]
+    for bad in ("<script>alert", "onerror", "javascript:", "<button>b", "style=", 'id="main"', 'src="https://'):
+        assert bad not in card
+    assert '<a href="https://tracker.example/p.png"' in card
+    assert "/lab/hostile/blob/" in card
+
+
+async def test_a_hold_shows_its_reason_on_the_page_and_shuts_the_playground(site: Site, model: Repo) -> None:
+    async with site.gatekeeper.db.write() as session:
+        by = await principals.for_person(session, site.people["grace"])
+        release = (await releases.list_for(session, model))[0]
+        await releases.hold(session, release, by=by, reason="Faces <i>were</i> reported.")
+    ada = await site.as_("ada")
+
+    page = words((await ada.get(MODEL)).text)
+
+    assert "This release is on hold" in page
+    assert "Faces <i>were</i> reported." in page
+    assert (await ada.post(f"{MODEL}/playground", data={"prompt": "a"})).status_code == 403
+
+
+async def test_files_have_sizes_and_links_only_where_they_may_be_opened(site: Site, model: Repo) -> None:
+    page = (await (await site.as_("ada")).get(f"{MODEL}/tree/main")).text
+
+    assert "/blob/main/README.md" in page
+    assert "model_index.json" in page
+    assert "/blob/main/model_index.json" not in page
+
+
+@pytest.mark.parametrize("path", ["../etc", "%2e%2e/etc", "unet/../../x", "nothing", "a%00b", "%ff"])
+async def test_odd_paths_are_refused_as_pages(site: Site, model: Repo, path: str) -> None:
+    answer = await site.browser().get(f"{MODEL}/tree/main/{path}")
+
+    assert answer.status_code in (400, 404)
+    assert "<h1>" in answer.text
+
+
+async def test_an_error_page_escapes_what_was_asked_for(site: Site) -> None:
+    answer = await site.browser().get("/<script>alert(1)</script>")
+
+    assert answer.status_code in (401, 404)
+    assert "<script>alert" not in answer.text
+
+
+async def test_every_license_text_has_a_page(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    page = (await ada.get(MODEL)).text
+    address = page[page.index(f'href="{MODEL}/terms/') + 6 :].split('"', 1)[0]
+
+    text = await ada.get(address)
+
+    assert text.status_code == 200
+    assert "Attachment A" in text.text
+
+
+async def test_an_unknown_text_is_not_found(site: Site, model: Repo) -> None:
+    assert (await site.browser().get(f"{MODEL}/terms/{'0' * 64}")).status_code == 404

@@ -1,0 +1,142 @@
+import json
+import re
+
+import pytest
+
+from gatekeeper.repos import Repo
+from inference.contract import Done, RefusalCode, Refused
+from tests.gatekeeper.generation.stub import StubWorker, withheld
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
+
+pytestmark = pytest.mark.anyio
+
+ORDER = {"prompt": "a red apple", "steps": "5", "guidance": "4", "images": "1", "seed": "7"}
+
+
+async def test_without_script_an_order_ends_on_the_page_of_its_image(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER)
+
+    assert answer.status_code == 303
+    page = (await ada.get(answer.headers["location"])).text
+    address = re.search(r'src="(/generations/[^"]+\.png)"', page)
+    assert address is not None
+    image = await ada.get(address[1])
+    assert image.headers["content-type"] == "image/png"
+    assert "no-store" in image.headers["cache-control"]
+    receipt = await ada.get(address[1].replace("/images/", "/receipts/").replace(".png", ".json"))
+    assert receipt.json()["statement"]["seed"] == 7
+    alan = await site.as_("alan")
+    assert (await alan.get(answer.headers["location"])).status_code == 404
+    assert (await alan.get(address[1])).status_code == 404
+
+
+async def test_with_script_the_progress_is_told_line_by_line(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER, headers={"accept": "application/x-ndjson"})
+
+    events = [json.loads(line) for line in answer.text.splitlines()]
+    assert [event["type"] for event in events] == ["accepted", "queued", "started", "progress", "end"]
+    assert (await ada.get(events[-1]["location"])).status_code == 200
+
+
+async def test_a_refusal_names_its_rule_its_reason_and_what_to_do(site: Site, model: Repo) -> None:
+    refusal = Refused(
+        code=RefusalCode.PROMPT_SCREENED,
+        reason="Bombs are not <made> here.",
+        rule_ids=("weapons.explosives",),
+        restrictions=("law",),
+    )
+    site.worker(StubWorker(lambda order: [refusal]))
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER)
+
+    page = await ada.get(answer.headers["location"])
+    text = words(page.text)
+    assert "This prompt was refused, and nothing was made" in text
+    assert "Bombs are not <made> here." in text
+    assert "weapons.explosives" in text
+    assert "breaking any applicable law" in text
+    assert "What you can do:" in text
+    assert "<made>" not in page.text
+
+
+async def test_a_withheld_image_says_what_the_check_saw(site: Site, model: Repo) -> None:
+    site.worker(StubWorker(lambda order: [withheld(order), Done(delivered=0, withheld=1, compute_seconds=0.1)]))
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER)
+
+    text = words((await ada.get(answer.headers["location"])).text)
+    assert "is not given out" in text
+    assert "The image shows a skull." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"steps": "0"}, "steps"),
+        ({"steps": "10000"}, "steps"),
+        ({"guidance": "nan"}, "guidance"),
+        ({"images": "99"}, "images"),
+        ({"seed": "-1"}, "seed"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": "x" * 10_000}, "prompt"),
+    ],
+)
+async def test_an_order_that_cannot_be_served_keeps_the_form(
+    site: Site, model: Repo, change: dict[str, str], field: str
+) -> None:
+    worker = site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER | change)
+
+    assert answer.status_code == 422
+    assert f'href="#f-{field}"' in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    assert "prompt" in change or 'value="a red apple"' in answer.text
+    assert worker.orders == []
+
+
+async def test_who_has_not_accepted_the_license_is_told_so(site: Site, model: Repo) -> None:
+    worker = site.worker(StubWorker())
+    ada = await site.as_("ada")
+
+    page = words((await ada.get(f"{MODEL}/playground")).text)
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER)
+
+    assert "You have not accepted the terms" in page
+    assert answer.status_code == 403
+    assert "You have not accepted the terms" in words(answer.text)
+    assert worker.orders == []
+
+
+async def test_words_outside_the_vocabulary_are_named(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    page = words((await ada.get(f"{MODEL}/playground?prompt=a+red+<zeppelin>")).text)
+
+    assert "Outside this model’s vocabulary: <zeppelin>." in page
+
+
+async def test_a_hub_without_inference_says_so(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    page = await ada.get(f"{MODEL}/playground")
+
+    assert "Hosted inference is switched off" in words(page.text)
+    assert 'type="submit" disabled' in page.text

@@ -1,0 +1,147 @@
+"""A whole hub in one process for tests of its pages: real routes, database, policies; only the worker is a stand-in."""
+
+import re
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from gatekeeper import accounts, licensing, releases, repos
+from gatekeeper.accounts import OPERATOR, Person, Role
+from gatekeeper.app import build
+from gatekeeper.generation import Studio
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.releases import Ladder, Stage
+from gatekeeper.repos import AddFile, Repo, RepoKind
+from gatekeeper.settings import Settings
+from gatekeeper.web.state import Gatekeeper
+from tests.gatekeeper.generation.stub import StubWorker
+
+PASSWORD = "correct horse battery"
+URL = "http://hub.test"
+MODEL = "/lab/emoji"
+PAGE = {"accept": "text/html"}
+CARD = """---
+license: other
+license_name: gatekeeper-emoji-openrail-m
+library_name: diffusers
+pipeline_tag: text-to-image
+extra_gated_fields:
+  Affiliation: text
+  Country: country
+  I agree to be kind: checkbox
+---
+# Emoji
+
+A small model that draws emoji from their names, made for tests of these pages and for nothing else at all.
+"""
+
+
+@dataclass
+class Site:
+    """The hub, its application and its people by name: grace maintains, ada and alan ask, olga runs the hub."""
+
+    app: Any
+    gatekeeper: Gatekeeper
+    people: dict[str, Person]
+
+    def browser(self) -> httpx2.AsyncClient:
+        """A browser without script that nobody has signed in with yet."""
+        transport = httpx2.ASGITransport(app=self.app)
+        return httpx2.AsyncClient(transport=transport, base_url=URL, headers=PAGE)
+
+    async def as_(self, name: str) -> httpx2.AsyncClient:
+        """A browser in which this person is signed in."""
+        browser = self.browser()
+        answer = await browser.post("/login", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    def worker(self, worker: StubWorker) -> StubWorker:
+        """Have images made by this stand-in."""
+        house = self.gatekeeper
+        house.studio = Studio(
+            house.db,
+            worker,  # type: ignore[arg-type]
+            house.images,
+            key=house.keys.signing,
+            privacy_key=house.keys.privacy,
+        )
+        return worker
+
+    async def model(self, name: str = "emoji", *, stage: Stage = Stage.GATED, card: str = CARD) -> Repo:
+        """A model of the lab, released at a stage."""
+        ladder = Ladder.load()
+        license_text = (bundled_dir("policies") / "licenses" / "gatekeeper-emoji-openrail-m.txt").read_bytes()
+        async with self.gatekeeper.db.write() as session:
+            by = await accounts.principals.for_person(session, self.people["grace"])
+            repo = await repos.create(session, RepoKind.MODEL, "lab", name, by=by)
+            files = {
+                "README.md": card.encode(),
+                "LICENSE": license_text,
+                "model_index.json": b"{}",
+                "unet/config.json": b"{}",
+                "vocabulary.json": b'{"words": ["a", "red", "apple"], "examples": ["a red apple"]}',
+            }
+            commit = await repos.commit(
+                session,
+                repo,
+                "main",
+                [AddFile(path, content) for path, content in files.items()],
+                summary="Upload",
+                by=by,
+            )
+            await releases.enable_staging(session, repo, by=by)
+            if stage is not Stage.DRAFT:
+                oid = commit if isinstance(commit, str) else commit.oid
+                proposal = await releases.propose(session, repo, oid, stage, by=by, ladder=ladder)
+                await releases.approve_proposal(session, proposal, by=by)
+                await releases.promote(session, proposal, by=by, ladder=ladder)
+            return repo
+
+
+async def open_site(data_dir: Path) -> Site:
+    """A fresh hub on a migrated database in `data_dir`, with four people and an organization."""
+    settings = Settings(data_dir=data_dir, public_url=URL, inference_url="off", _env_file=None)
+    app = build(settings)
+    gatekeeper: Gatekeeper = app._app.state.gatekeeper
+    async with gatekeeper.db.write() as session:
+        await licensing.import_catalogue(session, bundled_dir("policies") / "licenses")
+        people = {
+            name: await accounts.people.add(
+                session,
+                name,
+                email=f"{name}@example.org",
+                password=PASSWORD,
+                is_admin=name == "olga",
+                by=OPERATOR,
+            )
+            for name in ("grace", "ada", "alan", "olga")
+        }
+        lab = await accounts.organizations.create(session, "lab", by=OPERATOR)
+        await accounts.organizations.add_member(session, lab, people["grace"], Role.ADMIN, by=OPERATOR)
+    return Site(app, gatekeeper, people)
+
+
+def words(html: str) -> str:
+    """The page's text on one line, as a reader sees it."""
+    body = re.sub(r"(?s)<head>.*?</head>", " ", html)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def inputs(html: str) -> dict[str, str]:
+    """Values of the hidden inputs, which a browser sends back with a form."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html)
+    return {name: unescape(value) for name, value in found}
+
+
+async def ask_for_access(browser: httpx2.AsyncClient, model: str = MODEL, **answers: str) -> httpx2.Response:
+    """Fill in the form of the access page as a browser would, every question answered, and send it."""
+    page = await browser.get(f"{model}/access")
+    kept = inputs(page.text)
+    accept = re.search(r'type="checkbox" id="f-accept-1" name="accept-1" value="([0-9a-f]{64})"', page.text)
+    assert accept is not None, words(page.text)
+    given = {"accept-1": accept[1], "q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
+    return await browser.post(f"{model}/access", data=kept | {name: value for name, value in given.items() if value})
