@@ -216,3 +216,37 @@ def test_orders_of_many_people_run_side_by_side(hub: Hub, model: str) -> None:
     for thread in threads:
         thread.join(60)
     assert len(sizes) == 3
+
+
+def test_a_gate_closed_meanwhile_binds_an_order_that_is_being_made(hub: Hub, name: str) -> None:
+    ada = hub.api("ada")
+    ada.create_repo(name)
+    ada.upload_file(path_or_fileobj=b"{}", path_in_repo="model_index.json", repo_id=name)
+    with hub.http("bob") as http:
+        place = http.post("/api/generations", json={"model": name, "prompt": "fake-slow", "steps": 20}).headers[
+            "location"
+        ]
+        ada.update_repo_settings(name, gated="manual")
+        assert "event: failed" in http.get(f"{place}/events").text
+        ended = http.get(place).json()
+    assert (ended["status"], ended["code"], ended["images"]) == ("failed", "no_longer_allowed", [])
+
+
+def test_an_order_under_way_gives_no_image_once_the_right_is_gone(hub: Hub, model: str) -> None:
+    with hub.http("bob") as http:
+        place = http.post("/api/generations", json={"model": model, "prompt": "fake-slow plum", "steps": 20}).headers[
+            "location"
+        ]
+        hub.api("ada").update_repo_settings(model, private=True)
+        try:
+            for _ in range(600):
+                order = http.get(place).json()
+                if order["status"] not in ("running", "queued"):
+                    break
+                time.sleep(0.1)
+            image = http.get(f"{place}/images/0")
+        finally:
+            hub.api("ada").update_repo_settings(model, private=False)
+    assert order["status"] == "failed"
+    assert order["code"] == "no_longer_allowed"
+    assert image.status_code in (404, 409, 410)

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation
+from gatekeeper import authz, generation, repos
 from gatekeeper.authz import Action, Allowed, Denied, Resource
 from gatekeeper.errors import GatekeeperError, Unavailable
 from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, history
+from gatekeeper.repos import Repo, catalogue, history
 from gatekeeper.web.guard import Call
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.state import Gatekeeper
@@ -65,7 +65,11 @@ def start(call: Call, made: Generation, repo: Repo, request: OrderRequest, manif
     async def recheck(session: AsyncSession) -> str | None:
         try:
             principal = await authenticate(call.request, session, call.gatekeeper)
-            resource = await authz.load(session, principal, repo, commit=made.commit_id)
+            # Read again: `repo` still has the settings with which the order was taken in.
+            fresh = await catalogue.by_id(session, repo.id)
+            if fresh is None:
+                return "The repository was deleted while this was being made."
+            resource = await authz.load(session, principal, fresh, commit=made.commit_id)
         except GatekeeperError as error:
             return error.sentence
         decision = authz.decide(call.gatekeeper.policies, principal, Action.GENERATE, resource, now())
