@@ -1,4 +1,4 @@
-"""`ledger`, `receipt`, `policies`: check what was done and why, without trusting the running server."""
+"""`ledger`, `receipt`: check what was done, without trusting the running server."""
 
 import base64
 import json
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from gatekeeper import authz, ledger, licensing
+from gatekeeper import ledger, licensing
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.kit.bundled import bundled_dir
 
 
 @click.group("ledger")
@@ -99,23 +98,3 @@ def verify_receipt(context: click.Context, file: Path, key: str, as_json: bool) 
     show(value, "Valid." if verdict.is_valid else f"Not valid. {verdict.problem}", as_json=as_json)
     if not verdict.is_valid:
         raise Failure("Do not rely on this receipt.")
-
-
-@click.group()
-def policies() -> None:
-    """The policies in force."""
-
-
-@policies.command("check")
-@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@json_option
-def check_policies(directory: Path | None, as_json: bool) -> None:
-    """Validate policies, run their case tables, and report what no case covers."""
-    folder = directory or House().settings.policies_dir or bundled_dir("policies")
-    try:
-        report = authz.check(folder)
-    except authz.BrokenPolicies as error:
-        raise Failure(str(error)) from None
-    show(report.as_json(), report.text, as_json=as_json)
-    if not report.is_good:
-        raise Failure("The policies are not in order.")

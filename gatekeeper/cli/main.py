@@ -5,10 +5,11 @@ import click
 from gatekeeper import __version__
 from gatekeeper.cli.database import db_group
 from gatekeeper.cli.demo import demo
-from gatekeeper.cli.evidence import ledger_group, policies, receipt
+from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
 from gatekeeper.cli.ladder import releases_group
 from gatekeeper.cli.people import orgs, people, tokens_group
+from gatekeeper.cli.policies import policies
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
 
