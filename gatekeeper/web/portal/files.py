@@ -59,9 +59,7 @@ async def blob(call: Call) -> Response:
     path = call.params["path"]
     instant = now()
     seen = await see(call, call.repo, call.resource)
-    expected = authz.action_for_path(path, is_lfs=False)
-    first = expected if expected is Action.READ_CARD else Action.LIST_FILES
-    authz.require(call.gatekeeper.policies, call.principal, first, call.resource, instant)
+    authz.require_path(call.gatekeeper.policies, call.principal, path, call.resource, instant)
     entry = await history.entry(call.session, call.repo, seen.commit, path)
     if entry.type == "directory":
         return RedirectResponse(f"{seen.head.url}/tree/{quote(call.params['rev'], safe='')}/{quote(path)}", 303)

@@ -49,6 +49,9 @@ each("[data-vocabulary]", (input) => {
   input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
 });
 
+// --- a page that waits for an image looks again by itself ---
+each("[data-again]", () => setTimeout(() => location.reload(), 3000));
+
 // --- playground: send the form, read one JSON object a line, then open the result's page ---
 async function* lines(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
