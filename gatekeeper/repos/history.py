@@ -7,7 +7,7 @@ from gatekeeper.repos.objects import LfsPointer
 from gatekeeper.repos.operations import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Operation
 from gatekeeper.repos.refs import create_branch, create_tag, delete_branch, delete_tag
 from gatekeeper.repos.refs import listing as refs
-from gatekeeper.repos.revisions import Commit, commits, find_commit, require_commit, resolve_revision
+from gatekeeper.repos.revisions import Commit, commits, find_commit, require_commit, resolve_revision, unknown
 
 __all__ = [
     "AddFile",
@@ -37,4 +37,5 @@ __all__ = [
     "require_commit",
     "resolve_revision",
     "tree",
+    "unknown",
 ]

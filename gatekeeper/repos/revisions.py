@@ -45,7 +45,7 @@ async def resolve_revision(s: AsyncSession, repo: Repo, revision: str) -> str:
     if is_oid(revision):
         if await find_commit(s, repo, revision) is not None:
             return revision
-        raise _unknown(revision)
+        raise unknown(revision)
     names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
     for name in names:
         if (oid := await read_ref(s, repo, name)) is not None:
@@ -64,7 +64,7 @@ async def resolve_revision(s: AsyncSession, repo: Repo, revision: str) -> str:
         match (await s.scalars(query)).all():
             case [oid]:
                 return oid
-    raise _unknown(revision)
+    raise unknown(revision)
 
 
 async def read_ref(s: AsyncSession, repo: Repo, name: str) -> str | None:
@@ -91,7 +91,7 @@ async def require_commit(s: AsyncSession, repo: Repo, oid: str) -> Commit:
     """The repository's commit `oid`; raises RevisionNotFound."""
     found = await find_commit(s, repo, oid)
     if found is None:
-        raise _unknown(oid)
+        raise unknown(oid)
     return found
 
 
@@ -139,7 +139,8 @@ def _parse(oid: str, content: bytes) -> Commit:
     )
 
 
-def _unknown(revision: str) -> RevisionNotFound:
+def unknown(revision: str) -> RevisionNotFound:
+    """The one answer for a revision that is not there and for one that may not be known."""
     return RevisionNotFound(
         f"Invalid rev id: {revision[:80]}", next_step="Name a branch, a tag or a commit id of this repository."
     )

@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import authz, repos
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Resource
-from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, TooLarge
+from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind
+from gatekeeper.repos import Repo, RepoKind, history
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.state import Gatekeeper
@@ -149,7 +149,10 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
             session, call.principal, repo, commit=commit, path=params.get("path"), instant=instant
         )
         if needs is not None:
-            authz.require(call.gatekeeper.policies, call.principal, needs, call.resource, instant)
+            try:
+                authz.require(call.gatekeeper.policies, call.principal, needs, call.resource, instant)
+            except RevisionNotFound:
+                raise history.unknown(revision or "") from None
     elif needs is not None:
         authz.require_global(call.gatekeeper.policies, call.principal, needs, instant)
 
