@@ -81,11 +81,13 @@ def request_id(scope: Scope) -> bytes:
 
 
 def _key(scope: Scope) -> Key | None:
-    """Credential and path. None for browsers: a session's rights are looked up each time."""
-    credential = b""
+    """Credential and path. None for browsers, whose session's rights are looked up each time, and where several
+    credentials were sent: what one of them opened must never be kept under another.
+    """
+    credential = None
     for name, value in scope["headers"]:
+        if name == b"cookie" or (name == b"authorization" and credential is not None):
+            return None
         if name == b"authorization":
             credential = value
-        elif name == b"cookie":
-            return None
-    return (credential, scope["raw_path"])
+    return (credential or b"", scope["raw_path"])
