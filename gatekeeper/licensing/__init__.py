@@ -19,7 +19,7 @@ from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt
-from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for
+from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for, text_of
 from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, similar
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "similar",
     "stored",
     "terms_for",
+    "text_of",
     "text_to_show",
     "verify_receipt",
     "withdraw_acceptance",

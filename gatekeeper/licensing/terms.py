@@ -91,6 +91,18 @@ async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = ""
     return Terms(repo_id, commit, bundle.sha256, documents, Form.from_json(bundle.form))
 
 
+async def text_of(session: AsyncSession, repo: Repo, sha256: str) -> LicenseText:
+    """A text of the terms that any revision of `repo` has or had. Raises NotFound: a digest alone opens no text."""
+    bundles = await session.scalars(
+        sa.select(TermsBundle)
+        .join(RepoTerms, col(RepoTerms.bundle_sha256) == col(TermsBundle.sha256))
+        .where(col(RepoTerms.repo_id) == repo.id)
+    )
+    if not any(sha256 in bundle.texts for bundle in bundles):
+        raise errors.NotFound("There is no such text.", next_step="Take its digest from the repository's terms.")
+    return await texts.get(session, sha256)
+
+
 async def keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
     """Store texts and bundle, and remember them for the commit. Keeping what is kept changes nothing."""
     if terms.problems:

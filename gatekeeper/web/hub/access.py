@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import access, authz, licensing
 from gatekeeper.authz import Action, Allowed
-from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Form, HouseForm, Terms
-from gatekeeper.licensing.tables import RepoTerms, TermsBundle
 from gatekeeper.releases import Ladder, StageRule
 from gatekeeper.repos import Gate, history
 from gatekeeper.web.guard import Call
@@ -82,9 +79,7 @@ async def text(call: Call) -> Response:
     for document in terms.documents if terms is not None else ():
         if document.sha256 == call.params["sha256"]:
             return _exact(document.body)
-    if not await _was_term(call, call.params["sha256"]):
-        raise NotFound("There is no such text.", next_step="Take its digest from the repository's terms.")
-    return _exact((await licensing.get(call.session, call.params["sha256"])).body)
+    return _exact((await licensing.text_of(call.session, call.repo, call.params["sha256"])).body)
 
 
 async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, presentation_id: str | None) -> Response:
@@ -178,16 +173,6 @@ async def _terms(call: Call) -> Terms | None:
     if not commit:
         commit = await history.resolve_revision(call.session, call.repo, "main")
     return await licensing.terms_for(call.session, call.repo, commit)
-
-
-async def _was_term(call: Call, sha256: str) -> bool:
-    """Whether a text belongs to the terms of any revision of this repository: a digest alone opens no text."""
-    bundles = await call.session.scalars(
-        sa.select(TermsBundle)
-        .join(RepoTerms, col(RepoTerms.bundle_sha256) == col(TermsBundle.sha256))
-        .where(col(RepoTerms.repo_id) == call.repo.id)
-    )
-    return any(sha256 in bundle.texts for bundle in bundles)
 
 
 def _exact(body: bytes) -> Response:
