@@ -52,13 +52,17 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an upload address allows: these bytes, from this person, for this repository, until `expires_at` (Unix)."""
+    """What an upload address allows: these bytes, from this person, for this repository, until `expires_at` (Unix).
+
+    token_id  of the access token that asked for it; None where a browser did
+    """
 
     repo_id: str
     sha256: str
     size: int
     person_id: str
     expires_at: int
+    token_id: str | None = None
 
 
 async def plan_upload(
@@ -108,7 +112,7 @@ def sign_address(key: bytes, repo: Repo, planned: Planned, *, by: Principal, ins
     if by.person_id is None:
         raise NotAllowed("Only somebody who is signed in can upload.", next_step="Sign in or send a token.")
     expires_at = int(instant.timestamp()) + ADDRESS_SECONDS
-    claim = Claim(repo.id, planned.sha256, planned.size, by.person_id, expires_at)
+    claim = Claim(repo.id, planned.sha256, planned.size, by.person_id, expires_at, by.token_id)
     return links.seal(key, _PURPOSE, asdict(claim))
 
 

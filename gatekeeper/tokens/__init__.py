@@ -6,7 +6,7 @@ and a disabled owner bind on the next one.
 """
 
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke, revoke_all
-from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve
+from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenUse
 from gatekeeper.tokens.use import LastUse, saw, write_last_use
@@ -25,6 +25,7 @@ __all__ = [
     "list_for",
     "refused",
     "resolve",
+    "resume",
     "revoke",
     "revoke_all",
     "saw",

@@ -46,6 +46,19 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principa
     )
 
 
+async def resume(session: AsyncSession, person_id: str | None, token_id: str | None) -> Principal:
+    """Who is behind a signed address or a Xet token now, as narrow as the token it was given to.
+
+    Raises NotSignedIn when that token is revoked or expired, or the person disabled or gone.
+    """
+    person = await session.get(Person, person_id) if person_id else None
+    token = await session.get(AccessToken, token_id) if token_id else None
+    if person is None or (token_id and (token is None or not is_live(token, now()))):
+        raise NotSignedIn("The token behind this upload is gone.", next_step="Log in and start again.")
+    scopes = frozenset(token.scopes) if token is not None else None
+    return await principals.for_person(session, person, token_id=token_id, scopes=scopes)
+
+
 def is_live(token: AccessToken, instant: datetime) -> bool:
     """Whether `token` is neither revoked nor expired at `instant`."""
     return token.revoked_at is None and (token.expires_at is None or instant < token.expires_at)

@@ -7,10 +7,9 @@ from contextlib import suppress
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import authz
-from gatekeeper.accounts import Principal, people, principals
+from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
-from gatekeeper.errors import NotAllowed, NotFound, RepoNotFound
+from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, history, lfs, uploads
 from gatekeeper.repos.lfs import Claim
@@ -79,14 +78,11 @@ async def verify(call: Call) -> Response:
 
 
 async def _still_may(call: Call, session: AsyncSession, claim: Claim) -> None:
-    """Decide again for the person the address was given to: an address must not outlive the right behind it."""
+    """Decide again for whom the address was given to: it must not outlive the right, nor the token, behind it."""
     repo = await catalogue.by_id(session, claim.repo_id)
     if repo is None:
         raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
-    person = await people.get(session, claim.person_id)
-    if person is None:
-        raise NotAllowed("The person behind this address is gone.", next_step="Start the upload again.")
-    principal: Principal = await principals.for_person(session, person)
+    principal = await tokens.resume(session, claim.person_id, claim.token_id)
     instant = now()
     resource = await authz.load(session, principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)

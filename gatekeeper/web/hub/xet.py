@@ -12,14 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz
-from gatekeeper.accounts import people, principals
+from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
-from gatekeeper.errors import GatekeeperError, NotFound, NotSignedIn, RepoNotFound
+from gatekeeper.errors import GatekeeperError, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue, xet
 from gatekeeper.repos.xet import XetGrant
-from gatekeeper.tokens import AccessToken, is_live
 from gatekeeper.web.guard import Call, Endpoint, Mode, guarded, read_body
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -136,12 +134,7 @@ async def _allowed(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant]:
     repo = await catalogue.by_id(session, grant.repo_id)
     if repo is None or repo.xet_epoch != grant.epoch:
         raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
-    person = await people.get(session, grant.person_id or "")
-    token = await session.get(AccessToken, grant.token_id) if grant.token_id else None
-    if person is None or (grant.token_id and (token is None or not is_live(token, instant))):
-        raise NotSignedIn("The token behind this upload is gone.", next_step="Log in and start again.")
-    scopes = frozenset(token.scopes) if token is not None else None
-    principal = await principals.for_person(session, person, token_id=grant.token_id, scopes=scopes)
+    principal = await tokens.resume(session, grant.person_id, grant.token_id)
     resource = await authz.load(session, principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
     return repo, grant
