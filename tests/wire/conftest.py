@@ -50,15 +50,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     url = f"http://127.0.0.1:{port}"
     settings = Settings(data_dir=data_dir, public_url=url, host="127.0.0.1", port=port, _env_file=None)
     secrets = asyncio.run(_prepare(settings))
-    log = (data_dir / "server.log").open("wb")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "gatekeeper", "serve", "--host", "127.0.0.1", "--port", str(port)],
-        env=_server_env(settings),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        cwd=Path(__file__).parents[2],
-    )
+    with (data_dir / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "gatekeeper", "serve", "--host", "127.0.0.1", "--port", str(port)],
+            env=_server_env(settings),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=Path(__file__).parents[2],
+        )
     try:
         _wait_until_ready(url, server, data_dir / "server.log")
         yield Hub(url, port, data_dir, server.pid, secrets)
@@ -69,7 +69,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-        log.close()
 
 
 @pytest.fixture
