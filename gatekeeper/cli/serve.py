@@ -8,6 +8,7 @@ import uvicorn
 
 from gatekeeper import logs
 from gatekeeper.app import build
+from gatekeeper.cli.protocol import BoundedHead
 from gatekeeper.cli.run import Failure, House, pass_house
 from gatekeeper.settings import Settings
 
@@ -42,7 +43,8 @@ def run_server(settings: Settings, *, greeting: str = "") -> None:
     config = uvicorn.Config(
         build(settings),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHead,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
