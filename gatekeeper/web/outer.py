@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatekeeper.errors import GatekeeperError, Unavailable
+from gatekeeper.kit.traces import place
 from gatekeeper.web import hot, respond
 
 ErrorPage = Callable[[Request, GatekeeperError, int], Response]
@@ -92,7 +93,7 @@ class Outer:
                 )
             else:
                 # The message of an unexpected error may hold what a person sent; only its kind and place are logged.
-                _log.error("crash", kind=type(error).__name__, at=_place(error), id=request_id.decode())
+                _log.error("crash", kind=type(error).__name__, at=place(error), id=request_id.decode())
                 error = GatekeeperError(
                     "Something went wrong on the server, and nothing was changed.",
                     next_step=f"If it happens again, tell the operator the request id {request_id.decode()}.",
@@ -111,12 +112,3 @@ def _is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    frames = []
-    while trace is not None:
-        frames.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " > ".join(frames[-6:])
