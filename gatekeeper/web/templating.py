@@ -17,7 +17,7 @@ from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.web import words
-from gatekeeper.web.respond import error_headers
+from gatekeeper.web.respond import error_headers, has_credential
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"
@@ -55,7 +55,7 @@ def page(
     """The page `template`, for `me`.
 
     Every template has `me`, `path`, `section` (which part of the site is current), `return_query` (brings a person back
-    here after signing in) and `done` (a confirmation chosen by `?done=`, from a fixed list).
+    here after signing in), `done` (a confirmation chosen by `?done=`, from a fixed list) and `offers_sign_in`.
     """
     path = request.url.path
     known = {
@@ -64,6 +64,7 @@ def page(
         "section": "/" + path.split("/", 2)[1],
         "return_query": f"?next={quote(path, safe='/')}" if path not in ("/", "/login") else "",
         "done": words.DONE.get(request.query_params.get("done", ""), ""),
+        "offers_sign_in": True,
     }
     text = environment().get_template(template).render(known | context)
     return HTMLResponse(text, status, headers=_PAGE_HEADERS | (headers or {}))
@@ -85,6 +86,8 @@ def error_page(request: Request, error: GatekeeperError, status: int) -> Respons
         title=_ERROR_TITLES.get(status, "Something went wrong"),
         error=error,
         retry_after_seconds=error.details.get("retry_after_seconds"),
+        # Who asked may not be known where the error happened: do not offer to sign in to who is signed in already.
+        offers_sign_in=not has_credential(request),
     )
 
 

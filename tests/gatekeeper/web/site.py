@@ -133,7 +133,7 @@ def words(html: str) -> str:
 
 def inputs(html: str) -> dict[str, str]:
     """Values of the hidden inputs, which a browser sends back with a form."""
-    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html)
+    found = re.findall(r'<input type="hidden"\s+name="([^"]+)"\s+value="([^"]*)"', html)
     return {name: unescape(value) for name, value in found}
 
 
@@ -141,7 +141,7 @@ async def ask_for_access(browser: httpx2.AsyncClient, model: str = MODEL, **answ
     """Fill in the form of the access page as a browser would, every question answered, and send it."""
     page = await browser.get(f"{model}/access")
     kept = inputs(page.text)
-    accept = re.search(r'type="checkbox" id="f-accept-1" name="accept-1" value="([0-9a-f]{64})"', page.text)
+    accept = re.search(r'name="accept-1"\s+value="([0-9a-f]{64})"', page.text)
     assert accept is not None, words(page.text)
     given = {"accept-1": accept[1], "q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
     return await browser.post(f"{model}/access", data=kept | {name: value for name, value in given.items() if value})

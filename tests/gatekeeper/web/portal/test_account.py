@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from gatekeeper.web.portal.account import safe_next
@@ -122,7 +124,7 @@ async def test_a_token_without_a_label_is_refused_with_the_form_kept(site: Site)
 
     assert answer.status_code == 422
     assert 'href="#f-label"' in answer.text
-    assert 'id="f-role-write" name="role" value="write" checked' in answer.text
+    assert re.search(r'id="f-role-write"[^>]* checked', answer.text)
 
 
 async def test_personal_pages_ask_strangers_to_sign_in(site: Site) -> None:
