@@ -12,7 +12,7 @@ from gatekeeper.repos import history
 from gatekeeper.repos.history import TreeEntry
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.model import denial
-from gatekeeper.web.portal.prose import card_html
+from gatekeeper.web.portal.prose import card_page
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 
 _LONGEST_SHOWN = 200_000
@@ -79,7 +79,7 @@ async def blob(call: Call) -> Response:
         sha256="",
         raw_href=download,
         text=text,
-        prose=card_html(text, base=f"{seen.head.url}/blob/{seen.commit}", files=files)
+        prose=await card_page(text, base=f"{seen.head.url}/blob/{seen.commit}", files=files)
         if path.endswith(".md") and not text.startswith("---")
         else "",
     )

@@ -13,7 +13,7 @@ from gatekeeper.repos import history
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
-from gatekeeper.web.portal.prose import card_html
+from gatekeeper.web.portal.prose import card_page
 from gatekeeper.web.portal.snippets import use_of
 from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
 from gatekeeper.web.portal.way import way_in
@@ -56,7 +56,7 @@ async def model(call: Call) -> Response:
         call,
         "portal/model.html",
         head=seen.head,
-        card=card_html(
+        card=await card_page(
             seen.card.text,
             base=f"{seen.head.url}/blob/{seen.commit}",
             files=f"{seen.head.url}/resolve/{seen.commit}",

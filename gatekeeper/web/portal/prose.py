@@ -1,10 +1,11 @@
 """Model cards as safe HTML: Markdown in, a small set of elements out, whatever its author wrote."""
 
+import asyncio
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import nh3
 from markdown_it import MarkdownIt
@@ -39,6 +40,12 @@ _CLASSES = {"td": {"num"}, "th": {"num"}, "div": {"scroll"}}
 _SCHEMES = {"http", "https", "mailto"}
 
 
+async def card_page(text: str, *, base: str, files: str) -> Markup:
+    """`card_html` in a thread: a hostile card takes seconds, which must not be everybody's."""
+    return await asyncio.to_thread(card_html, text, base=base, files=files)
+
+
+@lru_cache(maxsize=64)
 def card_html(text: str, *, base: str, files: str) -> Markup:
     """A card's Markdown (without its front matter) as HTML for the model page.
 
@@ -180,7 +187,8 @@ def _image(value: str, files: str) -> str | None:
 def _within(value: str, base: str) -> str | None:
     """A relative address below `base`, or None for anything that points outside of it."""
     path = value.partition("#")[0].partition("?")[0]
-    if path.startswith("/") or "\\" in path or re.search(r"(^|/)\.\.(/|$)", path):
+    plain = unquote(path)  # browsers take `%2e%2e` for a step upwards too
+    if plain.startswith("/") or "\\" in path or re.search(r"(^|/)\.\.(/|$)", plain):
         return None
     steps = [step for step in path.split("/") if step not in ("", ".")]
     return f"{base}/{quote('/'.join(steps), safe='/%')}" if steps else None
