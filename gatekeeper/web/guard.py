@@ -125,6 +125,7 @@ async def _answer(
     call = Call(request, gatekeeper, Principal(), request.path_params, needs)
     async with opened as session:
         call.principal = await authenticate(request, session, gatekeeper)
+        request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         await _decide(call, session, needs)
         if mode != "own":
             call._session = session

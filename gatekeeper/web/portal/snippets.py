@@ -30,7 +30,7 @@ def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
     name, url = seen.head.full_name, gatekeeper.settings.public_url
     can_download, can_generate = bool(seen.rights[Action.DOWNLOAD]), bool(seen.rights[Action.GENERATE])
     snippets = [
-        Snippet("Download with hf", f"export HF_ENDPOINT={url}\nhf auth login\nhf download {name}"),
+        Snippet("Download with hf", f"export HF_ENDPOINT={url}\nhf auth login --token gk_...\nhf download {name}"),
     ]
     if seen.card.library_name == "diffusers":
         snippets.append(
