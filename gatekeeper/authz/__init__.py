@@ -12,7 +12,7 @@ denial and an alarm.
 from gatekeeper.authz.actions import Action, action_for_path
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
-from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global
+from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import load, load_many, load_namespace
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
@@ -51,5 +51,6 @@ __all__ = [
     "matrix",
     "require",
     "require_global",
+    "require_path",
     "visible",
 ]

@@ -6,7 +6,7 @@ from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Role
 from gatekeeper.authz import reasons
-from gatekeeper.authz.actions import REPOSITORY, Action
+from gatekeeper.authz.actions import REPOSITORY, Action, action_for_path
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resource, Revision, Standing, Target
@@ -53,6 +53,15 @@ def require(policies: Policies, principal: Principal, action: Action, resource: 
     if isinstance(decision, Allowed):
         return decision
     raise error_for(decision, principal, action)
+
+
+def require_path(policies: Policies, principal: Principal, path: str, resource: Resource, instant: datetime) -> None:
+    """What it takes to be told whether `path` exists: listing files, having all of them, or having one of that name.
+
+    Its bytes take the right of `action_for_path` once it is found. Raises as `require` does.
+    """
+    if not any(decide(policies, principal, each, resource, instant) for each in (Action.LIST_FILES, Action.DOWNLOAD)):
+        require(policies, principal, action_for_path(path, is_lfs=False), resource, instant)
 
 
 def require_global(policies: Policies, principal: Principal, action: Action, instant: datetime) -> Allowed:

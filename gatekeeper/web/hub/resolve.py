@@ -39,10 +39,7 @@ async def prepare(call: Call) -> Prepared:
     """
     session, repo, commit, path = call.session, call.repo, call.commit or "", call.params["path"]
     instant = now()
-    # Whether a path exists is told by the file list, so that right comes first; cards are open to more people.
-    expected = authz.action_for_path(path, is_lfs=False)
-    first = Action.READ_CARD if expected is Action.READ_CARD else Action.LIST_FILES
-    authz.require(call.gatekeeper.policies, call.principal, first, call.resource, instant)
+    authz.require_path(call.gatekeeper.policies, call.principal, path, call.resource, instant)
     entry = await history.entry(session, repo, commit, path)
     if entry.type != "file":
         raise EntryNotFound(f"{path} is a folder.", next_step="Name a file in it.")
