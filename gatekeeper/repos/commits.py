@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.errors import EntryNotFound, Invalid, RevisionNotFound, Stale, TooLarge
+from gatekeeper.errors import EntryNotFound, Invalid, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import attributes, cards, listing, objects, refs, revisions, safetensors_header
 from gatekeeper.repos.drafts import Draft
@@ -55,7 +55,7 @@ async def commit(
     if head is None or ref.startswith("refs/tags/"):
         raise RevisionNotFound(f"Invalid rev id: {branch[:80]}", next_step="Commit to a branch that exists.")
     if parent is not None and (len(parent) < 7 or not head.startswith(parent)):
-        raise Stale(refs.STALE_MESSAGE)
+        raise refs.stale()
     _check_count(operations)
     base = await revisions.require_commit(s, repo, head)
     draft = Draft(s, repo.id, base.tree)
@@ -234,9 +234,11 @@ def _message(summary: str, description: str) -> bytes:
     try:
         message = text.encode()
     except UnicodeEncodeError:
-        raise Invalid("The commit message is not valid UTF-8.", status=422) from None
+        raise Invalid("The commit message is not valid UTF-8.", status=422, next_step="Correct it.") from None
     if b"\0" in message or len(message) > _MAX_MESSAGE:
-        raise Invalid(f"A commit message has no NUL and at most {_MAX_MESSAGE} bytes.", status=422)
+        raise Invalid(
+            f"A commit message has no NUL and at most {_MAX_MESSAGE} bytes.", status=422, next_step="Shorten it."
+        )
     return message + b"\n"
 
 

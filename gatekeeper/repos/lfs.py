@@ -173,7 +173,7 @@ async def has(s: AsyncSession, repo: Repo, sha256: str) -> bool:
 
 async def _known(s: AsyncSession, repo: Repo, wanted: Sequence[Wanted]) -> dict[str, int]:
     if len(wanted) > MAX_OBJECTS:
-        raise Invalid(f"At most {MAX_OBJECTS} objects may be named at once.", status=422)
+        raise Invalid(f"At most {MAX_OBJECTS} objects may be named at once.", status=422, next_step="Ask in parts.")
     digests = {file.sha256 for file in wanted if is_sha256(file.sha256)}
     query = (
         sa.select(col(RepoObject.sha256), col(StoredObject.size_bytes))

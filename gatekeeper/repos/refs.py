@@ -16,8 +16,12 @@ from gatekeeper.repos.paths import check_short_ref, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import GitRef, Repo
 
-STALE_MESSAGE = "The branch was updated since you opened this page. Please refresh and try again."
 MAIN = "refs/heads/main"
+
+
+def stale() -> Stale:
+    """Somebody else was faster; in the public hub's words, which its clients show."""
+    return Stale("The branch was updated since you opened this page.", next_step="Please refresh and try again.")
 
 
 async def listing(s: AsyncSession, repo: Repo) -> Sequence[GitRef]:
@@ -54,7 +58,7 @@ async def move(s: AsyncSession, repo: Repo, name: str, *, old: str, new: str) ->
     result = await s.execute(query)
     assert isinstance(result, CursorResult)
     if result.rowcount != 1:
-        raise Stale(STALE_MESSAGE)
+        raise stale()
 
 
 async def create_branch(s: AsyncSession, repo: Repo, name: str, *, start: str | None, by: Principal) -> str:
@@ -87,7 +91,9 @@ async def create_tag(s: AsyncSession, repo: Repo, name: str, *, target: str, by:
 async def delete_tag(s: AsyncSession, repo: Repo, name: str, *, by: Principal) -> None:
     """Delete a tag; raises RevisionNotFound when there is none of that name."""
     ref = f"refs/tags/{name.removeprefix('refs/tags/')}"
-    await _delete(s, repo, ref, RevisionNotFound(f"Invalid rev id: {name[:80]}"))
+    await _delete(
+        s, repo, ref, RevisionNotFound(f"Invalid rev id: {name[:80]}", next_step="List the repository's tags.")
+    )
     await _record(s, "repos:tag:delete", repo, ref, by=by)
 
 

@@ -169,7 +169,10 @@ class Staged:
     def _count(self, length: int) -> None:
         self.size += length
         if self._limit is not None and self.size > self._limit:
-            raise TooLarge(f"More than the {self._limit} bytes that were announced or are allowed arrived.")
+            raise TooLarge(
+                f"More than the {self._limit} bytes that were announced or are allowed arrived.",
+                next_step="Announce its true size.",
+            )
 
     async def _flush(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0

@@ -51,7 +51,7 @@ async def plan(
     for file in files:
         check_path(file.path)
         if file.size < 0:
-            raise Invalid(f"The size of '{file.path}' is negative.", status=422)
+            raise Invalid(f"The size of '{file.path}' is negative.", status=422, next_step="Send it in bytes.")
     attributes = await _content(s, repo, commit, FILE_NAME)
     ignored = git_ignore.encode("utf-8", "replace") if git_ignore is not None else None
     if ignored is None:

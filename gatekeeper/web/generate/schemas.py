@@ -1,8 +1,9 @@
 """The JSON of hosted inference: what the public inference client sends, and our own job API."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic_core import from_json
 
 from gatekeeper.errors import Invalid
 from gatekeeper.generation import Generation, is_over
@@ -19,8 +20,8 @@ _OURS = {"num_inference_steps": "steps"}
 def read_object(content: bytes) -> Json:
     """A JSON object. Raises Invalid."""
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
+        value = from_json(content)  # stricter than Python's own: half a surrogate pair is no text
+    except ValueError:
         raise Invalid("The request body is not JSON.", next_step='Send {"inputs": "a prompt"}.') from None
     if not isinstance(value, dict):
         raise Invalid("The request body is not a JSON object.", next_step='Send {"inputs": "a prompt"}.')

@@ -3,11 +3,11 @@
 import asyncio
 import base64
 import binascii
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from pydantic_core import from_json
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import releases
@@ -111,9 +111,9 @@ def _lines(body: IO[bytes]) -> Iterable[tuple[int, str, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            parsed = json.loads(line)
+            parsed = from_json(line)  # stricter than Python's own: half a surrogate pair is no text
             key, value = parsed["key"], parsed["value"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             raise _unreadable(number) from None
         if not isinstance(key, str) or not isinstance(value, dict):
             raise _unreadable(number)
@@ -126,25 +126,25 @@ def _operation(number: int, key: str, value: dict[str, Any]) -> Operation:
     match key:
         case "file":
             if value.get("encoding", "base64") != "base64":
-                raise Invalid(f"Line {number}: the encoding must be base64.", status=422)
+                raise _wrong(number, "the encoding must be base64")
             try:
                 content = base64.b64decode(_text(value, "content", number), validate=True)
             except (binascii.Error, ValueError):
-                raise Invalid(f"Line {number}: the content is not base64.", status=422) from None
+                raise _wrong(number, "the content is not base64") from None
             return AddFile(path, content)
         case "lfsFile":
             if value.get("algo", "sha256") != "sha256":
-                raise Invalid(f"Line {number}: the digest must be a sha256.", status=422)
+                raise _wrong(number, "the digest must be a sha256")
             size = value.get("size")
             if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-                raise Invalid(f"Line {number}: the size is not a number of bytes.", status=422)
+                raise _wrong(number, "the size is not a number of bytes")
             return AddLfs(path, _text(value, "oid", number), size)
         case "deletedFile":
             return DeletePath(path)
         case "deletedFolder":
             # Clients end a folder's name with the slash that marks it as one.
             return DeleteFolder(path.rstrip("/"))
-    raise Invalid(f"Line {number}: there is no operation {key[:40]!r}.", status=422)
+    raise _wrong(number, f"there is no operation {key[:40]!r}")
 
 
 def _text(value: dict[str, Any], name: str, number: int, *, default: str | None = None) -> str:
@@ -152,8 +152,12 @@ def _text(value: dict[str, Any], name: str, number: int, *, default: str | None 
     if found is None and default is not None:
         found = default
     if not isinstance(found, str):
-        raise Invalid(f"Line {number}: `{name}` must be a text.", status=422)
+        raise _wrong(number, f"`{name}` must be a text")
     return found
+
+
+def _wrong(number: int, what: str) -> Invalid:
+    return Invalid(f"Line {number}: {what}.", status=422, next_step="Correct the line and send the commit again.")
 
 
 def _unreadable(number: int) -> Invalid:
