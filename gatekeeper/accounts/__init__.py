@@ -8,7 +8,7 @@ in the evidence above all, people appear by id. Callers write `people.add`, `org
 from gatekeeper.accounts import names, organizations, passwords, people, principals, sessions, throttle
 from gatekeeper.accounts.namespaces import find_namespace
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
-from gatekeeper.accounts.signin import SignedIn, sign_in
+from gatekeeper.accounts.signin import SignedIn, change_password, sign_in
 from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Principal",
     "Role",
     "SignedIn",
+    "change_password",
     "find_namespace",
     "names",
     "organizations",

@@ -105,7 +105,12 @@ async def set_password(session: AsyncSession, person: Person, password: str, *, 
     if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
         raise NotAllowed("A password is changed by its owner, signed in.", next_step="Sign in and try again.")
     check_password(password, name=person.name, email=person.email)
-    person.password_hash = await hash_password(password)
+    await keep_password(session, person, await hash_password(password), by=by)
+
+
+async def keep_password(session: AsyncSession, person: Person, hashed: str, *, by: Principal) -> None:
+    """Store the hash of a checked password and end the person's other sessions. Who may is decided before."""
+    person.password_hash = hashed
     session.add(person)
     await sessions.end_all(session, person, by=by, keep=by.session_id)
     await ledger.record(session, "accounts:person:set-password", actor=by.person_id, subject=person.id)

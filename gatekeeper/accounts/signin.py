@@ -1,6 +1,6 @@
-"""Signing in with a password.
+"""Signing in with a password, and changing it.
 
-Unlike other verbs this one takes the database and opens its own short transactions: a failed try must be counted though
+Unlike other verbs these take the database and open their own short transactions: a failed try must be counted though
 the caller gets an error, and no transaction may be open during the slow hash, or a few guesses would stop all writers.
 """
 
@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import ledger
 from gatekeeper.accounts import passwords, people, sessions, throttle
 from gatekeeper.accounts.names import fold
+from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import BrowserSession, Person
 from gatekeeper.db import Database
-from gatekeeper.errors import NotSignedIn
+from gatekeeper.errors import Invalid, NotSignedIn
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,43 @@ async def sign_in(
         browser, secret = await sessions.start(session, current, key=key, user_agent=user_agent, days=days)
         await ledger.record(session, "accounts:session:start", actor=current.id, subject=browser.id)
     return SignedIn(current, browser, secret)
+
+
+async def change_password(
+    database: Database, current: str, password: str, *, address: str, key: bytes, by: Principal
+) -> None:
+    """Give the person of this session another password and end their other sessions.
+
+    Tries are counted with those of signing in: whoever holds a session cannot guess the password with it. Raises
+    Invalid with details["field"] `current` or `password`, TooMany, and NotSignedIn when the session ended meanwhile.
+    """
+    async with database.write() as session:
+        person = await _in_session(session, by)
+        attempt = await throttle.reserve(session, throttle.Target.of(person.id, address, key=key))
+
+    fits = len(current) <= passwords.LONGEST
+    if not await passwords.verify_password(person.password_hash, current if fits else "") or not fits:
+        raise Invalid("This is not your present password.", details={"field": "current"})
+    try:
+        passwords.check_password(password, name=person.name, email=person.email)
+    except Invalid as error:
+        raise Invalid(error.message, next_step=error.next_step, details={"field": "password"}) from None
+    hashed = await passwords.hash_password(password)
+
+    async with database.write() as session:
+        fresh = await _in_session(session, by)
+        if fresh.password_hash != person.password_hash:
+            raise _refused()
+        await throttle.forgive(session, attempt)
+        await people.keep_password(session, fresh, hashed, by=by)
+
+
+async def _in_session(session: AsyncSession, by: Principal) -> Person:
+    browser = await session.get(BrowserSession, by.session_id) if by.session_id else None
+    person = await people.get(session, browser.person_id) if browser and browser.ended_at is None else None
+    if person is None or person.is_disabled:
+        raise NotSignedIn("You are not signed in any more.", next_step="Sign in again.")
+    return person
 
 
 async def _find(session: AsyncSession, name_or_email: str) -> Person | None:

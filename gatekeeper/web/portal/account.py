@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import passwords
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotAllowed, NotSignedIn, TooMany
 from gatekeeper.web.guard import Call, guarded, read_body
@@ -57,7 +57,7 @@ async def sign_in(call: Call) -> Response:
             gatekeeper.db,
             name,
             password,
-            address=call.request.client.host if call.request.client else "",
+            address=_address(call),
             key=gatekeeper.keys.sessions,
             user_agent=call.request.headers.get("user-agent", ""),
             days=gatekeeper.settings.session_days,
@@ -98,23 +98,26 @@ async def sign_out(call: Call) -> Response:
 
 async def settings(call: Call) -> Response:
     """`GET /settings`."""
-    return await _settings_page(call)
+    return await _settings_page(call, call.session)
 
 
 async def change_password(call: Call) -> Response:
     """`POST /settings/password`: needs the present one, so that an unlocked screen is not enough."""
+    await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
-    person = await accounts.people.get(call.session, call.principal.person_id or "")
-    assert person is not None  # the guard has just found them
-    if not await passwords.verify_password(person.password_hash, forms.text(form, "current", most=1_000)):
-        return await _settings_page(call, errors={"current": "This is not your present password."}, status=422)
     try:
-        async with call.session.begin_nested():
-            await accounts.people.set_password(
-                call.session, person, forms.text(form, "password", most=5_000), by=call.principal
-            )
-    except Invalid as error:
-        return await _settings_page(call, errors={"password": error.sentence}, status=422)
+        await accounts.change_password(
+            call.gatekeeper.db,
+            forms.text(form, "current", most=5_000),
+            forms.text(form, "password", most=5_000),
+            address=_address(call),
+            key=call.gatekeeper.keys.sessions,
+            by=call.principal,
+        )
+    except (Invalid, TooMany) as error:
+        wrong = {str(error.details.get("field", "current")): error.sentence}
+        async with call.gatekeeper.db.read() as session:
+            return await _settings_page(call, session, errors=wrong, status=429 if isinstance(error, TooMany) else 422)
     return RedirectResponse("/settings?done=password", 303)
 
 
@@ -149,14 +152,20 @@ def _login_page(
     return render(call, "portal/login.html", status=status, return_to=return_to, name=name, errors=errors or {})
 
 
-async def _settings_page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+def _address(call: Call) -> str:
+    return call.request.client.host if call.request.client else ""
+
+
+async def _settings_page(
+    call: Call, session: AsyncSession, *, errors: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
     person_id = call.principal.person_id or ""
-    person = await accounts.people.get(call.session, person_id)
+    person = await accounts.people.get(session, person_id)
     browsers = [
         Browser(row.id, row.user_agent, row.id == call.principal.session_id, row.signed_in_at, row.expires_at)
-        for row in await accounts.sessions.list_for(call.session, person_id)
+        for row in await accounts.sessions.list_for(session, person_id)
     ]
-    belongs = await accounts.organizations.organizations_of(call.session, person_id)
+    belongs = await accounts.organizations.organizations_of(session, person_id)
     return render(
         call,
         "portal/settings.html",
@@ -173,6 +182,6 @@ ROUTES = [
     guarded("/login", sign_in, needs=None, methods=("POST",), mode="own"),
     guarded("/logout", sign_out, needs=None, methods=("POST",)),
     guarded("/settings", settings, needs=Action.USE_ACCOUNT),
-    guarded("/settings/password", change_password, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded("/settings/password", change_password, needs=Action.MANAGE_ACCOUNT, methods=("POST",), mode="own"),
     guarded("/settings/sessions/{id}/end", end_session, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

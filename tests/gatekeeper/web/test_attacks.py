@@ -1,15 +1,17 @@
 """What somebody tries who wants more than they may have. `docs/security.md` names these tests."""
 
+import asyncio
 import hashlib
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from gatekeeper import accounts, releases, repos, tokens
 from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import AddFile, Repo
 from tests.gatekeeper.generation.stub import StubWorker
-from tests.gatekeeper.web.site import MODEL, URL, Site
+from tests.gatekeeper.web.site import MODEL, PASSWORD, URL, Site
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +148,26 @@ async def test_a_promotion_is_decided_about_the_revision_it_names(site: Site, mo
     refused = await grace.post(path.format(best.commit_id), data={f"target-{best.commit_id[:10]}": "open"})
     assert allowed.status_code == 303, allowed.text
     assert refused.status_code == 403
+
+
+async def test_a_stolen_session_cannot_guess_the_password(site: Site) -> None:
+    thief = await site.as_("ada")
+    for number in range(10):
+        guess = {"current": f"guess number {number}", "password": "the thief's own one"}
+        assert (await thief.post("/settings/password", data=guess)).status_code == 422
+    right = {"current": PASSWORD, "password": "the thief's own one"}
+    assert (await thief.post("/settings/password", data=right)).status_code == 429
+
+
+async def test_no_transaction_is_open_while_a_password_is_hashed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await site.as_("ada")
+    verify = accounts.passwords.verify_password
+
+    async def write_meanwhile(stored: str | None, password: str) -> bool:
+        async with asyncio.timeout(5), site.gatekeeper.db.write() as session:
+            await session.execute(sa.text("SELECT 1"))
+        return await verify(stored, password)
+
+    monkeypatch.setattr(accounts.passwords, "verify_password", write_meanwhile)
+    fresh = {"current": PASSWORD, "password": "another long passphrase"}
+    assert (await ada.post("/settings/password", data=fresh)).status_code == 303
