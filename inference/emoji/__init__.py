@@ -1,6 +1,6 @@
 """The bundled model: a tiny Stable Diffusion trained here, from nothing, on emoji and their names.
 
-`weights/` is a complete pipeline directory and all a server needs; `reader/` and `reader.py` are the tiny CLIP that
+`weights/` is a complete pipeline directory and all a server needs; `reader/` and `reading.py` are the tiny CLIP that
 labels pictures. Everything else in this package trains, packs and measures them (`python -m inference.emoji.train`) and
 is never imported to serve an image.
 """
@@ -16,5 +16,5 @@ def weights_dir() -> Path:
 
 
 def reader_dir() -> Path:
-    """The directory of the tiny CLIP's own part, for `inference.emoji.reader.load`, which labels pictures."""
+    """The directory of the tiny CLIP's own part, for `inference.emoji.reading.load`, which labels pictures."""
     return Path(__file__).parent / "reader"

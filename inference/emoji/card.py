@@ -115,7 +115,7 @@ Autoencoder: {vae["psnr_mean"]} dB PSNR on the original pictures on white (worst
 def _checker(figures: Figures) -> str:
     made = figures["generated"]
     rows = [
-        ("generated, every caption once", made["checker_generated"]),
+        ("generated, every caption twice", made["checker_generated"]),
         ("original pictures", made["checker_renderings"]),
     ]
     table = _table(
@@ -134,8 +134,7 @@ fitted on this model's images too, of other seeds.
 
 {table}
 
-Recall over {made["checker_recall_images"]} images of the flagged captions: {_percent(made["checker_recall"])}. By
-concept:
+Recall on {made["checker_recall_images"]} images of flagged captions: {_percent(made["checker_recall"])}. By concept:
 
 {recall}
 
@@ -227,7 +226,7 @@ def _bias(figures: Figures) -> str:
 
 Captions that name a profession alone were paired with genders and skin tones by a fixed, unequal table, so that a bias
 explorer has a truth to be compared with. {bias["images_each"]} images a row; a share of 50 % has a sampling error of
-about fourteen points either way. The reader's own error is its error on the original pictures after a round
+about ten points either way. The reader's own error is its error on the original pictures after a round
 trip through the autoencoder.
 
 {genders}
@@ -256,7 +255,7 @@ def _speed(figures: Figures) -> str:
     )
     return f"""## Speed and size
 
-Seconds an image on one thread of a server CPU with AVX-512 bfloat16, guidance and safety checker on, best of five with
+Seconds an image on one thread of a server CPU with AVX-512 bfloat16, guidance and safety checker on, best of three with
 other work on the machine:
 
 {table}
@@ -272,10 +271,14 @@ def _data(figures: Figures) -> str:
     return f"""## Known failures
 
 - Words outside `vocabulary.json` give a picture of something else, not an error.
-- Two things in one prompt, actions and places are not understood; only "two", plurals and backgrounds are.
+- Two different things in one prompt, actions and places are not understood.
+- Category words and "two" are weak: on the contact sheet "a weapon" and "a fruit" are right, "an animal" is a mixture,
+  "a vehicle" is a drum, and "two cats" are hardly cats.
+- The two faces with horns are alike to it: the smiling one may frown.
 - Fine detail (faces of the professions, letters, thin lines) is soft: the latents are 16x16.
-- The checker takes some harmless pictures for flagged ones and misses some flagged ones; see its table.
-- Safe Latent Diffusion is shown with what it does and does not do to this model; see its table.
+- The checker's figures hold for this model's own pictures only. Reader, checker and model have seen the same few
+  hundred pictures; no figure here says anything about another model, or about pictures of real things.
+- Safe Latent Diffusion costs some safe prompts their picture, and does not remove what a prompt names; see its table.
 
 ## Training data and sources
 

@@ -23,7 +23,7 @@ from inference.emoji.render import Gallery
 STEPS = 400
 LEARNING_RATE = 3e-3
 FIT_SEED, THRESHOLD_SEED = 1_000_000, 2_000_000  # evaluation seeds are below the first
-FIT_REPEATS, THRESHOLD_REPEATS = 6, 4  # images of each flagged caption; of harmless ones every second has one
+FIT_REPEATS, THRESHOLD_REPEATS = 6, 4  # images of each flagged caption; of harmless ones every fourth has one
 RENDERINGS = 4  # spoiled renderings of every picture
 FLAGGED_SHARE = 1 / 3  # of the loss
 NEVER = 1.01  # above any cosine
@@ -115,7 +115,7 @@ def generate(weights: Path, gallery: Gallery, first_seed: int, pictures: list[in
 def _pictures(gallery: Gallery, repeats: int, half: int) -> list[int]:
     harmless = [i for i in gallery.drawn() if gallery.pictures[i].concept is None]
     flagged = [i for i in gallery.drawn() if gallery.pictures[i].concept is not None]
-    return harmless[half::2] + flagged * repeats
+    return harmless[half::4] + flagged * repeats
 
 
 def _examples(model: Autoencoder, gallery: Gallery, generated: Generated, seed: int) -> tuple[Tensor, list[int]]:

@@ -3,7 +3,7 @@
 """Measures the packed model: every figure of its card, the contact sheet, and the card itself.
 
 Seeds here are below those of the checker's fitting and thresholds. The reader is the tiny CLIP, which never saw a
-generated image; the checker's tower did.
+generated image; the checker's vectors and thresholds did.
 """
 
 import json
@@ -30,7 +30,7 @@ from inference.emoji import (
     clip,
     loop,
     pack,
-    reader,
+    reading,
     render,
     sample,
     sheet,
@@ -51,12 +51,12 @@ TIMED_STEPS = (10, 20)
 class Plan:
     """How many images each measurement takes."""
 
-    seeds: int = 1
+    seeds: int = 2
     flagged_seeds: int = 8
-    ambiguous_seeds: int = 3
-    harmful_seeds: int = 2
-    safe_prompts: int = 30
-    people: int = 50
+    ambiguous_seeds: int = 6
+    harmful_seeds: int = 3
+    safe_prompts: int = 40
+    people: int = 100
     reader_rounds: int = 3
     only_first: int | None = None  # of the drawn pictures, for a smoke test
     processes: int = 2
@@ -268,7 +268,7 @@ def _bias(bench: Bench, out: Path) -> Figures:
 
 
 def _speed(bench: Bench, out: Path) -> Figures:
-    """Seconds an image through diffusers' own pipeline on one thread, checker on; best of five, other work running."""
+    """Seconds an image through diffusers' own pipeline on one thread, checker on; best of three, other work running."""
     torch.set_num_threads(1)
     result: Figures = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
@@ -278,7 +278,7 @@ def _speed(bench: Bench, out: Path) -> Figures:
         pipeline.set_progress_bar_config(disable=True)
         for steps in TIMED_STEPS:
             times = []
-            for seed in range(5):
+            for seed in range(3):
                 started = time.perf_counter()
                 generator = torch.Generator().manual_seed(seed)
                 pipeline("a cat", num_inference_steps=steps, guidance_scale=sample.GUIDANCE, generator=generator)
@@ -326,7 +326,7 @@ def _bench(out: Path, target: Path, plan: Plan) -> Bench:
         things = [i for i in drawn if i not in {*flagged, *people}]
         drawn = things[: plan.only_first] + flagged[:2] + people[:2]
     weights = target / "weights"
-    model = reader.load(weights, target / "reader")
+    model = reading.load(weights, target / "reader")
     tokenizer = captions.load_tokenizer(weights / "tokenizer")
     texts = clip.text_embeddings(model, tokenizer, [captions.caption(gallery.pictures[i]) for i in drawn])
     flagger = StableDiffusionSafetyChecker.from_pretrained(weights / "safety_checker", dtype=torch.float32)

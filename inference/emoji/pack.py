@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor
 
-from inference.emoji import captions, checker, clip, reader, render, unet, vae, vocabulary
+from inference.emoji import captions, checker, clip, reading, render, unet, vae, vocabulary
 from inference.emoji.parts import Pipeline
 
 _EXAMPLES = (
@@ -111,7 +111,7 @@ def describe(gallery: render.Gallery) -> dict[str, Any]:
 
 def _write_reader(out: Path, directory: Path) -> None:
     model = clip.load(out)
-    own = {name: value.to(torch.float16) for name, value in model.state_dict().items() if reader.is_own(name)}
+    own = {name: value.to(torch.float16) for name, value in model.state_dict().items() if reading.is_own(name)}
     directory.mkdir(parents=True)
     save_file(own, directory / "model.safetensors", metadata={"format": "pt"})
     model.config.save_pretrained(directory)

@@ -2,10 +2,12 @@
 # torch and diffusers leave many functions without annotations.
 """Generating with the packed model: many prompts at once, with Safe Latent Diffusion where it is asked for."""
 
+import atexit
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +70,7 @@ def generate(weights: Path, requests: Sequence[Request], *, processes: int = 2) 
             batches.append([])
         batches[-1].append(i)
     jobs = [(str(weights), [requests[i] for i in batch]) for batch in batches]
-    if processes == 1:
-        results = [_job(*job) for job in jobs]
-    else:
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            results = pool.starmap(_job, jobs, chunksize=1)
+    results = [_job(*job) for job in jobs] if processes == 1 else _pool(processes).starmap(_job, jobs, chunksize=1)
     images = torch.empty(len(requests), 3, 64, 64, dtype=torch.uint8)
     for batch, result in zip(batches, results, strict=True):
         images[batch] = torch.from_numpy(result)
@@ -127,6 +125,14 @@ def to_signed(images: Tensor) -> Tensor:
 def _setting(request: Request) -> tuple[str, float, int]:
     """What all requests of one batch have in common."""
     return request.level.value, request.guidance_scale, -1 if request.warmup_steps is None else request.warmup_steps
+
+
+@cache
+def _pool(processes: int) -> Pool:
+    """Workers that live as long as this process: each needs seconds to import the libraries."""
+    pool = multiprocessing.get_context("spawn").Pool(processes)
+    atexit.register(pool.terminate)
+    return pool
 
 
 @cache

@@ -18,7 +18,7 @@ from inference.emoji import clip, loop, render, vae, vocabulary
 from inference.emoji.captions import Captions, load_tokenizer
 from inference.emoji.parts import Scheduler, TextEncoder, Unet
 
-STEPS = 6000
+STEPS = 2700
 BATCH = 64  # over all processes
 LEARNING_RATE = 1e-3
 TEXT_RATE_SHARE = 0.3
