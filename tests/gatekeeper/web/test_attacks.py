@@ -171,3 +171,35 @@ async def test_no_transaction_is_open_while_a_password_is_hashed(site: Site, mon
     monkeypatch.setattr(accounts.passwords, "verify_password", write_meanwhile)
     fresh = {"current": PASSWORD, "password": "another long passphrase"}
     assert (await ada.post("/settings/password", data=fresh)).status_code == 303
+
+
+async def test_under_tls_the_cookie_is_bound_to_this_host_and_to_tls(site: Site) -> None:
+    house = site.gatekeeper
+    house.settings = house.settings.model_copy(update={"public_url": "https://hub.test"})
+    signed_in = await site.browser().post("/login", data={"name": "ada", "password": PASSWORD})
+    name, _, flags = signed_in.headers["set-cookie"].partition("=")
+    assert name == "__Host-gatekeeper"
+    assert {"secure", "httponly", "samesite=lax", "path=/"} <= {flag.strip().lower() for flag in flags.split(";")}
+    assert "domain" not in flags.lower()
+
+
+@pytest.mark.parametrize("path", ["/admin/people", "/admin/ledger", "/settings/password", "/settings/tokens"])
+async def test_a_token_opens_no_page_that_is_for_a_person_at_a_browser(site: Site, path: str) -> None:
+    for name in ("olga", "ada"):
+        async with client(site, await token_of(site, name)) as program:
+            answer = await program.post(path, data={"label": "x", "role": "write", "days": "30"})
+            assert answer.status_code == (405 if path == "/admin/ledger" else 403)
+            assert (await program.get("/admin/ledger")).status_code == 403
+
+
+async def test_a_read_token_changes_nothing(site: Site, model: Repo) -> None:
+    async with client(site, await token_of(site, "grace", role="read")) as program:
+        for path in (
+            f"{MODEL}/releases/main/hold",
+            f"{MODEL}/grants",
+            f"/api/models{MODEL}/branch/x",
+            f"{MODEL}/access",
+        ):
+            assert (await program.post(path, data={"reason": "x"})).status_code == 403, path
+        assert (await program.put(f"/api/models{MODEL}/settings", json={"gated": False})).status_code == 403
+        assert (await program.get(f"/api/models{MODEL}/xet-write-token/main")).status_code == 403
