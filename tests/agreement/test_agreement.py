@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from hypothesis import HealthCheck, Phase, event, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, event, example, given, note, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -81,8 +81,14 @@ def content(hub: Hub) -> str:
     deadline=None,
     database=None,
     print_blob=False,
-    phases=[Phase.generate],  # each example costs a second, and a world is small enough to read as it is
+    phases=[
+        Phase.explicit,
+        Phase.generate,
+    ],  # each example costs a second, and a world is small enough to read as it is
     suppress_health_check=list(HealthCheck),
+)
+@example(
+    case=Case("public", "", False, "stranger", "download token", "none", "none"), then=[changes.end_the_credential]
 )
 @given(case=cases, then=st.lists(st.sampled_from(changes.ALL), min_size=1, max_size=2))
 def test_no_door_disagrees_with_the_decision(hub: Hub, content: str, case: Case, then: list[changes.Change]) -> None:
