@@ -5,6 +5,7 @@ from pathlib import Path
 
 NAMESPACE = "gatekeeper"
 NAME = "emoji-diffusion"
+LICENSE = "gatekeeper-emoji-openrail-m"
 
 
 def bundled_model_dir() -> Path | None:
