@@ -31,6 +31,7 @@ Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
 _DEFAULT_BRANCH = ("main", "refs/heads/main")
+_NO_COMMIT = "0" * 40
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -140,7 +141,7 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
         kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
         repo = await repos.find(session, kind, f"{params['ns']}/{params['name']}")
         if repo is None:
-            raise missing_repo(params)
+            raise await missing_repo(call, session)
         call.repo_or_none = repo
         commit = None
         revision = params.get("rev")
@@ -174,8 +175,14 @@ async def _commit(call: Call, session: AsyncSession, repo: Repo, revision: str, 
     return await repos.resolve_revision(session, repo, revision)
 
 
-def missing_repo(params: dict[str, str]) -> RepoNotFound:
-    """The one answer for a repository that is not there and for one that may not be known."""
+async def missing_repo(call: Call, session: AsyncSession) -> RepoNotFound:
+    """The one answer for a repository that is not there and for one that may not be known.
+
+    The facts of a private one that is nobody's are loaded and decided about, or the time would tell the two apart.
+    """
+    nobodys = Repo(kind=RepoKind.MODEL, namespace="-", name="-", key=None, is_private=True)
+    resource = await authz.load(session, call.principal, nobodys, commit=_NO_COMMIT)
+    authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
     return RepoNotFound(
         "Repository not found.",
         next_step="Check the name, and sign in with a token that may see it if it is private.",

@@ -35,7 +35,7 @@ async def submit(call: Call) -> Response:
             call.principal = await authenticate(call.request, session, call.gatekeeper)
             repo = await catalogue.find(session, RepoKind.MODEL, model)
             if repo is None:
-                raise missing_repo({})
+                raise await missing_repo(call, session)
             resource = await authz.load(session, call.principal, repo)
             authz.require(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
             if revision is not None:

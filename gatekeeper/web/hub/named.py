@@ -12,7 +12,7 @@ async def require_named(call: Call, kind: RepoKind, full_name: str, needs: Actio
     """The repository, once the caller may do `needs` to it. Raises RepoNotFound and what the decision raises."""
     repo = await catalogue.find(call.session, kind, full_name)
     if repo is None:
-        raise missing_repo({"name": full_name})
+        raise await missing_repo(call, call.session)
     instant = now()
     resource = await authz.load(call.session, call.principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, call.principal, needs, resource, instant)

@@ -4,6 +4,7 @@ import re
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from gatekeeper import accounts, repos, tokens
 from gatekeeper.repos import RepoKind
@@ -46,3 +47,23 @@ async def test_a_hidden_repository_is_answered_like_a_missing_one_everywhere(sit
                 missing = await answer(browser, method, address(route, MISSING), MISSING)
                 assert hidden == missing, f"{method} {route.pattern}"
                 assert hidden[0] >= 400, f"{method} {route.pattern}"
+
+
+async def test_a_missing_repository_costs_about_as_much_as_a_hidden_one(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        await repos.create(session, RepoKind.MODEL, "lab", HIDDEN, by=by, private=True)
+        key = site.gatekeeper.keys.tokens
+        _, secret = await tokens.issue(session, site.people["ada"], label="x", role="write", key=key)
+    asked: list[str] = []
+    sa.event.listen(site.gatekeeper.db.engine.sync_engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    costs = {}
+    transport = httpx2.ASGITransport(app=site.app)
+    headers = {"authorization": f"Bearer {secret}"}
+    async with httpx2.AsyncClient(transport=transport, base_url=URL, headers=headers) as browser:
+        for name in (HIDDEN, MISSING, HIDDEN, MISSING):
+            asked.clear()
+            await browser.get(f"/api/models/lab/{name}")
+            costs[name] = len(asked)
+    assert costs[MISSING] > 5
+    assert abs(costs[HIDDEN] - costs[MISSING]) <= 2
