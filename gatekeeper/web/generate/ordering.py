@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation, repos
+from gatekeeper import authz, generation
 from gatekeeper.authz import Action, Allowed, Denied, Resource
 from gatekeeper.errors import GatekeeperError, Unavailable
 from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety
