@@ -68,7 +68,7 @@ def test_names_of_diffusers_classes_are_understood() -> None:
         ("seed", 2**32, "seed is 4294967296"),
         ("scheduler", "magic", "must be one of ddim"),
         ("scheduler", 1, "scheduler is 1"),
-        ("sld_level", "off", "here it can be strong, max"),
+        ("sld_level", "off", "here it can be medium, strong, max"),
         ("sld_level", "nonsense", "here it can be"),
         ("bucket", 5, "must be one of 1, 2, 3, 4, 6, 8, 16, 24"),
         ("safety_checker", False, "is not known here"),
