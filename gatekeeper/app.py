@@ -26,6 +26,7 @@ from gatekeeper.web import admin, generate, hub, portal
 from gatekeeper.web.health import ROUTES as HEALTH
 from gatekeeper.web.hot import HotCache
 from gatekeeper.web.hub.evidence import keeper
+from gatekeeper.web.limits import RateLimits
 from gatekeeper.web.outer import Outer
 from gatekeeper.web.routing import RawRoute, RawRouter
 from gatekeeper.web.state import Gatekeeper, Keys
@@ -74,7 +75,13 @@ def build(settings: Settings) -> ASGIApp:
     app.middleware_stack = app.router
     app.router.redirect_slashes = False
     app.router.default = RawRouter(app.state.routes, otherwise=_nothing_here)
-    return Outer(app, error_page=portal.error_page, is_https=settings.is_https, cache=gatekeeper.cache)
+    return Outer(
+        app,
+        error_page=portal.error_page,
+        is_https=settings.is_https,
+        cache=gatekeeper.cache,
+        limits=RateLimits(settings.api_calls),
+    )
 
 
 def assemble(settings: Settings) -> Gatekeeper:

@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     session_days: int = Field(14, ge=1, le=90, description="Life of a browser session in days.")
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     upload_max_bytes: int = Field(64 * 2**30, ge=2**20, description="Largest single file in bytes.")
+    api_calls: int = Field(
+        20_000,
+        ge=0,
+        description="API calls that one person, or one address that is not signed in, may make in five minutes; "
+        "0 means any number. Each process counts for itself. Downloads of files are not counted.",
+    )
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")

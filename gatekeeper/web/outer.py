@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatekeeper.errors import GatekeeperError, Unavailable
+from gatekeeper.errors import GatekeeperError, TooMany, Unavailable
 from gatekeeper.kit.traces import place
 from gatekeeper.web import hot, respond
+from gatekeeper.web.limits import Headers, RateLimits
 
 ErrorPage = Callable[[Request, GatekeeperError, int], Response]
 
@@ -28,10 +29,13 @@ _CONTENT_SECURITY_POLICY = (
 class Outer:
     """Wraps the application. Nothing inside needs to think about headers or about errors it does not handle."""
 
-    def __init__(self, app: ASGIApp, *, error_page: ErrorPage, is_https: bool, cache: hot.HotCache) -> None:
+    def __init__(
+        self, app: ASGIApp, *, error_page: ErrorPage, is_https: bool, cache: hot.HotCache, limits: RateLimits
+    ) -> None:
         self._app = app
         self._error_page = error_page
         self._cache = cache
+        self._limits = limits
         security = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"same-origin"),
@@ -55,6 +59,8 @@ class Outer:
         request_id = hot.request_id(scope) or secrets.token_hex(16).encode()
         status = 500
         has_begun = False
+        is_limited = self._limits.applies_to(scope)
+        limit_headers: Headers = ()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status, has_begun
@@ -62,11 +68,17 @@ class Outer:
                 has_begun, status = True, message["status"]
                 headers = message.setdefault("headers", [])
                 present = {name.lower() for name, _ in headers}
-                headers.extend(pair for pair in self._security if pair[0] not in present)
+                headers.extend(pair for pair in (*self._security, *limit_headers) if pair[0] not in present)
                 headers.append((b"x-request-id", request_id))
             await send(message)
 
         try:
+            if is_limited:
+                try:
+                    limit_headers = self._limits.take(scope)
+                except TooMany as refusal:
+                    limit_headers = self._limits.refused(refusal)
+                    raise
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if has_begun:
@@ -74,6 +86,8 @@ class Outer:
             answer = self._answer_error(Request(scope, receive), error, request_id)
             await answer(scope, receive, send_with_headers)
         finally:
+            if is_limited:
+                self._limits.saw(scope, status=status)
             _log.info(
                 "request",
                 method=scope["method"],

@@ -1,0 +1,96 @@
+from typing import Any
+
+import pytest
+
+from gatekeeper.accounts import Principal
+from gatekeeper.errors import TooMany
+from gatekeeper.web.limits import WINDOW_SECONDS, RateLimits
+from tests.gatekeeper.web.site import Site
+
+
+class Clock:
+    now = 1000.0 * WINDOW_SECONDS
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def request(*, token: str = "", address: str = "192.0.2.1", person: str | None = None) -> dict[str, Any]:
+    headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+    made = {"type": "http", "path": "/api/models", "headers": headers, "client": (address, 1)}
+    return made | ({"gatekeeper.principal": Principal(person_id=person)} if token else {})
+
+
+def used_up(limits: RateLimits, scope: dict[str, Any]) -> bool:
+    try:
+        limits.take(scope)
+    except TooMany:
+        return True
+    return False
+
+
+def test_the_headers_tell_what_is_left_and_until_when() -> None:
+    clock = Clock()
+    limits = RateLimits(2, clock=clock)
+    clock.now += 10
+    assert dict(limits.take(request())) == {
+        b"ratelimit": b'"api";r=1;t=290',
+        b"ratelimit-policy": b'"fixed window";"api";q=2;w=300',
+    }
+    limits.take(request())
+    with pytest.raises(TooMany) as caught:
+        limits.take(request())
+    assert dict(limits.refused(caught.value))[b"ratelimit"] == b'"api";r=0;t=290'
+    clock.now += 290
+    assert not used_up(limits, request())
+
+
+def test_all_tokens_of_a_person_count_together_and_addresses_apart() -> None:
+    limits = RateLimits(2, clock=Clock())
+    for token in ("one", "two"):
+        limits.saw(request(token=token, person="ada"), status=200)
+    assert not used_up(limits, request(token="one"))
+    assert not used_up(limits, request(token="two", address="192.0.2.9"))
+    assert used_up(limits, request(token="one", address="192.0.2.7"))
+    assert not used_up(limits, request())
+
+
+def test_made_up_and_refused_credentials_count_for_their_address() -> None:
+    limits = RateLimits(3, clock=Clock())
+    for number in range(3):
+        scope = request(token=f"made-up-{number}")
+        assert not used_up(limits, scope)
+        limits.saw(scope, status=401)
+    assert used_up(limits, request(token="made-up-9"))
+    limits.saw(request(token="good", person="ada"), status=200)
+    assert not used_up(limits, request(token="good"))
+    limits.saw(request(token="good", person=None), status=401)
+    assert used_up(limits, request(token="good"))
+
+
+def test_files_and_pages_are_not_counted_and_zero_means_any_number() -> None:
+    assert not RateLimits(1).applies_to(request() | {"path": "/ada/demo/resolve/main/a.txt"})
+    assert RateLimits(1).applies_to(request())
+    assert not RateLimits(0).applies_to(request())
+
+
+@pytest.mark.anyio
+async def test_answers_carry_the_headers_and_beyond_the_limit_a_429(site: Site) -> None:
+    site.app._limits = RateLimits(2)
+    async with site.browser() as browser:
+        answer = await browser.get("/api/models")
+        assert answer.headers["ratelimit"].startswith('"api";r=1;t=')
+        assert (await browser.get("/api/models/no/where")).headers["ratelimit"].startswith('"api";r=0;t=')
+        refused = await browser.get("/api/models")
+        assert refused.status_code == 429
+        assert refused.headers["ratelimit"].startswith('"api";r=0;t=')
+        assert int(refused.headers["retry-after"]) <= WINDOW_SECONDS
+        assert "minutes" in refused.json()["error"]
+        assert (await browser.get("/")).status_code == 200
+        page = await site.as_("ada")
+        assert (await page.get("/api/whoami-v2")).status_code == 429  # not known yet, so it counts for the address
+        site.app._limits = RateLimits(2)
+        for _ in range(3):
+            seen = await page.get("/api/whoami-v2")
+        assert seen.status_code == 200  # the first call counted for the address
+        await page.aclose()
