@@ -13,6 +13,7 @@ from gatekeeper import generation, jobs, ledger, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
+from gatekeeper.repos import popularity
 from gatekeeper.web.state import Gatekeeper
 
 _log = structlog.get_logger("gatekeeper.worker")
@@ -23,6 +24,7 @@ SEAL_SECONDS = 1
 SEAL_MOST = 1000
 IDLE_SECONDS = 1
 LAST_USE_SECONDS = 60
+COUNT_SECONDS = 300
 CLEAN_UP_SECONDS = 3600
 
 
@@ -38,6 +40,7 @@ def background(
     tasks = [
         every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
+        every(COUNT_SECONDS, lambda: count_downloads(database)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
     ]
     if handlers:
@@ -87,6 +90,12 @@ async def work_once(database: Database, handlers: Mapping[str, Handler]) -> bool
         async with database.write() as session:
             await jobs.finish(session, job)
     return True
+
+
+async def count_downloads(database: Database) -> None:
+    """Show downloads that were made since the last time."""
+    async with database.write() as session:
+        await popularity.count_downloads(session)
 
 
 async def clean_up(database: Database, images: ImageFolder) -> None:

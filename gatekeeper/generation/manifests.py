@@ -10,7 +10,7 @@ from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.tables import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import keyed_hash
-from gatekeeper.repos import history
+from gatekeeper.repos import history, lfs
 from gatekeeper.repos import manifests as repo_manifests
 from gatekeeper.repos.lru import Lru
 from gatekeeper.repos.tables import Repo
@@ -27,10 +27,26 @@ async def worker_manifest(session: AsyncSession, repo: Repo, commit: str) -> Mod
     """The commit for the worker: JSON, vocabularies and safetensors only. Nothing else can be loaded, so nothing else
     is offered. Files in the store are named by digest, the others travel with it.
 
-    Raises Invalid for a commit that holds no pipeline.
+    Raises Invalid for a commit that holds no pipeline, or of which files were deleted for good.
     """
-    if (cached := _made.get((repo.id, commit))) is not None:
-        return cached
+    key = (f"{repo.id} {repo.full_name}", commit)  # a moved repository has another name in its receipts
+    made = _made.get(key) or await _make(session, repo, commit)
+    await _require_files(session, repo, made)
+    size = sum(len(file.inline or "") for file in made.files) + 200 * len(made.files)
+    _made.put(key, made, size)
+    return made
+
+
+async def _require_files(session: AsyncSession, repo: Repo, made: ModelManifest) -> None:
+    """Asked each time: a manifest never changes, but its large files may be deleted."""
+    wanted = {file.sha256 for file in made.files if file.inline is None}
+    if wanted - await lfs.possessed(session, repo, wanted):
+        raise errors.Invalid(
+            f"Files of this revision of {repo.full_name} were deleted.", next_step="Choose another revision."
+        )
+
+
+async def _make(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest:
     manifest = await repo_manifests.manifest(session, repo, commit)
     digests = {path: sha256 for path, _, sha256 in manifest.files}
     entries = [
@@ -63,9 +79,7 @@ async def worker_manifest(session: AsyncSession, repo: Repo, commit: str) -> Mod
             for entry in entries
         ]
     )
-    made = ModelManifest(repository=repo.full_name, commit=commit, files=files)
-    _made.put((repo.id, commit), made, inline_bytes + 200 * len(files))
-    return made
+    return ModelManifest(repository=repo.full_name, commit=commit, files=files)
 
 
 def image_order(

@@ -23,11 +23,7 @@ def revision_ddl(dialect: str, tables: Sequence[str]) -> list[str]:
         f"INSERT INTO {TABLE} (id, value) VALUES (1, 1)",  # noqa: S608 - a constant
     ]
     if dialect == "sqlite":
-        return create + [
-            f"CREATE TRIGGER {TABLE}_{table}_{event} AFTER {event.upper()} ON {table} BEGIN {_RAISE}; END"
-            for table in tables
-            for event in ("insert", "update", "delete")
-        ]
+        return create + trigger_ddl(dialect, tables)
     # Deferred to the commit and done once in a transaction: the row is locked last and briefly, so that it makes no
     # deadlock with the rows that were really changed, and writers hardly wait for each other.
     return [
@@ -39,19 +35,34 @@ def revision_ddl(dialect: str, tables: Sequence[str]) -> list[str]:
             END IF;
             RETURN NULL;
         END $$""",
-        *(
-            f"CREATE CONSTRAINT TRIGGER {TABLE}_{table} AFTER INSERT OR UPDATE OR DELETE ON {table}"
-            f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {TABLE}_rises()"
+        *trigger_ddl(dialect, tables),
+    ]
+
+
+def trigger_ddl(dialect: str, tables: Sequence[str]) -> list[str]:
+    """Statements that let changes of further `tables` be counted by the counter there is."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {TABLE}_{table}_{event} AFTER {event.upper()} ON {table} BEGIN {_RAISE}; END"
             for table in tables
-        ),
+            for event in ("insert", "update", "delete")
+        ]
+    return [
+        f"CREATE CONSTRAINT TRIGGER {TABLE}_{table} AFTER INSERT OR UPDATE OR DELETE ON {table}"
+        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {TABLE}_rises()"
+        for table in tables
     ]
 
 
 def drop_revision_ddl(dialect: str, tables: Sequence[str]) -> list[str]:
     """Statements that undo `revision_ddl`."""
+    function = [] if dialect == "sqlite" else [f"DROP FUNCTION {TABLE}_rises()"]
+    return [*drop_trigger_ddl(dialect, tables), *function, f"DROP TABLE {TABLE}"]
+
+
+def drop_trigger_ddl(dialect: str, tables: Sequence[str]) -> list[str]:
+    """Statements that undo `trigger_ddl`."""
     if dialect == "sqlite":
         events = ("insert", "update", "delete")
-        triggers = [f"DROP TRIGGER {TABLE}_{table}_{event}" for table in tables for event in events]
-        return [*triggers, f"DROP TABLE {TABLE}"]
-    triggers = [f"DROP TRIGGER {TABLE}_{table} ON {table}" for table in tables]
-    return [*triggers, f"DROP FUNCTION {TABLE}_rises()", f"DROP TABLE {TABLE}"]
+        return [f"DROP TRIGGER {TABLE}_{table}_{event}" for table in tables for event in events]
+    return [f"DROP TRIGGER {TABLE}_{table} ON {table}" for table in tables]

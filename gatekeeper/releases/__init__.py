@@ -22,6 +22,7 @@ from gatekeeper.releases.promotion import (
     standing_of,
     waive,
 )
+from gatekeeper.releases.rewriting import delete_files, squash
 from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, take_note, timeline, visible_main
 from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
 
@@ -41,6 +42,7 @@ __all__ = [
     "can_be_waived",
     "close_proposal",
     "current_findings",
+    "delete_files",
     "demote",
     "embargo",
     "enable_staging",
@@ -56,6 +58,7 @@ __all__ = [
     "propose",
     "quorum",
     "resume",
+    "squash",
     "stage_of",
     "standing_of",
     "take_note",

@@ -5,7 +5,7 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, lfs, transfer, uploads, xet
+from gatekeeper.repos import cards, catalogue, history, large_files, lfs, popularity, transfer, uploads, xet
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -25,6 +25,8 @@ from gatekeeper.repos.history import (
     tree,
 )
 from gatekeeper.repos.manifests import Manifest, manifest
+from gatekeeper.repos.moving import move
+from gatekeeper.repos.names import find_by_any_name, key_of
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import Gate, GitRef, Repo, RepoKind, RepoObject, StoredObject
 from gatekeeper.repos.verification import Report, verify
@@ -57,9 +59,14 @@ __all__ = [
     "delete",
     "entry",
     "find",
+    "find_by_any_name",
     "history",
+    "key_of",
+    "large_files",
     "lfs",
     "manifest",
+    "move",
+    "popularity",
     "read_blob",
     "require",
     "resolve_revision",

@@ -1,7 +1,7 @@
 """The catalogue: which repositories there are, whose they are, and their settings."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,13 +13,19 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import commits
+from gatekeeper.repos import commits, names, popularity
+from gatekeeper.repos.names import NOUNS, key_of
 from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 
-SortKey = Literal["created_at", "updated_at", "download_count"]
-_NOUNS = {RepoKind.MODEL: "model", RepoKind.DATASET: "dataset", RepoKind.SPACE: "space"}
+SortKey = Literal["created_at", "updated_at", "downloads", "likes"]
+_ORDERS: dict[SortKey, Any] = {
+    "created_at": col(Repo.created_at),
+    "updated_at": col(Repo.updated_at),
+    "downloads": popularity.downloads_of_repo,
+    "likes": popularity.likes_of_repo,
+}
 
 
 async def create(
@@ -30,18 +36,13 @@ async def create(
     Raises NotAllowed for somebody else's namespace (also for one that does not exist), Invalid for a bad name, and
     Conflict when it exists; then `details["full_name"]` holds its name in canonical case.
     """
-    owner = await find_namespace(s, namespace)
-    if owner is None or not _may_own(by, owner):
-        raise NotAllowed(
-            f'You don\'t have the rights to create a {_NOUNS[kind]} under the namespace "{namespace[:40]}".',
-            next_step="Use your own name, or an organization in which you have the role write or admin.",
-        )
+    owner = await own_namespace(s, kind, namespace, by=by)
     check_repo_name(name)
     made = Repo(
         kind=kind,
         namespace=owner.name,
         name=name,
-        key=_key(kind, f"{owner.name}/{name}"),
+        key=key_of(kind, f"{owner.name}/{name}"),
         owner_person_id=owner.person_id,
         owner_organization_id=owner.organization_id,
         is_private=private,
@@ -51,10 +52,11 @@ async def create(
     repo = await require(s, kind, made.full_name)
     if repo.id != made.id:
         raise Conflict(
-            f"You already created this {_NOUNS[kind]} repo: {repo.full_name}",
+            f"You already created this {NOUNS[kind]} repo: {repo.full_name}",
             next_step="Choose another name, or go on with the repository there is.",
             details={"full_name": repo.full_name, "kind": kind.value},
         )
+    await names.reuse(s, repo)
     first = await commits.begin(s, repo, by=by)
     body = {"kind": kind.value, "private": private, "commit": first}
     await ledger.record(
@@ -63,9 +65,20 @@ async def create(
     return repo
 
 
+async def own_namespace(s: AsyncSession, kind: RepoKind, namespace: str, *, by: Principal) -> Namespace:
+    """The namespace, if `by` may put repositories there; raises NotAllowed, also for one that does not exist."""
+    owner = await find_namespace(s, namespace)
+    if owner is None or not _may_own(by, owner):
+        raise NotAllowed(
+            f'You don\'t have the rights to create a {NOUNS[kind]} under the namespace "{namespace[:40]}".',
+            next_step="Use your own name, or an organization in which you have the role write or admin.",
+        )
+    return owner
+
+
 async def find(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo | None:
     """The repository `namespace/name`, whatever the case, or None."""
-    key = _key(kind, full_name)
+    key = key_of(kind, full_name)
     if not is_lookup(key, limit=160):
         return None
     repo: Repo | None = await s.scalar(sa.select(Repo).where(col(Repo.key) == key))
@@ -122,6 +135,7 @@ async def delete(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
     repo.key = None
     repo.deleted_at = now()
     s.add(repo)
+    await names.forget(s, repo)
     await s.flush()  # frees the name for a repository made in the same transaction
     await ledger.record(
         s, "repos:repo:delete", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body={}
@@ -142,24 +156,19 @@ async def listing(
     """Repositories that meet `visible`, highest `sort` first. `after` is the id of the last one already seen."""
     if not is_lookup(search) or not is_lookup(author):
         return []
-    order = {"created_at": col(Repo.created_at), "updated_at": col(Repo.updated_at)}.get(sort, col(Repo.download_count))
+    order = _ORDERS[sort]
     query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible)
     for word in search.lower().split()[:8]:
         query = query.where(col(Repo.key).contains(word, autoescape=True))
     if author:
         query = query.where(sa.func.lower(col(Repo.namespace)) == author.lower())
     if after is not None:
-        last = await s.get(Repo, after)
-        if last is None:
+        value = await s.scalar(sa.select(order).where(col(Repo.id) == after))
+        if value is None:
             raise NotFound("The listing cannot go on from there.", next_step="Start it again.")
-        value = getattr(last, sort)
-        query = query.where(sa.or_(order < value, sa.and_(order == value, col(Repo.id) < last.id)))
+        query = query.where(sa.or_(order < value, sa.and_(order == value, col(Repo.id) < after)))
     query = query.order_by(order.desc(), col(Repo.id).desc()).limit(limit)
     return (await s.scalars(query)).all()
-
-
-def _key(kind: RepoKind, full_name: str) -> str:
-    return f"{kind.value}/{full_name}".lower()
 
 
 def _may_own(by: Principal, owner: Namespace) -> bool:

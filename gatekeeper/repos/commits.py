@@ -63,8 +63,8 @@ async def commit(
     root, trees = draft.write()
     if root == base.tree:
         return head
-    author = _author(by)
-    new = _commit_object(root, [head], summary, description, author)
+    author = author_of(by)
+    new = commit_object(root, [head], summary, description, author)
     await objects.write(s, repo.id, [*made, *trees, new])
     oid = new.id.decode()
     await refs.move(s, repo, ref, old=head, new=oid)
@@ -81,7 +81,7 @@ async def begin(s: AsyncSession, repo: Repo, *, by: Principal) -> str:
     """Give a new repository its first commit, titled `initial commit`, and main pointing at it."""
     blob = Blob.from_string(attributes.default_file(repo.kind))
     tree = objects.tree_of([(attributes.FILE_NAME, objects.FILE_MODE, blob.id.decode())])
-    first = _commit_object(tree.id.decode(), [], "initial commit", "", _author(by))
+    first = commit_object(tree.id.decode(), [], "initial commit", "", author_of(by))
     await objects.write(s, repo.id, [blob, tree, first])
     await refs.place(s, repo, refs.MAIN, first.id.decode())
     return first.id.decode()
@@ -214,7 +214,8 @@ async def _cover_by_attributes(
     return [blob]
 
 
-def _commit_object(tree: str, parents: Sequence[str], summary: str, description: str, author: bytes) -> GitCommit:
+def commit_object(tree: str, parents: Sequence[str], summary: str, description: str, author: bytes) -> GitCommit:
+    """A commit of now. Raises Invalid for a message that cannot be stored."""
     made = GitCommit()
     made.tree = ObjectID(tree.encode())
     made.parents = [ObjectID(parent.encode()) for parent in parents]
@@ -242,7 +243,7 @@ def _message(summary: str, description: str) -> bytes:
     return message + b"\n"
 
 
-def _author(by: Principal) -> bytes:
+def author_of(by: Principal) -> bytes:
     """Name and noreply address: a person's e-mail never enters history, where it could not be erased."""
     name = "".join(letter for letter in by.name if letter.isprintable() and letter not in "<>") or "nobody"
     return f"{name} <{name.replace(' ', '-')}@users.noreply.gatekeeper.invalid>".encode()

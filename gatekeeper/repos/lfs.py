@@ -4,7 +4,7 @@ Receiving is done in three steps, so that no database transaction is open while 
 `receive` (the store only), then `register` (one short transaction).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -169,6 +169,19 @@ async def possess(s: AsyncSession, repo: Repo, sha256: str, size: int, *, person
 async def has(s: AsyncSession, repo: Repo, sha256: str) -> bool:
     """Whether the repository may refer to these bytes."""
     return await s.get(RepoObject, (repo.id, sha256)) is not None
+
+
+async def possessed(s: AsyncSession, repo: Repo, digests: Collection[str]) -> set[str]:
+    """Those of `digests` that the repository may refer to."""
+    found: set[str] = set()
+    wanted = sorted(digests)
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        query = sa.select(col(RepoObject.sha256)).where(
+            col(RepoObject.repo_id) == repo.id, col(RepoObject.sha256).in_(some)
+        )
+        found.update(await s.scalars(query))
+    return found
 
 
 async def _known(s: AsyncSession, repo: Repo, wanted: Sequence[Wanted]) -> dict[str, int]:

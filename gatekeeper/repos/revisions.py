@@ -49,7 +49,7 @@ async def resolve_revision(s: AsyncSession, repo: Repo, revision: str) -> str:
     names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
     for name in names:
         if (oid := await read_ref(s, repo, name)) is not None:
-            return await _peel(s, repo, oid)
+            return await peel(s, repo, oid)
     if is_short_oid(revision):
         query = (
             sa.select(col(GitObject.object_id))
@@ -112,7 +112,7 @@ async def commits(s: AsyncSession, repo: Repo, revision: str, *, limit: int = 50
     return found[offset:]
 
 
-async def _peel(s: AsyncSession, repo: Repo, oid: str) -> str:
+async def peel(s: AsyncSession, repo: Repo, oid: str) -> str:
     """The commit behind an annotated tag; anything else is returned as it is."""
     for _ in range(_MAX_TAG_DEPTH):
         content = await objects.read(s, repo.id, oid, "tag")

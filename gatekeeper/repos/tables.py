@@ -55,6 +55,36 @@ class Repo(SQLModel, table=True):
         return f"{self.namespace}/{self.name}"
 
 
+class RepoRedirect(SQLModel, table=True):
+    """A name that a moved repository had, in the form of `Repo.key`; gone as soon as another repository has it."""
+
+    __tablename__ = "repo_redirect"
+
+    key: str = Field(primary_key=True, max_length=160)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
+    moved_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class RepoLike(SQLModel, table=True):
+    """This person likes this repository. Decides nothing."""
+
+    __tablename__ = "repo_like"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    person_id: str = Field(primary_key=True, foreign_key="person.id", max_length=26, index=True)
+    liked_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class DownloadCount(SQLModel, table=True):
+    """How often a repository was downloaded, counted from the evidence up to the event `counted_to`."""
+
+    __tablename__ = "download_count"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    total: int = Field(default=0, sa_type=sa.BigInteger)
+    counted_to: str = Field(default="", max_length=26)
+
+
 class GitObject(SQLModel, table=True):
     """A blob, tree, commit or tag of one repository, by its true Git id. `content` is without Git's header."""
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from urllib.parse import quote
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -79,6 +80,16 @@ class Call:
 Endpoint = Callable[[Call], Awaitable[Response]]
 
 
+class Moved(RepoNotFound):
+    """The path names a repository by the name it had. Raised only for callers who may know the repository."""
+
+    def __init__(self, repo: Repo) -> None:
+        super().__init__(
+            f"This repository was moved and is called {repo.full_name} now.", next_step="Use its new name."
+        )
+        self.repo = repo
+
+
 def guarded(
     pattern: str,
     endpoint: Endpoint,
@@ -127,7 +138,12 @@ async def _answer(
     async with opened as session:
         call.principal = await authenticate(request, session, gatekeeper)
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
-        await _decide(call, session, needs)
+        try:
+            await _decide(call, session, needs)
+        except Moved as moved:
+            if request.method not in _SAFE_METHODS:
+                raise
+            return _to_new_name(request, moved.repo)
         if mode != "own":
             call._session = session
             return await endpoint(call)
@@ -139,9 +155,12 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
     params = call.params
     if "ns" in params and "name" in params:
         kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
-        repo = await repos.find(session, kind, f"{params['ns']}/{params['name']}")
+        full_name = f"{params['ns']}/{params['name']}"
+        repo = await repos.find_by_any_name(session, kind, full_name)
         if repo is None:
             raise await missing_repo(call, session)
+        if repo.key != repos.key_of(kind, full_name):
+            raise await _moved(call, session, repo, instant)
         call.repo_or_none = repo
         commit = None
         revision = params.get("rev")
@@ -157,6 +176,27 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
                 raise history.unknown(revision or "") from None
     elif needs is not None:
         authz.require_global(call.gatekeeper.policies, call.principal, needs, instant)
+
+
+async def _moved(call: Call, session: AsyncSession, repo: Repo, instant: datetime) -> RepoNotFound:
+    """What to raise for a name that `repo` had: the new one is told only to callers who may know the repository."""
+    resource = await authz.load(session, call.principal, repo, instant=instant)
+    is_known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
+    return Moved(repo) if is_known else _not_found()
+
+
+def _to_new_name(request: Request, repo: Repo) -> Response:
+    """307 to the same address under the repository's present name. Relative: some clients follow nothing else."""
+    scope = request.scope
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    segments = raw.decode("latin-1").split("/")
+    for position, part in enumerate(scope["route_pattern"].split("/")):
+        if "{ns}" in part or "{name}" in part:
+            segments[position] = part.replace("{ns}", quote(repo.namespace)).replace("{name}", quote(repo.name))
+    query = scope.get("query_string", b"").decode("latin-1")
+    location = "/".join(segments) + (f"?{query}" if query else "")
+    headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
+    return Response(status_code=307, headers=headers)
 
 
 async def _commit(call: Call, session: AsyncSession, repo: Repo, revision: str, instant: datetime) -> str:
@@ -183,6 +223,10 @@ async def missing_repo(call: Call, session: AsyncSession) -> RepoNotFound:
     nobodys = Repo(kind=RepoKind.MODEL, namespace="-", name="-", key=None, is_private=True)
     resource = await authz.load(session, call.principal, nobodys, commit=_NO_COMMIT)
     authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
+    return _not_found()
+
+
+def _not_found() -> RepoNotFound:
     return RepoNotFound(
         "Repository not found.",
         next_step="Check the name, and sign in with a token that may see it if it is private.",

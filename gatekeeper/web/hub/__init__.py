@@ -3,12 +3,15 @@
 from gatekeeper.web.hub import (
     access,
     commits,
+    duplicates,
     identity,
     info,
+    people,
     records,
     repositories,
     requests,
     resolve,
+    rewriting,
     tree,
     uploads,
     xet,
@@ -18,7 +21,10 @@ from gatekeeper.web.routing import RawRoute
 # Routes with fixed words come before those that capture them: `/api/repos/create` is no repository's page.
 ROUTES: list[RawRoute] = [
     *identity.ROUTES,
+    *people.ROUTES,
     *repositories.ROUTES,
+    *duplicates.ROUTES,
+    *rewriting.ROUTES,
     *records.ROUTES,
     *requests.ROUTES,
     *access.ROUTES,

@@ -3,8 +3,8 @@
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import organizations, people
-from gatekeeper.errors import NotFound, NotSignedIn
+from gatekeeper.accounts import organizations
+from gatekeeper.errors import NotSignedIn
 from gatekeeper.repos import cards
 from gatekeeper.tokens import AccessToken
 from gatekeeper.web.guard import Call
@@ -23,14 +23,6 @@ async def whoami(call: Call) -> Response:
     belongs = await organizations.organizations_of(call.session, person.id)
     token = await call.session.get(AccessToken, call.principal.token_id) if call.principal.token_id else None
     return JSONResponse(schemas.whoami(person, belongs, token))
-
-
-async def overview(call: Call) -> Response:
-    """What anybody may know about a person: the name."""
-    person = await people.find(call.session, call.params["who"])
-    if person is None or person.is_disabled:
-        raise NotFound("There is nobody of that name.", next_step="Check the spelling.")
-    return JSONResponse(schemas.overview(person))
 
 
 async def agent_harnesses(call: Call) -> Response:
@@ -52,7 +44,6 @@ async def validate_yaml(call: Call) -> Response:
 
 ROUTES = [
     api("/whoami-v2", whoami, needs=None),
-    api("/users/{who}/overview", overview, needs=None),
     api("/agent-harnesses", agent_harnesses, needs=None),
     api("/telemetry/{topic:rest}", telemetry, needs=None, methods=("HEAD",)),
     api("/telemetry", telemetry, needs=None, methods=("HEAD",)),

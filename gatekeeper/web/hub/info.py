@@ -10,8 +10,9 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history
+from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history, popularity
 from gatekeeper.repos.history import TreeEntry
+from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -19,6 +20,7 @@ from gatekeeper.web.hub.paging import flag, number, page
 
 _PAGE = 100
 _MOST = 500
+_TAGGED = 200
 _REFUSED = frozenset({"apps", "num_parameters", "trained_dataset", "emissions_thresholds"})
 
 
@@ -32,6 +34,7 @@ class Described:
     card: Card
     is_private: bool
     gated: str | bool
+    popularity: Popularity = Popularity()  # noqa: RUF009 - frozen
 
 
 async def info(call: Call) -> Response:
@@ -79,14 +82,8 @@ async def listing(call: Call) -> Response:
 async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_files: bool) -> Described:
     """What the caller may see of `repo`: files and card only as far as those rights go."""
     session, instant, policies = call.session, now(), call.gatekeeper.policies
-    commit = call.commit
     known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
-    if commit is None and known.revision is not None and known.revision.commit:
-        # As for the name `main`: writers see the branch as it is, others the best release they may know.
-        is_writer = authz.decide(policies, call.principal, Action.WRITE, resource, instant)
-        commit = None if repo.is_staged and is_writer else known.revision.commit
-    if commit is None:
-        commit = await history.resolve_revision(session, repo, "main")
+    commit = call.commit or await visible_commit(call, repo, resource)
     files: tuple[TreeEntry, ...] = ()
     if with_files and authz.decide(policies, call.principal, Action.LIST_FILES, resource, instant):
         tree = await history.tree(session, repo, commit, recursive=True)
@@ -95,7 +92,19 @@ async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_fil
     if authz.decide(policies, call.principal, Action.READ_CARD, resource, instant):
         card = await cards.card_of(session, repo, commit)
     stage = known.revision.stage if known.revision is not None else None
-    return Described(repo, commit, files, card, is_private=_is_private(repo, stage), gated=_gated(repo, stage))
+    numbers = (await popularity.of(session, [repo.id])).get(repo.id, Popularity())
+    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), numbers)
+
+
+async def visible_commit(call: Call, repo: Repo, resource: authz.Resource) -> str:
+    """What the name `main` means for the caller: writers see the branch, others the best release they may know."""
+    instant, policies = now(), call.gatekeeper.policies
+    known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
+    if known.revision is not None and known.revision.commit:
+        is_writer = authz.decide(policies, call.principal, Action.WRITE, resource, instant)
+        if not (repo.is_staged and is_writer):
+            return known.revision.commit
+    return await history.resolve_revision(call.session, repo, "main")
 
 
 def _chosen(call: Call) -> Callable[[Described], bool] | None:
@@ -123,8 +132,8 @@ def _expand(call: Call) -> frozenset[str]:
     query = call.request.query_params
     asked = [value for name in ("expand", "expand[]") for value in query.getlist(name)]
     for value in asked:
-        if value not in schemas.EXPANDABLE:
-            known = "|".join(f'"{name}"' for name in schemas.EXPANDABLE)
+        if value not in (fields := schemas.EXPANDABLE[RepoKind(call.params["kind"])]):
+            known = "|".join(f'"{name}"' for name in fields)
             raise Invalid(f"Invalid value for expand: expected one of {known}.", next_step="Leave the others out.")
     return frozenset(asked)
 
@@ -136,8 +145,8 @@ def _sort(asked: str) -> Any:
         case "createdAt" | "created_at":
             return "created_at"
         case "downloads" | "likes":
-            return "download_count"
-    raise Invalid("There is no such order.", next_step="Sort by lastModified, createdAt or downloads.")
+            return asked
+    raise Invalid("There is no such order.", next_step="Sort by lastModified, createdAt, downloads or likes.")
 
 
 def _is_private(repo: Repo, stage: object) -> bool:
@@ -158,7 +167,23 @@ async def single(call: Call) -> Response:
     )
 
 
+async def tags_by_type(call: Call) -> Response:
+    """`GET /api/models-tags-by-type`: tags of the newest repositories the caller may know, by their meaning."""
+    kind = RepoKind(call.request.url.path.rpartition("/")[2].removesuffix("-tags-by-type"))
+    instant = now()
+    rows = await authz.visible(
+        call.session, call.gatekeeper.policies, call.principal, kind, instant=instant, limit=_TAGGED
+    )
+    found = []
+    for repo in rows:
+        resource = await authz.load(call.session, call.principal, repo, instant=instant)
+        found.append((await describe(call, repo, resource, with_files=False)).card)
+    return JSONResponse(schemas.tags_by_type(found), headers={"Cache-Control": "private, no-store"})
+
+
 ROUTES = [
+    api("/models-tags-by-type", tags_by_type, needs=None),
+    api("/datasets-tags-by-type", tags_by_type, needs=None),
     api("/{kind:kind}", listing, needs=None),
     api("/{kind:kind}/{single}", single, needs=None),
     api("/{kind:kind}/{single}/revision/{rest}", single, needs=None),

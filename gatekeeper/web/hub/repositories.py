@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import authz
+from gatekeeper import authz, repos
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid
 from gatekeeper.kit.clock import now
@@ -45,6 +45,17 @@ async def delete(call: Call) -> Response:
     return JSONResponse({})
 
 
+async def move(call: Call) -> Response:
+    """`POST /api/repos/move`: another name, perhaps in another namespace of the caller. The old one leads to it."""
+    asked = schemas.parse(schemas.MoveRepo, await call.request.body())
+    repo = await require_named(call, schemas.KIND_OF_TYPE[asked.type], asked.source, Action.MANAGE)
+    namespace, _, name = asked.target.partition("/")
+    place = await authz.load_namespace(call.session, call.principal, namespace)
+    authz.require(call.gatekeeper.policies, call.principal, Action.CREATE_REPO, place, now())
+    await repos.move(call.session, repo, namespace, name, by=call.principal)
+    return JSONResponse(schemas.created(call.gatekeeper.url(page_path(repo.kind, repo.full_name)), repo.full_name))
+
+
 async def settings(call: Call) -> Response:
     """`PUT /api/{T}/{repo}/settings`. Fields that are not known are refused rather than taken and forgotten."""
     asked = schemas.parse(schemas.RepoSettings, await call.request.body())
@@ -74,13 +85,11 @@ async def not_offered(call: Call) -> Response:
 
 
 ROUTES = [
-    # Namespace and repository are named in the body, so `create` and `delete` decide themselves.
+    # Namespace and repository are named in the body, so these three decide themselves.
     api("/repos/create", create, needs=None, methods=("POST",)),
     api("/repos/delete", delete, needs=None, methods=("DELETE",)),
-    api("/repos/move", not_offered, needs=None, methods=("POST",)),
+    api("/repos/move", move, needs=None, methods=("POST",)),
     api("/{kind:kind}/{ns}/{name}/settings", settings, needs=Action.MANAGE, methods=("PUT",)),
     api("/{kind:kind}/{ns}/{name}/auth-check", auth_check, needs=Action.DOWNLOAD),
     api("/{kind:kind}/{ns}/{name}/auth-check/write", auth_check, needs=Action.WRITE),
-    api("/{kind:kind}/{ns}/{name}/duplicate", not_offered, needs=Action.KNOW, methods=("POST",)),
-    api("/{kind:kind}/{ns}/{name}/super-squash/{rev}", not_offered, needs=Action.WRITE, methods=("POST",)),
 ]

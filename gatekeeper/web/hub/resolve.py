@@ -10,7 +10,7 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import history
+from gatekeeper.repos import history, lfs
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
 from gatekeeper.web.hub.bytes_out import send as send_prepared
@@ -46,6 +46,11 @@ async def prepare(call: Call) -> Prepared:
     action = authz.action_for_path(path, is_lfs=entry.lfs is not None)
     allowed = authz.require(call.gatekeeper.policies, call.principal, action, call.resource, instant)
     if entry.lfs is not None:
+        if not await lfs.has(session, repo, entry.lfs.sha256):
+            raise EntryNotFound(
+                f"The content of {path} was deleted from this repository.",
+                next_step="Ask its maintainers, or take another revision.",
+            )
         digest, size = entry.lfs.sha256, entry.lfs.size
         location, content = str(call.gatekeeper.store.path(digest)), None
     else:

@@ -7,9 +7,9 @@ from gatekeeper.web.hub.schemas.answers import (
     committed,
     created,
     gated,
+    large_file,
     lfs_batch,
     lfs_object,
-    overview,
     preupload,
     refs,
     settings,
@@ -19,11 +19,15 @@ from gatekeeper.web.hub.schemas.answers import (
     xet_token,
     yaml_verdict,
 )
-from gatekeeper.web.hub.schemas.info import EXPANDABLE, info
+from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type
 from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing
+from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
 from gatekeeper.web.hub.schemas.sent import (
+    KIND_OF_TYPE,
     AskAccess,
+    DeleteFiles,
     DirectGrant,
+    DuplicateRepo,
     Handle,
     LfsBatch,
     LfsObject,
@@ -34,14 +38,18 @@ from gatekeeper.web.hub.schemas.sent import (
     Preupload,
     RepoName,
     RepoSettings,
+    Squash,
     YamlToCheck,
     parse,
 )
 
 __all__ = [
     "EXPANDABLE",
+    "KIND_OF_TYPE",
     "AskAccess",
+    "DeleteFiles",
     "DirectGrant",
+    "DuplicateRepo",
     "Handle",
     "Json",
     "LfsBatch",
@@ -53,6 +61,7 @@ __all__ = [
     "Preupload",
     "RepoName",
     "RepoSettings",
+    "Squash",
     "YamlToCheck",
     "access_request",
     "asked",
@@ -61,8 +70,11 @@ __all__ = [
     "created",
     "gated",
     "info",
+    "large_file",
     "lfs_batch",
     "lfs_object",
+    "liked",
+    "organization",
     "overview",
     "parse",
     "preupload",
@@ -73,7 +85,10 @@ __all__ = [
     "settings",
     "sibling",
     "standing",
+    "stored",
+    "tags_by_type",
     "tree_entry",
+    "user",
     "whoami",
     "xet_token",
     "yaml_verdict",

@@ -1,6 +1,7 @@
 """What the Hub's clients read, but for the info object."""
 
 from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 from gatekeeper.access import HubRequest
@@ -10,6 +11,7 @@ from gatekeeper.repos import Gate, GitRef, Repo
 from gatekeeper.repos import lfs as lfs_room
 from gatekeeper.repos import uploads as uploads_room
 from gatekeeper.repos.history import Commit, LfsPointer, TreeEntry
+from gatekeeper.repos.large_files import LargeFile
 from gatekeeper.tokens import AccessToken
 
 Json = dict[str, Any]
@@ -104,7 +106,8 @@ def commit(made: Commit, *, is_formatted: bool) -> Json:
         "authors": [{"user": made.author, "avatar": ""}],
     }
     if is_formatted:
-        answer["formatted"] = {"title": made.title, "message": made.message}
+        # HTML, by the public hub's convention: text that could be markup is escaped.
+        answer["formatted"] = {"title": escape(made.title), "message": escape(made.message)}
     return answer
 
 
@@ -121,17 +124,6 @@ def access_request(row: HubRequest) -> Json:
     if row.fields:
         answer["fields"] = dict(row.fields)
     return answer
-
-
-def overview(person: Person) -> Json:
-    """`GET /api/users/{name}/overview`."""
-    return {
-        "user": person.name,
-        "fullname": person.fullname or person.name,
-        "type": "user",
-        "avatarUrl": "",
-        "isPro": False,
-    }
 
 
 def yaml_verdict(problems: Iterable[str], warnings: Iterable[str]) -> Json:
@@ -175,6 +167,18 @@ def preupload(planned: Iterable[uploads_room.Planned], commit: str) -> Json:
             for plan in planned
         ],
     }
+
+
+def large_file(row: LargeFile) -> Json:
+    """One row of `GET .../lfs-files`. `fileOid` is what a deletion names; both ids are the content's SHA-256."""
+    answer: Json = {
+        "fileOid": row.sha256,
+        "oid": row.sha256,
+        "filename": row.path,
+        "pushedAt": instant_text(row.received_at),
+        "size": row.size,
+    }
+    return answer | ({"ref": row.ref} if row.ref else {})
 
 
 def lfs_object(plan: lfs_room.Planned, *, address: str | None, verify: str) -> Json:

@@ -1,49 +1,35 @@
 """The info object of a repository."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gatekeeper.kit.canonical import instant_text
+from gatekeeper.repos import Card, RepoKind
 from gatekeeper.web.hub.schemas.answers import Json, sibling
 
 if TYPE_CHECKING:
     from gatekeeper.web.hub.info import Described
 
-# Fields that `expand` may ask for. Those that mean nothing here are left out of the answer, as the public hub does.
-EXPANDABLE = (
-    "author",
-    "baseModels",
-    "cardData",
-    "childrenModelCount",
-    "config",
-    "createdAt",
-    "description",
-    "disabled",
-    "downloads",
-    "downloadsAllTime",
-    "gated",
-    "inference",
-    "inferenceProviderMapping",
-    "lastModified",
-    "library_name",
-    "likes",
-    "mask_token",
-    "model-index",
-    "pipeline_tag",
-    "private",
-    "resourceGroup",
-    "runtime",
-    "safetensors",
-    "sdk",
-    "sha",
-    "siblings",
-    "spaces",
-    "subdomain",
-    "tags",
-    "transformersInfo",
-    "trendingScore",
-    "usedStorage",
+_EVERYWHERE = (
+    "author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha",
+    "siblings", "tags", "trendingScore", "usedStorage",
+)  # fmt: skip
+_COUNTED = ("downloads", "downloadsAllTime", "gated")
+_MODELS = (
+    "baseModels", "childrenModelCount", "config", "evalResults", "gguf", "inference", "inferenceProviderMapping",
+    "library_name", "mask_token", "model-index", "pipeline_tag", "safetensors", "spaces", "transformersInfo",
     "widgetData",
-)
+)  # fmt: skip
+_DATASETS = ("citation", "description", "mainSize", "paperswithcode_id")
+_SPACES = ("datasets", "models", "region", "runtime", "sdk", "subdomain")
+
+# Fields that `expand` may ask for. Those that mean nothing here are left out of the answer, as the public hub does.
+EXPANDABLE = {
+    RepoKind.MODEL: tuple(sorted(_EVERYWHERE + _COUNTED + _MODELS)),
+    RepoKind.DATASET: tuple(sorted(_EVERYWHERE + _COUNTED + _DATASETS)),
+    RepoKind.SPACE: tuple(sorted(_EVERYWHERE + _SPACES)),
+}
+_TAG_TYPES = {"base_model": "base_model", "dataset": "dataset", "license": "license"}
 
 
 def info(seen: "Described", *, with_sizes: bool, only: frozenset[str] = frozenset(), is_row: bool = False) -> Json:
@@ -60,8 +46,8 @@ def info(seen: "Described", *, with_sizes: bool, only: frozenset[str] = frozense
         "private": seen.is_private,
         "gated": seen.gated,
         "disabled": False,
-        "downloads": repo.download_count,
-        "likes": 0,
+        "downloads": seen.popularity.downloads,
+        "likes": seen.popularity.likes,
         "tags": list(card.all_tags),
     }
     if card.pipeline_tag:
@@ -74,5 +60,34 @@ def info(seen: "Described", *, with_sizes: bool, only: frozenset[str] = frozense
         answer["siblings"] = [sibling(entry, with_sizes=with_sizes) for entry in seen.files]
         answer["usedStorage"] = sum(entry.size for entry in seen.files)
     if only:
+        answer |= _asked_for(seen)
         answer = {name: value for name, value in answer.items() if name in only}
     return {"_id": repo.id, "id": repo.full_name, "modelId": repo.full_name, **answer}
+
+
+def _asked_for(seen: "Described") -> Json:
+    """Fields that are there only when `expand` names them."""
+    card = seen.card
+    answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": 0}
+    if card.base_models:
+        relation = str(card.data.get("base_model_relation") or "finetune")
+        answer["baseModels"] = {"relation": relation, "models": [{"id": name} for name in card.base_models]}
+    for name in ("model-index", "sdk", "models", "datasets", "paperswithcode_id"):
+        if name in card.data:
+            answer[name] = card.data[name]
+    return answer
+
+
+def tags_by_type(cards: Iterable[Card]) -> Json:
+    """`GET /api/models-tags-by-type`: each tag once, under what it says."""
+    found: dict[str, dict[str, Json]] = {"pipeline_tag": {}, "library": {}, "license": {}, "language": {}, "other": {}}
+    for card in cards:
+        told = {card.pipeline_tag: "pipeline_tag", card.library_name: "library"}
+        languages = card.data.get("language")
+        told |= dict.fromkeys([languages] if isinstance(languages, str) else languages or [], "language")
+        for tag in card.all_tags:
+            name, colon, label = tag.partition(":")
+            kind = _TAG_TYPES.get(name) if colon else None
+            place = kind or told.get(tag, "other")
+            found.setdefault(place, {})[tag] = {"id": tag, "label": label if kind else tag, "type": place}
+    return {place: list(tags.values()) for place, tags in found.items()}

@@ -44,6 +44,29 @@ class MoveRepo(Body):
     type: Literal["model", "dataset", "space"] = "model"
 
 
+class DuplicateRepo(Body):
+    repository: str = Field(max_length=200)
+    visibility: Literal["public", "private"] | None = None
+    private: bool | None = None
+
+    @property
+    def is_private(self) -> bool | None:
+        return self.visibility == "private" if self.visibility is not None else self.private
+
+
+class Squash(Body):
+    message: str = Field("", max_length=60_000)
+
+
+class Deletions(Body):
+    sha: list[str] = Field(max_length=1_000)
+    rewrite_history: bool = Field(True, alias="rewriteHistory")
+
+
+class DeleteFiles(Body):
+    deletions: Deletions
+
+
 class RepoSettings(Body):
     gated: Literal["auto", "manual", False] | None = None
     visibility: Literal["public", "private"] | None = None
