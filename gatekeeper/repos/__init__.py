@@ -5,7 +5,7 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, lfs, transfer, uploads, xet
+from gatekeeper.repos import cards, catalogue, git, history, lfs, lfs_downloads, transfer, uploads, xet
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -57,8 +57,10 @@ __all__ = [
     "delete",
     "entry",
     "find",
+    "git",
     "history",
     "lfs",
+    "lfs_downloads",
     "manifest",
     "read_blob",
     "require",
