@@ -100,7 +100,7 @@ def test_shallow_clones_deepen_and_a_fetch_brings_what_is_new(hub: Hub, repo: st
     git("pull", "-q", at=at)
     assert git("rev-parse", "HEAD", at=at).stdout.strip() == newer
     assert git("rev-list", "--count", "HEAD", at=at).stdout.strip() == "2"
-    git("fetch", "-q", "--deepen", "1", at=at)
+    git("fetch", "-q", "--depth", "3", at=at)
     assert git("rev-list", "--count", "HEAD", at=at).stdout.strip() == "3"
     git("fetch", "-q", "--unshallow", at=at)
     assert git("rev-list", "--count", "HEAD", at=at).stdout.strip() == "4"
@@ -126,7 +126,7 @@ def test_many_commits_are_negotiated(hub: Hub, repo: str, git: Git, tmp_path: Pa
 def test_a_push_is_a_commit_like_any_other(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
     at = tmp_path / "clone"
     git("clone", "-q", url(hub, "ada", repo), at)
-    made = commit(git, at, {"by-git.txt": b"hello\n", "folder/notes.txt": b"two\n"})
+    made = commit(git, at, {"by-git.txt": b"hello\n", "noise.txt": os.urandom(3_000_000)})
     git("tag", "-a", "v2", "-m", "second", at=at)
     git("push", "-q", "origin", "HEAD:refs/heads/main", "HEAD:refs/heads/side", "v2", at=at)
     ada = hub.api("ada")
@@ -254,6 +254,28 @@ def test_behind_a_gate_nothing_leaves_and_the_reason_is_said(hub: Hub, repo: str
         refused = http.post(f"/{repo}.git/info/lfs/objects/batch", json=asked)
     assert refused.status_code == 403
     assert "restricted" in refused.json()["message"]
+
+
+def test_history_under_terms_that_were_not_accepted_stays_behind(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
+    ada = hub.api("ada")
+    ada.update_repo_settings(repo, gated="auto")
+    card = b"---\nlicense: other\nlicense_name: kind\n---\n# A model\n"
+    add(hub, repo, {"README.md": card, "LICENSE": b"The first terms.\n"})
+    accept_terms(hub, "bob", repo)
+    git("clone", "-q", url(hub, "bob", repo), tmp_path / "before")
+    changed = add(hub, repo, {"LICENSE": b"The second terms.\n"})
+    latest = add(hub, repo, {"config.json": b"{ }"})
+    assert "terms" in git("clone", url(hub, "bob", repo), tmp_path / "no", ok=False).stderr
+    accept_terms(hub, "eve", repo)
+    at = tmp_path / "eve"
+    git("clone", "-q", url(hub, "eve", repo), at)
+    assert git("rev-list", "HEAD", at=at).stdout.split() == [latest, changed]
+    assert git("rev-parse", "--is-shallow-repository", at=at).stdout.strip() == "true"
+    newer = add(hub, repo, {"config.json": b"{  }"})
+    git("pull", "-q", at=at)
+    assert git("rev-list", "HEAD", at=at).stdout.split() == [newer, latest, changed]
+    git("fetch", "-q", "--unshallow", at=at)
+    assert git("rev-list", "HEAD", at=at).stdout.split() == [newer, latest, changed]
 
 
 def test_an_lfs_address_ends_with_the_right_behind_it(hub: Hub, repo: str) -> None:

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from dulwich.errors import ChecksumMismatch, ObjectFormatException
-from dulwich.objects import Commit as GitCommit
-from dulwich.objects import ShaFile, Tag, parse_tree
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.errors import Invalid, TooLarge
-from gatekeeper.repos import commits, objects, refs, revisions
+from gatekeeper.repos import commits, objects, refs
 from gatekeeper.repos.git import graph
+from gatekeeper.repos.git.forms import Rows, check_commit, check_tag, check_tree, parse_rows
 from gatekeeper.repos.git.unpack import Unpacked
 from gatekeeper.repos.objects import FOLDER_MODE
 from gatekeeper.repos.operations import AddLfs
@@ -33,10 +31,8 @@ if TYPE_CHECKING:
 
 MAX_COMMITS = 1_000
 _MAX_ROWS = 500_000
-_MAX_COMMIT_BYTES = 256 * 2**10
 _MAX_TAG_DEPTH = 5
 _FILE_MODES = (0o100644, 0o100755)
-Rows = Mapping[str, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ async def _peel(s: AsyncSession, repo: Repo, oid: str, ref: str, pack: Unpacked,
             break
         content = pack.read(oid) if packed else await objects.read(s, repo.id, oid, "tag") or b""
         if packed:
-            _check_tag(content)
+            check_tag(content)
             found.objects[oid] = None
         oid = content.split(b"\n", 1)[0].removeprefix(b"object ").decode("ascii", "replace")
     raise Invalid(f"{ref[:80]} would not lead to a commit that was sent or is here.", next_step="Push a commit.")
@@ -138,7 +134,7 @@ async def _new_commits(
         elif oid not in pack.objects or pack.objects[oid].kind != "commit":
             outside.add(oid)
         else:
-            nodes[oid] = _check_commit(oid, pack)
+            nodes[oid] = check_commit(oid, pack)
             if len(nodes) > MAX_COMMITS:
                 raise TooLarge(
                     f"A push brings at most {MAX_COMMITS:,} new commits.", next_step="Push older commits first."
@@ -194,9 +190,9 @@ async def _rows(s: AsyncSession, repo: Repo, oid: str, pack: Unpacked, trees: di
         return cached
     packed = pack.objects.get(oid)
     if packed is not None and packed.kind == "tree":
-        rows = _check_tree(pack.read(oid))
+        rows = check_tree(pack.read(oid))
     elif packed is None and (content := await objects.read(s, repo.id, oid, "tree")) is not None:
-        rows = _parse(content)
+        rows = parse_rows(content)
     elif oid == objects.EMPTY_TREE:
         rows = {}
     else:
@@ -249,53 +245,6 @@ def _look_into(pack: Unpacked, files: Iterable[tuple[str, str]]) -> list[AddLfs]
     return lfs
 
 
-def _check_commit(oid: str, pack: Unpacked) -> graph.Node:
-    if pack.objects[oid].size > _MAX_COMMIT_BYTES:
-        raise TooLarge(f"The commit {oid} is too long.", next_step="Shorten its message.")
-    content = pack.read(oid)
-    node = graph.parse(content)
-    try:
-        raw = ShaFile.from_raw_string(1, content)
-        assert isinstance(raw, GitCommit)
-        raw.check()
-        shown = revisions.parse(oid, content)
-    except (ObjectFormatException, ChecksumMismatch, ValueError, OverflowError, OSError, AttributeError) as error:
-        raise _broken(f"The commit {oid}") from error
-    # Two readers of the same bytes must agree on what is behind a commit.
-    if b"\0" in content or (shown.tree, shown.parents) != (node.tree, node.parents) or len(set(node.parents)) > 16:
-        raise _broken(f"The commit {oid}")
-    return node
-
-
-def _check_tag(content: bytes) -> None:
-    try:
-        tag = ShaFile.from_raw_string(4, content)
-        assert isinstance(tag, Tag)
-        tag.check()
-    except (ObjectFormatException, ChecksumMismatch, ValueError, OverflowError, AttributeError) as error:
-        raise _broken("A tag") from error
-    if len(content) > _MAX_COMMIT_BYTES or not content.startswith(b"object " + tag.object[1] + b"\n"):
-        raise _broken("A tag")
-
-
-def _check_tree(content: bytes) -> Rows:
-    """The rows of a folder in the one form that Git gives it: in order, each name once, plain modes, plain UTF-8."""
-    try:
-        rows = _parse(content)
-        again = objects.tree_of((name, mode, oid) for name, (mode, oid) in rows.items()).as_raw_string()
-    except (ObjectFormatException, ValueError, AssertionError) as error:
-        raise _broken("A folder") from error
-    if again != content or any("/" in name for name in rows):
-        raise _broken("A folder")
-    return rows
-
-
-def _parse(content: bytes) -> Rows:
-    return {
-        name.decode("utf-8", "surrogateescape"): (mode, oid.decode()) for name, mode, oid in parse_tree(content, 20)
-    }
-
-
 async def _tree_of(s: AsyncSession, repo: Repo, commit: str) -> str:
     content = await objects.read(s, repo.id, commit, "commit")
     if content is None:
@@ -321,7 +270,3 @@ def _is_folder(rows: Rows, name: str) -> bool:
 
 def _incomplete() -> Invalid:
     return Invalid("The push leaves out objects that it needs.", next_step="Run git fsck, then push again.")
-
-
-def _broken(what: str) -> Invalid:
-    return Invalid(f"{what} in the push is not in the form Git gives it.", next_step="Run git fsck, then push again.")

@@ -8,20 +8,18 @@ import hashlib
 import mmap
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from gatekeeper.errors import Invalid, TooLarge
+from gatekeeper.repos.git.inflate import MAX_KEPT_BYTES, Inflated, apply_delta, broken, too_long
 
 MAX_OBJECTS = 250_000
 MAX_UNPACKED_BYTES = 2**30
-MAX_KEPT_BYTES = 32 * 2**20
 _KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFFSET_DELTA, _REF_DELTA = 6, 7
-_PIECE = 2**18
 _TRAILER = 20
 
 
@@ -64,7 +62,7 @@ class Unpacked:
     def read_at(self, found: Packed) -> bytes:
         """The bytes that `found` points at."""
         if found.start is None:
-            raise _too_long()
+            raise too_long()
         return os.pread(self._file.fileno(), found.size, found.start)
 
     def add(self, kind: str, content: bytes) -> Packed:
@@ -103,11 +101,11 @@ def unpack(file: IO[bytes], into: Unpacked) -> None:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = len(data) - _TRAILER
         if end - start < 12 or data[start : start + 4] != b"PACK" or _u32(data, start + 4) not in (2, 3):
-            raise _broken()
+            raise broken()
         with memoryview(data) as view, view[start:end] as body:
             digest = hashlib.sha1(body, usedforsecurity=False).digest()
         if digest != data[end:]:
-            raise _broken()
+            raise broken()
         count = _u32(data, start + 8)
         if count > MAX_OBJECTS:
             raise TooLarge(f"A push has at most {MAX_OBJECTS:,} objects.", next_step="Push fewer commits at once.")
@@ -119,23 +117,23 @@ def _unpack_objects(data: mmap.mmap, position: int, end: int, count: int, into: 
     waiting: list[tuple[int, _Header, bytes]] = []
     for _ in range(count):
         here, header = position, _header(data, position, end)
-        inflated = _Inflated(data, header.data, end, header.size)
+        inflated = Inflated(data, header.data, end, header.size)
         if header.base is None and header.size > MAX_KEPT_BYTES:
             at[here] = into.add_long(_KINDS[header.kind], header.size, iter(inflated))
         else:
             if header.size > MAX_KEPT_BYTES:
-                raise _too_long()
+                raise too_long()
             content = b"".join(inflated)
             if header.base is None:
                 at[here] = into.add(_KINDS[header.kind], content)
             elif (base := _base(header, at, into)) is not None:
-                at[here] = into.add(base.kind, _apply_delta(into.read_at(base), content))
+                at[here] = into.add(base.kind, apply_delta(into.read_at(base), content))
             else:
                 into.take(len(content))
                 waiting.append((here, header, content))
         position = inflated.end
     if position != end:
-        raise _broken()
+        raise broken()
     _resolve(waiting, at, into)
 
 
@@ -147,7 +145,7 @@ def _resolve(waiting: list[tuple[int, _Header, bytes]], at: dict[int, Packed], i
             if (base := _base(header, at, into)) is None:
                 left.append((here, header, delta))
             else:
-                at[here] = into.add(base.kind, _apply_delta(into.read_at(base), delta))
+                at[here] = into.add(base.kind, apply_delta(into.read_at(base), delta))
         if len(left) == len(waiting):
             raise Invalid("The pack leans on objects that are not in it.", next_step="Push again with --no-thin.")
         waiting = left
@@ -171,7 +169,7 @@ def _header(data: mmap.mmap, position: int, end: int) -> _Header:
         size |= (byte & 0x7F) << shift
         shift += 7
         if shift > 60:
-            raise _broken()
+            raise broken()
     if kind == _OFFSET_DELTA:
         byte = _byte(data, position, end)
         position += 1
@@ -184,13 +182,13 @@ def _header(data: mmap.mmap, position: int, end: int) -> _Header:
     if kind == _REF_DELTA:
         return _Header(kind, size, data[position : position + 20].hex(), position + 20)
     if kind not in _KINDS:
-        raise _broken()
+        raise broken()
     return _Header(kind, size, None, position)
 
 
 def _byte(data: mmap.mmap, position: int, end: int) -> int:
     if position >= end:
-        raise _broken()
+        raise broken()
     return data[position]
 
 
@@ -198,106 +196,8 @@ def _u32(data: mmap.mmap, position: int) -> int:
     return int.from_bytes(data[position : position + 4], "big")
 
 
-class _Inflated:
-    """The pieces of one zlib stream of exactly `size` bytes; `end` is where it ended, once all were taken."""
-
-    def __init__(self, data: mmap.mmap, start: int, end: int, size: int) -> None:
-        self._data, self._start, self._limit, self._size = data, start, end, size
-        self.end = start
-
-    def __iter__(self) -> Iterator[bytes]:
-        stream = zlib.decompressobj()
-        position, left = self._start, self._size
-        waiting = b""
-        try:
-            while not stream.eof:
-                if not waiting:
-                    waiting = self._data[position : min(position + _PIECE, self._limit)]
-                    position += len(waiting)
-                    if not waiting:
-                        raise _broken()
-                # One byte more than is due shows a stream that is longer than it claims.
-                piece = stream.decompress(waiting, min(left, _PIECE) + 1)
-                waiting = stream.unconsumed_tail
-                left -= len(piece)
-                if left < 0:
-                    raise _broken()
-                if piece:
-                    yield piece
-        except zlib.error:
-            raise _broken() from None
-        if left:
-            raise _broken()
-        self.end = position - len(waiting) - len(stream.unused_data)
-
-
-def _apply_delta(base: bytes, delta: bytes) -> bytes:
-    position, size = _varint(delta, 0)
-    if size != len(base):
-        raise _broken()
-    position, wanted = _varint(delta, position)
-    if wanted > MAX_KEPT_BYTES:
-        raise _too_long()
-    made: list[bytes] = []
-    length = 0
-    while position < len(delta):
-        code = delta[position]
-        position += 1
-        if code & 0x80:
-            offset = amount = 0
-            for bit in range(7):
-                if code & (1 << bit):
-                    if position >= len(delta):
-                        raise _broken()
-                    if bit < 4:
-                        offset |= delta[position] << (8 * bit)
-                    else:
-                        amount |= delta[position] << (8 * (bit - 4))
-                    position += 1
-            piece = base[offset : offset + (amount or 0x10000)]
-            if len(piece) != (amount or 0x10000):
-                raise _broken()
-        elif code:
-            piece = delta[position : position + code]
-            position += code
-            if len(piece) != code:
-                raise _broken()
-        else:
-            raise _broken()
-        made.append(piece)
-        length += len(piece)
-        if length > wanted:
-            raise _broken()
-    if length != wanted:
-        raise _broken()
-    return b"".join(made)
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(data) and shift < 64:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            return position, value
-    raise _broken()
-
-
 def _hash(kind: str, size: int, pieces: Iterator[bytes] | list[bytes]) -> str:
     hashed = hashlib.sha1(b"%s %d\0" % (kind.encode(), size), usedforsecurity=False)
     for piece in pieces:
         hashed.update(piece)
     return hashed.hexdigest()
-
-
-def _broken() -> Invalid:
-    return Invalid("The pack cannot be read.", next_step="Push again; if it stays so, run `git fsck`.")
-
-
-def _too_long() -> TooLarge:
-    return TooLarge(
-        f"A pushed file has more than {MAX_KEPT_BYTES:,} bytes.",
-        next_step="Keep large files in Git LFS: git lfs migrate import --above=10mb, then push again.",
-    )
