@@ -362,3 +362,23 @@ def test_of_a_staged_repository_only_what_is_released_leaves(
     maintainer(hold, name)
     assert "on hold" in git("clone", url(hub, "bob", name), tmp_path / "held", ok=False).stderr
     git("fetch", at=at, ok=False)
+
+
+def test_the_next_release_is_fetched_without_what_lies_between(
+    hub: Hub, name: str, git: Git, tmp_path: Path, maintainer: Callable[..., Any]
+) -> None:
+    hub.api("ada").create_repo(name)
+    files = {"README.md": CARD, "LICENSE": b"Use it kindly.\n" * 20, "config.json": b"{}", "model.safetensors": WEIGHTS}
+    add(hub, name, files)
+    maintainer(stage, name)
+    maintainer(release, name)
+    accept_terms(hub, "bob", name)
+    at = tmp_path / "clone"
+    git("clone", "-q", url(hub, "bob", name), at)
+    between = add(hub, name, {"between.txt": b"a draft\n"})
+    second = add(hub, name, {"config.json": b"{ }"})
+    maintainer(release, name)
+    git("fetch", "-q", "--depth", "1", at=at)
+    assert git("rev-parse", "origin/main", at=at).stdout.strip() == second
+    git("cat-file", "-e", between, at=at, ok=False)
+    git("fsck", "--full", at=at)
