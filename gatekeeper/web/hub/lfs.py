@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import authz, tokens
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action
-from gatekeeper.errors import NotFound
+from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, git, lfs, lfs_downloads
-from gatekeeper.web.guard import Call, guarded, missing_repo, read_body
+from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub import resolve, schemas, uploads
 from gatekeeper.web.hub.doors import bare
 from gatekeeper.web.hub.programs import LFS_JSON, for_lfs
@@ -61,7 +61,7 @@ async def download(call: Call) -> Response:
     claim = lfs_downloads.verify(gatekeeper.keys.links, call.params["signed"], instant=instant)
     repo = await catalogue.by_id(session, claim.repo_id)
     if repo is None:
-        raise missing_repo({})
+        raise RepoNotFound("Repository not found.", next_step="It was deleted in the meantime.")
     principal = Principal()
     if claim.person_id is not None:
         principal = await tokens.resume(session, claim.person_id, claim.token_id)
