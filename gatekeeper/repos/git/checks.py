@@ -190,7 +190,7 @@ async def _rows(s: AsyncSession, repo: Repo, oid: str, pack: Unpacked, trees: di
         return cached
     packed = pack.objects.get(oid)
     if packed is not None and packed.kind == "tree":
-        rows = check_tree(pack.read(oid))
+        rows = await asyncio.to_thread(lambda: check_tree(pack.read(oid)))
     elif packed is None and (content := await objects.read(s, repo.id, oid, "tree")) is not None:
         rows = parse_rows(content)
     elif oid == objects.EMPTY_TREE:

@@ -4,6 +4,7 @@ Nothing but what is reachable from an advertised reference can be fetched, and n
 Source: git's gitprotocol-pack, "Packfile Negotiation"; upload-pack.c for the acknowledgements of stateless requests.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -172,15 +173,19 @@ async def _walk(s: AsyncSession, repo: Repo, roots: Sequence[str], seen: set[byt
         contents = (await s.scalars(query)).all()
         if len(contents) != len(some):
             raise LookupError(f"repository {repo.id} lacks trees below a commit it has")
-        for content in contents:
-            for _, mode, text in parse_tree(content, 20):
-                oid = bytes.fromhex(text.decode())
-                if oid not in seen:
-                    seen.add(oid)
-                    (waiting if mode == _FOLDER else files).append(oid)
+        for mode, oid in await asyncio.to_thread(_rows, contents):
+            if oid not in seen:
+                seen.add(oid)
+                (waiting if mode == _FOLDER else files).append(oid)
         if len(seen) > _MOST_OBJECTS:
             raise TooLarge("This history is too long to be fetched at once.", next_step="Fetch with --depth 1.")
     return trees, files
+
+
+def _rows(contents: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """Mode and id of everything in these folders, each once."""
+    rows = ((mode, bytes.fromhex(oid.decode())) for content in contents for _, mode, oid in parse_tree(content, 20))
+    return list(dict.fromkeys(rows))
 
 
 async def _stream(head: bytes, pieces: AsyncIterator[bytes], *, bands: bool) -> AsyncIterator[bytes]:
