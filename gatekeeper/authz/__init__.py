@@ -15,6 +15,7 @@ from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import load, load_many, load_namespace
+from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
 from gatekeeper.authz.matrix import as_markdown, matrix
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
@@ -43,6 +44,7 @@ __all__ = [
     "decide",
     "error_for",
     "explain",
+    "fetchable",
     "filter_known",
     "listing_filter",
     "load",

@@ -5,7 +5,19 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, large_files, lfs, popularity, transfer, uploads, xet
+from gatekeeper.repos import (
+    cards,
+    catalogue,
+    git,
+    history,
+    large_files,
+    lfs,
+    lfs_downloads,
+    popularity,
+    transfer,
+    uploads,
+    xet,
+)
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
 from gatekeeper.repos.history import (
@@ -60,10 +72,12 @@ __all__ = [
     "entry",
     "find",
     "find_by_any_name",
+    "git",
     "history",
     "key_of",
     "large_files",
     "lfs",
+    "lfs_downloads",
     "manifest",
     "move",
     "popularity",

@@ -94,7 +94,7 @@ async def _apply(
     made: list[ShaFile] = []
     changes = [_as_pointer(await _without_copy(s, repo, operation, head=head)) for operation in operations]
     lfs = [change for change in changes if isinstance(change, AddLfs)]
-    sizes = await _possessed(s, repo, lfs)
+    sizes = await possessed(s, repo, lfs)
     for change in changes:
         check_path(change.path)
         match change:
@@ -103,7 +103,7 @@ async def _apply(
                 await draft.put(path, blob.id.decode())
                 made.append(blob)
             case AddLfs(path, sha256):
-                await _check_stored(path, sha256, store)
+                await check_stored(path, sha256, store)
                 blob = Blob.from_string(pointer_text(sha256, sizes[sha256]))
                 await draft.put(path, blob.id.decode())
                 made.append(blob)
@@ -134,7 +134,7 @@ def _as_pointer(operation: Change) -> Change:
     return operation
 
 
-async def _possessed(s: AsyncSession, repo: Repo, added: Sequence[AddLfs]) -> dict[str, int]:
+async def possessed(s: AsyncSession, repo: Repo, added: Sequence[AddLfs]) -> dict[str, int]:
     """Size in bytes of each digest, if this repository may refer to all of them.
 
     INVARIANT: only a RepoObject row of this repository counts. That the store has the bytes proves nothing about the
@@ -170,14 +170,19 @@ async def _blob(path: str, content: bytes) -> Blob:
             f"'{path}' has {len(content)} bytes, more than the {MAX_INLINE_BYTES} a commit may carry itself.",
             next_step="Upload it through LFS or Xet; the public clients do so by themselves.",
         )
+    check_content(path, content)
+    if len(content) < _THREAD_BYTES:
+        return _hashed(content)
+    return await asyncio.to_thread(_hashed, content)
+
+
+def check_content(path: str, content: bytes) -> None:
+    """Raise Invalid unless a regular file with this content may be committed under this path."""
     if _is_safetensors(path):
         safetensors_header.check_bytes(path, content)
     if path.lower() == cards.FILE_NAME.lower() and (problem := cards.parse(content).problem):
         # A card that cannot be read would lose its license and its questions, and with them the gate.
         raise Invalid(f"The card {path} cannot be used. {problem}", status=422, next_step="Correct it and try again.")
-    if len(content) < _THREAD_BYTES:
-        return _hashed(content)
-    return await asyncio.to_thread(_hashed, content)
 
 
 def _hashed(content: bytes) -> Blob:
@@ -186,7 +191,8 @@ def _hashed(content: bytes) -> Blob:
     return blob
 
 
-async def _check_stored(path: str, sha256: str, store: Store | None) -> None:
+async def check_stored(path: str, sha256: str, store: Store | None) -> None:
+    """Raise Invalid unless the stored content may be committed under this path."""
     if not _is_safetensors(path):
         return
     if store is None:

@@ -130,7 +130,7 @@ async def folders(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[st
     rows = {oid: _parse(content) for oid, content in (await _contents(s, repo_id, missing)).items()}
     if len(rows) != len(missing):
         raise LookupError(f"repository {repo_id} lacks the trees {sorted(set(missing) - set(rows))[:3]}")
-    files = await _measures(s, repo_id, {oid for tree in rows.values() for _, mode, oid in tree if mode != FOLDER_MODE})
+    files = await measures(s, repo_id, {oid for tree in rows.values() for _, mode, oid in tree if mode != FOLDER_MODE})
     for tree_oid, tree in rows.items():
         made = tuple(_item(name, mode, oid, files) for name, mode, oid in tree)
         _folders.put((repo_id, tree_oid), made, len(made) + 1)
@@ -148,7 +148,7 @@ async def _contents(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[
     return found
 
 
-async def _measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[str, tuple[int, LfsPointer | None]]:
+async def measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[str, tuple[int, LfsPointer | None]]:
     """Size of each blob and the pointer it is, without reading large contents."""
     found: dict[str, tuple[int, LfsPointer | None]] = {}
     length = sa.func.length(col(GitObject.content))

@@ -82,7 +82,7 @@ async def find_commit(s: AsyncSession, repo: Repo, oid: str) -> Commit | None:
     content = await objects.read(s, repo.id, oid, "commit")
     if content is None:
         return None
-    made = _parse(oid, content)
+    made = parse(oid, content)
     _commits.put((repo.id, oid), made)
     return made
 
@@ -122,7 +122,8 @@ async def peel(s: AsyncSession, repo: Repo, oid: str) -> str:
     return oid
 
 
-def _parse(oid: str, content: bytes) -> Commit:
+def parse(oid: str, content: bytes) -> Commit:
+    """A commit object as people read it. Raises what a broken one makes its parser raise."""
     raw = ShaFile.from_raw_string(_COMMIT_TYPE, content)
     assert isinstance(raw, GitCommit)
     text = raw.message.decode("utf-8", "replace")

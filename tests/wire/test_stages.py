@@ -9,19 +9,10 @@ from typing import Any
 import pytest
 from huggingface_hub import CommitOperationAdd, errors, hf_hub_download
 
-from gatekeeper import releases, repos
-from gatekeeper.accounts import people, principals
 from gatekeeper.app import assemble, close
-from gatekeeper.releases import Ladder, Stage
-from gatekeeper.repos import RepoKind
 from gatekeeper.settings import Settings
-from gatekeeper.web.state import Gatekeeper
 from tests.wire.server import Hub
-
-CARD = (
-    b"---\nlicense: other\nlicense_name: kind\npipeline_tag: text-to-image\nlibrary_name: diffusers\n---\n# Kind\n"
-    + (b"A model for tests of stages. It is meant for nothing else.\n" * 3)
-)
+from tests.wire.stages import CARD, answer_field, hold, release, stage
 
 
 @pytest.fixture
@@ -41,7 +32,7 @@ def staged(hub: Hub, name: str, maintainer: Any) -> str:
     weights = len(header).to_bytes(8, "little") + header + b"data"
     files = {"README.md": CARD, "LICENSE": b"Use it kindly.\n" * 20, "config.json": b"{}", "model.safetensors": weights}
     ada.create_commit(name, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="first")
-    maintainer(_stage, name)
+    maintainer(stage, name)
     return name
 
 
@@ -59,7 +50,7 @@ def test_main_is_the_released_revision_and_a_hold_binds_on_the_next_request(
 ) -> None:
     ada, bob = hub.api("ada"), hub.api("bob")
     released = ada.model_info(staged).sha
-    maintainer(_open, staged)
+    maintainer(release, staged)
     ada.upload_file(path_or_fileobj=b"{}\n", path_in_repo="config.json", repo_id=staged)
     draft = ada.model_info(staged).sha
     assert draft != released, "maintainers see the branch as it is"
@@ -76,13 +67,13 @@ def test_main_is_the_released_revision_and_a_hold_binds_on_the_next_request(
         assert stands["code"] == "terms_not_accepted"
         accept = {"accept": [text["sha256"] for text in stands["terms"]], "fields": {}}
         if stands["fields"]:
-            accept["fields"] = {field["name"]: _answer(field) for field in stands["fields"]}
+            accept["fields"] = {field["name"]: answer_field(field) for field in stands["fields"]}
         assert http.post(f"/api/models/{staged}/access", json=accept).status_code == 201
         shown = http.get(f"/api/models/{staged}/releases").json()
         assert [(row["commit"], row["stage"]) for row in shown] == [(released, "open")]
         for _ in range(3):  # the second and third come from the cache of decided answers
             assert http.get(f"/{staged}/resolve/main/model.safetensors").status_code == 200
-        maintainer(_hold, staged)
+        maintainer(hold, staged)
         refused = http.get(f"/{staged}/resolve/main/model.safetensors")
         assert refused.status_code == 403
         assert refused.headers["x-error-code"] == "GatedRepo"
@@ -91,48 +82,3 @@ def test_main_is_the_released_revision_and_a_hold_binds_on_the_next_request(
     options: dict[str, Any] = {"endpoint": hub.url, "token": hub.tokens["bob"], "cache_dir": tmp_path}
     with pytest.raises(errors.GatedRepoError, match="hold"):
         hf_hub_download(staged, "model.safetensors", **options)
-
-
-def _answer(field: dict[str, Any]) -> Any:
-    match field["type"]:
-        case "checkbox":
-            return True
-        case "select":
-            return field["options"][0]["value"]
-        case "country":
-            return "DE"
-        case "date_picker":
-            return "2026-01-31"
-    return "a university"
-
-
-async def _stage(gatekeeper: Gatekeeper, name: str) -> None:
-    async with gatekeeper.db.write() as session:
-        repo = await repos.require(session, RepoKind.MODEL, name)
-        by = await principals.for_person(session, await _person(session, "ada"))
-        await releases.enable_staging(session, repo, by=by)
-
-
-async def _open(gatekeeper: Gatekeeper, name: str) -> None:
-    ladder = Ladder.load(None)
-    async with gatekeeper.db.write() as session:
-        repo = await repos.require(session, RepoKind.MODEL, name)
-        by = await principals.for_person(session, await _person(session, "ada"))
-        commit = await repos.resolve_revision(session, repo, "main")
-        proposal = await releases.propose(session, repo, commit, Stage.OPEN, by=by, ladder=ladder, note="")
-        await releases.approve_proposal(session, proposal, by=by)
-        await releases.promote(session, proposal, by=by, ladder=ladder)
-
-
-async def _hold(gatekeeper: Gatekeeper, name: str) -> None:
-    async with gatekeeper.db.write() as session:
-        repo = await repos.require(session, RepoKind.MODEL, name)
-        by = await principals.for_person(session, await _person(session, "ada"))
-        release = next(row for row in await releases.list_for(session, repo) if row.stage is Stage.OPEN)
-        await releases.hold(session, release, by=by, reason="An incident is looked into.")
-
-
-async def _person(session: Any, name: str) -> Any:
-    found = await people.find(session, name)
-    assert found is not None
-    return found

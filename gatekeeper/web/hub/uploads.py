@@ -15,7 +15,7 @@ from gatekeeper.repos import catalogue, history, lfs, uploads
 from gatekeeper.repos.lfs import Claim
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
-from gatekeeper.web.hub.doors import api, bare, page_path
+from gatekeeper.web.hub.doors import api, page_path
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.repositories import NotOffered
 from gatekeeper.web.hub.spool import pieces
@@ -37,8 +37,6 @@ async def preupload(call: Call) -> Response:
 async def batch(call: Call) -> Response:
     """`POST /{repo}.git/info/lfs/objects/batch`: where to send what the repository does not have yet."""
     asked = schemas.parse(schemas.LfsBatch, await call.request.body())
-    if asked.operation == "download":
-        raise NotOffered("Files are not downloaded through LFS here yet.", next_step="Use /resolve/ addresses.")
     gatekeeper = call.gatekeeper
     wanted = [lfs.Wanted(item.oid, item.size) for item in asked.objects]
     planned = await lfs.plan_upload(
@@ -104,8 +102,6 @@ ROUTES = [
         mode="read",
         body_limit=8 * 2**20,
     ),
-    *bare("/{ns}/{name}.git/info/lfs/objects/batch", batch, needs=Action.WRITE, methods=("POST",)),
-    *bare("/{ns}/{name}.git/info/lfs/objects/verify", verify, needs=Action.WRITE, methods=("POST",), mode="read"),
     # The signed address says who, what and where; `put` decides about that person itself.
     guarded("/uploads/lfs/{signed}", put, needs=None, methods=("PUT",), mode="own"),
 ]

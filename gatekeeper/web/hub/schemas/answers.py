@@ -191,6 +191,16 @@ def lfs_object(plan: lfs_room.Planned, *, address: str | None, verify: str) -> J
     return answer
 
 
+def lfs_download(plan: lfs_room.Planned, *, address: str | None, seconds: int) -> Json:
+    """One object of the answer to a batch that downloads."""
+    answer: Json = {"oid": plan.sha256, "size": plan.size}
+    if address is None:
+        answer["error"] = {"code": plan.code, "message": plan.problem}
+    else:
+        answer |= {"authenticated": True, "actions": {"download": {"href": address, "expires_in": seconds}}}
+    return answer
+
+
 def lfs_batch(rows: list[Json]) -> Json:
     """`POST .../info/lfs/objects/batch`."""
     return {"transfer": "basic", "objects": rows, "hash_algo": "sha256"}

@@ -1,0 +1,36 @@
+"""Git's own protocol over a repository in the database: fetching, and receiving what is pushed.
+
+    served = git.cut(graph, refs, is_allowed)              what may leave, decided by the caller's predicate
+    git.advertise_fetch(served), git.answer(...)           upload-pack: refs, negotiation, a streamed pack
+    git.advertise_push(refs), git.read_push(...)           receive-pack: commands and a pack, unpacked on disk
+    git.check(s, repo, push, ...), git.apply(s, ...)       the checks of a commit by API; one transaction
+
+Source: git's Documentation/gitprotocol-pack, gitprotocol-http, gitprotocol-common, gitformat-pack.
+"""
+
+from gatekeeper.repos.git.checks import Checked, check
+from gatekeeper.repos.git.fetch import Wanted, advertise_fetch, answer, read_wanted
+from gatekeeper.repos.git.graph import Graph, Served, Tip, cut, load_graph, tips
+from gatekeeper.repos.git.large import find_lfs
+from gatekeeper.repos.git.push import Push, advertise_push, apply, read_push, report
+
+__all__ = [
+    "Checked",
+    "Graph",
+    "Push",
+    "Served",
+    "Tip",
+    "Wanted",
+    "advertise_fetch",
+    "advertise_push",
+    "answer",
+    "apply",
+    "check",
+    "cut",
+    "find_lfs",
+    "load_graph",
+    "read_push",
+    "read_wanted",
+    "report",
+    "tips",
+]
