@@ -5,9 +5,10 @@
 earns by sending the bytes here: digests are public, so knowing one gives nothing.
 """
 
-from gatekeeper.repos import cards, catalogue, history, lfs, transfer, uploads, xet
+from gatekeeper.repos import cards, catalogue, garbage, history, lfs, transfer, uploads, xet
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
+from gatekeeper.repos.garbage import Swept, collect
 from gatekeeper.repos.history import (
     AddFile,
     AddLfs,
@@ -48,15 +49,18 @@ __all__ = [
     "Report",
     "Store",
     "StoredObject",
+    "Swept",
     "TreeEntry",
     "by_id",
     "cards",
     "catalogue",
+    "collect",
     "commit",
     "create",
     "delete",
     "entry",
     "find",
+    "garbage",
     "history",
     "lfs",
     "manifest",

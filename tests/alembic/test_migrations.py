@@ -21,6 +21,9 @@ guards = importlib.util.module_from_spec(_guards)
 _guards.loader.exec_module(guards)
 
 
+LATER_TABLES = {"xet_chunk"}  # not made by the first migration
+
+
 @pytest.fixture
 async def full(database: Database) -> AsyncIterator[Database]:
     """Migrated, with a row in every table."""
@@ -50,6 +53,8 @@ async def test_a_filled_database_goes_down_and_up_again(full: Database) -> None:
     await schema.downgrade(full, "2026_11_22_first_tables")
     async with full.write() as session:
         for table in models.metadata.tables.values():
+            if table.name in LATER_TABLES:
+                continue
             assert await session.scalar(sa.select(sa.func.count()).select_from(table)) == 1, table.name
         await session.execute(sa.text("UPDATE ledger_node SET level = level"))  # the guards are gone
     await schema.upgrade(full)

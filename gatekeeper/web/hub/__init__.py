@@ -12,6 +12,7 @@ from gatekeeper.web.hub import (
     tree,
     uploads,
     xet,
+    xet_read,
 )
 from gatekeeper.web.routing import RawRoute
 
@@ -26,6 +27,7 @@ ROUTES: list[RawRoute] = [
     *uploads.ROUTES,
     *commits.ROUTES,
     *xet.ROUTES,
+    *xet_read.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

@@ -90,7 +90,7 @@ def told(xorb: str, chunks: Sequence[bytes], *runs: tuple[int, int]) -> Told:
 
 
 def shard_of(*files: Told) -> bytes:
-    made = bytearray(shard._TAG + struct.pack("<QQ", 2, 0))
+    made = bytearray(shard.TAG + struct.pack("<QQ", 2, 0))
     for file in files:
         made += file.file_hash + struct.pack("<IIQ", file.flags, len(file.terms), 0)
         for xorb, size, first, end, _ in file.terms:
@@ -227,7 +227,7 @@ def test_a_malformed_shard_is_refused(change: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_shard_or_refused(tail: bytes) -> None:
     try:
-        shard.parse(shard._TAG + struct.pack("<QQ", 2, 0) + tail)
+        shard.parse(shard.TAG + struct.pack("<QQ", 2, 0) + tail)
     except Invalid:
         return
 
@@ -252,9 +252,11 @@ class House:
             for at in range(0, len(body), step):
                 yield body[at : at + step]
 
-        received = await xet.receive_xorb(self.store, target.id, name, pieces())
-        async with self.db.write() as session:
-            return await xet.register_xorb(session, target, received)
+        async with (
+            xet.receive_xorb(self.store, target.id, name, pieces()) as received,
+            self.db.write() as session,
+        ):
+            return await xet.register_xorb(session, self.store, target, received)
 
     async def send_shard(self, body: bytes, repo: Repo | None = None, limit: int = LIMIT) -> list[xet.Progress]:
         accepted = xet.accept_shard(

@@ -37,6 +37,7 @@ from gatekeeper.web.hub.schemas.sent import (
     YamlToCheck,
     parse,
 )
+from gatekeeper.web.hub.schemas.xet import first_reconstruction, reconstruction
 
 __all__ = [
     "EXPANDABLE",
@@ -59,6 +60,7 @@ __all__ = [
     "commit",
     "committed",
     "created",
+    "first_reconstruction",
     "gated",
     "info",
     "lfs_batch",
@@ -67,6 +69,7 @@ __all__ = [
     "parse",
     "preupload",
     "receipt_row",
+    "reconstruction",
     "refs",
     "releases",
     "right",
