@@ -88,7 +88,7 @@ def _body(swept: Swept) -> dict[str, int]:
 async def _forget(s: AsyncSession, repo: Repo, swept: Swept) -> None:
     """A deleted repository refers to nothing any more: nobody can reach it, and nothing of its id comes back."""
     for table in (XetChunk, XetFile, Xorb, Upload, RepoObject):
-        await _delete(s, table, col(table.repo_id) == repo.id)  # type: ignore[attr-defined]  # all have it
+        await _delete(s, table, col(table.repo_id) == repo.id)
 
 
 async def _drop_uncommitted(s: AsyncSession, repo: Repo, swept: Swept, *, before: datetime) -> None:
@@ -181,8 +181,8 @@ async def _sweep_xorbs(db: Database, store: Store, swept: Swept) -> None:
 def _remove(path: Path, store: Store) -> int | None:
     """Remove a file that no row names; returns its size, None where it stays.
 
-    An upload puts its file in place before it writes the row, outside of this transaction. Moved aside, a file cannot be
-    replaced under our hands any more, and its age tells whether it is the one that was looked at.
+    An upload puts its file in place before it writes the row, outside of this transaction. Moved aside, a file cannot
+    be replaced under our hands any more, and its age tells whether it is the one that was looked at.
     """
     aside = store.root / "staging" / new_id()
     try:

@@ -138,8 +138,8 @@ class Xorb(SQLModel, table=True):
 class XetFile(SQLModel, table=True):
     """A file registered by a shard: its Xet hash and the SHA-256 of the rebuilt bytes.
 
-    terms  packs (xorb hash 32, first chunk u32, end chunk u32, raw bytes u32) for each run of chunks, in order; None for
-           a file registered before terms were kept, which is downloaded plainly
+    terms  packs (xorb hash 32, first chunk u32, end chunk u32, raw bytes u32) for each run of chunks, in order; None
+           for a file registered before terms were kept, which is downloaded plainly
     """
 
     __tablename__ = "xet_file"

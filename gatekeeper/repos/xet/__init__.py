@@ -1,8 +1,8 @@
 """The server half of the Xet protocol: what the public client moves large files by, without negotiating.
 
 `grants` are the tokens and the address, `receive` takes xorbs and shards, `files` says what is registered,
-`reconstruction` and `fetches` give it out, `dedup` answers who has a chunk. Xorbs are kept per repository: a client refers
-to those it sent before without sending them again.
+`reconstruction` and `fetches` give it out, `dedup` answers who has a chunk. Xorbs are kept per repository: a client
+refers to those it sent before without sending them again.
 """
 
 from gatekeeper.repos.xet.dedup import answer as dedup_answer

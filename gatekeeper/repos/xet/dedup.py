@@ -1,8 +1,8 @@
 """Global deduplication: "does this repository hold this chunk?", asked by clients before they send it.
 
 The answer is a shard that describes the xorbs around the chunk. Raw chunk hashes are what possession is proved by
-(`hashes.range_hash`), so they are never handed out: every one in an answer is hashed again under a random key that comes
-with it, by which a client recognizes the chunks it has and learns nothing about others.
+(`hashes.range_hash`), so they are never handed out: every one in an answer is hashed again under a random key that
+comes with it, by which a client recognizes the chunks it has and learns nothing about others.
 Source: the public Xet specification, deduplication and shard format.
 """
 

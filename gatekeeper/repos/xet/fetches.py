@@ -19,7 +19,7 @@ ADDRESS_SECONDS = 120
 SPANS_AN_ADDRESS = 24  # keeps an address below 2,000 characters
 MOST_RANGES = 100
 _PURPOSE = "xet-fetch"
-_SPEC = re.compile(r"(\d{1,12})-(\d{1,12})")
+_SPEC = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
 Bytes = tuple[int, int]  # first, and the one after the last
 

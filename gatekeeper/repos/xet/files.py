@@ -66,7 +66,11 @@ async def hashes_of(s: AsyncSession, repo_id: str, digests: Iterable[str]) -> di
         query = (
             sa.select(col(XetFile.sha256), col(XetFile.file_hash))
             .join(RepoObject, _REFERRED_TO)
-            .where(col(XetFile.terms).is_not(None), col(XetFile.repo_id) == repo_id, col(XetFile.sha256).in_(wanted[start : start + _QUERY_ROWS]))
+            .where(
+                col(XetFile.terms).is_not(None),
+                col(XetFile.repo_id) == repo_id,
+                col(XetFile.sha256).in_(wanted[start : start + _QUERY_ROWS]),
+            )
             .order_by(col(XetFile.registered_at).desc(), col(XetFile.file_hash).desc())
         )
         # Cut differently, one content has several hashes; the one registered first stays the answer.

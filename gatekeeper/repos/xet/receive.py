@@ -75,8 +75,8 @@ async def receive_xorb(
 async def register_xorb(s: AsyncSession, store: Store, repo: Repo, received: ReceivedXorb) -> bool:
     """Put the xorb into the store and let shards of this repository name it; whether it is new.
 
-    One content can be compressed in many ways, and the table tells where each chunk lies in this one. So bytes and table
-    appear together: whoever comes second finds the row, and its bytes are dropped.
+    One content can be compressed in many ways, and the table tells where each chunk lies in this one. So bytes and
+    table appear together: whoever comes second finds the row, and its bytes are dropped.
     """
     instant = now()
     row = {

@@ -19,7 +19,7 @@ from gatekeeper.repos.xet import hashes
 from gatekeeper.repos.xet.files import Found, Run
 from gatekeeper.repos.xet.xorb import Table
 
-_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _CACHED_BYTES = 32 * 2**20
 
 # A row of the table of xorbs never changes while it is there; its time of arrival tells two of one name apart.
@@ -110,9 +110,10 @@ def merged(spans: Sequence[Span]) -> tuple[Span, ...]:
     made: list[Span] = []
     for span in sorted(spans, key=lambda each: (each.first, each.end)):
         if made and span.first <= made[-1].end:
-            last = made.pop()
-            span = Span(last.first, max(last.end, span.end), last.first_byte, max(last.end_byte, span.end_byte))
-        made.append(span)
+            last = made[-1]
+            made[-1] = Span(last.first, max(last.end, span.end), last.first_byte, max(last.end_byte, span.end_byte))
+        else:
+            made.append(span)
     return tuple(made)
 
 

@@ -44,7 +44,7 @@ async def granted(call: Call, session: AsyncSession, scope: Literal["read", "wri
 
 
 async def writer(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant]:
-    """The repository of this address and the grant of somebody who may write to it now. Raises what a refusal raises."""
+    """The repository of this address and the grant of somebody who may write to it now. Raises what refuses."""
     repo, grant = await granted(call, session, "write")
     instant = now()
     principal = await resumed(session, grant.person_id, grant.token_id)
@@ -62,7 +62,7 @@ async def downloadable(call: Call, session: AsyncSession, repo: Repo, principal:
 
 
 async def resumed(session: AsyncSession, person_id: str | None, token_id: str | None) -> Principal:
-    """Who was given a Xet token or address, with the rights of today; nobody in particular for what anybody may have."""
+    """Who was given a Xet token or address, with the rights of today; nobody in particular for public things."""
     return ANONYMOUS if person_id is None else await tokens.resume(session, person_id, token_id)
 
 

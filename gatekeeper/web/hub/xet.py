@@ -32,7 +32,6 @@ async def write_token(call: Call) -> Response:
     token, expires_at = xet.issue(
         call.gatekeeper.keys.links, call.repo, by=call.principal, scope="write", instant=now()
     )
-    address = call.gatekeeper.url(xet.cas_path(call.repo))
     return token_answer(call, token, expires_at)
 
 
@@ -51,7 +50,7 @@ def token_answer(call: Call, token: str, expires_at: int) -> Response:
 
 
 async def known_chunk(call: Call) -> Response:
-    """`GET .../v1/chunks/default/{hash}`: what this repository holds around a chunk, for somebody who may write to it."""
+    """`GET .../v1/chunks/default/{hash}`: what this repository holds around a chunk, for its writers."""
     repo, _ = await writer(call, call.session)
     found = await xet.dedup_answer(call.session, repo.id, call.params["hash"], instant=now())
     if found is None:
@@ -60,7 +59,7 @@ async def known_chunk(call: Call) -> Response:
 
 
 async def no_grants(call: Call) -> Response:
-    """`POST .../v1/xorb-grants/...`: other ways to send a xorb are not offered; 404 is the client's cue to send it here."""
+    """`POST .../v1/xorb-grants/...`: not offered; 404 is the client's cue to send the xorb here."""
     raise NotFound("Not offered here.", next_step="Send the data.")
 
 
@@ -82,10 +81,12 @@ async def receive_xorb(call: Call) -> Response:
             if await xet.renew_xorb(session, repo.id, xorb_hash):
                 return JSONResponse({"was_inserted": False})
         raise Unavailable("The data was cleaned up meanwhile.", next_step="Send it again.")
-    async with xet.receive_xorb(gatekeeper.store, repo.id, xorb_hash, pieces(call.request)) as received:
-        async with gatekeeper.db.write() as session:
-            repo, _ = await writer(call, session)
-            is_new = await xet.register_xorb(session, gatekeeper.store, repo, received)
+    async with (
+        xet.receive_xorb(gatekeeper.store, repo.id, xorb_hash, pieces(call.request)) as received,
+        gatekeeper.db.write() as session,
+    ):
+        repo, _ = await writer(call, session)
+        is_new = await xet.register_xorb(session, gatekeeper.store, repo, received)
     return JSONResponse({"was_inserted": is_new})
 
 

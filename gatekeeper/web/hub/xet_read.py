@@ -1,8 +1,8 @@
 """Xet downloads: read tokens, reconstructions, and the parts of xorbs that those name.
 
-Hashes of files are public and open nothing. A read token is for one revision; each reconstruction is decided anew, for a
-path at which the file lies in that revision, and is where the download is written down. What it hands out are addresses
-that end after two minutes and are decided about once more when bytes are fetched.
+Hashes of files are public and open nothing. A read token is for one revision; each reconstruction is decided anew, for
+a path at which the file lies in that revision, and is where the download is written down. What it hands out are
+addresses that end after two minutes and are decided about once more when bytes are fetched.
 """
 
 import os
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import authz
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Resource
-from gatekeeper.errors import NotAllowed, NotFound, RepoNotFound
+from gatekeeper.errors import NotAllowed, NotFound, NotSignedIn, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, xet
 from gatekeeper.repos.xet import Found, Plan, XetGrant
@@ -27,6 +27,7 @@ from gatekeeper.web.hub.bytes_out import send_span
 from gatekeeper.web.hub.cas import cas, downloadable, granted, resumed, without_bearer
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.xet import token_answer
+from gatekeeper.web.respond import error_json
 
 Spans = list[tuple[int, int]]
 
@@ -68,14 +69,13 @@ async def first_reconstruction(call: Call) -> Response:
 
 async def fetch(call: Call) -> Response:
     """`GET /cas/x/{signed}`: bytes of a stored xorb. Its holder sends no other credential."""
-    allowed = xet.verify_fetch(call.gatekeeper.keys.links, call.params["signed"], instant=now())
-    spans = xet.asked(allowed, call.request.headers.get("range"))
-    repo = await catalogue.by_id(call.session, allowed.repo_id)
-    if repo is None:
-        raise RepoNotFound("Repository not found.", next_step="It was deleted meanwhile.")
-    principal = await resumed(call.session, allowed.person_id, allowed.token_id)
-    await downloadable(call, call.session, repo, principal, commit=allowed.commit)
-    return SpansAnswer(call.gatekeeper.store.xorb_path(repo.id, allowed.xorb_hash), allowed.size, spans)
+    try:
+        return await _fetched(call)
+    except (NotSignedIn, NotAllowed, NotFound) as refusal:
+        # Upon 403, and nothing else, clients ask for the reconstruction again, where they get the real answer.
+        answer = error_json(refusal, has_credential=True)
+        answer.status_code = 403
+        return answer
 
 
 class SpansAnswer(Response):
@@ -129,6 +129,17 @@ class SpansAnswer(Response):
 
     def _range(self, span: tuple[int, int]) -> bytes:
         return b"bytes %d-%d/%d" % (span[0], span[1] - 1, self._size)
+
+
+async def _fetched(call: Call) -> Response:
+    allowed = xet.verify_fetch(call.gatekeeper.keys.links, call.params["signed"], instant=now())
+    spans = xet.asked(allowed, call.request.headers.get("range"))
+    repo = await catalogue.by_id(call.session, allowed.repo_id)
+    if repo is None:
+        raise RepoNotFound("Repository not found.", next_step="It was deleted meanwhile.")
+    principal = await resumed(call.session, allowed.person_id, allowed.token_id)
+    await downloadable(call, call.session, repo, principal, commit=allowed.commit)
+    return SpansAnswer(call.gatekeeper.store.xorb_path(repo.id, allowed.xorb_hash), allowed.size, spans)
 
 
 async def _planned(call: Call) -> tuple[Plan, XetGrant]:
