@@ -1,5 +1,6 @@
 """`repos`: bring directories in, take them out, and check what is stored."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -84,6 +85,28 @@ async def verify(house: House, repository: str | None, as_json: bool) -> None:
     show(value, "\n".join([text, *faults]), as_json=as_json)
     if not report.is_sound:
         raise Failure("The store is not intact; restore the named files from a backup.")
+
+
+@repos_group.command("gc")
+@click.option(
+    "--xorb-days",
+    type=click.IntRange(min=1),
+    default=repos.garbage.XORB_DAYS,
+    show_default=True,
+    help="Keep what Xet clients sent and no file is made of for this long; they refer to it for three weeks.",
+)
+@json_option
+@pass_house
+@command
+async def collect(house: House, xorb_days: int, as_json: bool) -> None:
+    """Remove stored content that nothing refers to. Safe while the hub runs and people upload."""
+    await house.require_current()
+    swept = await repos.collect(house.db, house.store, xorb_days=xorb_days)
+    text = (
+        f"Freed {swept.freed_bytes:,} bytes: {swept.staged} broken uploads, {swept.objects} files "
+        f"({swept.uncommitted} uploads were never committed), {swept.xorbs} xorbs."
+    )
+    show(asdict(swept), text, as_json=as_json)
 
 
 async def require_repo(session: AsyncSession, name: str) -> Repo:

@@ -8,6 +8,7 @@ earns by sending the bytes here: digests are public, so knowing one gives nothin
 from gatekeeper.repos import (
     cards,
     catalogue,
+    garbage,
     git,
     history,
     large_files,
@@ -20,6 +21,7 @@ from gatekeeper.repos import (
 )
 from gatekeeper.repos.cards import Card
 from gatekeeper.repos.catalogue import by_id, create, delete, find, require, role_of, update_settings
+from gatekeeper.repos.garbage import Swept, collect
 from gatekeeper.repos.history import (
     AddFile,
     AddLfs,
@@ -62,16 +64,19 @@ __all__ = [
     "Report",
     "Store",
     "StoredObject",
+    "Swept",
     "TreeEntry",
     "by_id",
     "cards",
     "catalogue",
+    "collect",
     "commit",
     "create",
     "delete",
     "entry",
     "find",
     "find_by_any_name",
+    "garbage",
     "git",
     "history",
     "key_of",

@@ -83,6 +83,7 @@ async def plan_upload(
                 planned.append(Planned(sha256, claimed, False, 422, f"This file has {size} bytes, not {claimed}."))
             case Wanted(sha256, claimed):
                 planned.append(Planned(sha256, claimed, size is not None))
+    await renew(s, repo, [plan.sha256 for plan in planned if plan.is_stored])
     starting = [plan for plan in planned if not plan.is_stored and not plan.code]
     if by.person_id is not None:
         await insert_missing(
@@ -161,9 +162,17 @@ async def possess(s: AsyncSession, repo: Repo, sha256: str, size: int, *, person
     """
     await insert_missing(s, StoredObject, [{"sha256": sha256, "size_bytes": size, "stored_at": now()}])
     row = {"repo_id": repo.id, "sha256": sha256, "uploaded_by": person_id, "uploaded_at": now()}
-    await insert_missing(s, RepoObject, [row])
+    if await insert_missing(s, RepoObject, [row]) == 0:
+        await renew(s, repo, [sha256])
     body = {"sha256": sha256, "size": size}
     await ledger.record(s, "repos:file:receive", actor=person_id, repo=repo.id, subject=sha256, body=body)
+
+
+async def renew(s: AsyncSession, repo: Repo, digests: Sequence[str]) -> None:
+    """Keep bytes that somebody is about to commit from being cleaned up before that."""
+    if digests:
+        query = sa.update(RepoObject).where(col(RepoObject.repo_id) == repo.id, col(RepoObject.sha256).in_(digests))
+        await s.execute(query.values(renewed_at=now()))
 
 
 async def has(s: AsyncSession, repo: Repo, sha256: str) -> bool:

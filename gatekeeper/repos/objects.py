@@ -113,6 +113,17 @@ async def has_blobs(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> set[s
     return found
 
 
+async def named_by_pointers(s: AsyncSession, repo_id: str) -> set[str]:
+    """Digests of the large files that any commit of the repository names, reachable by a reference or not."""
+    query = sa.select(col(GitObject.content)).where(
+        col(GitObject.repo_id) == repo_id,
+        col(GitObject.kind) == "blob",
+        sa.func.length(col(GitObject.content)) <= _POINTER_MAX_BYTES,
+    )
+    pointers = (parse_pointer(content) for content in await s.scalars(query))
+    return {pointer.sha256 for pointer in pointers if pointer is not None}
+
+
 async def folder(s: AsyncSession, repo_id: str, oid: str) -> Folder:
     """The rows of one tree, in Git's order."""
     return (await folders(s, repo_id, [oid]))[oid]

@@ -153,6 +153,11 @@ class Staged:
         await asyncio.to_thread(self._publish, self._store.path(digest))
         return digest
 
+    async def sync(self) -> None:
+        """Flush the content to disk, so that keeping it later takes no time."""
+        await self._flush()
+        await asyncio.to_thread(self._sync)
+
     async def keep_as(self, path: Path) -> None:
         """Make the content visible at `path` in the store: for content whose own hash the caller has verified."""
         await self._flush()
@@ -185,6 +190,10 @@ class Staged:
             for piece in pieces:
                 self._hash.update(piece)
                 _write_all(file, piece)
+
+    def _sync(self) -> None:
+        with self._lock, _disk():
+            os.fsync(self._require_file().fileno())
 
     def _publish(self, target: Path) -> None:
         with self._lock, _disk():

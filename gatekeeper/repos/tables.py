@@ -121,6 +121,8 @@ class RepoObject(SQLModel, table=True):
     """This repository may refer to these bytes: somebody proved to have them by uploading them here.
 
     Knowing a digest proves nothing (listings show it), so an LFS file is accepted only with this row.
+
+    renewed_at  when somebody was told last that the bytes need not be sent again
     """
 
     __tablename__ = "repo_object"
@@ -129,6 +131,7 @@ class RepoObject(SQLModel, table=True):
     sha256: str = Field(primary_key=True, foreign_key="stored_object.sha256", max_length=64)
     uploaded_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     uploaded_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    renewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Upload(SQLModel, table=True):
@@ -147,7 +150,10 @@ class Upload(SQLModel, table=True):
 
 
 class Xorb(SQLModel, table=True):
-    """A Xet xorb in one repository's scope. `chunks` packs (hash 32, raw length u32, end offset u32) for each chunk."""
+    """A Xet xorb in one repository's scope. `chunks` packs (hash 32, raw length u32, end offset u32) for each chunk.
+
+    renewed_at  when somebody sent or named it last; None where that was before this was noted
+    """
 
     __tablename__ = "xorb"
 
@@ -156,10 +162,15 @@ class Xorb(SQLModel, table=True):
     size_bytes: int = Field(sa_type=sa.BigInteger)
     chunks: bytes = Field(sa_type=sa.LargeBinary)
     received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    renewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class XetFile(SQLModel, table=True):
-    """A file registered by a shard: its Xet hash and the SHA-256 of the rebuilt bytes."""
+    """A file registered by a shard: its Xet hash and the SHA-256 of the rebuilt bytes.
+
+    terms  packs (xorb hash 32, first chunk u32, end chunk u32, raw bytes u32) for each run of chunks, in order; None
+           for a file registered before terms were kept, which is downloaded plainly
+    """
 
     __tablename__ = "xet_file"
 
@@ -168,3 +179,15 @@ class XetFile(SQLModel, table=True):
     sha256: str = Field(max_length=64, index=True)
     size_bytes: int = Field(sa_type=sa.BigInteger)
     registered_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    terms: bytes | None = Field(default=None, sa_type=sa.LargeBinary)
+
+
+class XetChunk(SQLModel, table=True):
+    """Where a chunk that clients ask about lies: in which xorb, as a part of which registered file."""
+
+    __tablename__ = "xet_chunk"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    chunk_hash: str = Field(primary_key=True, max_length=64)
+    xorb_hash: str = Field(max_length=64)
+    file_hash: str = Field(max_length=64)

@@ -134,3 +134,8 @@ async def _find_orphans(s: AsyncSession, store: Store, report: Report) -> None:
     referred = set(await s.scalars(sa.select(col(RepoObject.sha256)).distinct()))
     present = await asyncio.to_thread(lambda: {path.name for path in (store.root / "sha256").glob("*/*/*")})
     report.orphaned += sorted(f"file {sha256}" for sha256 in (present - named) | (named - referred))
+    rows = {(repo_id, name) for repo_id, name in await s.execute(sa.select(col(Xorb.repo_id), col(Xorb.xorb_hash)))}
+    lying = await asyncio.to_thread(
+        lambda: {(path.parts[-3], path.name) for path in (store.root / "xorbs").glob("*/*/*")}
+    )
+    report.orphaned += sorted(f"xorb {name}" for _, name in lying - rows)

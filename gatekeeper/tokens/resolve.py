@@ -54,7 +54,7 @@ async def resume(session: AsyncSession, person_id: str | None, token_id: str | N
     person = await session.get(Person, person_id) if person_id else None
     token = await session.get(AccessToken, token_id) if token_id else None
     if person is None or (token_id and (token is None or not is_live(token, now()))):
-        raise NotSignedIn("The token behind this upload is gone.", next_step="Log in and start again.")
+        raise NotSignedIn("The token behind this transfer is gone.", next_step="Log in and start again.")
     scopes = frozenset(token.scopes) if token is not None else None
     return await principals.for_person(session, person, token_id=token_id, scopes=scopes)
 

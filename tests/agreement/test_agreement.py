@@ -168,6 +168,7 @@ def _asked(made: World, truth: Truth | None) -> Iterator[Question]:
         yield Question(Action.LIST_FILES, "GET", f"{api}/tree/{commit}", commit)
         yield Question(Action.READ_CARD, "GET", f"/{name}/resolve/{commit}/LICENSE", commit)
         yield Question(Action.DOWNLOAD, "GET", f"/{name}/resolve/{commit}/w.bin", commit, content=WEIGHTS)
+        yield Question(Action.DOWNLOAD, "GET", f"{api}/xet-read-token/{commit}", commit)
     main = truth.main if truth else None
     yield Question(Action.LIST_FILES, "GET", f"/{name}/tree/main", main, options=_PAGE)
     for path, action in _FILES.items():

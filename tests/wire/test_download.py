@@ -43,7 +43,9 @@ def test_a_file_arrives_and_is_known_by_its_etag(hub: Hub, repo: str, tmp_path: 
     info = hub.api("bob").get_hf_file_metadata(url=f"{hub.url}/{repo}/resolve/main/big.bin")
     assert info.size == len(BIG)
     assert info.commit_hash == hub.api("bob").model_info(repo).sha
-    assert info.xet_file_data is None
+    assert info.xet_file_data is not None  # it went up by Xet, so it may come down by it
+    plain = hub.api("bob").get_hf_file_metadata(url=f"{hub.url}/{repo}/resolve/main/config.json")
+    assert plain.xet_file_data is None
 
 
 def test_a_snapshot_arrives_whole_and_is_not_fetched_twice(hub: Hub, repo: str, tmp_path: Path) -> None:

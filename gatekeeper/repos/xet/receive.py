@@ -7,6 +7,7 @@ from them, and that the decoded bytes have the SHA-256 a commit will name.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.db import Database
-from gatekeeper.errors import Invalid, RepoNotFound
+from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import catalogue, lfs
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.storage import Staged, Store
 from gatekeeper.repos.tables import Repo, RepoObject, XetFile, Xorb
 from gatekeeper.repos.xet import hashes, shard
+from gatekeeper.repos.xet.registration import register_files, renew_xorb
 from gatekeeper.repos.xet.shard import ShardFile
 from gatekeeper.repos.xet.xorb import MAX_BODY_BYTES, Table, Verifier, decoded
 
@@ -42,23 +43,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedXorb:
-    """A verified xorb that lies in the store under the repository's name. `size` is its stored bytes."""
+    """A verified xorb on its way into the store under the repository's name. `size` is its stored bytes."""
 
     xorb_hash: str
     table: Table
     size: int
+    staged: Staged
 
 
-async def has_xorb(s: AsyncSession, repo_id: str, xorb_hash: str) -> bool:
-    """Whether this repository has the xorb (by its printed hash)."""
-    if hashes.parse_printed(xorb_hash) is None:
-        return False
-    query = sa.select(col(Xorb.xorb_hash)).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
-    return await s.scalar(query) is not None
-
-
-async def receive_xorb(store: Store, repo_id: str, xorb_hash: str, pieces: AsyncIterator[bytes]) -> ReceivedXorb:
-    """Verify a xorb while its body arrives and keep it in the store. Raises Invalid (400), TooLarge, Unavailable."""
+@asynccontextmanager
+async def receive_xorb(
+    store: Store, repo_id: str, xorb_hash: str, pieces: AsyncIterator[bytes]
+) -> AsyncIterator[ReceivedXorb]:
+    """Verify a xorb while its body arrives; `register_xorb` keeps it. Raises Invalid (400), TooLarge, Unavailable."""
     expected = hashes.parse_printed(xorb_hash)
     if expected is None:
         raise Invalid("This is not the hash of a xorb.", status=400)
@@ -71,22 +68,29 @@ async def receive_xorb(store: Store, repo_id: str, xorb_hash: str, pieces: Async
                 raise Invalid("This xorb is too long.", status=400)
             await asyncio.to_thread(_verify, verifier, staged, batch)
         table = await asyncio.to_thread(verifier.finish, expected)
-        await staged.keep_as(store.xorb_path(repo_id, xorb_hash))
-        return ReceivedXorb(xorb_hash, table, staged.size)
+        await staged.sync()
+        yield ReceivedXorb(xorb_hash, table, staged.size, staged)
 
 
-async def register_xorb(s: AsyncSession, repo: Repo, received: ReceivedXorb) -> bool:
-    """Let shards of this repository name the xorb; whether it is new."""
-    if await has_xorb(s, repo.id, received.xorb_hash):
-        return False
+async def register_xorb(s: AsyncSession, store: Store, repo: Repo, received: ReceivedXorb) -> bool:
+    """Put the xorb into the store and let shards of this repository name it; whether it is new.
+
+    One content can be compressed in many ways, and the table tells where each chunk lies in this one. So bytes and
+    table appear together: whoever comes second finds the row, and its bytes are dropped.
+    """
+    instant = now()
     row = {
         "repo_id": repo.id,
         "xorb_hash": received.xorb_hash,
         "size_bytes": received.size,
         "chunks": received.table.packed,
-        "received_at": now(),
+        "received_at": instant,
+        "renewed_at": instant,
     }
-    await insert_missing(s, Xorb, [row])
+    if await insert_missing(s, Xorb, [row]) == 0:
+        await renew_xorb(s, repo.id, received.xorb_hash)
+        return False
+    await received.staged.keep_as(store.xorb_path(repo.id, received.xorb_hash))
     return True
 
 
@@ -108,16 +112,18 @@ async def accept_shard(
         known = await _known_files(session, repo, files)
     await asyncio.to_thread(_check, files, tables)
     verified = 0
+    rebuilt: set[str] = set()
     yield Progress(verified, total)
     for file in files:
-        if known.get(hashes.printed(file.file_hash)) == file.sha256:
+        if file.sha256 not in rebuilt and known.get(hashes.printed(file.file_hash)) == file.sha256:
             verified += file.size
             continue
         async for decoded_bytes in _rebuild(store, repo.id, file, tables):
             yield Progress(verified + decoded_bytes, total)
+        rebuilt.add(file.sha256)
         verified += file.size
     async with db.write() as session:
-        await _register(session, repo, files, person_id=person_id)
+        await register_files(session, repo, files, tables, rebuilt=rebuilt, person_id=person_id)
     yield Progress(total, total)
 
 
@@ -219,25 +225,6 @@ def _write_some(staged: Staged, pieces: Iterator[bytes]) -> bool:
     before = staged.size
     staged.write_here(islice(pieces, _REBUILD_CHUNKS))
     return staged.size > before
-
-
-async def _register(s: AsyncSession, repo: Repo, files: Sequence[ShardFile], *, person_id: str | None) -> None:
-    still = await catalogue.by_id(s, repo.id)
-    if still is None:
-        raise RepoNotFound("Repository not found", next_step="It was deleted during the upload.")
-    for file in files:
-        await lfs.possess(s, still, file.sha256, file.size, person_id=person_id)
-    rows = [
-        {
-            "repo_id": repo.id,
-            "file_hash": hashes.printed(file.file_hash),
-            "sha256": file.sha256,
-            "size_bytes": file.size,
-            "registered_at": now(),
-        }
-        for file in files
-    ]
-    await insert_missing(s, XetFile, rows)
 
 
 def _refused(why: str) -> Invalid:

@@ -14,10 +14,10 @@ from gatekeeper.repos.xet.hashes import printed
 MAX_BODY_BYTES = 64 * 2**20
 MAX_FILES = 20_000
 _RECORD = 48
-_TAG = b"HFRepoMetaData\0" + bytes.fromhex("5569 6745 6a7b 8157 83a5 bdd9 5ccd d14a a9")
-_VERSION = 2
+TAG = b"HFRepoMetaData\0" + bytes.fromhex("5569 6745 6a7b 8157 83a5 bdd9 5ccd d14a a9")
+VERSION = 2
 _HAS_RANGE_HASHES, _HAS_SHA256 = 1 << 31, 1 << 30
-_END = b"\xff" * 32
+END = b"\xff" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ def parse(body: bytes) -> list[ShardFile]:
     """The files of a shard. Raises Invalid (400)."""
     if len(body) > MAX_BODY_BYTES:
         raise _broken("it is too long")
-    if len(body) < _RECORD or body[:32] != _TAG or struct.unpack_from("<Q", body, 32)[0] != _VERSION:
+    if len(body) < _RECORD or body[:32] != TAG or struct.unpack_from("<Q", body, 32)[0] != VERSION:
         raise _broken("it does not begin with the header of version 2")
     at = _RECORD
     files: list[ShardFile] = []
-    while body[at : at + 32] != _END:
+    while body[at : at + 32] != END:
         if len(files) >= MAX_FILES:
             raise _broken(f"it holds more than {MAX_FILES} files")
         file, at = _file(body, at)

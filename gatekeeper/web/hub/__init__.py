@@ -17,6 +17,7 @@ from gatekeeper.web.hub import (
     tree,
     uploads,
     xet,
+    xet_read,
 )
 from gatekeeper.web.routing import RawRoute
 
@@ -36,6 +37,7 @@ ROUTES: list[RawRoute] = [
     *git.ROUTES,
     *commits.ROUTES,
     *xet.ROUTES,
+    *xet_read.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

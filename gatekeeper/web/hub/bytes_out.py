@@ -72,7 +72,7 @@ async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extr
             content = prepared.content or b""
             await send({"type": "http.response.body", "body": content[what.start : what.end]})
         else:
-            await _send_file(file, what, send)
+            await send_span(file, what.start, what.end, send)
     finally:
         if file is not None:
             os.close(file)
@@ -99,18 +99,19 @@ def _with_span(prepared: Prepared, what: Wanted) -> Mapping[str, Any]:
     return {**prepared.evidence, "body": body}
 
 
-async def _send_file(file: int, what: Wanted, send: Send) -> None:
-    position = what.start
-    while position < what.end:
-        size = min(CHUNK, what.end - position)
+async def send_span(file: int, start: int, end: int, send: Send, *, is_last: bool = True) -> None:
+    """Send the bytes of an open file from `start` up to, not including, `end`, as a part of an answer's body."""
+    position = start
+    while position < end:
+        size = min(CHUNK, end - position)
         data = _read_cached(file, size, position)
         if not data:
             data = await asyncio.to_thread(os.pread, file, size, position)
         if not data:
             # Fewer bytes than announced: the connection must break, or the client would take a part for the whole.
-            raise OSError(f"a stored object ends at {position} bytes, {what.end} were announced")
+            raise OSError(f"a stored object ends at {position} bytes, {end} were announced")
         position += len(data)
-        await send({"type": "http.response.body", "body": data, "more_body": position < what.end})
+        await send({"type": "http.response.body", "body": data, "more_body": position < end or not is_last})
 
 
 def _read_cached(file: int, size: int, position: int) -> bytes:

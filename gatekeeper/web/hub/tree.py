@@ -1,6 +1,7 @@
 """What lies in a revision: folders, chosen paths, references, history; and making and deleting branches and tags."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
@@ -8,7 +9,7 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import history
+from gatekeeper.repos import history, xet
 from gatekeeper.repos.history import Commit, TreeEntry
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
@@ -32,7 +33,7 @@ async def tree(call: Call) -> Response:
     size = number(call, "limit", default=_EXPANDED_PAGE if expand else _PAGE, most=_PAGE) or _PAGE
     some, cursor = slice_page(call, rows, size=min(size, _EXPANDED_PAGE) if expand else size)
     last = await _last_commits(call, some) if expand else {}
-    return page(call, [schemas.tree_entry(entry, last.get(entry.path)) for entry in some], next_cursor=cursor)
+    return page(call, await _rows(call, some, last), next_cursor=cursor)
 
 
 async def paths_info(call: Call) -> Response:
@@ -43,7 +44,7 @@ async def paths_info(call: Call) -> Response:
         raise Invalid(f"At most {_MOST_PATHS} paths can be asked at once.", next_step="Ask in several calls.")
     rows = await history.entries(call.session, call.repo, call.commit or "", paths)
     last = await _last_commits(call, rows) if str(form.get("expand", "")).lower() == "true" else {}
-    return JSONResponse([schemas.tree_entry(entry, last.get(entry.path)) for entry in rows])
+    return JSONResponse(await _rows(call, rows, last))
 
 
 async def refs(call: Call) -> Response:
@@ -91,6 +92,15 @@ async def delete_tag(call: Call) -> Response:
     """Remove a tag."""
     await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
     return JSONResponse({})
+
+
+async def _rows(call: Call, entries: Sequence[TreeEntry], last: Mapping[str, Commit]) -> list[Any]:
+    """Entries as clients read them; by a Xet hash they go to Xet without asking for anything else first."""
+    known = await xet.hashes_of(call.session, call.repo.id, (entry.lfs.sha256 for entry in entries if entry.lfs))
+    return [
+        schemas.tree_entry(entry, last.get(entry.path), known.get(entry.lfs.sha256) if entry.lfs else None)
+        for entry in entries
+    ]
 
 
 async def _may_know(call: Call, commit: str) -> bool:

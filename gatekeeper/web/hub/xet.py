@@ -1,42 +1,42 @@
 """Xet uploads: the tokens, and the calls that the public client makes at the content-addressed endpoint.
 
-The client does not negotiate: with `hf_xet` installed it sends every large file this way. Downloads stay plain HTTP.
+The client does not negotiate: with `hf_xet` installed it sends every large file this way. Downloads are in `xet_read`.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
-from gatekeeper.errors import GatekeeperError, NotFound, RepoNotFound
+from gatekeeper.errors import GatekeeperError, NotFound, Unavailable
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, catalogue, xet
-from gatekeeper.repos.xet import XetGrant
-from gatekeeper.web.guard import Call, Endpoint, Mode, guarded, read_body
+from gatekeeper.repos import Repo, xet
+from gatekeeper.repos.xet import Progress, XetGrant
+from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.cas import cas, writer
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.repositories import NotOffered
 from gatekeeper.web.hub.spool import pieces
-from gatekeeper.web.principal import bearer_secret
-from gatekeeper.web.routing import RawRoute
 
 _SIGN_OF_LIFE_SECONDS = 15.0
 
 
 async def write_token(call: Call) -> Response:
-    """`GET .../xet-write-token/{rev}`: the same facts in JSON, which `hf_xet` reads, and in headers, for Python."""
+    """`GET .../xet-write-token/{rev}`: what an upload to this repository shows at its content-addressed endpoint."""
     if flag(call, "create_pr"):
         raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
     token, expires_at = xet.issue(
         call.gatekeeper.keys.links, call.repo, by=call.principal, scope="write", instant=now()
     )
+    return token_answer(call, token, expires_at)
+
+
+def token_answer(call: Call, token: str, expires_at: int) -> Response:
+    """A Xet token and the address it is for: the same in JSON, which `hf_xet` reads, and in headers, for Python."""
     address = call.gatekeeper.url(xet.cas_path(call.repo))
     return JSONResponse(
         schemas.xet_token(token, expires_at, address),
@@ -49,9 +49,18 @@ async def write_token(call: Call) -> Response:
     )
 
 
-async def unknown_chunk(call: Call) -> Response:
-    """Global deduplication and upload grants: 404 is the client's cue to send the bytes."""
-    raise NotFound("Not known here.", next_step="Send the data.")
+async def known_chunk(call: Call) -> Response:
+    """`GET .../v1/chunks/default/{hash}`: what this repository holds around a chunk, for its writers."""
+    repo, _ = await writer(call, call.session)
+    found = await xet.dedup_answer(call.session, repo.id, call.params["hash"], instant=now())
+    if found is None:
+        raise NotFound("Not known here.", next_step="Send the data.")
+    return Response(found, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+
+async def no_grants(call: Call) -> Response:
+    """`POST .../v1/xorb-grants/...`: not offered; 404 is the client's cue to send the xorb here."""
+    raise NotFound("Not offered here.", next_step="Send the data.")
 
 
 async def telemetry(call: Call) -> Response:
@@ -63,30 +72,46 @@ async def receive_xorb(call: Call) -> Response:
     """`POST .../v1/xorbs/default/{hash}`: verified while it arrives, then registered in a short transaction."""
     gatekeeper, xorb_hash = call.gatekeeper, call.params["hash"]
     async with gatekeeper.db.read() as session:
-        repo, _ = await _allowed(call, session)
+        repo, _ = await writer(call, session)
         is_known = await xet.has_xorb(session, repo.id, xorb_hash)
     if is_known:
         async for _ in pieces(call.request):  # read to its end, or the client sees a broken connection
             pass
-        return JSONResponse({"was_inserted": False})
-    received = await xet.receive_xorb(gatekeeper.store, repo.id, xorb_hash, pieces(call.request))
-    async with gatekeeper.db.write() as session:
-        repo, _ = await _allowed(call, session)
-        return JSONResponse({"was_inserted": await xet.register_xorb(session, repo, received)})
+        async with gatekeeper.db.write() as session:
+            if await xet.renew_xorb(session, repo.id, xorb_hash):
+                return JSONResponse({"was_inserted": False})
+        raise Unavailable("The data was cleaned up meanwhile.", next_step="Send it again.")
+    async with (
+        xet.receive_xorb(gatekeeper.store, repo.id, xorb_hash, pieces(call.request)) as received,
+        gatekeeper.db.write() as session,
+    ):
+        repo, _ = await writer(call, session)
+        is_new = await xet.register_xorb(session, gatekeeper.store, repo, received)
+    return JSONResponse({"was_inserted": is_new})
 
 
 async def accept_shard(call: Call) -> Response:
     """`POST .../v2/shards`: progress as lines of JSON, so that the client waits and the user reads why it failed."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
-        repo, grant = await _allowed(call, session)
+        repo, grant = await writer(call, session)
     lines = _verdict_lines(call, repo, grant, body)
     return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
-async def _verdict_lines(call: Call, repo: Repo, grant: XetGrant, body: bytes) -> AsyncIterator[bytes]:
+async def accept_shard_at_once(call: Call) -> Response:
+    """`POST .../v1/shards`: the same for clients that wait in silence."""
+    body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
+    async with call.gatekeeper.db.read() as session:
+        repo, grant = await writer(call, session)
+    async for _ in _progress(call, repo, grant, body):
+        pass
+    return JSONResponse({"result": 1})
+
+
+def _progress(call: Call, repo: Repo, grant: XetGrant, body: bytes) -> AsyncIterator[Progress]:
     gatekeeper = call.gatekeeper
-    progress = xet.accept_shard(
+    return xet.accept_shard(
         gatekeeper.db,
         gatekeeper.store,
         repo,
@@ -94,6 +119,10 @@ async def _verdict_lines(call: Call, repo: Repo, grant: XetGrant, body: bytes) -
         person_id=grant.person_id,
         limit_bytes=gatekeeper.settings.upload_max_bytes,
     )
+
+
+async def _verdict_lines(call: Call, repo: Repo, grant: XetGrant, body: bytes) -> AsyncIterator[bytes]:
+    progress = _progress(call, repo, grant, body)
     told = {"verified": 0, "total": 0}
     step = None
     try:
@@ -118,53 +147,16 @@ async def _verdict_lines(call: Call, repo: Repo, grant: XetGrant, body: bytes) -
             await progress.aclose()
 
 
-async def _allowed(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant]:
-    """The repository of this address and what the token allows, decided again now: a token must not outlive a right."""
-    params, instant = call.params, now()
-    if not params["epoch"].isascii() or not params["epoch"].isdigit() or len(params["epoch"]) > 9:
-        raise NotFound("There is no such endpoint.", next_step="Start the transfer again.")
-    grant = xet.check(
-        call.gatekeeper.keys.links,
-        bearer_secret(call.request.scope["xet_bearer"]),
-        repo_id=params["repo"],
-        epoch=int(params["epoch"]),
-        scope="write",
-        instant=instant,
-    )
-    repo = await catalogue.by_id(session, grant.repo_id)
-    if repo is None or repo.xet_epoch != grant.epoch:
-        raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
-    principal = await tokens.resume(session, grant.person_id, grant.token_id)
-    resource = await authz.load(session, principal, repo, instant=instant)
-    authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
-    return repo, grant
-
-
 def _line(event: dict[str, object]) -> bytes:
     return json.dumps(event).encode() + b"\n"
 
 
-_CAS = "/cas/e/{epoch}/{repo}"
-
-
-def _cas(place: str, endpoint: Endpoint, *, method: str = "POST", mode: Mode) -> RawRoute:
-    """A route of the endpoint. Its bearer is no access token, so the guard never sees it: `_allowed` decides."""
-    route = guarded(f"/cas/e/{{epoch}}/{{repo}}{place}", endpoint, needs=None, methods=(method,), mode=mode)
-
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope["headers"]
-        bearer = next((value for name, value in headers if name == b"authorization"), b"")
-        rest = [(name, value) for name, value in headers if name != b"authorization"]
-        await route.handler({**scope, "headers": rest, "xet_bearer": bearer.decode("latin-1")}, receive, send)
-
-    return replace(route, handler=handle)
-
-
 ROUTES = [
     api("/{kind:kind}/{ns}/{name}/xet-write-token/{branch}", write_token, needs=Action.WRITE, mode="read"),
-    _cas("/v1/chunks/{prefix}/{hash}", unknown_chunk, method="GET", mode="read"),
-    _cas("/v1/xorb-grants/{prefix}/{hash}", unknown_chunk, mode="read"),
-    _cas("/v1/xorbs/{prefix}/{hash}", receive_xorb, mode="own"),
-    _cas("/v2/shards", accept_shard, mode="own"),
+    cas("/v1/chunks/{prefix}/{hash}", known_chunk, method="GET", mode="read"),
+    cas("/v1/xorb-grants/{prefix}/{hash}", no_grants, mode="read"),
+    cas("/v1/xorbs/{prefix}/{hash}", receive_xorb, mode="own"),
+    cas("/v1/shards", accept_shard_at_once, mode="own"),
+    cas("/v2/shards", accept_shard, mode="own"),
     guarded("/v1/telemetry", telemetry, needs=None, methods=("POST",), mode="read"),
 ]

@@ -16,9 +16,21 @@ from hypothesis import strategies as st
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.accounts.tables import Namespace, Person
 from gatekeeper.db import Database
-from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, NotSignedIn
-from gatekeeper.repos import Repo, RepoKind, RepoObject, Store, catalogue, lfs, verify, xet
-from gatekeeper.repos.tables import XetFile, Xorb
+from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, NotSignedIn, Unavailable
+from gatekeeper.repos import (
+    AddLfs,
+    Repo,
+    RepoKind,
+    RepoObject,
+    Store,
+    catalogue,
+    commit,
+    lfs,
+    resolve_revision,
+    verify,
+    xet,
+)
+from gatekeeper.repos.tables import XetChunk, XetFile, Xorb
 from gatekeeper.repos.xet import hashes, shard
 from gatekeeper.repos.xet.xorb import Verifier, decode_chunk
 
@@ -90,7 +102,7 @@ def told(xorb: str, chunks: Sequence[bytes], *runs: tuple[int, int]) -> Told:
 
 
 def shard_of(*files: Told) -> bytes:
-    made = bytearray(shard._TAG + struct.pack("<QQ", 2, 0))
+    made = bytearray(shard.TAG + struct.pack("<QQ", 2, 0))
     for file in files:
         made += file.file_hash + struct.pack("<IIQ", file.flags, len(file.terms), 0)
         for xorb, size, first, end, _ in file.terms:
@@ -227,7 +239,7 @@ def test_a_malformed_shard_is_refused(change: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_shard_or_refused(tail: bytes) -> None:
     try:
-        shard.parse(shard._TAG + struct.pack("<QQ", 2, 0) + tail)
+        shard.parse(shard.TAG + struct.pack("<QQ", 2, 0) + tail)
     except Invalid:
         return
 
@@ -252,9 +264,11 @@ class House:
             for at in range(0, len(body), step):
                 yield body[at : at + step]
 
-        received = await xet.receive_xorb(self.store, target.id, name, pieces())
-        async with self.db.write() as session:
-            return await xet.register_xorb(session, target, received)
+        async with (
+            xet.receive_xorb(self.store, target.id, name, pieces()) as received,
+            self.db.write() as session,
+        ):
+            return await xet.register_xorb(session, self.store, target, received)
 
     async def send_shard(self, body: bytes, repo: Repo | None = None, limit: int = LIMIT) -> list[xet.Progress]:
         accepted = xet.accept_shard(
@@ -304,6 +318,68 @@ async def test_a_file_sent_in_chunks_is_rebuilt_and_may_be_committed(house: Hous
         assert (await session.get(RepoObject, (house.repo.id, sha256))).uploaded_by == house.ada.person_id  # type: ignore[union-attr]
         assert (await verify(session, house.store)).is_sound
     assert await house.send_shard(shard_of(told(NAME, CHUNKS)))  # again, as a retry does
+
+
+async def test_what_a_file_is_made_of_is_kept_and_found_in_its_commits_only(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (0, 9), (9, 18))))
+    sha256, file_hash = hashlib.sha256(STREAM).hexdigest(), VECTORS["stream"][1]
+    async with house.db.write() as session:
+        repo = await catalogue.by_id(session, house.repo.id)
+        before = await resolve_revision(session, repo, "main")
+        head = await commit(session, repo, "main", [AddLfs("d/w.bin", sha256)], summary="add", by=house.ada)
+    async with house.db.read() as session:
+        found = await xet.in_commit(session, house.repo, str(getattr(head, "oid", head)), file_hash)
+        assert found is not None
+        assert (found.sha256, found.size, found.paths) == (sha256, len(STREAM), ("d/w.bin",))
+        assert [(run.first, run.end) for run in found.runs] == [(0, 9), (9, 18)]
+        assert await xet.in_commit(session, house.repo, before, file_hash) is None
+        assert await xet.hashes_of(session, house.repo.id, [sha256, "0" * 64]) == {sha256: file_hash}
+        assert await xet.hashes_of(session, house.other.id, [sha256]) == {}
+        first = (await session.scalars(sa.select(XetChunk))).all()
+        assert hashes.printed(hashes.chunk_hash(CHUNKS[0])) in {row.chunk_hash for row in first}
+
+
+async def test_a_file_registered_without_terms_gets_them_when_it_is_sent_again(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+    async with house.db.write() as session:
+        await session.execute(sa.update(XetFile).values(terms=None))
+    sha256 = hashlib.sha256(STREAM).hexdigest()
+    async with house.db.read() as session:
+        assert await xet.hashes_of(session, house.repo.id, [sha256]) == {}
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+    async with house.db.read() as session:
+        assert sha256 in await xet.hashes_of(session, house.repo.id, [sha256])
+
+
+async def test_bytes_and_table_of_a_xorb_belong_together_whoever_sends_it_again(house: House) -> None:
+    name, other_body = xorb_of(CHUNKS, [1])
+    assert name == NAME
+    assert other_body != BODY
+
+    async def pieces(body: bytes) -> AsyncIterator[bytes]:
+        yield body
+
+    async with xet.receive_xorb(house.store, house.repo.id, NAME, pieces(other_body)) as second:
+        await house.send_xorb(NAME, BODY)  # comes first to its end
+        async with house.db.write() as session:
+            assert await xet.register_xorb(session, house.store, house.repo, second) is False
+    assert house.store.xorb_path(house.repo.id, NAME).read_bytes() == BODY
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+
+
+async def test_an_upload_that_relies_on_what_was_cleaned_up_is_asked_to_start_again(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+    accepted = xet.accept_shard(
+        house.db, house.store, house.repo, shard_of(told(NAME, CHUNKS)), person_id=None, limit_bytes=LIMIT
+    )
+    assert await anext(accepted) == xet.Progress(0, len(STREAM))  # it has seen that the file is known
+    async with house.db.write() as session:
+        await session.execute(sa.delete(RepoObject))
+    with pytest.raises(Unavailable, match="cleaned up"):
+        await anext(accepted)
 
 
 async def test_one_shard_may_hold_files_made_of_runs_in_any_order(house: House) -> None:
@@ -391,10 +467,12 @@ async def test_a_token_is_for_one_repository_epoch_scope_and_time(house: House) 
     grant = xet.check(key, token, **here, scope="write", instant=now)
     assert (grant.person_id, grant.expires_at) == (house.ada.person_id, expires_at)
     assert xet.check(key, token, **here, scope="read", instant=now)
+    assert xet.check(key, token, repo_id=house.repo.id, epoch=0, scope="write", instant=now)  # began before the epoch
     assert xet.cas_path(house.repo) == f"/cas/e/1/{house.repo.id}"
     reader, _ = xet.issue(key, house.repo, by=ANONYMOUS, scope="read", instant=now)
     refusals = [
         (token, {**here, "epoch": 2}, now, NotAllowed),
+        (token, {**here, "epoch": -1}, now, NotAllowed),
         (token, {**here, "repo_id": house.other.id}, now, NotAllowed),
         (reader, here, now, NotAllowed),
         (token, here, now + timedelta(minutes=15), NotSignedIn),

@@ -43,6 +43,7 @@ from gatekeeper.web.hub.schemas.sent import (
     YamlToCheck,
     parse,
 )
+from gatekeeper.web.hub.schemas.xet import first_reconstruction, reconstruction
 
 __all__ = [
     "EXPANDABLE",
@@ -69,6 +70,7 @@ __all__ = [
     "commit",
     "committed",
     "created",
+    "first_reconstruction",
     "gated",
     "info",
     "large_file",
@@ -81,6 +83,7 @@ __all__ = [
     "parse",
     "preupload",
     "receipt_row",
+    "reconstruction",
     "refs",
     "releases",
     "right",

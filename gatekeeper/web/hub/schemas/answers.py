@@ -68,11 +68,13 @@ def sibling(entry: TreeEntry, *, with_sizes: bool) -> Json:
     return answer
 
 
-def tree_entry(entry: TreeEntry, last: Commit | None = None) -> Json:
-    """One row of a tree."""
+def tree_entry(entry: TreeEntry, last: Commit | None = None, xet_hash: str | None = None) -> Json:
+    """One row of a tree. `xet_hash` is given for files that can be downloaded through Xet."""
     answer: Json = {"type": entry.type, "oid": entry.oid, "size": entry.size, "path": entry.path}
     if entry.lfs is not None:
         answer["lfs"] = _pointer(entry.lfs)
+    if xet_hash is not None:
+        answer["xetHash"] = xet_hash
     if last is not None:
         answer["lastCommit"] = {"id": last.oid, "title": last.title, "date": instant_text(last.authored_at)}
     return answer

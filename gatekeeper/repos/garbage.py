@@ -1,0 +1,213 @@
+"""Cleaning up: removes what nothing refers to, and nothing that a running upload may be about to refer to.
+
+First rows, in one write transaction for each repository, where nothing can change between the look and the deletion.
+Then files without a row: each is moved aside within a write transaction that looks again, and put back if it turns out
+to have arrived a moment ago. A crash at any point leaves too much, never too little.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel, col
+
+from gatekeeper import ledger
+from gatekeeper.db import Database
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.ids import new_id
+from gatekeeper.repos import objects
+from gatekeeper.repos.rows import affected
+from gatekeeper.repos.storage import Store
+from gatekeeper.repos.tables import Repo, RepoObject, StoredObject, Upload, XetChunk, XetFile, Xorb
+from gatekeeper.repos.xet import files, hashes
+
+UNCOMMITTED_DAYS = 7  # an interrupted upload can be taken up for that long
+XORB_DAYS = 28  # clients refer to what they sent for three weeks
+_QUIET = timedelta(hours=1)  # since a repository last received something through Xet
+_FRESH_SECONDS = 24 * 3600.0  # a file this young may be about to get its row
+_QUERY_ROWS = 500
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Swept:
+    """What was removed. `uncommitted` are files that were uploaded to a repository and never committed."""
+
+    staged: int = 0
+    uncommitted: int = 0
+    objects: int = 0
+    xorbs: int = 0
+    freed_bytes: int = 0
+    epochs_raised: int = 0
+
+
+async def collect(db: Database, store: Store, *, xorb_days: int = XORB_DAYS, clock: Clock = now) -> Swept:
+    """Remove what nothing refers to.
+
+    xorb_days  how long a xorb that no registered file is made of is kept after it was sent or named last
+    """
+    swept = Swept()
+    instant = clock()
+    await _sweep_staging(store, swept)
+    async with db.read() as s:
+        repo_ids = list(await s.scalars(sa.select(col(Repo.id)).order_by(col(Repo.id))))
+    for repo_id in repo_ids:
+        async with db.write() as s:
+            repo = await s.get(Repo, repo_id)
+            if repo is None:
+                continue
+            if repo.deleted_at is not None:
+                await _forget(s, repo, swept)
+            else:
+                await _drop_uncommitted(s, repo, swept, before=instant - timedelta(days=UNCOMMITTED_DAYS))
+                await _drop_xorbs(s, repo, swept, instant=instant, days=xorb_days)
+    async with db.write() as s:
+        await _drop_unreferred(s)
+    await _sweep_objects(db, store, swept)
+    await _sweep_xorbs(db, store, swept)
+    async with db.write() as s:
+        await ledger.record(s, "repos:store:clean", body={"removed": _body(swept)})
+    return swept
+
+
+def _body(swept: Swept) -> dict[str, int]:
+    return {name: getattr(swept, name) for name in Swept.__slots__}
+
+
+# Rows.
+
+
+async def _forget(s: AsyncSession, repo: Repo, swept: Swept) -> None:
+    """A deleted repository refers to nothing any more: nobody can reach it, and nothing of its id comes back."""
+    for table in (XetChunk, XetFile, Xorb, Upload, RepoObject):
+        await _delete(s, table, col(table.repo_id) == repo.id)
+
+
+async def _drop_uncommitted(s: AsyncSession, repo: Repo, swept: Swept, *, before: datetime) -> None:
+    """Files that were sent long ago and that no commit names, whichever branch or old revision it may be on."""
+    last_needed = sa.func.coalesce(col(RepoObject.renewed_at), col(RepoObject.uploaded_at))
+    old = set(
+        await s.scalars(
+            sa.select(col(RepoObject.sha256)).where(col(RepoObject.repo_id) == repo.id, last_needed < before)
+        )
+    )
+    gone = sorted(old - await objects.named_by_pointers(s, repo.id)) if old else []
+    for some in _batches(gone):
+        named = sa.and_(col(XetFile.repo_id) == repo.id, col(XetFile.sha256).in_(some))
+        file_hashes = list(await s.scalars(sa.select(col(XetFile.file_hash)).where(named)))
+        await _delete(s, XetChunk, col(XetChunk.repo_id) == repo.id, col(XetChunk.file_hash).in_(file_hashes))
+        await _delete(s, XetFile, named)
+        await _delete(s, Upload, col(Upload.repo_id) == repo.id, col(Upload.sha256).in_(some))
+        swept.uncommitted += await _delete(
+            s, RepoObject, col(RepoObject.repo_id) == repo.id, col(RepoObject.sha256).in_(some)
+        )
+
+
+async def _drop_xorbs(s: AsyncSession, repo: Repo, swept: Swept, *, instant: datetime, days: int) -> None:
+    """Xorbs that no registered file is made of. Clients remember them, so a new epoch makes all start afresh."""
+    last_needed = sa.func.coalesce(col(Xorb.renewed_at), col(Xorb.received_at))
+    here = col(Xorb.repo_id) == repo.id
+    latest: datetime | None = await s.scalar(
+        sa.select(col(Xorb.received_at)).where(here).order_by(col(Xorb.received_at).desc()).limit(1)
+    )
+    if latest is None or latest > instant - _QUIET:
+        return  # an upload is running, or there is nothing
+    old = await s.scalars(sa.select(col(Xorb.xorb_hash)).where(here, last_needed < instant - timedelta(days=days)))
+    in_use = {hashes.printed(raw) for raw in await files.xorbs_in_use(s, repo.id)}
+    gone = sorted(set(old) - in_use)
+    for some in _batches(gone):
+        await _delete(s, Xorb, here, col(Xorb.xorb_hash).in_(some))
+    if gone:
+        repo.xet_epoch += 1
+        s.add(repo)
+        swept.epochs_raised += 1
+
+
+async def _drop_unreferred(s: AsyncSession) -> None:
+    referred = sa.select(col(RepoObject.sha256)).where(col(RepoObject.sha256) == col(StoredObject.sha256))
+    await _delete(s, StoredObject, ~sa.exists(referred))
+
+
+async def _delete(s: AsyncSession, table: type[SQLModel], *where: sa.ColumnElement[bool]) -> int:
+    return affected(await s.execute(sa.delete(table).where(*where)))
+
+
+def _batches(names: list[str]) -> Iterable[list[str]]:
+    return (names[at : at + _QUERY_ROWS] for at in range(0, len(names), _QUERY_ROWS))
+
+
+# Files.
+
+
+async def _sweep_staging(store: Store, swept: Swept) -> None:
+    for path in await asyncio.to_thread(lambda: list((store.root / "staging").iterdir())):
+        if await asyncio.to_thread(_age, path) > _FRESH_SECONDS:
+            swept.freed_bytes += await asyncio.to_thread(_unlink, path)
+            swept.staged += 1
+
+
+async def _sweep_objects(db: Database, store: Store, swept: Swept) -> None:
+    async with db.read() as s:
+        named = set(await s.scalars(sa.select(col(StoredObject.sha256))))
+    for path in await asyncio.to_thread(lambda: sorted((store.root / "sha256").glob("*/*/*"))):
+        if path.name in named or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
+            continue
+        async with db.write() as s:
+            if await s.get(StoredObject, path.name) is None:
+                freed = await asyncio.to_thread(_remove, path, store)
+                swept.objects, swept.freed_bytes = swept.objects + (freed is not None), swept.freed_bytes + (freed or 0)
+
+
+async def _sweep_xorbs(db: Database, store: Store, swept: Swept) -> None:
+    for path in await asyncio.to_thread(lambda: sorted((store.root / "xorbs").glob("*/*/*"))):
+        key = (path.parts[-3], path.name)
+        async with db.read() as s:
+            if await s.get(Xorb, key) is not None or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
+                continue
+        async with db.write() as s:
+            if await s.get(Xorb, key) is None:
+                freed = await asyncio.to_thread(_remove, path, store)
+                swept.xorbs, swept.freed_bytes = swept.xorbs + (freed is not None), swept.freed_bytes + (freed or 0)
+
+
+def _remove(path: Path, store: Store) -> int | None:
+    """Remove a file that no row names; returns its size, None where it stays.
+
+    An upload puts its file in place before it writes the row, outside of this transaction. Moved aside, a file cannot
+    be replaced under our hands any more, and its age tells whether it is the one that was looked at.
+    """
+    aside = store.root / "staging" / new_id()
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
+    if _age(aside) < _FRESH_SECONDS:
+        with suppress(FileExistsError):  # the same content arrived once more
+            os.link(aside, path)
+        aside.unlink()
+        return None
+    return _unlink(aside)
+
+
+def _unlink(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        size = path.stat().st_size
+        path.unlink()
+        return size
+    return 0
+
+
+def _age(path: Path) -> float:
+    """Seconds since its content was written; 0 for one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

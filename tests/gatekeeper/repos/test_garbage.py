@@ -1,0 +1,181 @@
+"""Cleaning up: what nothing refers to goes, and nothing that somebody may be about to refer to."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Namespace, Person
+from gatekeeper.db import Database
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import AddLfs, Repo, RepoKind, RepoObject, Store, StoredObject, catalogue, commit, garbage, lfs
+from gatekeeper.repos.tables import XetChunk, XetFile, Xorb
+from gatekeeper.repos.xet import hashes
+from gatekeeper.repos.xet.files import Run, pack
+
+pytestmark = pytest.mark.anyio
+DAY = 24 * 3600
+AN_OLD_DAY = now() - timedelta(days=40)
+
+
+@pytest.fixture
+async def place(database: Database) -> tuple[Repo, Principal]:
+    async with database.write() as s:
+        person = Person(name="ada", name_key="ada", email="a@example.org", email_key="a@example.org")
+        s.add(person)
+        await s.flush()
+        s.add(Namespace(key="ada", name="ada", skeleton="ada", person_id=person.id))
+        await s.flush()
+        ada = Principal(person_id=person.id, name="ada")
+        return await catalogue.create(s, RepoKind.MODEL, "ada", "demo", by=ada), ada
+
+
+async def put(database: Database, store: Store, repo: Repo, content: bytes) -> str:
+    sha256 = await store.add_bytes(content)
+    async with database.write() as s:
+        await lfs.possess(s, repo, sha256, len(content), person_id=None)
+        await s.execute(sa.update(RepoObject).values(uploaded_at=AN_OLD_DAY))
+    return sha256
+
+
+async def put_xorb(database: Database, store: Store, repo: Repo, letter: str, **values: object) -> Path:
+    path = store.xorb_path(repo.id, letter * 64)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"xorb")
+    row = {"repo_id": repo.id, "xorb_hash": letter * 64, "size_bytes": 4, "chunks": b"", "received_at": AN_OLD_DAY}
+    async with database.write() as s:
+        s.add(Xorb(**(row | values)))
+    return path
+
+
+def age(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - 2 * DAY,) * 2)
+
+
+async def count(s: AsyncSession, table: type) -> int:
+    return await s.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+async def test_what_was_never_committed_goes_and_what_was_stays(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, ada = place
+    kept, gone = [await put(database, store, repo, content) for content in (b"kept\0", b"gone\0")]
+    age(store.path(kept), store.path(gone))
+    async with database.write() as s:
+        await commit(s, repo, "main", [AddLfs("w.bin", kept, 5)], summary="add", by=ada)
+        s.add(XetFile(repo_id=repo.id, file_hash="a" * 64, sha256=gone, size_bytes=5, terms=b""))
+        s.add(XetChunk(repo_id=repo.id, chunk_hash="b" * 64, xorb_hash="c" * 64, file_hash="a" * 64))
+
+    swept = await garbage.collect(database, store)
+
+    assert (swept.uncommitted, swept.objects, swept.freed_bytes) == (1, 1, 5)
+    assert store.path(kept).exists()
+    assert not store.path(gone).exists()
+    async with database.read() as s:
+        assert [await count(s, table) for table in (RepoObject, StoredObject, XetFile, XetChunk)] == [1, 1, 0, 0]
+    assert (await garbage.collect(database, store)) == garbage.Swept()
+
+
+async def test_what_was_just_promised_to_be_there_stays(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, ada = place
+    sha256 = await put(database, store, repo, b"promised\0")
+    age(store.path(sha256))
+    async with database.write() as s:
+        [planned] = await lfs.plan_upload(s, repo, [lfs.Wanted(sha256, 9)], by=ada, limit_bytes=100)
+    assert planned.is_stored
+    assert (await garbage.collect(database, store)) == garbage.Swept()
+    assert store.path(sha256).exists()
+
+
+async def test_a_file_that_waits_for_its_row_stays(database: Database, store: Store) -> None:
+    fresh, old = [store.path(await store.add_bytes(content)) for content in (b"fresh", b"old")]
+    age(old)
+    swept = await garbage.collect(database, store)
+    assert (swept.objects, fresh.exists(), old.exists()) == (1, True, False)
+
+
+async def test_a_file_that_arrives_between_look_and_removal_is_put_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.path(await store.add_bytes(b"arrived again"))  # fresh: the look was at an older one
+    assert garbage._remove(path, store) is None
+    assert path.read_bytes() == b"arrived again"
+    assert list((store.root / "staging").iterdir()) == []
+
+
+async def test_xorbs_that_no_file_is_made_of_go_and_a_new_epoch_begins(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, ada = place
+    used = hashes.printed(b"\xdd" * 32)
+    paths = [
+        await put_xorb(database, store, repo, "1"),
+        await put_xorb(database, store, repo, "2", renewed_at=now() - timedelta(days=2)),
+        await put_xorb(database, store, repo, used[0]),
+    ]
+    sha256 = await put(database, store, repo, b"file\0")
+    async with database.write() as s:
+        await commit(s, repo, "main", [AddLfs("w.bin", sha256, 5)], summary="add", by=ada)
+        runs = pack([Run(b"\xdd" * 32, 0, 1, 5)])
+        s.add(XetFile(repo_id=repo.id, file_hash="a" * 64, sha256=sha256, size_bytes=5, terms=runs))
+    age(*paths)
+
+    swept = await garbage.collect(database, store)
+
+    assert (swept.xorbs, swept.epochs_raised) == (1, 1)
+    assert [path.exists() for path in paths] == [False, True, True]
+    async with database.read() as s:
+        found = await catalogue.by_id(s, repo.id)
+        assert found is not None
+        assert found.xet_epoch == 2
+    assert (await garbage.collect(database, store, xorb_days=1)).xorbs == 1
+
+
+async def test_a_repository_that_receives_is_left_alone(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, _ = place
+    old = await put_xorb(database, store, repo, "1")
+    age(old, await put_xorb(database, store, repo, "2", received_at=now()))
+    assert (await garbage.collect(database, store)) == garbage.Swept()
+    assert old.exists()
+
+
+async def test_a_deleted_repository_leaves_only_what_others_refer_to(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, ada = place
+    async with database.write() as s:
+        other = await catalogue.create(s, RepoKind.MODEL, "ada", "other", by=ada)
+    shared, own = await put(database, store, repo, b"shared\0"), await put(database, store, repo, b"own\0")
+    await put(database, store, other, b"shared\0")
+    xorb = await put_xorb(database, store, repo, "1", received_at=now())
+    async with database.write() as s:
+        await commit(s, other, "main", [AddLfs("w.bin", shared, 7)], summary="add", by=ada)
+        found = await catalogue.by_id(s, repo.id)
+        assert found is not None
+        await catalogue.delete(s, found, by=ada)
+    age(store.path(shared), store.path(own), xorb)
+
+    swept = await garbage.collect(database, store)
+
+    assert (swept.objects, swept.xorbs) == (1, 1)
+    assert [store.path(shared).exists(), store.path(own).exists(), xorb.exists()] == [True, False, False]
+
+
+async def test_what_broken_uploads_left_goes_after_a_day(database: Database, store: Store) -> None:
+    fresh, old = store.root / "staging" / "fresh", store.root / "staging" / "old"
+    for path in (fresh, old):
+        path.write_bytes(b"12345")
+    age(old)
+    swept = await garbage.collect(database, store)
+    assert (swept.staged, swept.freed_bytes, fresh.exists(), old.exists()) == (1, 5, True, False)
