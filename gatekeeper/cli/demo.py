@@ -34,6 +34,7 @@ class Newcomer:
 @pass_house
 def demo(house: House, host: str | None, port: int | None, seed_only: bool) -> None:
     """Migrate, seed and serve a hub with the bundled model. Safe to repeat: what exists is kept."""
+    house.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if shutil.disk_usage(house.settings.data_dir).free < _FREE_BYTES:
         raise Failure(f"{house.settings.data_dir} has less than 500 MB free; set GATEKEEPER_DATA_DIR to another disk.")
     made = prepare(house)

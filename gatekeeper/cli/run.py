@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -41,8 +41,12 @@ class House:
                 f"GATEKEEPER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
             )
             raise Failure(problems) from None
+
+    @cached_property
+    def db(self) -> Database:
+        """The database; its directory is made on first use, not by commands that need none."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.db = Database(self.settings.database)
+        return Database(self.settings.database)
 
     @property
     def keys(self) -> Keys:
@@ -87,7 +91,7 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
                 return await function(*args, **kwargs)
             finally:
                 house = kwargs.get("house") or next((a for a in args if isinstance(a, House)), None)
-                if isinstance(house, House):
+                if isinstance(house, House) and "db" in vars(house):
                     await house.db.close()
 
         try:
