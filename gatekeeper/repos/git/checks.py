@@ -8,7 +8,6 @@ that no new commit needs are not written.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +17,7 @@ from gatekeeper.errors import Invalid, TooLarge
 from gatekeeper.repos import commits, objects, refs
 from gatekeeper.repos.git import graph
 from gatekeeper.repos.git.forms import Rows, check_commit, check_tag, check_tree, parse_rows
+from gatekeeper.repos.git.pushed import Push
 from gatekeeper.repos.git.unpack import Unpacked
 from gatekeeper.repos.objects import FOLDER_MODE
 from gatekeeper.repos.operations import AddLfs
@@ -25,9 +25,6 @@ from gatekeeper.repos.paths import check_path, check_short_ref
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import GitObject, Repo
 from gatekeeper.repos.uploads import MAX_REGULAR_BYTES
-
-if TYPE_CHECKING:
-    from gatekeeper.repos.git.push import Push
 
 MAX_COMMITS = 1_000
 _MAX_ROWS = 500_000
@@ -60,7 +57,7 @@ class _Found:
     rows: int = 0
 
 
-async def check(s: AsyncSession, repo: Repo, push: "Push", *, store: Store) -> Checked:
+async def check(s: AsyncSession, repo: Repo, push: Push, *, store: Store) -> Checked:
     """Look at everything the push brings. Raises Invalid and TooLarge that name the file and what to do."""
     _check_refs(push)
     pack = push.unpacked
@@ -85,7 +82,7 @@ async def check(s: AsyncSession, repo: Repo, push: "Push", *, store: Store) -> C
     )
 
 
-def _check_refs(push: "Push") -> None:
+def _check_refs(push: Push) -> None:
     """Raise Invalid unless every command concerns a branch or a tag with a name that may be, and leaves main there."""
     for command in push.commands:
         if command.ref.startswith("refs/heads/"):

@@ -5,7 +5,6 @@ A push is all or nothing: one reference that is refused refuses the others.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +18,7 @@ from gatekeeper.repos import commits, refs, revisions
 from gatekeeper.repos.git import pktline
 from gatekeeper.repos.git.checks import Checked
 from gatekeeper.repos.git.graph import load_graph, reach
+from gatekeeper.repos.git.pushed import Command, Push
 from gatekeeper.repos.git.unpack import Unpacked, unpack
 from gatekeeper.repos.paths import is_oid
 from gatekeeper.repos.rows import insert_missing
@@ -28,24 +28,6 @@ _CAPABILITIES = "report-status delete-refs side-band-64k ofs-delta no-thin atomi
 _NOTHING = "0" * 40
 _MOST_COMMANDS = 1_000
 _BATCH_BYTES = 8 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One reference to change: from `old` to `new`, None where there is none before or after."""
-
-    ref: str
-    old: str | None
-    new: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What was pushed: commands and objects. `bands` says that the client takes messages beside the report."""
-
-    commands: tuple[Command, ...]
-    unpacked: Unpacked
-    bands: bool
 
 
 def advertise_push(found: Sequence[GitRef]) -> bytes:

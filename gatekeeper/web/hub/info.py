@@ -1,7 +1,6 @@
 """The info object of a repository at a revision, and lists of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -15,6 +14,7 @@ from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub.described import Described
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag, number, page
 
@@ -22,19 +22,6 @@ _PAGE = 100
 _MOST = 500
 _TAGGED = 200
 _REFUSED = frozenset({"apps", "num_parameters", "trained_dataset", "emissions_thresholds"})
-
-
-@dataclass(frozen=True)
-class Described:
-    """A repository at a revision, as far as its reader may see it."""
-
-    repo: Repo
-    commit: str
-    files: tuple[TreeEntry, ...]
-    card: Card
-    is_private: bool
-    gated: str | bool
-    popularity: Popularity = Popularity()  # noqa: RUF009 - frozen
 
 
 async def info(call: Call) -> Response:

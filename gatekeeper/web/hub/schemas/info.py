@@ -1,14 +1,11 @@
 """The info object of a repository."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.repos import Card, RepoKind
+from gatekeeper.web.hub.described import Described
 from gatekeeper.web.hub.schemas.answers import Json, sibling
-
-if TYPE_CHECKING:
-    from gatekeeper.web.hub.info import Described
 
 _EVERYWHERE = (
     "author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha",
@@ -32,7 +29,7 @@ EXPANDABLE = {
 _TAG_TYPES = {"base_model": "base_model", "dataset": "dataset", "license": "license"}
 
 
-def info(seen: "Described", *, with_sizes: bool, only: frozenset[str] = frozenset(), is_row: bool = False) -> Json:
+def info(seen: Described, *, with_sizes: bool, only: frozenset[str] = frozenset(), is_row: bool = False) -> Json:
     """The info object. `sha` is always there without `expand`: downloads pin to it.
 
     No inference mapping is ever named: with one, a client would send prompt and token to the public router.
@@ -65,7 +62,7 @@ def info(seen: "Described", *, with_sizes: bool, only: frozenset[str] = frozense
     return {"_id": repo.id, "id": repo.full_name, "modelId": repo.full_name, **answer}
 
 
-def _asked_for(seen: "Described") -> Json:
+def _asked_for(seen: Described) -> Json:
     """Fields that are there only when `expand` names them."""
     card = seen.card
     answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": 0}

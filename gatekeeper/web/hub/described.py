@@ -1,0 +1,20 @@
+"""What the API says of a repository, as a value: `info` gathers it, `schemas.info` gives it the wire's names."""
+
+from dataclasses import dataclass
+
+from gatekeeper.repos import Card, Repo
+from gatekeeper.repos.history import TreeEntry
+from gatekeeper.repos.popularity import Popularity
+
+
+@dataclass(frozen=True)
+class Described:
+    """A repository at a revision, as far as its reader may see it."""
+
+    repo: Repo
+    commit: str
+    files: tuple[TreeEntry, ...]
+    card: Card
+    is_private: bool
+    gated: str | bool
+    popularity: Popularity = Popularity()  # noqa: RUF009 - frozen
