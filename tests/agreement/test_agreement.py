@@ -15,16 +15,14 @@ import pytest
 import time_machine
 from hypothesis import HealthCheck, Phase, event, example, given, note, seed, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Code, Decision, Denied
-from gatekeeper.authz.actions import GATED, REPOSITORY
+from gatekeeper.authz.actions import GATED
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import catalogue, history
 from tests.agreement import changes, world
 from tests.agreement.hub import Hub
+from tests.agreement.truth import Truth, truth_of
 from tests.agreement.world import WEIGHTS, Case, World, cases
 
 EXAMPLES = int(os.environ.get("AGREEMENT_EXAMPLES", "25"))
@@ -39,7 +37,6 @@ _FILES = {
 }
 _PAGE: dict[str, Any] = {"headers": {"Accept": "text/html"}}
 _BATCH = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": "0" * 64, "size": 1}]}
-_DELETED = Denied(Code.NOT_AT_THIS_STAGE, (), "", "", hides=True)
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,6 @@ class Question:
     commit: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What `decide` says now about the repository (None) and about each of its commits; nothing once it is deleted.
-
-    main  the commit that the name means for this principal
-    """
-
-    principal: Principal
-    decisions: dict[str | None, dict[Action, Decision]]
-    main: str
-
-    def at(self, commit: str | None) -> dict[Action, Decision]:
-        """The decisions about one commit."""
-        return self.decisions.get(commit) or dict.fromkeys(REPOSITORY, _DELETED)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +86,7 @@ def test_no_door_disagrees_with_the_decision(hub: Hub, content: str, case: Case,
 
 
 def _agree(hub: Hub, made: World) -> None:
-    truth = hub.read(lambda session: _truth(hub, session, made))
+    truth = hub.read(lambda session: truth_of(hub, session, made))
     for question in _asked(made, truth):
         answer = hub.ask(question.method, question.path, made.credential, **question.options)
         told = f"{question}: {answer.status_code} {answer.headers.get('x-error-code')} {answer.text[:300]!r}"
@@ -198,25 +179,3 @@ def _told_rights_agree(hub: Hub, made: World, truth: Truth) -> None:
         assert {name: right["allowed"] for name, right in told.items()} == {
             action.value: bool(decision) for action, decision in truth.at(None).items()
         }
-
-
-async def _truth(hub: Hub, session: AsyncSession, made: World) -> Truth | None:
-    gatekeeper, instant = hub.gatekeeper, now()
-    principal = await made.principal(session, gatekeeper)
-    repo = await catalogue.by_id(session, made.repo_id)
-    if principal is None:
-        return None
-    if repo is None:
-        return Truth(principal, {}, made.commits[-1])
-    loaded = {commit: await authz.load(session, principal, repo, commit=commit) for commit in (None, *made.commits)}
-    decisions = {
-        commit: {
-            action: authz.decide(gatekeeper.policies, principal, action, resource, instant) for action in REPOSITORY
-        }
-        for commit, resource in loaded.items()
-    }
-    main = await history.resolve_revision(session, repo, "main")
-    known = decisions[None][Action.KNOW]
-    if repo.is_staged and known and known.revision and known.revision.commit and not decisions[None][Action.WRITE]:
-        main = known.revision.commit
-    return Truth(principal, decisions, main)
