@@ -10,8 +10,21 @@ from gatekeeper.ledger import tables as ledger
 from gatekeeper.licensing import tables as licensing
 from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
+from gatekeeper.repos.mirrors import tables as mirrors
 from gatekeeper.tokens import tables as tokens
 
 metadata = SQLModel.metadata
 
-__all__ = ["access", "accounts", "generation", "jobs", "ledger", "licensing", "metadata", "releases", "repos", "tokens"]
+__all__ = [
+    "access",
+    "accounts",
+    "generation",
+    "jobs",
+    "ledger",
+    "licensing",
+    "metadata",
+    "mirrors",
+    "releases",
+    "repos",
+    "tokens",
+]

@@ -8,6 +8,7 @@ from gatekeeper.cli.demo import demo
 from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
 from gatekeeper.cli.ladder import releases_group
+from gatekeeper.cli.mirroring import list_mirrors, mirror
 from gatekeeper.cli.people import orgs, people, tokens_group
 from gatekeeper.cli.policies import policies
 from gatekeeper.cli.repository import repos_group
@@ -38,3 +39,6 @@ for each in (
     tokens_group,
 ):
     main.add_command(each)
+
+for each in (mirror, list_mirrors):
+    repos_group.add_command(each)

@@ -36,7 +36,7 @@ async def import_directory(
     if license_id:
         prepared = repos.transfer.with_license(prepared, license_id)
     async with house.write() as session:
-        by = await _owner(session, namespace)
+        by = await owner_of(session, namespace)
         found = await repos.find(session, kind, f"{namespace}/{name}")
         repo = found or await repos.create(session, kind, namespace, name, by=by)
         summary = message or f"Import {directory.name}"
@@ -128,7 +128,7 @@ def split_name(text: str) -> tuple[RepoKind, str, str]:
     raise Invalid(f"{text} does not name a repository.", next_step="Write it as namespace/name.")
 
 
-async def _owner(session: AsyncSession, namespace: str) -> Principal:
+async def owner_of(session: AsyncSession, namespace: str) -> Principal:
     """Who imports into a namespace: its person, or an administrator of its organization."""
     found = await accounts.find_namespace(session, namespace)
     person = None

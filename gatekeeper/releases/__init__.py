@@ -22,7 +22,7 @@ from gatekeeper.releases.promotion import (
     standing_of,
     waive,
 )
-from gatekeeper.releases.rewriting import delete_files, squash
+from gatekeeper.releases.rewriting import delete_files, require_kept, squash
 from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, take_note, timeline, visible_main
 from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
 
@@ -57,6 +57,7 @@ __all__ = [
     "proposals_of",
     "propose",
     "quorum",
+    "require_kept",
     "resume",
     "squash",
     "stage_of",

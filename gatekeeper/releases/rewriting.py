@@ -39,6 +39,12 @@ async def delete_files(
             await take_note(session, repo, head, branch="main", by=by)
 
 
+async def require_kept(session: AsyncSession, repo: Repo, lost: Collection[str]) -> None:
+    """Raise Conflict if one of the commits `lost`, to which no reference will lead any more, is a release."""
+    if lost:
+        _refuse(await _fixed(session, repo), lost)
+
+
 async def _fixed(session: AsyncSession, repo: Repo) -> dict[str, Release]:
     """Releases by commit. A draft that was never proposed is no release yet: nobody was shown it."""
     proposed = (

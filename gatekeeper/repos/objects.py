@@ -25,7 +25,7 @@ EMPTY_TREE = Tree().id.decode()
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n"
 )
-_POINTER_MAX_BYTES = 200
+POINTER_MAX_BYTES = 200
 _QUERY_IDS = 500
 _MAX_CACHED_ITEMS = 400_000
 
@@ -67,7 +67,7 @@ def pointer_text(sha256: str, size: int) -> bytes:
 
 def parse_pointer(content: bytes) -> LfsPointer | None:
     """The pointer that `content` is, or None: only the exact form of `pointer_text` counts."""
-    if len(content) > _POINTER_MAX_BYTES or not (match := _POINTER.fullmatch(content)):
+    if len(content) > POINTER_MAX_BYTES or not (match := _POINTER.fullmatch(content)):
         return None
     return LfsPointer(match[1].decode(), int(match[2]), len(content))
 
@@ -118,7 +118,7 @@ async def named_by_pointers(s: AsyncSession, repo_id: str) -> set[str]:
     query = sa.select(col(GitObject.content)).where(
         col(GitObject.repo_id) == repo_id,
         col(GitObject.kind) == "blob",
-        sa.func.length(col(GitObject.content)) <= _POINTER_MAX_BYTES,
+        sa.func.length(col(GitObject.content)) <= POINTER_MAX_BYTES,
     )
     pointers = (parse_pointer(content) for content in await s.scalars(query))
     return {pointer.sha256 for pointer in pointers if pointer is not None}
@@ -163,7 +163,7 @@ async def measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[s
     """Size of each blob and the pointer it is, without reading large contents."""
     found: dict[str, tuple[int, LfsPointer | None]] = {}
     length = sa.func.length(col(GitObject.content))
-    small = sa.case((length <= _POINTER_MAX_BYTES, col(GitObject.content)), else_=None)
+    small = sa.case((length <= POINTER_MAX_BYTES, col(GitObject.content)), else_=None)
     for some in _batches(sorted(oids)):
         query = sa.select(col(GitObject.object_id), length, small).where(
             col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "blob", col(GitObject.object_id).in_(some)

@@ -57,8 +57,20 @@ class _Found:
     rows: int = 0
 
 
-async def check(s: AsyncSession, repo: Repo, push: Push, *, store: Store) -> Checked:
-    """Look at everything the push brings. Raises Invalid and TooLarge that name the file and what to do."""
+async def check(
+    s: AsyncSession,
+    repo: Repo,
+    push: Push,
+    *,
+    store: Store,
+    most_commits: int = MAX_COMMITS,
+    most_rows: int = _MAX_ROWS,
+) -> Checked:
+    """Look at everything the push brings. Raises Invalid and TooLarge that name the file and what to do.
+
+    most_commits  new commits that are looked at
+    most_rows     rows of folders that are looked at; an operator who brings a whole history raises both
+    """
     _check_refs(push)
     pack = push.unpacked
     known = await _kinds(s, repo, pack.objects)
@@ -67,12 +79,13 @@ async def check(s: AsyncSession, repo: Repo, push: Push, *, store: Store) -> Che
     for command in push.commands:
         if command.new is not None:
             heads.append(await _peel(s, repo, command.new, command.ref, pack, found))
-    nodes = await _new_commits(s, repo, heads, pack, known)
+    nodes = await _new_commits(s, repo, heads, push, known, most=most_commits)
     trees: dict[str, Rows] = {}
     for oid, node in nodes.items():
         found.objects[oid] = None
-        bases = [nodes[parent].tree if parent in nodes else await _tree_of(s, repo, parent) for parent in node.parents]
-        await _walk(s, repo, node.tree, bases, pack, trees, found)
+        parents = () if oid in push.shallow else node.parents
+        bases = [nodes[parent].tree if parent in nodes else await _tree_of(s, repo, parent) for parent in parents]
+        await _walk(s, repo, node.tree, bases, pack, trees, found, most=most_rows)
     lfs = await _check_files(s, repo, pack, found, store=store)
     return Checked(
         commits=tuple(nodes),
@@ -115,9 +128,10 @@ async def _peel(s: AsyncSession, repo: Repo, oid: str, ref: str, pack: Unpacked,
 
 
 async def _new_commits(
-    s: AsyncSession, repo: Repo, heads: Sequence[str], pack: Unpacked, known: Mapping[str, str]
+    s: AsyncSession, repo: Repo, heads: Sequence[str], push: Push, known: Mapping[str, str], *, most: int
 ) -> dict[str, graph.Node]:
     """The commits that are not here yet, parents first."""
+    pack = push.unpacked
     nodes: dict[str, graph.Node] = {}
     ordered: dict[str, graph.Node] = {}
     outside: set[str] = set()
@@ -132,12 +146,11 @@ async def _new_commits(
             outside.add(oid)
         else:
             nodes[oid] = check_commit(oid, pack)
-            if len(nodes) > MAX_COMMITS:
-                raise TooLarge(
-                    f"A push brings at most {MAX_COMMITS:,} new commits.", next_step="Push older commits first."
-                )
+            if len(nodes) > most:
+                raise TooLarge(f"A push brings at most {most:,} new commits.", next_step="Push older commits first.")
             waiting.append((oid, True))
-            waiting.extend((parent, False) for parent in nodes[oid].parents)
+            if oid not in push.shallow:
+                waiting.extend((parent, False) for parent in nodes[oid].parents)
     present = await _kinds(s, repo, outside)
     if any(present.get(oid) != "commit" for oid in outside):
         raise Invalid("The push leans on commits that are not here.", next_step="Run git fetch --unshallow, then push.")
@@ -152,6 +165,8 @@ async def _walk(
     pack: Unpacked,
     trees: dict[str, Rows],
     found: _Found,
+    *,
+    most: int,
 ) -> None:
     if tree in bases:
         return
@@ -162,7 +177,7 @@ async def _walk(
         rows = await _rows(s, repo, oid, pack, trees)
         before = [await _rows(s, repo, base, pack, trees) for base in below]
         found.rows += len(rows) + sum(len(some) for some in before)
-        if found.rows > _MAX_ROWS:
+        if found.rows > most:
             raise TooLarge("The push changes too many files at once.", next_step="Push fewer commits at once.")
         for name, row in rows.items():
             if any(some.get(name) == row for some in before):

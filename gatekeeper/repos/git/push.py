@@ -63,8 +63,20 @@ def read_push(file: IO[bytes], *, folder: Path) -> Push:
     return Push(tuple(commands), unpacked, b"side-band-64k" in capabilities)
 
 
-async def apply(s: AsyncSession, repo: Repo, push: Push, checked: Checked, *, by: Principal) -> list[tuple[str, str]]:
+async def apply(
+    s: AsyncSession,
+    repo: Repo,
+    push: Push,
+    checked: Checked,
+    *,
+    by: Principal,
+    may_rewind: bool = False,
+    way: str = "git",
+) -> list[tuple[str, str]]:
     """Write the objects and change the references, in the caller's write transaction.
+
+    may_rewind  main may lose commits: only where an operator said so
+    way         how the commits came, for the evidence
 
     Returns what follows from each new commit to take note of, parents first: (commit, the branch whose head it is now
     or ""). Raises Stale when a reference is no longer what the client saw, Invalid, Conflict.
@@ -72,14 +84,14 @@ async def apply(s: AsyncSession, repo: Repo, push: Push, checked: Checked, *, by
     await commits.possessed(s, repo, checked.lfs)  # again: it may have been deleted since
     await _write(s, repo, push.unpacked, checked.objects)
     for command in push.commands:
-        await _change(s, repo, command, by=by)
+        await _change(s, repo, command, by=by, may_rewind=may_rewind)
     heads = {command.new: command.ref for command in push.commands if command.new}
     for oid in checked.commits:
         body = {
             "ref": heads.get(oid, push.commands[0].ref),
             "commit": oid,
             "parent": checked.parents[oid],
-            "way": "git",
+            "way": way,
         }
         await ledger.record(
             s, "repos:branch:commit", actor=by.person_id, token=by.token_id, repo=repo.id, subject=oid, body=body
@@ -131,7 +143,7 @@ async def _insert(s: AsyncSession, repo: Repo, unpacked: Unpacked, oids: Sequenc
     await insert_missing(s, GitObject, await asyncio.to_thread(rows))
 
 
-async def _change(s: AsyncSession, repo: Repo, command: Command, *, by: Principal) -> None:
+async def _change(s: AsyncSession, repo: Repo, command: Command, *, by: Principal, may_rewind: bool) -> None:
     ref, old, new = command.ref, command.old, command.new
     current = await revisions.read_ref(s, repo, ref)
     if current != old:
@@ -144,7 +156,7 @@ async def _change(s: AsyncSession, repo: Repo, command: Command, *, by: Principa
     if old is None:
         await refs.place(s, repo, ref, new)
     else:
-        if ref == refs.MAIN and old not in reach(await load_graph(s, repo), [new]):
+        if not may_rewind and ref == refs.MAIN and old not in reach(await load_graph(s, repo), [new]):
             raise Invalid(
                 "main only goes forward: this push would drop commits that are there.",
                 next_step="Run git pull --rebase and push again, or push to another branch.",

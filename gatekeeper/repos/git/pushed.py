@@ -16,8 +16,13 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What was pushed: commands and objects. `bands` says that the client takes messages beside the report."""
+    """What was pushed: commands and objects.
+
+    bands    the client takes messages beside the report
+    shallow  commits whose parents need not be here: where an upstream cuts its history off
+    """
 
     commands: tuple[Command, ...]
     unpacked: Unpacked
     bands: bool
+    shallow: frozenset[str] = frozenset()

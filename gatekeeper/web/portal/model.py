@@ -1,6 +1,7 @@
 """The page of one model: card, who may do what, the way in, and how to use it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.responses import Response
 
@@ -9,7 +10,7 @@ from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
-from gatekeeper.repos import history
+from gatekeeper.repos import history, mirrors
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
@@ -27,6 +28,15 @@ class Text:
     sha256: str
     href: str
     text: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a mirror was brought from, and when."""
+
+    name: str
+    href: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ async def model(call: Call) -> Response:
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,
         file_count=count,
+        origin=await _origin(call, seen),
     )
 
 
@@ -106,6 +117,15 @@ async def _size(call: Call, seen: Seen) -> tuple[int | None, int]:
         if entry.type == "file"
     ]
     return sum(entry.size for entry in files), len(files)
+
+
+async def _origin(call: Call, seen: Seen) -> Origin | None:
+    """Where a mirror comes from. Only for readers of the card: the upstream's name may say as much."""
+    mirror = await mirrors.find(call.session, call.repo) if seen.rights[Action.READ_CARD] else None
+    if mirror is None or mirror.brought_at is None:
+        return None
+    upstream = mirrors.Upstream(mirror.endpoint, call.repo.kind, mirror.upstream)
+    return Origin(mirror.upstream, upstream.page_url, mirror.brought_at)
 
 
 async def _ladder(call: Call, seen: Seen) -> list[Rung]:

@@ -1,9 +1,12 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from gatekeeper import releases
 from gatekeeper.accounts import principals
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
+from gatekeeper.repos.mirrors import Mirror
 from tests.gatekeeper.web.site import CARD, MODEL, Site, words
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +25,23 @@ async def test_code_to_copy_names_this_hub_and_never_a_model_argument_to_run(sit
 
     assert "base_url=&#34;http://hub.test/models/lab/emoji&#34;" in page
     assert "would send your prompt and your token to a public service" in words(page)
+
+
+async def test_a_mirror_says_where_it_comes_from_once_it_was_brought(site: Site, model: Repo) -> None:
+    async with site.gatekeeper.db.write() as session:
+        row = Mirror(
+            repo_id=model.id, endpoint="https://up.example.org", upstream="far/away", revisions=[], heads={}, first="a"
+        )
+        session.add(row)
+    ada = await site.as_("ada")
+    before = (await ada.get(MODEL)).text
+    async with site.gatekeeper.db.write() as session:
+        await session.merge(Mirror(**(row.model_dump() | {"brought_at": datetime(2026, 1, 2, tzinfo=UTC)})))
+    after = (await ada.get(MODEL)).text
+
+    assert "Mirror of" not in before
+    assert '<a href="https://up.example.org/far/away"' in after
+    assert "far/away , as of 2 Jan 2026" in words(after)
 
 
 async def test_a_draft_is_the_same_404_as_nothing(site: Site) -> None:
