@@ -20,6 +20,7 @@ from gatekeeper.authz.listing import filter_known, listing_filter, visible
 from gatekeeper.authz.matrix import as_markdown, matrix
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
+from gatekeeper.authz.readable import readable, sender
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
 
 __all__ = [
@@ -51,8 +52,10 @@ __all__ = [
     "load_many",
     "load_namespace",
     "matrix",
+    "readable",
     "require",
     "require_global",
     "require_path",
+    "sender",
     "visible",
 ]

@@ -25,8 +25,17 @@ from gatekeeper.kit.ids import new_id
 from gatekeeper.repos import objects
 from gatekeeper.repos.rows import affected
 from gatekeeper.repos.storage import Store
-from gatekeeper.repos.tables import Repo, RepoObject, StoredObject, Upload, XetChunk, XetFile, Xorb
-from gatekeeper.repos.xet import files, hashes
+from gatekeeper.repos.tables import (
+    Repo,
+    RepoObject,
+    RepoXorb,
+    StoredObject,
+    StoredXorb,
+    Upload,
+    XetChunk,
+    XetFile,
+    XetPart,
+)
 
 UNCOMMITTED_DAYS = 7  # an interrupted upload can be taken up for that long
 XORB_DAYS = 28  # clients refer to what they sent for three weeks
@@ -70,7 +79,7 @@ async def collect(db: Database, store: Store, *, xorb_days: int = XORB_DAYS, clo
                 await _drop_uncommitted(s, repo, swept, before=instant - timedelta(days=UNCOMMITTED_DAYS))
                 await _drop_xorbs(s, repo, swept, instant=instant, days=xorb_days)
     async with db.write() as s:
-        await _drop_unreferred(s)
+        await _drop_unreferred(s, instant=instant)
     await _sweep_objects(db, store, swept)
     await _sweep_xorbs(db, store, swept)
     async with db.write() as s:
@@ -87,7 +96,7 @@ def _body(swept: Swept) -> dict[str, int]:
 
 async def _forget(s: AsyncSession, repo: Repo, swept: Swept) -> None:
     """A deleted repository refers to nothing any more: nobody can reach it, and nothing of its id comes back."""
-    for table in (XetChunk, XetFile, Xorb, Upload, RepoObject):
+    for table in (XetChunk, XetFile, RepoXorb, Upload, RepoObject):
         await _delete(s, table, col(table.repo_id) == repo.id)
 
 
@@ -112,28 +121,43 @@ async def _drop_uncommitted(s: AsyncSession, repo: Repo, swept: Swept, *, before
 
 
 async def _drop_xorbs(s: AsyncSession, repo: Repo, swept: Swept, *, instant: datetime, days: int) -> None:
-    """Xorbs that no registered file is made of. Clients remember them, so a new epoch makes all start afresh."""
-    last_needed = sa.func.coalesce(col(Xorb.renewed_at), col(Xorb.received_at))
-    here = col(Xorb.repo_id) == repo.id
+    """Claims to xorbs that no registered file of the repository is made of.
+
+    Clients remember them, so a new epoch makes all start afresh.
+    """
+    last_needed = sa.func.coalesce(col(RepoXorb.renewed_at), col(RepoXorb.received_at))
+    here = col(RepoXorb.repo_id) == repo.id
     latest: datetime | None = await s.scalar(
-        sa.select(col(Xorb.received_at)).where(here).order_by(col(Xorb.received_at).desc()).limit(1)
+        sa.select(col(RepoXorb.received_at)).where(here).order_by(col(RepoXorb.received_at).desc()).limit(1)
     )
     if latest is None or latest > instant - _QUIET:
         return  # an upload is running, or there is nothing
-    old = await s.scalars(sa.select(col(Xorb.xorb_hash)).where(here, last_needed < instant - timedelta(days=days)))
-    in_use = {hashes.printed(raw) for raw in await files.xorbs_in_use(s, repo.id)}
-    gone = sorted(set(old) - in_use)
+    is_used = sa.exists().where(col(XetPart.repo_id) == repo.id, col(XetPart.xorb_hash) == col(RepoXorb.xorb_hash))
+    is_old = last_needed < instant - timedelta(days=days)
+    gone = sorted(await s.scalars(sa.select(col(RepoXorb.xorb_hash)).where(here, is_old, ~is_used)))
     for some in _batches(gone):
-        await _delete(s, Xorb, here, col(Xorb.xorb_hash).in_(some))
+        await _delete(s, RepoXorb, here, col(RepoXorb.xorb_hash).in_(some))
     if gone:
         repo.xet_epoch += 1
         s.add(repo)
         swept.epochs_raised += 1
 
 
-async def _drop_unreferred(s: AsyncSession) -> None:
+async def _drop_unreferred(s: AsyncSession, *, instant: datetime) -> None:
+    """What no repository refers to any more.
+
+    A xorb that was sent or named within a day stays: that is compared in the row that is removed, so an upload which
+    refers to it in a transaction of the same moment either finds it gone, or changes the row first and keeps it.
+    """
     referred = sa.select(col(RepoObject.sha256)).where(col(RepoObject.sha256) == col(StoredObject.sha256))
     await _delete(s, StoredObject, ~sa.exists(referred))
+    await _delete(
+        s,
+        StoredXorb,
+        col(StoredXorb.renewed_at) < instant - timedelta(seconds=_FRESH_SECONDS),
+        ~sa.exists().where(col(RepoXorb.xorb_hash) == col(StoredXorb.xorb_hash)),
+        ~sa.exists().where(col(XetPart.xorb_hash) == col(StoredXorb.xorb_hash)),
+    )
 
 
 async def _delete(s: AsyncSession, table: type[SQLModel], *where: sa.ColumnElement[bool]) -> int:
@@ -168,12 +192,14 @@ async def _sweep_objects(db: Database, store: Store, swept: Swept) -> None:
 
 async def _sweep_xorbs(db: Database, store: Store, swept: Swept) -> None:
     for path in await asyncio.to_thread(lambda: sorted((store.root / "xorbs").glob("*/*/*"))):
-        key = (path.parts[-3], path.name)
+        is_named = sa.select(
+            sa.exists().where(col(StoredXorb.xorb_hash) == path.name, col(StoredXorb.place) == path.parts[-3])
+        )
         async with db.read() as s:
-            if await s.get(Xorb, key) is not None or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
+            if await s.scalar(is_named) or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
                 continue
         async with db.write() as s:
-            if await s.get(Xorb, key) is None:
+            if not await s.scalar(is_named):
                 freed = await asyncio.to_thread(_remove, path, store)
                 swept.xorbs, swept.freed_bytes = swept.xorbs + (freed is not None), swept.freed_bytes + (freed or 0)
 

@@ -12,7 +12,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import objects, refs, revisions, rewriting
+from gatekeeper.repos import objects, refs, revisions, rewriting, xet
 from gatekeeper.repos.paths import is_sha256
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Repo, RepoObject, StoredObject, XetFile
@@ -103,7 +103,9 @@ async def share(s: AsyncSession, source: Repo, target: Repo, digests: Collection
     query = sa.select(col(RepoObject.sha256)).where(
         col(RepoObject.repo_id) == source.id, col(RepoObject.sha256).in_(sorted(set(digests)))
     )
-    for sha256 in (await s.scalars(query)).all():
+    shared = (await s.scalars(query)).all()
+    await xet.share(s, source, target, shared)
+    for sha256 in shared:
         row = {"repo_id": target.id, "sha256": sha256, "uploaded_by": by.person_id, "uploaded_at": now()}
         await insert_missing(s, RepoObject, [row])
         await ledger.record(

@@ -53,11 +53,11 @@ class Store:
             raise ValueError("not a SHA-256 in lower-case hex")
         return self.root / "sha256" / sha256[:2] / sha256[2:4] / sha256
 
-    def xorb_path(self, repo_id: str, xorb_hash: str) -> Path:
-        """Where a repository's xorb lies. Both parts come from verified values, never from a request as it stands."""
-        if not is_sha256(xorb_hash) or not repo_id.isalnum():
+    def xorb_path(self, place: str, xorb_hash: str) -> Path:
+        """Where a xorb lies, in the folder that its row names. Neither comes from a request as it stands."""
+        if not is_sha256(xorb_hash) or not place.isalnum():
             raise ValueError("not the name of a xorb")
-        return self.root / "xorbs" / repo_id / xorb_hash[:2] / xorb_hash
+        return self.root / "xorbs" / place / xorb_hash[:2] / xorb_hash
 
     async def size(self, sha256: str) -> int | None:
         """Size in bytes of stored content, or None when it is not there."""

@@ -149,18 +149,34 @@ class Upload(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Xorb(SQLModel, table=True):
-    """A Xet xorb in one repository's scope. `chunks` packs (hash 32, raw length u32, end offset u32) for each chunk.
+class StoredXorb(SQLModel, table=True):
+    """A Xet xorb that lies in the store, once for all repositories, verified before this row was written.
 
-    renewed_at  when somebody sent or named it last; None where that was before this was noted
+    place       the folder of the store it lies in
+    chunks      packs (hash 32, raw length u32, end offset u32) for each chunk
+    renewed_at  when somebody sent or named it last: nothing removes it on that day
     """
 
-    __tablename__ = "xorb"
+    __tablename__ = "stored_xorb"
 
-    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
     xorb_hash: str = Field(primary_key=True, max_length=64)
+    place: str = Field(max_length=26)
     size_bytes: int = Field(sa_type=sa.BigInteger)
     chunks: bytes = Field(sa_type=sa.LargeBinary)
+    received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    renewed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class RepoXorb(SQLModel, table=True):
+    """Somebody sent this xorb to this repository, so uploads to it may name all of its chunks.
+
+    renewed_at  when somebody sent or named it here last; None where that was before this was noted
+    """
+
+    __tablename__ = "repo_xorb"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    xorb_hash: str = Field(primary_key=True, foreign_key="stored_xorb.xorb_hash", max_length=64)
     received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     renewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -188,6 +204,24 @@ class XetChunk(SQLModel, table=True):
     __tablename__ = "xet_chunk"
 
     repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
-    chunk_hash: str = Field(primary_key=True, max_length=64)
+    chunk_hash: str = Field(primary_key=True, max_length=64, index=True)
     xorb_hash: str = Field(max_length=64)
     file_hash: str = Field(max_length=64)
+
+
+class XetPart(SQLModel, table=True):
+    """A registered file is made of chunks of this xorb, whichever repository that was sent to. Goes with its file."""
+
+    __tablename__ = "xet_part"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["repo_id", "file_hash"],
+            ["xet_file.repo_id", "xet_file.file_hash"],
+            name="fk_xet_part_repo_id_xet_file",
+            ondelete="CASCADE",
+        ),
+    )
+
+    repo_id: str = Field(primary_key=True, max_length=26)
+    file_hash: str = Field(primary_key=True, max_length=64)
+    xorb_hash: str = Field(primary_key=True, foreign_key="stored_xorb.xorb_hash", max_length=64, index=True)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.repos.storage import Store
-from gatekeeper.repos.tables import GitObject, GitRef, Repo, RepoObject, StoredObject, Xorb
+from gatekeeper.repos.tables import GitObject, GitRef, Repo, RepoObject, RepoXorb, StoredObject, StoredXorb, XetPart
 from gatekeeper.repos.xet.xorb import is_sound_xorb
 
 _BATCH = 100
@@ -61,14 +61,16 @@ async def _check_store(s: AsyncSession, store: Store, repo: Repo | None, report:
 
 
 async def _check_xorbs(s: AsyncSession, store: Store, repo: Repo | None, report: Report) -> None:
-    query = sa.select(col(Xorb.repo_id), col(Xorb.xorb_hash), col(Xorb.size_bytes))
+    query = sa.select(col(StoredXorb.place), col(StoredXorb.xorb_hash), col(StoredXorb.size_bytes))
     if repo is not None:
-        query = query.where(col(Xorb.repo_id) == repo.id)
-    for repo_id, xorb_hash, size in (await s.execute(query)).all():
+        sent = sa.select(col(RepoXorb.xorb_hash)).where(col(RepoXorb.repo_id) == repo.id)
+        used = sa.select(col(XetPart.xorb_hash)).where(col(XetPart.repo_id) == repo.id)
+        query = query.where(sa.or_(col(StoredXorb.xorb_hash).in_(sent), col(StoredXorb.xorb_hash).in_(used)))
+    for place, xorb_hash, size in (await s.execute(query)).all():
         report.checked += 1
         report.checked_bytes += size
         try:
-            is_sound = await asyncio.to_thread(is_sound_xorb, store.xorb_path(repo_id, xorb_hash), xorb_hash)
+            is_sound = await asyncio.to_thread(is_sound_xorb, store.xorb_path(place, xorb_hash), xorb_hash)
         except FileNotFoundError:
             report.missing.append(f"xorb {xorb_hash}")
             continue
@@ -134,7 +136,8 @@ async def _find_orphans(s: AsyncSession, store: Store, report: Report) -> None:
     referred = set(await s.scalars(sa.select(col(RepoObject.sha256)).distinct()))
     present = await asyncio.to_thread(lambda: {path.name for path in (store.root / "sha256").glob("*/*/*")})
     report.orphaned += sorted(f"file {sha256}" for sha256 in (present - named) | (named - referred))
-    rows = {(repo_id, name) for repo_id, name in await s.execute(sa.select(col(Xorb.repo_id), col(Xorb.xorb_hash)))}
+    xorbs = await s.execute(sa.select(col(StoredXorb.place), col(StoredXorb.xorb_hash)))
+    rows = {(place, name) for place, name in xorbs}
     lying = await asyncio.to_thread(
         lambda: {(path.parts[-3], path.name) for path in (store.root / "xorbs").glob("*/*/*")}
     )

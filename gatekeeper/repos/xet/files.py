@@ -19,7 +19,7 @@ from gatekeeper.repos.tables import Repo, RepoObject, XetFile
 _ROW = struct.Struct("<32sIII")
 _QUERY_ROWS = 500
 _MAX_CACHED_PATHS = 200_000
-_REFERRED_TO = sa.and_(col(RepoObject.repo_id) == col(XetFile.repo_id), col(RepoObject.sha256) == col(XetFile.sha256))
+REFERRED_TO = sa.and_(col(RepoObject.repo_id) == col(XetFile.repo_id), col(RepoObject.sha256) == col(XetFile.sha256))
 
 Places = dict[str, tuple[str, ...]]
 
@@ -65,7 +65,7 @@ async def hashes_of(s: AsyncSession, repo_id: str, digests: Iterable[str]) -> di
     for start in range(0, len(wanted), _QUERY_ROWS):
         query = (
             sa.select(col(XetFile.sha256), col(XetFile.file_hash))
-            .join(RepoObject, _REFERRED_TO)
+            .join(RepoObject, REFERRED_TO)
             .where(
                 col(XetFile.terms).is_not(None),
                 col(XetFile.repo_id) == repo_id,
@@ -80,24 +80,18 @@ async def hashes_of(s: AsyncSession, repo_id: str, digests: Iterable[str]) -> di
 
 async def in_commit(s: AsyncSession, repo: Repo, commit: str, file_hash: str) -> Found | None:
     """The file with this (printed) hash if it lies in `commit`, else None, whatever else the repository holds."""
-    query = sa.select(XetFile).join(RepoObject, _REFERRED_TO)
+    query = sa.select(XetFile).join(RepoObject, REFERRED_TO)
     file: XetFile | None = await s.scalar(
         query.where(col(XetFile.repo_id) == repo.id, col(XetFile.file_hash) == file_hash)
     )
     if file is None or file.terms is None:
         return None
-    paths = (await _places_in(s, repo, commit)).get(file.sha256, ())
+    paths = (await places_in(s, repo, commit)).get(file.sha256, ())
     return Found(file.file_hash, file.sha256, file.size_bytes, unpack(file.terms), paths) if paths else None
 
 
-async def xorbs_in_use(s: AsyncSession, repo_id: str) -> set[bytes]:
-    """Hashes of the xorbs that registered files of the repository are made of."""
-    query = sa.select(col(XetFile.terms)).where(col(XetFile.repo_id) == repo_id, col(XetFile.terms).is_not(None))
-    return {run.xorb_hash for packed in await s.scalars(query) for run in unpack(packed or b"")}
-
-
-async def _places_in(s: AsyncSession, repo: Repo, commit: str) -> Places:
-    """The paths of each large file in a commit, by SHA-256."""
+async def places_in(s: AsyncSession, repo: Repo, commit: str) -> Places:
+    """The paths of each large file in a commit, by SHA-256. Asked after a decision about that commit."""
     if (known := _places.get((repo.id, commit))) is not None:
         return known
     made: dict[str, list[str]] = {}

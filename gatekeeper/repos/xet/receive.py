@@ -1,8 +1,8 @@
 """Receiving by Xet: xorbs are verified and kept, shards are checked against them, files are rebuilt into the store.
 
 No database transaction is open while bytes travel or files are decoded. A shard's claims are checked from the tables of
-stored xorbs alone: that each is here, that the client has the chunks it names (range hash), that the file hash follows
-from them, and that the decoded bytes have the SHA-256 a commit will name.
+stored xorbs alone: that each may be named here (`reach`), that the client has the chunks it names (range hash), that
+the file hash follows from them, and that the decoded bytes have the SHA-256 a commit will name.
 """
 
 import asyncio
@@ -15,14 +15,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper import ledger
 from gatekeeper.db import Database
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.rows import affected, insert_missing
 from gatekeeper.repos.storage import Staged, Store
-from gatekeeper.repos.tables import Repo, RepoObject, XetFile, Xorb
+from gatekeeper.repos.tables import Repo, RepoObject, RepoXorb, StoredXorb, XetFile
 from gatekeeper.repos.xet import hashes, shard
-from gatekeeper.repos.xet.registration import register_files, renew_xorb
+from gatekeeper.repos.xet.reach import Reach, Sender, reach
+from gatekeeper.repos.xet.registration import cleaned, register_files, renew_xorb
 from gatekeeper.repos.xet.shard import ShardFile
 from gatekeeper.repos.xet.xorb import MAX_BODY_BYTES, Table, Verifier, decoded
 
@@ -30,7 +32,11 @@ _VERIFY_BYTES = 2**20
 _REBUILD_CHUNKS = 1_024  # about 64 MiB between two signs of life
 _MAX_CHUNKS = 8_000_000  # in all files of one shard
 
+# The folder of the store that xorbs lie in. Rows name it, so that those stored elsewhere before are still found.
+_PLACE = "shared"
+
 Tables = Mapping[bytes, Table]
+Places = Mapping[bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedXorb:
-    """A verified xorb on its way into the store under the repository's name. `size` is its stored bytes."""
+    """A verified xorb on its way into the store. `size` is its stored bytes."""
 
     xorb_hash: str
     table: Table
@@ -52,9 +58,7 @@ class ReceivedXorb:
 
 
 @asynccontextmanager
-async def receive_xorb(
-    store: Store, repo_id: str, xorb_hash: str, pieces: AsyncIterator[bytes]
-) -> AsyncIterator[ReceivedXorb]:
+async def receive_xorb(store: Store, xorb_hash: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[ReceivedXorb]:
     """Verify a xorb while its body arrives; `register_xorb` keeps it. Raises Invalid (400), TooLarge, Unavailable."""
     expected = hashes.parse_printed(xorb_hash)
     if expected is None:
@@ -73,44 +77,62 @@ async def receive_xorb(
 
 
 async def register_xorb(s: AsyncSession, store: Store, repo: Repo, received: ReceivedXorb) -> bool:
-    """Put the xorb into the store and let shards of this repository name it; whether it is new.
+    """Put the xorb into the store and let shards of this repository name it; whether it is new *to the repository*.
 
     One content can be compressed in many ways, and the table tells where each chunk lies in this one. So bytes and
-    table appear together: whoever comes second finds the row, and its bytes are dropped.
+    table appear together: whoever comes second finds the row, and its bytes are dropped, also if the first one came to
+    another repository. Whether it did is nobody's business, so the answer does not tell.
     """
     instant = now()
     row = {
-        "repo_id": repo.id,
         "xorb_hash": received.xorb_hash,
+        "place": _PLACE,
         "size_bytes": received.size,
         "chunks": received.table.packed,
         "received_at": instant,
         "renewed_at": instant,
     }
-    if await insert_missing(s, Xorb, [row]) == 0:
-        await renew_xorb(s, repo.id, received.xorb_hash)
-        return False
-    await received.staged.keep_as(store.xorb_path(repo.id, received.xorb_hash))
-    return True
+    if await insert_missing(s, StoredXorb, [row]) == 1:
+        await received.staged.keep_as(store.xorb_path(_PLACE, received.xorb_hash))
+    here = {"repo_id": repo.id, "xorb_hash": received.xorb_hash, "received_at": instant, "renewed_at": instant}
+    is_new = await insert_missing(s, RepoXorb, [here]) == 1
+    await renew_xorb(s, repo.id, received.xorb_hash)
+    return is_new
 
 
 async def accept_shard(
-    db: Database, store: Store, repo: Repo, body: bytes, *, person_id: str | None, limit_bytes: int
+    db: Database,
+    store: Store,
+    repo: Repo,
+    body: bytes,
+    *,
+    sender: Sender,
+    person_id: str | None,
+    limit_bytes: int,
 ) -> AsyncIterator[Progress]:
     """Check a shard, rebuild its files into the store, and let the repository refer to them; tells progress.
 
     limit_bytes  largest file, and largest sum of the files in one shard
 
-    Everything or nothing is registered. Raises Invalid (400) with a sentence for the user.
+    Everything or nothing is registered. Raises Invalid (400) with a sentence for the user. Clients remember what they
+    may name and never ask again, so where a shard names what may not be named here (any more), the repository gets a
+    new address: the next try starts afresh, and sends everything.
     """
     files = await asyncio.to_thread(shard.parse, body)
     total = sum(file.size for file in files)
     if total > limit_bytes:
         raise _refused(f"its files have {total} bytes, more than the {limit_bytes} allowed")
     async with db.read() as session:
-        tables = await _tables(session, repo, files)
+        names = {hashes.printed(term.xorb_hash) for file in files for term in file.terms}
+        allowed = await reach(session, repo.id, names, sender)
+        tables, places = await _tables(session, [name for name in names if name in allowed])
         known = await _known_files(session, repo, files)
-    await asyncio.to_thread(_check, files, tables)
+    try:
+        await asyncio.to_thread(_check, files, tables, allowed)
+    except _OutOfReach:
+        async with db.write() as session:
+            await _start_afresh(session, repo)
+        raise
     verified = 0
     rebuilt: set[str] = set()
     yield Progress(verified, total)
@@ -118,12 +140,12 @@ async def accept_shard(
         if file.sha256 not in rebuilt and known.get(hashes.printed(file.file_hash)) == file.sha256:
             verified += file.size
             continue
-        async for decoded_bytes in _rebuild(store, repo.id, file, tables):
+        async for decoded_bytes in _rebuild(store, file, tables, places):
             yield Progress(verified + decoded_bytes, total)
         rebuilt.add(file.sha256)
         verified += file.size
     async with db.write() as session:
-        await register_files(session, repo, files, tables, rebuilt=rebuilt, person_id=person_id)
+        await register_files(session, repo, files, tables, sender=sender, rebuilt=rebuilt, person_id=person_id)
     yield Progress(total, total)
 
 
@@ -144,18 +166,19 @@ async def _batches(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(waiting)
 
 
-async def _tables(s: AsyncSession, repo: Repo, files: Sequence[ShardFile]) -> dict[bytes, Table]:
-    wanted = sorted({hashes.printed(term.xorb_hash) for file in files for term in file.terms})
-    found: dict[bytes, Table] = {}
-    for start in range(0, len(wanted), 500):
-        query = sa.select(col(Xorb.xorb_hash), col(Xorb.chunks)).where(
-            col(Xorb.repo_id) == repo.id, col(Xorb.xorb_hash).in_(wanted[start : start + 500])
+async def _tables(s: AsyncSession, names: Sequence[str]) -> tuple[dict[bytes, Table], dict[bytes, str]]:
+    """By hash, the table of each xorb and the folder it lies in."""
+    tables: dict[bytes, Table] = {}
+    places: dict[bytes, str] = {}
+    for start in range(0, len(names), 500):
+        query = sa.select(col(StoredXorb.xorb_hash), col(StoredXorb.place), col(StoredXorb.chunks)).where(
+            col(StoredXorb.xorb_hash).in_(names[start : start + 500])
         )
         for row in await s.execute(query):
             raw = hashes.parse_printed(row.xorb_hash)
             assert raw is not None
-            found[raw] = Table(row.chunks)
-    return found
+            tables[raw], places[raw] = Table(row.chunks), row.place
+    return tables, places
 
 
 async def _known_files(s: AsyncSession, repo: Repo, files: Sequence[ShardFile]) -> dict[str, str]:
@@ -175,14 +198,15 @@ async def _known_files(s: AsyncSession, repo: Repo, files: Sequence[ShardFile]) 
     return found
 
 
-def _check(files: Sequence[ShardFile], tables: Tables) -> None:
-    """Checks 1 to 3: every xorb is here, possession is proved, the file hash follows. Raises Invalid (400)."""
+def _check(files: Sequence[ShardFile], tables: Tables, allowed: Reach) -> None:
+    """Checks 1 to 3: every run may be named, possession is proved, the file hash follows. Raises Invalid (400)."""
     chunks = 0
     for file in files:
         for term in file.terms:
             table = tables.get(term.xorb_hash)
-            if table is None:
-                raise _refused("it names a xorb that was not uploaded to this repository")
+            # Not there, there for others, or there in part: nobody learns which.
+            if table is None or not allowed.covers(hashes.printed(term.xorb_hash), term.first, term.end):
+                raise _OutOfReach()
             if not term.first < term.end <= len(table):
                 raise _refused("it names chunks that its xorb does not have")
             chunks += term.end - term.first
@@ -203,21 +227,24 @@ def _children(file: ShardFile, tables: Tables) -> Iterator[hashes.Child]:
             yield digest, length
 
 
-async def _rebuild(store: Store, repo_id: str, file: ShardFile, tables: Tables) -> AsyncIterator[int]:
+async def _rebuild(store: Store, file: ShardFile, tables: Tables, places: Places) -> AsyncIterator[int]:
     """Check 4: decode the file into the store under the SHA-256 it must have; yields the bytes done so far."""
     async with store.stage(limit=file.size) as staged:
-        pieces = _decode(store, repo_id, file, tables)
-        while await asyncio.to_thread(_write_some, staged, pieces):
-            yield staged.size
+        pieces = _decode(store, file, tables, places)
+        try:
+            while await asyncio.to_thread(_write_some, staged, pieces):
+                yield staged.size
+        except FileNotFoundError:
+            raise cleaned() from None
         try:
             await staged.keep(sha256=file.sha256, size=file.size)
         except Invalid:
             raise _refused("the SHA-256 it gives is not that of the file") from None
 
 
-def _decode(store: Store, repo_id: str, file: ShardFile, tables: Tables) -> Iterator[bytes]:
+def _decode(store: Store, file: ShardFile, tables: Tables, places: Places) -> Iterator[bytes]:
     for term in file.terms:
-        path = store.xorb_path(repo_id, hashes.printed(term.xorb_hash))
+        path = store.xorb_path(places[term.xorb_hash], hashes.printed(term.xorb_hash))
         yield from decoded(path, tables[term.xorb_hash], term.first, term.end)
 
 
@@ -225,6 +252,25 @@ def _write_some(staged: Staged, pieces: Iterator[bytes]) -> bool:
     before = staged.size
     staged.write_here(islice(pieces, _REBUILD_CHUNKS))
     return staged.size > before
+
+
+async def _start_afresh(s: AsyncSession, repo: Repo) -> None:
+    """Give the repository a new address for Xet, unless it got one since this upload began."""
+    here = sa.and_(col(Repo.id) == repo.id, col(Repo.xet_epoch) == repo.xet_epoch)
+    if affected(await s.execute(sa.update(Repo).where(here).values(xet_epoch=repo.xet_epoch + 1))) == 1:
+        await ledger.record(s, "repos:xet:readdress", repo=repo.id, body={"epoch": repo.xet_epoch + 1})
+
+
+class _OutOfReach(Invalid):
+    """A shard names what its sender may not name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The upload cannot be accepted: it names data that was not uploaded to this repository.",
+            status=400,
+            code="BrokenShard",
+            next_step="Start it again: everything will be sent.",
+        )
 
 
 def _refused(why: str) -> Invalid:

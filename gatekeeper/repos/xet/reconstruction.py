@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from gatekeeper.errors import Invalid
 from gatekeeper.repos.lru import Lru
-from gatekeeper.repos.tables import Xorb
+from gatekeeper.repos.tables import StoredXorb as XorbRow
 from gatekeeper.repos.xet import hashes
 from gatekeeper.repos.xet.files import Found, Run
 from gatekeeper.repos.xet.xorb import Table
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _CACHED_BYTES = 32 * 2**20
 
 # A row of the table of xorbs never changes while it is there; its time of arrival tells two of one name apart.
-_tables: Lru[tuple[str, str, str], Table] = Lru(_CACHED_BYTES)
+_tables: Lru[tuple[str, str], Table] = Lru(_CACHED_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def wanted(value: str | None, size: int) -> tuple[int, int]:
     return start, min(int(found[2]) + 1, size) if found[2] else size
 
 
-async def plan(s: AsyncSession, repo_id: str, file: Found, start: int, end: int) -> Plan | None:
+async def plan(s: AsyncSession, file: Found, start: int, end: int) -> Plan | None:
     """How to get the bytes from `start` up to `end` of a registered file. None if a xorb of it is not there."""
     runs: list[Run] = []
     sizes: dict[str, int] = {}
@@ -92,7 +92,7 @@ async def plan(s: AsyncSession, repo_id: str, file: Found, start: int, end: int)
         if below >= end:
             break
         name = hashes.printed(run.xorb_hash)
-        found = await _table(s, repo_id, name)
+        found = await _table(s, name)
         if found is None or len(found[0]) < run.end:
             return None
         table, sizes[name] = found
@@ -103,6 +103,12 @@ async def plan(s: AsyncSession, repo_id: str, file: Found, start: int, end: int)
         spans.setdefault(name, []).append(Span(kept.first, kept.end, table.offset(kept.first), table.offset(kept.end)))
     xorbs = tuple(StoredXorb(name, sizes[name], merged(some)) for name, some in spans.items())
     return Plan(start, end, skip, tuple(runs), xorbs)
+
+
+async def place_of(s: AsyncSession, xorb_hash: str) -> str | None:
+    """The folder of the store that the xorb lies in, None if it is not there."""
+    place: str | None = await s.scalar(sa.select(col(XorbRow.place)).where(col(XorbRow.xorb_hash) == xorb_hash))
+    return place
 
 
 def merged(spans: Sequence[Span]) -> tuple[Span, ...]:
@@ -133,19 +139,14 @@ def _trimmed(run: Run, table: Table, start: int, end: int) -> tuple[Run, int]:
     return Run(run.xorb_hash, first, stop, raw_bytes), before
 
 
-async def _table(s: AsyncSession, repo_id: str, xorb_hash: str) -> tuple[Table, int] | None:
-    query = sa.select(col(Xorb.received_at), col(Xorb.size_bytes)).where(
-        col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash
-    )
-    row = (await s.execute(query)).first()
+async def _table(s: AsyncSession, xorb_hash: str) -> tuple[Table, int] | None:
+    here = col(XorbRow.xorb_hash) == xorb_hash
+    row = (await s.execute(sa.select(col(XorbRow.received_at), col(XorbRow.size_bytes)).where(here))).first()
     if row is None:
         return None
-    key = (repo_id, xorb_hash, row.received_at.isoformat())
+    key = (xorb_hash, row.received_at.isoformat())
     table = _tables.get(key)
     if table is None:
-        chunks = await s.scalar(
-            sa.select(col(Xorb.chunks)).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
-        )
-        table = Table(chunks or b"")
+        table = Table(await s.scalar(sa.select(col(XorbRow.chunks)).where(here)) or b"")
         _tables.put(key, table, len(table.packed))
     return table, row.size_bytes

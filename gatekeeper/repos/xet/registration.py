@@ -10,25 +10,24 @@ from gatekeeper.errors import RepoNotFound, Unavailable
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, lfs
 from gatekeeper.repos.rows import affected, insert_missing
-from gatekeeper.repos.tables import Repo, XetChunk, XetFile, Xorb
+from gatekeeper.repos.tables import Repo, RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import dedup, hashes
 from gatekeeper.repos.xet.files import Run, pack
+from gatekeeper.repos.xet.reach import Sender, reach
 from gatekeeper.repos.xet.shard import ShardFile
 from gatekeeper.repos.xet.xorb import Table
 
 
-async def has_xorb(s: AsyncSession, repo_id: str, xorb_hash: str) -> bool:
-    """Whether this repository has the xorb (by its printed hash)."""
-    if hashes.parse_printed(xorb_hash) is None:
-        return False
-    query = sa.select(col(Xorb.xorb_hash)).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
-    return await s.scalar(query) is not None
-
-
 async def renew_xorb(s: AsyncSession, repo_id: str, xorb_hash: str) -> bool:
-    """Keep a xorb that somebody is about to name from being cleaned up; whether it is still there."""
-    query = sa.update(Xorb).where(col(Xorb.repo_id) == repo_id, col(Xorb.xorb_hash) == xorb_hash)
-    return affected(await s.execute(query.values(renewed_at=now()))) == 1
+    """Keep a xorb that somebody is about to name here from being cleaned up; whether it is still there.
+
+    The row of the stored xorb is changed even if this repository was never sent it: who removes xorbs compares that
+    instant in the statement that removes, so the two cannot miss each other.
+    """
+    here = sa.update(RepoXorb).where(col(RepoXorb.repo_id) == repo_id, col(RepoXorb.xorb_hash) == xorb_hash)
+    await s.execute(here.values(renewed_at=now()))
+    stored = sa.update(StoredXorb).where(col(StoredXorb.xorb_hash) == xorb_hash)
+    return affected(await s.execute(stored.values(renewed_at=now()))) == 1
 
 
 async def register_files(
@@ -37,6 +36,7 @@ async def register_files(
     files: Sequence[ShardFile],
     tables: Mapping[bytes, Table],
     *,
+    sender: Sender,
     rebuilt: Collection[str],
     person_id: str | None,
 ) -> None:
@@ -49,12 +49,18 @@ async def register_files(
     still = await catalogue.by_id(s, repo.id)
     if still is None:
         raise RepoNotFound("Repository not found", next_step="It was deleted during the upload.")
-    for name in {hashes.printed(term.xorb_hash) for file in files for term in file.terms}:
+    names = {hashes.printed(term.xorb_hash) for file in files for term in file.terms}
+    for name in sorted(names):
         if not await renew_xorb(s, repo.id, name):
-            raise _cleaned()
+            raise cleaned()
+    # Asked again: decoding takes a while, and a right to download elsewhere may have ended meanwhile.
+    allowed = await reach(s, repo.id, names, sender)
+    for term in (term for file in files for term in file.terms):
+        if not allowed.covers(hashes.printed(term.xorb_hash), term.first, term.end):
+            raise cleaned()
     for file in files:
         if file.sha256 not in rebuilt and not await lfs.has(s, still, file.sha256):
-            raise _cleaned()
+            raise cleaned()
         await lfs.possess(s, still, file.sha256, file.size, person_id=person_id)
         await _keep_terms(s, repo.id, file, tables)
 
@@ -63,11 +69,16 @@ async def _keep_terms(s: AsyncSession, repo_id: str, file: ShardFile, tables: Ma
     name = hashes.printed(file.file_hash)
     terms = pack(Run(term.xorb_hash, term.first, term.end, term.raw_bytes) for term in file.terms)
     row = {"repo_id": repo_id, "file_hash": name, "sha256": file.sha256, "size_bytes": file.size, "terms": terms}
-    if await insert_missing(s, XetFile, [row | {"registered_at": now()}]) == 0:
+    is_kept = await insert_missing(s, XetFile, [row | {"registered_at": now()}]) == 1
+    if not is_kept:
         query = sa.update(XetFile).where(
             col(XetFile.repo_id) == repo_id, col(XetFile.file_hash) == name, col(XetFile.terms).is_(None)
         )
-        await s.execute(query.values(terms=terms))
+        is_kept = affected(await s.execute(query.values(terms=terms))) == 1
+    if is_kept:
+        xorbs = sorted({hashes.printed(term.xorb_hash) for term in file.terms})
+        parts = [{"repo_id": repo_id, "file_hash": name, "xorb_hash": xorb} for xorb in xorbs]
+        await insert_missing(s, XetPart, parts)
     chunks = {
         hashes.printed(chunk): {
             "repo_id": repo_id,
@@ -80,7 +91,8 @@ async def _keep_terms(s: AsyncSession, repo_id: str, file: ShardFile, tables: Ma
     await insert_missing(s, XetChunk, list(chunks.values()))
 
 
-def _cleaned() -> Unavailable:
+def cleaned() -> Unavailable:
+    """What an upload is told that relied on something that is there no more."""
     return Unavailable(
         "What this upload refers to was cleaned up meanwhile.", next_step="Start it again: all will be sent."
     )

@@ -16,7 +16,7 @@ from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue, xet
-from gatekeeper.repos.xet import XetGrant
+from gatekeeper.repos.xet import Sender, XetGrant
 from gatekeeper.web.guard import Call, Endpoint, Mode, guarded
 from gatekeeper.web.principal import bearer_secret
 from gatekeeper.web.routing import RawRoute
@@ -43,14 +43,17 @@ async def granted(call: Call, session: AsyncSession, scope: Literal["read", "wri
     return repo, grant
 
 
-async def writer(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant]:
-    """The repository of this address and the grant of somebody who may write to it now. Raises what refuses."""
+async def writer(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant, Sender]:
+    """The repository of this address, and somebody who may write to it now, by grant and by what they may build on.
+
+    Raises what refuses.
+    """
     repo, grant = await granted(call, session, "write")
     instant = now()
     principal = await resumed(session, grant.person_id, grant.token_id)
     resource = await authz.load(session, principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
-    return repo, grant
+    return repo, grant, authz.sender(call.gatekeeper.policies, principal)
 
 
 async def downloadable(call: Call, session: AsyncSession, repo: Repo, principal: Principal, *, commit: str) -> Resource:

@@ -13,7 +13,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import GatekeeperError, NotFound, Unavailable
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, xet
-from gatekeeper.repos.xet import Progress, XetGrant
+from gatekeeper.repos.xet import Progress, Sender, XetGrant
 from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.cas import cas, writer
@@ -50,17 +50,22 @@ def token_answer(call: Call, token: str, expires_at: int) -> Response:
 
 
 async def known_chunk(call: Call) -> Response:
-    """`GET .../v1/chunks/default/{hash}`: what this repository holds around a chunk, for its writers."""
-    repo, _ = await writer(call, call.session)
-    found = await xet.dedup_answer(call.session, repo.id, call.params["hash"], instant=now())
+    """`GET .../v1/chunks/default/{hash}`: what lies around a chunk, here or where the writer may download from."""
+    repo, _, sender = await writer(call, call.session)
+    found = await xet.dedup_answer(call.session, repo.id, call.params["hash"], sender=sender, instant=now())
     if found is None:
         raise NotFound("Not known here.", next_step="Send the data.")
     return Response(found, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
-async def no_grants(call: Call) -> Response:
-    """`POST .../v1/xorb-grants/...`: not offered; 404 is the client's cue to send the xorb here."""
-    raise NotFound("Not offered here.", next_step="Send the data.")
+async def need_not_send(call: Call) -> Response:
+    """`POST .../v1/xorb-grants/...`: whether a xorb can be named without being sent; 404 is the cue to send it here."""
+    repo, _, sender = await writer(call, call.session)
+    xorb_hash = call.params["hash"]
+    is_here = await xet.is_within_reach(call.session, repo.id, xorb_hash, sender)
+    if not is_here or not await xet.renew_xorb(call.session, repo.id, xorb_hash):
+        raise NotFound("Not known here.", next_step="Send the data.")
+    return JSONResponse({}, headers={"Cache-Control": "no-store"})
 
 
 async def telemetry(call: Call) -> Response:
@@ -72,8 +77,8 @@ async def receive_xorb(call: Call) -> Response:
     """`POST .../v1/xorbs/default/{hash}`: verified while it arrives, then registered in a short transaction."""
     gatekeeper, xorb_hash = call.gatekeeper, call.params["hash"]
     async with gatekeeper.db.read() as session:
-        repo, _ = await writer(call, session)
-        is_known = await xet.has_xorb(session, repo.id, xorb_hash)
+        repo, _, _ = await writer(call, session)
+        is_known = await xet.was_sent(session, repo.id, xorb_hash)
     if is_known:
         async for _ in pieces(call.request):  # read to its end, or the client sees a broken connection
             pass
@@ -82,10 +87,10 @@ async def receive_xorb(call: Call) -> Response:
                 return JSONResponse({"was_inserted": False})
         raise Unavailable("The data was cleaned up meanwhile.", next_step="Send it again.")
     async with (
-        xet.receive_xorb(gatekeeper.store, repo.id, xorb_hash, pieces(call.request)) as received,
+        xet.receive_xorb(gatekeeper.store, xorb_hash, pieces(call.request)) as received,
         gatekeeper.db.write() as session,
     ):
-        repo, _ = await writer(call, session)
+        repo, _, _ = await writer(call, session)
         is_new = await xet.register_xorb(session, gatekeeper.store, repo, received)
     return JSONResponse({"was_inserted": is_new})
 
@@ -94,8 +99,8 @@ async def accept_shard(call: Call) -> Response:
     """`POST .../v2/shards`: progress as lines of JSON, so that the client waits and the user reads why it failed."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
-        repo, grant = await writer(call, session)
-    lines = _verdict_lines(call, repo, grant, body)
+        repo, grant, sender = await writer(call, session)
+    lines = _verdict_lines(_progress(call, repo, grant, sender, body))
     return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
@@ -103,26 +108,26 @@ async def accept_shard_at_once(call: Call) -> Response:
     """`POST .../v1/shards`: the same for clients that wait in silence."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
-        repo, grant = await writer(call, session)
-    async for _ in _progress(call, repo, grant, body):
+        repo, grant, sender = await writer(call, session)
+    async for _ in _progress(call, repo, grant, sender, body):
         pass
     return JSONResponse({"result": 1})
 
 
-def _progress(call: Call, repo: Repo, grant: XetGrant, body: bytes) -> AsyncIterator[Progress]:
+def _progress(call: Call, repo: Repo, grant: XetGrant, sender: Sender, body: bytes) -> AsyncIterator[Progress]:
     gatekeeper = call.gatekeeper
     return xet.accept_shard(
         gatekeeper.db,
         gatekeeper.store,
         repo,
         body,
+        sender=sender,
         person_id=grant.person_id,
         limit_bytes=gatekeeper.settings.upload_max_bytes,
     )
 
 
-async def _verdict_lines(call: Call, repo: Repo, grant: XetGrant, body: bytes) -> AsyncIterator[bytes]:
-    progress = _progress(call, repo, grant, body)
+async def _verdict_lines(progress: AsyncIterator[Progress]) -> AsyncIterator[bytes]:
     told = {"verified": 0, "total": 0}
     step = None
     try:
@@ -154,7 +159,7 @@ def _line(event: dict[str, object]) -> bytes:
 ROUTES = [
     api("/{kind:kind}/{ns}/{name}/xet-write-token/{branch}", write_token, needs=Action.WRITE, mode="read"),
     cas("/v1/chunks/{prefix}/{hash}", known_chunk, method="GET", mode="read"),
-    cas("/v1/xorb-grants/{prefix}/{hash}", no_grants, mode="read"),
+    cas("/v1/xorb-grants/{prefix}/{hash}", need_not_send, mode="write"),
     cas("/v1/xorbs/{prefix}/{hash}", receive_xorb, mode="own"),
     cas("/v1/shards", accept_shard_at_once, mode="own"),
     cas("/v2/shards", accept_shard, mode="own"),

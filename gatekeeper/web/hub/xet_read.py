@@ -139,7 +139,10 @@ async def _fetched(call: Call) -> Response:
         raise RepoNotFound("Repository not found.", next_step="It was deleted meanwhile.")
     principal = await resumed(call.session, allowed.person_id, allowed.token_id)
     await downloadable(call, call.session, repo, principal, commit=allowed.commit)
-    return SpansAnswer(call.gatekeeper.store.xorb_path(repo.id, allowed.xorb_hash), allowed.size, spans)
+    place = await xet.place_of(call.session, allowed.xorb_hash)
+    if place is None:
+        raise NotFound("This data was cleaned up meanwhile.", next_step="Ask for the file's reconstruction again.")
+    return SpansAnswer(call.gatekeeper.store.xorb_path(place, allowed.xorb_hash), allowed.size, spans)
 
 
 async def _planned(call: Call) -> tuple[Plan, XetGrant]:
@@ -155,7 +158,7 @@ async def _planned(call: Call) -> tuple[Plan, XetGrant]:
         raise NotFound("There is no such file in this revision.", next_step="Download it by its address instead.")
     path = _allowed_path(call, principal, resource, found)
     start, end = xet.wanted(call.request.headers.get("range"), found.size)
-    plan = await xet.plan(session, repo.id, found, start, end)
+    plan = await xet.plan(session, found, start, end)
     if plan is None:
         raise NotFound("This file cannot be given out in parts.", next_step="Download it by its address instead.")
     body: dict[str, Any] = {"path": path, "digest": found.sha256, "action": Action.DOWNLOAD.value, "by": "xet"}

@@ -13,8 +13,21 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Person
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import AddLfs, Repo, RepoKind, RepoObject, Store, StoredObject, catalogue, commit, garbage, lfs
-from gatekeeper.repos.tables import XetChunk, XetFile, Xorb
+from gatekeeper.repos import (
+    AddLfs,
+    Repo,
+    RepoKind,
+    RepoObject,
+    Store,
+    StoredObject,
+    catalogue,
+    commit,
+    garbage,
+    lfs,
+    xet,
+)
+from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.tables import RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import hashes
 from gatekeeper.repos.xet.files import Run, pack
 
@@ -44,13 +57,23 @@ async def put(database: Database, store: Store, repo: Repo, content: bytes) -> s
 
 
 async def put_xorb(database: Database, store: Store, repo: Repo, letter: str, **values: object) -> Path:
-    path = store.xorb_path(repo.id, letter * 64)
+    path = store.xorb_path("shared", letter * 64)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"xorb")
-    row = {"repo_id": repo.id, "xorb_hash": letter * 64, "size_bytes": 4, "chunks": b"", "received_at": AN_OLD_DAY}
+    row = {"xorb_hash": letter * 64, "received_at": AN_OLD_DAY, "renewed_at": AN_OLD_DAY} | values
     async with database.write() as s:
-        s.add(Xorb(**(row | values)))
+        await insert_missing(s, StoredXorb, [row | {"place": "shared", "size_bytes": 4, "chunks": b""}])
+        s.add(RepoXorb(repo_id=repo.id, **row))
     return path
+
+
+async def make_file(s: AsyncSession, repo: Repo, sha256: str, letter: str) -> None:
+    """A file of the repository that is made of the xorb `letter`."""
+    raw = hashes.parse_printed(letter * 64)
+    assert raw is not None
+    s.add(XetFile(repo_id=repo.id, file_hash="a" * 64, sha256=sha256, size_bytes=5, terms=pack([Run(raw, 0, 1, 5)])))
+    await s.flush()
+    s.add(XetPart(repo_id=repo.id, file_hash="a" * 64, xorb_hash=letter * 64))
 
 
 def age(*paths: Path) -> None:
@@ -116,17 +139,15 @@ async def test_xorbs_that_no_file_is_made_of_go_and_a_new_epoch_begins(
     database: Database, store: Store, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
-    used = hashes.printed(b"\xdd" * 32)
     paths = [
         await put_xorb(database, store, repo, "1"),
         await put_xorb(database, store, repo, "2", renewed_at=now() - timedelta(days=2)),
-        await put_xorb(database, store, repo, used[0]),
+        await put_xorb(database, store, repo, "d"),
     ]
     sha256 = await put(database, store, repo, b"file\0")
     async with database.write() as s:
         await commit(s, repo, "main", [AddLfs("w.bin", sha256, 5)], summary="add", by=ada)
-        runs = pack([Run(b"\xdd" * 32, 0, 1, 5)])
-        s.add(XetFile(repo_id=repo.id, file_hash="a" * 64, sha256=sha256, size_bytes=5, terms=runs))
+        await make_file(s, repo, sha256, "d")
     age(*paths)
 
     swept = await garbage.collect(database, store)
@@ -158,18 +179,56 @@ async def test_a_deleted_repository_leaves_only_what_others_refer_to(
         other = await catalogue.create(s, RepoKind.MODEL, "ada", "other", by=ada)
     shared, own = await put(database, store, repo, b"shared\0"), await put(database, store, repo, b"own\0")
     await put(database, store, other, b"shared\0")
-    xorb = await put_xorb(database, store, repo, "1", received_at=now())
+    xorbs = [await put_xorb(database, store, repo, letter) for letter in "12"]
     async with database.write() as s:
+        await make_file(s, other, shared, "2")
         await commit(s, other, "main", [AddLfs("w.bin", shared, 7)], summary="add", by=ada)
         found = await catalogue.by_id(s, repo.id)
         assert found is not None
         await catalogue.delete(s, found, by=ada)
-    age(store.path(shared), store.path(own), xorb)
+    age(store.path(shared), store.path(own), *xorbs)
 
     swept = await garbage.collect(database, store)
 
     assert (swept.objects, swept.xorbs) == (1, 1)
-    assert [store.path(shared).exists(), store.path(own).exists(), xorb.exists()] == [True, False, False]
+    assert [path.exists() for path in (store.path(shared), store.path(own), *xorbs)] == [True, False, False, True]
+
+
+async def test_a_xorb_that_an_upload_just_relied_on_stays_though_its_repository_was_deleted(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, ada = place
+    xorb = await put_xorb(database, store, repo, "1")
+    age(xorb)
+    async with database.write() as s:
+        found = await catalogue.by_id(s, repo.id)
+        assert found is not None
+        await catalogue.delete(s, found, by=ada)
+    async with database.write() as s:
+        assert await xet.renew_xorb(s, "another", "1" * 64)  # an upload to another repository names it
+    assert (await garbage.collect(database, store)).xorbs == 0
+    assert xorb.exists()
+
+    later = now() + timedelta(days=2)
+    assert (await garbage.collect(database, store, clock=lambda: later)).xorbs == 1
+    async with database.write() as s:
+        assert not await xet.renew_xorb(s, "another", "1" * 64)
+
+
+async def test_bytes_in_the_folder_of_one_repository_serve_all_and_other_copies_go(
+    database: Database, store: Store, place: tuple[Repo, Principal]
+) -> None:
+    repo, _ = place
+    xorb = await put_xorb(database, store, repo, "1", renewed_at=now())
+    old, copy = store.xorb_path(repo.id, "1" * 64), store.xorb_path("01OTHER", "1" * 64)
+    for path in (old, copy):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"xorb")
+    async with database.write() as s:
+        await s.execute(sa.update(StoredXorb).values(place=repo.id))
+    age(xorb, old, copy)
+    assert (await garbage.collect(database, store)).xorbs == 2
+    assert [path.exists() for path in (xorb, old, copy)] == [False, True, False]
 
 
 async def test_what_broken_uploads_left_goes_after_a_day(database: Database, store: Store) -> None:

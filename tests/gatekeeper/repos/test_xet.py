@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.accounts.tables import Namespace, Person
@@ -30,7 +32,7 @@ from gatekeeper.repos import (
     verify,
     xet,
 )
-from gatekeeper.repos.tables import XetChunk, XetFile, Xorb
+from gatekeeper.repos.tables import RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import hashes, shard
 from gatekeeper.repos.xet.xorb import Verifier, decode_chunk
 
@@ -247,6 +249,16 @@ def test_any_bytes_are_a_shard_or_refused(tail: bytes) -> None:
 # The flow, with transactions of its own.
 
 
+def reader(*repos: Repo) -> xet.Sender:
+    """Somebody who may download every file of these repositories, and of no other than the one they send to."""
+    ids = {repo.id for repo in repos}
+
+    async def may_download(session: AsyncSession, files: Collection[xet.FileOf]) -> set[xet.FileOf]:
+        return {file for file in files if file[0] in ids}
+
+    return xet.Sender(col(Repo.id).in_(ids), may_download)
+
+
 @dataclass(frozen=True)
 class House:
     """A database with one person and two repositories, and a store."""
@@ -265,16 +277,30 @@ class House:
                 yield body[at : at + step]
 
         async with (
-            xet.receive_xorb(self.store, target.id, name, pieces()) as received,
+            xet.receive_xorb(self.store, name, pieces()) as received,
             self.db.write() as session,
         ):
             return await xet.register_xorb(session, self.store, target, received)
 
-    async def send_shard(self, body: bytes, repo: Repo | None = None, limit: int = LIMIT) -> list[xet.Progress]:
+    async def send_shard(
+        self, body: bytes, repo: Repo | None = None, limit: int = LIMIT, sender: xet.Sender | None = None
+    ) -> list[xet.Progress]:
         accepted = xet.accept_shard(
-            self.db, self.store, repo or self.repo, body, person_id=self.ada.person_id, limit_bytes=limit
+            self.db,
+            self.store,
+            repo or self.repo,
+            body,
+            sender=sender or reader(),
+            person_id=self.ada.person_id,
+            limit_bytes=limit,
         )
         return [progress async for progress in accepted]
+
+    async def epoch(self, repo: Repo) -> int:
+        async with self.db.read() as session:
+            found = await catalogue.by_id(session, repo.id)
+            assert found is not None
+            return found.xet_epoch
 
     async def has(self, data: bytes, repo: Repo | None = None) -> bool:
         async with self.db.read() as session:
@@ -361,11 +387,11 @@ async def test_bytes_and_table_of_a_xorb_belong_together_whoever_sends_it_again(
     async def pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body
 
-    async with xet.receive_xorb(house.store, house.repo.id, NAME, pieces(other_body)) as second:
+    async with xet.receive_xorb(house.store, NAME, pieces(other_body)) as second:
         await house.send_xorb(NAME, BODY)  # comes first to its end
         async with house.db.write() as session:
             assert await xet.register_xorb(session, house.store, house.repo, second) is False
-    assert house.store.xorb_path(house.repo.id, NAME).read_bytes() == BODY
+    assert house.store.xorb_path("shared", NAME).read_bytes() == BODY
     await house.send_shard(shard_of(told(NAME, CHUNKS)))
 
 
@@ -373,7 +399,13 @@ async def test_an_upload_that_relies_on_what_was_cleaned_up_is_asked_to_start_ag
     await house.send_xorb(NAME, BODY)
     await house.send_shard(shard_of(told(NAME, CHUNKS)))
     accepted = xet.accept_shard(
-        house.db, house.store, house.repo, shard_of(told(NAME, CHUNKS)), person_id=None, limit_bytes=LIMIT
+        house.db,
+        house.store,
+        house.repo,
+        shard_of(told(NAME, CHUNKS)),
+        sender=reader(),
+        person_id=None,
+        limit_bytes=LIMIT,
     )
     assert await anext(accepted) == xet.Progress(0, len(STREAM))  # it has seen that the file is known
     async with house.db.write() as session:
@@ -421,12 +453,94 @@ async def test_a_forged_shard_is_refused_and_leaves_nothing(house: House, claim:
     assert not list((house.store.root / "staging").iterdir())
 
 
-async def test_a_xorb_of_another_repository_cannot_be_named(house: House) -> None:
+async def test_a_xorb_of_another_repository_is_named_only_where_its_file_may_be_downloaded(house: House) -> None:
     await house.send_xorb(NAME, BODY)
     await house.send_shard(shard_of(told(NAME, CHUNKS)))
     with pytest.raises(Invalid, match="was not uploaded to this repository"):
         await house.send_shard(shard_of(told(NAME, CHUNKS)), house.other)
     assert not await house.has(STREAM, house.other)
+
+    await house.send_shard(shard_of(told(NAME, CHUNKS)), house.other, sender=reader(house.repo))
+    assert await house.has(STREAM, house.other)
+    async with house.db.read() as session:
+        assert await xet.was_sent(session, house.other.id, NAME) is False  # only the chunks of that file, by that file
+        assert {row.repo_id for row in await session.scalars(sa.select(XetPart))} == {house.repo.id, house.other.id}
+
+
+async def test_chunks_beside_a_file_that_may_be_downloaded_cannot_be_named(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (2, 9))))
+    sender = reader(house.repo)
+    for run in ((1, 3), (8, 10), (0, 18), (12, 13)):
+        with pytest.raises(Invalid, match="was not uploaded to this repository"):
+            await house.send_shard(shard_of(told(NAME, CHUNKS, run)), house.other, sender=sender)
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (3, 5), (7, 9), (2, 4))), house.other, sender=sender)
+    # What it has now it may go on with, whoever sends, and no more than that.
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (7, 8))), house.other)
+    with pytest.raises(Invalid, match="was not uploaded to this repository"):
+        await house.send_shard(shard_of(told(NAME, CHUNKS, (5, 7))), house.other)
+
+
+async def test_possession_is_proved_for_chunks_of_another_repository_too(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+    honest = told(NAME, CHUNKS, (0, 3))
+    xorb, size, first, end, _ = honest.terms[0]
+    forged = replace(honest, terms=((xorb, size, first, end, bytes(32)),))
+    with pytest.raises(Invalid, match="does not prove"):
+        await house.send_shard(shard_of(forged), house.other, sender=reader(house.repo))
+
+
+async def test_a_right_that_ends_while_a_file_is_decoded_counts_no_more(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    await house.send_shard(shard_of(told(NAME, CHUNKS)))
+    answers = [True, False]
+
+    async def may_download(session: AsyncSession, files: Collection[xet.FileOf]) -> set[xet.FileOf]:
+        return set(files) if answers.pop(0) else set()
+
+    with pytest.raises(Unavailable):
+        await house.send_shard(shard_of(told(NAME, CHUNKS)), house.other, sender=xet.Sender(sa.true(), may_download))
+    assert not await house.has(STREAM, house.other)
+
+
+async def test_a_xorb_sent_to_two_repositories_is_stored_once_and_nobody_is_told(house: House) -> None:
+    other_body = xorb_of(CHUNKS, [1])[1]
+    assert await house.send_xorb(NAME, BODY) is True
+    assert await house.send_xorb(NAME, other_body, house.other) is True  # "inserted", as if nobody had had it
+    lying = [path for path in (house.store.root / "xorbs").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in lying] == [BODY]
+    async with house.db.read() as session:
+        assert len((await session.scalars(sa.select(RepoXorb))).all()) == 2
+        assert (await verify(session, house.store)).is_sound
+    await house.send_shard(shard_of(told(NAME, CHUNKS)), house.other)
+    assert await house.has(STREAM, house.other)
+
+
+async def test_a_client_that_names_what_is_gone_starts_afresh_once(house: House) -> None:
+    body = shard_of(told(NAME, CHUNKS))
+    for _ in range(2):
+        with pytest.raises(Invalid) as refused:
+            await house.send_shard(body)
+        assert "Start it again" in refused.value.sentence
+    assert await house.epoch(house.repo) == 2  # both spoke to the first address
+    assert await house.epoch(house.other) == 1
+
+
+async def test_a_xorb_need_not_be_sent_where_all_of_it_may_be_named(house: House) -> None:
+    await house.send_xorb(NAME, BODY)
+    anyone, friend = reader(), reader(house.repo)
+    async with house.db.read() as session:
+        assert await xet.is_within_reach(session, house.repo.id, NAME, anyone)
+        assert not await xet.is_within_reach(session, house.other.id, NAME, friend)  # no file is made of it yet
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (0, 17))))
+    async with house.db.read() as session:
+        assert not await xet.is_within_reach(session, house.other.id, NAME, friend)
+    await house.send_shard(shard_of(told(NAME, CHUNKS, (17, 18))))
+    async with house.db.read() as session:
+        assert await xet.is_within_reach(session, house.other.id, NAME, friend)
+        assert not await xet.is_within_reach(session, house.other.id, NAME, anyone)
+        assert not await xet.is_within_reach(session, house.other.id, "x", friend)
 
 
 async def test_a_shard_cannot_multiply_a_xorb_beyond_the_limit(house: House) -> None:
@@ -445,12 +559,12 @@ async def test_a_broken_or_cut_off_xorb_is_not_kept(house: House) -> None:
         await house.send_xorb("../../" + "0" * 58, BODY)
     assert [path for path in house.store.root.rglob("*") if path.is_file()] == []
     async with house.db.read() as session:
-        assert (await session.scalars(sa.select(Xorb))).all() == []
+        assert (await session.scalars(sa.select(StoredXorb))).all() == []
 
 
 async def test_damage_to_a_stored_xorb_is_found(house: House) -> None:
     await house.send_xorb(NAME, BODY)
-    path = house.store.xorb_path(house.repo.id, NAME)
+    path = house.store.xorb_path("shared", NAME)
     path.write_bytes(BODY[:-1] + bytes([BODY[-1] ^ 1]))
     async with house.db.read() as session:
         assert (await verify(session, house.store)).damaged == [f"xorb {NAME}"]

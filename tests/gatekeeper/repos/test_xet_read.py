@@ -1,6 +1,7 @@
 """Giving out by Xet: what is to be fetched for any range, addresses that open nothing else, and keyed answers."""
 
 import struct
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,14 +11,17 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from gatekeeper.accounts.principal import ANONYMOUS
+from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import Invalid, NotAllowed
-from gatekeeper.repos import Repo, xet
-from gatekeeper.repos.tables import XetChunk, XetFile, Xorb
+from gatekeeper.repos import Repo, RepoKind, catalogue, xet
+from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.tables import RepoObject, RepoXorb, StoredObject, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import dedup, hashes
 from gatekeeper.repos.xet.fetches import SPANS_AN_ADDRESS
 from gatekeeper.repos.xet.files import Run, pack, unpack
+from gatekeeper.repos.xet.reach import Reach
 from gatekeeper.repos.xet.reconstruction import merged
 from gatekeeper.repos.xet.xorb import Table
 
@@ -64,16 +68,39 @@ FILE = xet.Found("f" * 64, "5" * 64, len(CONTENT), tuple(run_of(*run) for run in
 async def filled(session: AsyncSession, repo: Repo) -> Repo:
     for xorb in range(3):
         table = table_of(xorb)
-        session.add(
-            Xorb(
-                repo_id=repo.id,
-                xorb_hash=hashes.printed(xorb_name(xorb)),
-                size_bytes=table.offset(6),
-                chunks=table.packed,
-            )
-        )
+        name = hashes.printed(xorb_name(xorb))
+        session.add(StoredXorb(xorb_hash=name, place="shared", size_bytes=table.offset(6), chunks=table.packed))
+        await session.flush()
+        session.add(RepoXorb(repo_id=repo.id, xorb_hash=name))
     await session.flush()
     return repo
+
+
+async def register(session: AsyncSession, repo: Repo, *runs: Run, letter: str = "f") -> None:
+    """Let the repository have a file made of `runs`, whose first chunk clients may ask about."""
+    sha256, name = "5" * 64, letter * 64
+    await insert_missing(session, StoredObject, [{"sha256": sha256, "size_bytes": 1}])
+    await insert_missing(session, RepoObject, [{"repo_id": repo.id, "sha256": sha256}])
+    session.add(XetFile(repo_id=repo.id, file_hash=name, sha256=sha256, size_bytes=1, terms=pack(runs)))
+    await session.flush()
+    for xorb in {hashes.printed(run.xorb_hash) for run in runs}:
+        session.add(XetPart(repo_id=repo.id, file_hash=name, xorb_hash=xorb))
+    await session.flush()
+
+
+async def know_chunk(session: AsyncSession, repo: Repo, chunk_hash: str, xorb_hash: str, *, letter: str = "f") -> None:
+    row = {"repo_id": repo.id, "chunk_hash": chunk_hash, "xorb_hash": xorb_hash, "file_hash": letter * 64}
+    await insert_missing(session, XetChunk, [row])
+
+
+def sender(*repos: Repo) -> xet.Sender:
+    """Somebody who may download from these repositories, besides what they send to."""
+    ids = [repo.id for repo in repos]
+
+    async def may_download(session: AsyncSession, files: Collection[xet.FileOf]) -> set[xet.FileOf]:
+        return {file for file in files if file[0] in ids}
+
+    return xet.Sender(col(Repo.id).in_(ids), may_download)
 
 
 def joined(plan: xet.Plan) -> bytes:
@@ -99,7 +126,7 @@ async def test_any_range_is_put_together_from_as_little_as_possible(
 ) -> None:
     start = data.draw(st.integers(0, len(CONTENT) - 1))
     end = data.draw(st.integers(start + 1, len(CONTENT)))
-    plan = await xet.plan(session, filled.id, FILE, start, end)
+    plan = await xet.plan(session, FILE, start, end)
     assert plan is not None
     assert joined(plan) == CONTENT[start:end]
     assert plan.skip < 32  # within the first chunk
@@ -107,7 +134,7 @@ async def test_any_range_is_put_together_from_as_little_as_possible(
 
 
 async def test_the_whole_file_is_asked_once_for_each_neighbouring_span(session: AsyncSession, filled: Repo) -> None:
-    plan = await xet.plan(session, filled.id, FILE, 0, FILE.size)
+    plan = await xet.plan(session, FILE, 0, FILE.size)
     assert plan is not None
     assert joined(plan) == CONTENT
     spans = [[(span.first, span.end) for span in fetch.spans] for fetch in plan.xorbs]
@@ -115,9 +142,10 @@ async def test_the_whole_file_is_asked_once_for_each_neighbouring_span(session: 
 
 
 async def test_a_file_whose_xorb_is_gone_has_no_plan(session: AsyncSession, filled: Repo) -> None:
-    await session.execute(sa.delete(Xorb).where(Xorb.xorb_hash == hashes.printed(xorb_name(1))))
-    assert await xet.plan(session, filled.id, FILE, 0, FILE.size) is None
-    assert await xet.plan(session, filled.id, FILE, 0, 3) is not None
+    await session.execute(sa.delete(RepoXorb))
+    await session.execute(sa.delete(StoredXorb).where(col(StoredXorb.xorb_hash) == hashes.printed(xorb_name(1))))
+    assert await xet.plan(session, FILE, 0, FILE.size) is None
+    assert await xet.plan(session, FILE, 0, 3) is not None
 
 
 def test_runs_are_read_back() -> None:
@@ -224,9 +252,9 @@ def test_an_address_gives_its_own_bytes_only(value: str | None, answer: object) 
 
 
 def test_an_answer_about_chunks_is_a_shard_under_a_key() -> None:
-    tables = [(hashes.printed(xorb_name(xorb)), 1000 + xorb, table_of(xorb)) for xorb in range(3)]
+    tables = [(hashes.printed(xorb_name(xorb)), table_of(xorb)) for xorb in range(3)]
     key = bytes(range(32))
-    made = dedup.keyed_shard(tables, key=key, instant=NOW)
+    made = dedup.keyed_shard(tables, Reach(frozenset(name for name, _ in tables)), key=key, instant=NOW)
 
     footer = struct.unpack("<Q", made[-8:])[0]
     assert len(made) - footer == 200
@@ -245,7 +273,7 @@ def test_an_answer_about_chunks_is_a_shard_under_a_key() -> None:
         plain = [hashes.chunk_hash(chunk(xorb, number)) for number in range(6)]
         assert [row[0] for row in rows] == [blake3(digest, key=key).digest() for digest in plain]
         assert [row[2] for row in rows] == [len(chunk(xorb, number)) for number in range(6)]
-        assert (sum(row[2] for row in rows), stored) == (raw, 1000 + xorb)
+        assert (sum(row[2] for row in rows), stored) == (raw, table_of(xorb).offset(6))
         assert not any(digest in made for digest in plain)  # those prove possession
         at += 48 * (1 + count)
     assert seen == sorted(seen)
@@ -254,20 +282,47 @@ def test_an_answer_about_chunks_is_a_shard_under_a_key() -> None:
 
 
 async def test_only_registered_chunks_of_this_repository_are_known(
-    session: AsyncSession, filled: Repo, ada: object
+    session: AsyncSession, filled: Repo, ada: Principal
 ) -> None:
-    asked = hashes.printed(hashes.chunk_hash(chunk(1, 0)))
-    assert await xet.dedup_answer(session, filled.id, asked, instant=NOW) is None
-    session.add(XetFile(repo_id=filled.id, file_hash="f" * 64, sha256="5" * 64, size_bytes=1, terms=pack(FILE.runs)))
-    name = hashes.printed(xorb_name(1))
-    session.add(XetChunk(repo_id=filled.id, chunk_hash=asked, xorb_hash=name, file_hash="f" * 64))
-    await session.flush()
-    first, second = [await xet.dedup_answer(session, filled.id, asked, instant=NOW) for _ in range(2)]
+    asked, nobody = hashes.printed(hashes.chunk_hash(chunk(1, 0))), sender()
+    assert await xet.dedup_answer(session, filled.id, asked, sender=nobody, instant=NOW) is None
+    await register(session, filled, *FILE.runs)
+    await know_chunk(session, filled, asked, hashes.printed(xorb_name(1)))
+    first, second = [await xet.dedup_answer(session, filled.id, asked, sender=nobody, instant=NOW) for _ in range(2)]
     assert first is not None
     assert xorb_name(1) in first
     assert first != second  # another key each time
-    assert await xet.dedup_answer(session, "another", asked, instant=NOW) is None
-    assert await xet.dedup_answer(session, filled.id, "not a hash", instant=NOW) is None
+    assert await xet.dedup_answer(session, "another", asked, sender=nobody, instant=NOW) is None
+    assert await xet.dedup_answer(session, filled.id, "not a hash", sender=nobody, instant=NOW) is None
+
+
+async def test_another_repository_is_told_of_what_its_writer_may_download_and_of_nothing_beside(
+    session: AsyncSession, filled: Repo, ada: Principal
+) -> None:
+    other = await catalogue.create(session, RepoKind.MODEL, "ada", "other", by=ada)
+    await register(session, filled, run_of(0, 1, 3), run_of(1, 0, 6))
+    await register(session, filled, run_of(0, 3, 6), letter="a")
+    # The second file's content is known to nobody but the writers of its own repository.
+    await session.execute(sa.update(XetFile).where(col(XetFile.file_hash) == "a" * 64).values(sha256="6" * 64))
+    asked = hashes.printed(hashes.chunk_hash(chunk(0, 1)))
+    await know_chunk(session, filled, asked, hashes.printed(xorb_name(0)))
+
+    assert await xet.dedup_answer(session, other.id, asked, sender=sender(), instant=NOW) is None
+    told = await xet.dedup_answer(session, other.id, asked, sender=sender(filled), instant=NOW)
+    assert told is not None
+    key = told[-128:-96]
+    shown = {
+        (xorb, number)
+        for xorb in range(3)
+        for number in range(6)
+        if blake3(hashes.chunk_hash(chunk(xorb, number)), key=key).digest() in told
+    }
+    assert shown == {(0, 1), (0, 2), *((1, number) for number in range(6))}
+    records = [told[at : at + 48] for at in range(96, len(told) - 200, 48)]
+    [at] = [at for at, record in enumerate(records) if record[:32] == xorb_name(0)]
+    count = struct.unpack_from("<I", records[at], 36)[0]
+    lengths = [struct.unpack_from("<I", record, 36)[0] for record in records[at + 1 : at + 1 + count]]
+    assert lengths == [1, len(chunk(0, 1)), len(chunk(0, 2))]  # neither how long the others are, nor how many follow
 
 
 async def test_a_xorb_of_one_chunk_is_never_told_about(session: AsyncSession, repo: Repo) -> None:
@@ -275,9 +330,8 @@ async def test_a_xorb_of_one_chunk_is_never_told_about(session: AsyncSession, re
     table, name = table_of(1, 1), xorb_name(1, 1)
     assert name == hashes.chunk_hash(chunk(1, 0))
     printed = hashes.printed(name)
-    session.add(Xorb(repo_id=repo.id, xorb_hash=printed, size_bytes=9, chunks=table.packed))
-    runs = pack([Run(name, 0, 1, 13)])
-    session.add(XetFile(repo_id=repo.id, file_hash="f" * 64, sha256="5" * 64, size_bytes=13, terms=runs))
-    session.add(XetChunk(repo_id=repo.id, chunk_hash=printed, xorb_hash=printed, file_hash="f" * 64))
+    session.add(StoredXorb(xorb_hash=printed, place="shared", size_bytes=9, chunks=table.packed))
     await session.flush()
-    assert await xet.dedup_answer(session, repo.id, printed, instant=NOW) is None
+    await register(session, repo, Run(name, 0, 1, 13))
+    await know_chunk(session, repo, printed, printed)
+    assert await xet.dedup_answer(session, repo.id, printed, sender=sender(), instant=NOW) is None
