@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_shared_xorbs"
-down_revision = "2026_11_22_xet_terms"
+down_revision = "2026_11_22_mirrors"
 branch_labels = None
 depends_on = None
 
