@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from gatekeeper.access import tables as access
 from gatekeeper.accounts import tables as accounts
+from gatekeeper.community import collections_tables as collections
 from gatekeeper.generation import tables as generation
 from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
@@ -18,6 +19,7 @@ metadata = SQLModel.metadata
 __all__ = [
     "access",
     "accounts",
+    "collections",
     "generation",
     "jobs",
     "ledger",

@@ -15,7 +15,7 @@ _RESERVED_WORDS = """
     billing blog cas chat collections community contact dataset datasets discussions docs documentation download
     downloads enterprise everyone explore favicon.ico files generate generations git healthz help home hub
     huggingface images inference info internal join kernels ledger legal lfs license licenses login logout mail
-    me metrics model models moderator new news none notifications null oauth oauth2 openapi.json operator
+    me metrics model models moderator new news none notices notifications null oauth oauth2 openapi.json operator
     organization organizations orgs papers people playground policies policy posts preview pricing privacy
     profile public readyz receipt receipts register releases repo repos requests reset resolve review robots.txt
     root search security security.txt server settings signin signout signup space spaces staff static status

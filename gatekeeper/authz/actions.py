@@ -43,8 +43,11 @@ class Action(StrEnum):
     CREATE_REPO = "create_repo"
     CREATE_ORGANIZATION = "create_organization"
     MANAGE_ORGANIZATION = "manage_organization"
+    READ_COLLECTIONS = "read_collections"
+    CURATE = "curate"
     USE_ACCOUNT = "use_account"
     MANAGE_ACCOUNT = "manage_account"
+    MANAGE_WEBHOOKS = "manage_webhooks"
     ADMIN_PEOPLE = "admin_people"
     ADMIN_LEDGER = "admin_ledger"
     ADMIN_POLICIES = "admin_policies"
@@ -66,8 +69,11 @@ GLOBAL = frozenset(
         Action.CREATE_REPO,
         Action.CREATE_ORGANIZATION,
         Action.MANAGE_ORGANIZATION,
+        Action.READ_COLLECTIONS,
+        Action.CURATE,
         Action.USE_ACCOUNT,
         Action.MANAGE_ACCOUNT,
+        Action.MANAGE_WEBHOOKS,
         Action.ADMIN_PEOPLE,
         Action.ADMIN_LEDGER,
         Action.ADMIN_POLICIES,

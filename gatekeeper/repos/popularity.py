@@ -63,6 +63,11 @@ async def likers(s: AsyncSession, repo: Repo, *, after: str = "", limit: int = 1
     return list(await s.scalars(query))
 
 
+async def likes(s: AsyncSession, repo: Repo, *, by: Principal) -> bool:
+    """Whether `by` likes the repository."""
+    return by.person_id is not None and await s.get(RepoLike, (repo.id, by.person_id)) is not None
+
+
 def liked_by(person_id: str) -> sa.ColumnElement[bool]:
     """A condition on Repo: this person likes it."""
     return col(Repo.id).in_(sa.select(col(RepoLike.repo_id)).where(col(RepoLike.person_id) == person_id))

@@ -144,5 +144,9 @@ DONE: dict[str, str] = {
     "organization-added": "The organization has been created.",
     "member-added": "The membership has been saved.",
     "sealed": "A new checkpoint has been signed.",
+    "collection-made": "The collection is made.",
+    "collection-saved": "The collection has been saved.",
+    "collection-deleted": "The collection has been deleted.",
+    "collected": "It is in the collection now.",
     "cancelled": "The order has been cancelled.",
 }

@@ -64,7 +64,8 @@ _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Ac
 # hand, so that a route that states too little shows.
 _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
-    "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order"
+    "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
+    "collect",
 }  # fmt: skip
 _OUTSIDE = frozenset({"none", "stranger", "requester", "accepted", "revoked", "browser"})
 

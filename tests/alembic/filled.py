@@ -23,6 +23,7 @@ def _exceptions(table: str) -> dict[str, Any]:
         "ledger_event": {"number": None, "leaf_sha256": None},
         "terms_bundle": {"texts": ["x"]},
         "acceptance": {"withdrawn_at": None},
+        "collection_item": {"other_id": None},
     }.get(table, {})
 
 

@@ -2,6 +2,7 @@
 
 from gatekeeper.web.hub import (
     access,
+    collections,
     commits,
     duplicates,
     git,
@@ -25,6 +26,7 @@ from gatekeeper.web.routing import RawRoute
 ROUTES: list[RawRoute] = [
     *identity.ROUTES,
     *people.ROUTES,
+    *collections.ROUTES,
     *repositories.ROUTES,
     *duplicates.ROUTES,
     *rewriting.ROUTES,

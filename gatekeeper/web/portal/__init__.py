@@ -1,6 +1,19 @@
 """Pages for everybody: the models, the way in, what is mine, the playground."""
 
-from gatekeeper.web.portal import access, account, api, files, home, images, mine, model, playground, tokens
+from gatekeeper.web.portal import (
+    access,
+    account,
+    api,
+    collections,
+    files,
+    home,
+    images,
+    likes,
+    mine,
+    model,
+    playground,
+    tokens,
+)
 from gatekeeper.web.templating import error_page
 
 ROUTES = (
@@ -10,6 +23,8 @@ ROUTES = (
     *tokens.ROUTES,
     *mine.ROUTES,
     *images.ROUTES,
+    *collections.ROUTES,
+    *likes.ROUTES,
     *access.ROUTES,
     *playground.ROUTES,
     *files.ROUTES,

@@ -10,7 +10,7 @@ from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
-from gatekeeper.repos import history, mirrors
+from gatekeeper.repos import history, mirrors, popularity
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
@@ -84,6 +84,9 @@ async def model(call: Call) -> Response:
         size_bytes=size,
         file_count=count,
         origin=await _origin(call, seen),
+        like_count=(await popularity.of(call.session, [repo.id]))[repo.id].likes,
+        is_liked=await popularity.likes(call.session, repo, by=call.principal),
+        can_like=bool(seen.rights[Action.DISCUSS_WRITE]),
     )
 
 

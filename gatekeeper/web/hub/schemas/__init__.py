@@ -20,6 +20,14 @@ from gatekeeper.web.hub.schemas.answers import (
     xet_token,
     yaml_verdict,
 )
+from gatekeeper.web.hub.schemas.collections import (
+    CollectionChanges,
+    ItemChanges,
+    NewCollection,
+    NewItem,
+    collection,
+    listed_collection,
+)
 from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type
 from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing
 from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
@@ -49,15 +57,19 @@ __all__ = [
     "EXPANDABLE",
     "KIND_OF_TYPE",
     "AskAccess",
+    "CollectionChanges",
     "DeleteFiles",
     "DirectGrant",
     "DuplicateRepo",
     "Handle",
+    "ItemChanges",
     "Json",
     "LfsBatch",
     "LfsObject",
     "MoveRepo",
     "NewBranch",
+    "NewCollection",
+    "NewItem",
     "NewRepo",
     "NewTag",
     "Preupload",
@@ -67,6 +79,7 @@ __all__ = [
     "YamlToCheck",
     "access_request",
     "asked",
+    "collection",
     "commit",
     "committed",
     "created",
@@ -78,6 +91,7 @@ __all__ = [
     "lfs_download",
     "lfs_object",
     "liked",
+    "listed_collection",
     "organization",
     "overview",
     "parse",
