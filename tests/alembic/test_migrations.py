@@ -54,7 +54,7 @@ async def test_models_and_migrations_agree(database: Database) -> None:
 async def test_a_filled_database_goes_down_and_up_again(full: Database) -> None:
     await schema.downgrade(full, "2026_11_22_first_tables")
     kept = await tables(full) & set(models.metadata.tables)
-    assert len(set(models.metadata.tables) - kept) < 10  # those of later migrations are gone
+    assert {"person", "repo", "access_grant", "ledger_event"} <= kept  # those of later migrations are gone
     async with full.write() as session:
         for table in (models.metadata.tables[name] for name in kept):
             assert await session.scalar(sa.select(sa.func.count()).select_from(table)) == 1, table.name
