@@ -20,7 +20,7 @@ from gatekeeper.errors import NotFound
 from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
-from gatekeeper.repos import Store
+from gatekeeper.repos.storage import open_store
 from gatekeeper.settings import Settings
 from gatekeeper.web import admin, generate, hub, portal
 from gatekeeper.web.health import ROUTES as HEALTH
@@ -90,19 +90,18 @@ def assemble(settings: Settings) -> Gatekeeper:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
     keys = Keys.load(settings.keys_dir)
+    store = open_store(settings)
     supervisor = worker = None
     match settings.inference_url:
         case "off":
             pass
         case "":
-            supervisor = Supervisor(settings.run_dir, store_dir=settings.storage_dir, key=keys.inference)
+            supervisor = Supervisor(settings.run_dir, store_dir=store.copies, key=keys.inference)
             worker = supervisor.worker
         case url:
             worker = Worker(url, key=keys.inference)
     version = access_version(database)
     evidence = EvidenceWriter(database)
-    store = Store(settings.storage_dir)
-    store.prepare()
     images = ImageFolder(settings.data_dir.resolve() / "images")
     return Gatekeeper(
         settings=settings,
@@ -114,7 +113,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
         images=images,
-        studio=Studio(database, worker, images, key=keys.signing, privacy_key=keys.privacy),
+        studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy),
         worker=worker,
         supervisor=supervisor,
     )

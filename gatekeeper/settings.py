@@ -1,12 +1,16 @@
 """Settings: `GATEKEEPER_*` from the environment or a `.env` file. One variable, GATEKEEPER_DATA_DIR, is enough."""
 
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"/?|(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?")
 
 
 class Settings(BaseSettings):
@@ -16,7 +20,30 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="Directory of everything: database, files, keys.")
     database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the data directory.")
-    storage_url: str = Field("", description="`file:///...`; empty means `files/` in the data directory.")
+    storage_url: str = Field(
+        "",
+        description="Where large files lie: `file:///...`, or `s3://bucket/prefix`; empty means `files/` in the data "
+        "directory.",
+    )
+    s3_endpoint: str = Field(
+        "", description="Address of an S3 server, bucket named in the path; empty means AWS itself."
+    )
+    s3_region: str = Field("", description="Region of the bucket; empty means `AWS_REGION`.")
+    s3_access_key_id: str = Field("", description="Key id; empty means `AWS_ACCESS_KEY_ID`, or the machine's role.")
+    s3_secret_access_key: SecretStr | None = Field(
+        None, description="Its secret; empty means `AWS_SECRET_ACCESS_KEY`, or the machine's role."
+    )
+    storage_redirect: bool = Field(
+        True,
+        description="Send programs to the bucket for bytes, by addresses that end after a minute. `False` where "
+        "clients cannot reach it: bytes then go through the hub.",
+    )
+    storage_copies_bytes: int = Field(
+        50 * 2**30,
+        ge=0,
+        description="Room for local copies of files that lie in a bucket, which the inference process reads; those in "
+        "use may take more.",
+    )
     public_url: str = Field(
         "http://localhost:8000", description="Scheme, host and port under which people reach the hub."
     )
@@ -55,19 +82,42 @@ class Settings(BaseSettings):
     @field_validator("storage_url")
     @classmethod
     def _known_store(cls, value: str) -> str:
-        if value and not value.startswith("file:///"):
-            raise ValueError("only file:///... can be served by this version")
+        parts = urlsplit(value)
+        is_bucket = parts.scheme == "s3" and _BUCKET.fullmatch(parts.netloc) and _PREFIX.fullmatch(parts.path)
+        if (value and not value.startswith("file:///") and not is_bucket) or parts.query or parts.fragment:
+            raise ValueError("must be like file:///srv/files or s3://bucket/prefix, without anything after it")
         return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _server_only(cls, value: str) -> str:
+        value = value.rstrip("/")
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query):
+            raise ValueError("must be like https://s3.example.org, without keys in it")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
+        return self
 
     @cached_property
     def database(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'gatekeeper.sqlite3').resolve()}"
 
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """Name and prefix of the bucket, where large files lie in one."""
+        parts = urlsplit(self.storage_url)
+        return (parts.netloc, parts.path.strip("/")) if parts.scheme == "s3" else None
+
     @cached_property
     def storage_dir(self) -> Path:
-        """Root of the content-addressed store."""
-        if self.storage_url:
+        """Root of the store in a directory; with a bucket, of what is kept of it on this machine."""
+        if self.storage_url and self.bucket is None:
             return Path(urlsplit(self.storage_url).path)
         return (self.data_dir / "files").resolve()
 

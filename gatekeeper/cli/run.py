@@ -15,7 +15,7 @@ from gatekeeper import authz, schema
 from gatekeeper.db import Database
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.repos import Store
+from gatekeeper.repos.storage import Store, open_store
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Keys
 
@@ -54,9 +54,7 @@ class House:
 
     @property
     def store(self) -> Store:
-        store = Store(self.settings.storage_dir)
-        store.prepare()
-        return store
+        return open_store(self.settings)
 
     @property
     def policies(self) -> authz.Policies:

@@ -23,6 +23,7 @@ from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.outcomes import Outcome, record_outcome, updates_of
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.signing import SigningKey
+from gatekeeper.repos.storage import Store, object_key
 from gatekeeper.repos.tables import Repo
 from inference.contract import (
     Done,
@@ -44,6 +45,7 @@ from inference.contract import (
 _log = structlog.get_logger("gatekeeper.generation")
 
 _STOPPED = "The server was stopped while this was being made. Nothing was charged."
+_UNREADABLE = "A file of this model cannot be read from the hub's storage now. Nothing was charged."
 _LOST = "The inference process stopped while this was being made. Nothing was charged; please order again."
 
 
@@ -89,11 +91,19 @@ class Studio:
     """
 
     def __init__(
-        self, database: Database, worker: Worker | None, folder: ImageFolder, *, key: SigningKey, privacy_key: bytes
+        self,
+        database: Database,
+        worker: Worker | None,
+        folder: ImageFolder,
+        store: Store,
+        *,
+        key: SigningKey,
+        privacy_key: bytes,
     ) -> None:
         self._database = database
         self._worker = worker
         self._folder = folder
+        self._store = store
         self._key = key
         self._privacy_key = privacy_key
         self._runs: dict[str, _Run] = {}
@@ -187,6 +197,9 @@ class Studio:
         except OrderRejected as rejected:
             reason = " ".join((rejected.message, *rejected.problems))
             outcome = Outcome(GenerationState.FAILED, code=rejected.code.value, reason=reason)
+        except (errors.GatekeeperError, FileNotFoundError):
+            _log.exception("a model's files could not be read", generation=generation.id)
+            outcome = Outcome(GenerationState.FAILED, code="files_unavailable", reason=_UNREADABLE)
         except WorkerError as lost:
             _log.warning("order lost its worker", generation=generation.id, error=str(lost))
             outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
@@ -204,7 +217,12 @@ class Studio:
         except OrderRejected as rejected:
             if not (rejected.needs_load or rejected.code is ErrorCode.MODEL_NOT_READY):
                 raise
-        state = await worker.load(manifest, on_state=lambda state: run.tell(_loading(state)))
+        async with contextlib.AsyncExitStack() as stack:
+            # Where the store is a bucket, the worker reads copies, which stay until it has them.
+            for file in manifest.files:
+                if file.inline is None:
+                    await stack.enter_async_context(self._store.at_hand(object_key(file.sha256)))
+            state = await worker.load(manifest, on_state=lambda state: run.tell(_loading(state)))
         if state.phase is LoadPhase.FAILED:
             code = state.error or ErrorCode.MODEL_REFUSED
             return Outcome(

@@ -19,7 +19,7 @@ from gatekeeper.repos.drafts import Draft
 from gatekeeper.repos.objects import parse_pointer, pointer_text
 from gatekeeper.repos.operations import AddFile, AddLfs, CopyFile, DeleteFolder, DeletePath, Operation
 from gatekeeper.repos.paths import check_path, is_sha256
-from gatekeeper.repos.storage import Store
+from gatekeeper.repos.storage import Store, object_key
 from gatekeeper.repos.tables import Repo, RepoObject, StoredObject
 
 MAX_OPERATIONS = 25_000
@@ -197,7 +197,12 @@ async def check_stored(path: str, sha256: str, store: Store | None) -> None:
         return
     if store is None:
         raise ValueError("a safetensors file cannot be committed without the store to check it in")
-    await asyncio.to_thread(safetensors_header.check_file, path, store.path(sha256))
+    await asyncio.to_thread(_check_header, path, store, sha256)
+
+
+def _check_header(path: str, store: Store, sha256: str) -> None:
+    with store.open(object_key(sha256)) as file:
+        safetensors_header.check_file(path, file)
 
 
 async def _cover_by_attributes(

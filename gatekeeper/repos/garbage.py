@@ -1,18 +1,13 @@
 """Cleaning up: removes what nothing refers to, and nothing that a running upload may be about to refer to.
 
 First rows, in one write transaction for each repository, where nothing can change between the look and the deletion.
-Then files without a row: each is moved aside within a write transaction that looks again, and put back if it turns out
-to have arrived a moment ago. A crash at any point leaves too much, never too little.
+Then files without a row: each is removed within a write transaction that looks again, unless it turns out to have
+arrived a moment ago. A crash at any point leaves too much, never too little.
 """
 
-import asyncio
-import os
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,10 +16,9 @@ from sqlmodel import SQLModel, col
 from gatekeeper import ledger
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
-from gatekeeper.kit.ids import new_id
 from gatekeeper.repos import objects
 from gatekeeper.repos.rows import affected
-from gatekeeper.repos.storage import Store
+from gatekeeper.repos.storage import Lying, Store
 from gatekeeper.repos.tables import (
     Repo,
     RepoObject,
@@ -172,68 +166,36 @@ def _batches(names: list[str]) -> Iterable[list[str]]:
 
 
 async def _sweep_staging(store: Store, swept: Swept) -> None:
-    for path in await asyncio.to_thread(lambda: list((store.root / "staging").iterdir())):
-        if await asyncio.to_thread(_age, path) > _FRESH_SECONDS:
-            swept.freed_bytes += await asyncio.to_thread(_unlink, path)
-            swept.staged += 1
+    for lying in [lying async for lying in store.listing("staging")]:
+        freed = await store.remove(lying.key, older_than_seconds=_FRESH_SECONDS)
+        swept.staged, swept.freed_bytes = swept.staged + (freed is not None), swept.freed_bytes + (freed or 0)
 
 
 async def _sweep_objects(db: Database, store: Store, swept: Swept) -> None:
     async with db.read() as s:
         named = set(await s.scalars(sa.select(col(StoredObject.sha256))))
-    for path in await asyncio.to_thread(lambda: sorted((store.root / "sha256").glob("*/*/*"))):
-        if path.name in named or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
+    for lying in await _old(store, "sha256"):
+        sha256 = lying.key.rpartition("/")[2]
+        if sha256 in named:
             continue
         async with db.write() as s:
-            if await s.get(StoredObject, path.name) is None:
-                freed = await asyncio.to_thread(_remove, path, store)
+            if await s.get(StoredObject, sha256) is None:
+                freed = await store.remove(lying.key, older_than_seconds=_FRESH_SECONDS)
                 swept.objects, swept.freed_bytes = swept.objects + (freed is not None), swept.freed_bytes + (freed or 0)
 
 
 async def _sweep_xorbs(db: Database, store: Store, swept: Swept) -> None:
-    for path in await asyncio.to_thread(lambda: sorted((store.root / "xorbs").glob("*/*/*"))):
-        is_named = sa.select(
-            sa.exists().where(col(StoredXorb.xorb_hash) == path.name, col(StoredXorb.place) == path.parts[-3])
-        )
+    for lying in await _old(store, "xorbs"):
+        _, place, _, xorb_hash = lying.key.split("/")
+        is_named = sa.select(sa.exists().where(col(StoredXorb.xorb_hash) == xorb_hash, col(StoredXorb.place) == place))
         async with db.read() as s:
-            if await s.scalar(is_named) or await asyncio.to_thread(_age, path) < _FRESH_SECONDS:
+            if await s.scalar(is_named):
                 continue
         async with db.write() as s:
             if not await s.scalar(is_named):
-                freed = await asyncio.to_thread(_remove, path, store)
+                freed = await store.remove(lying.key, older_than_seconds=_FRESH_SECONDS)
                 swept.xorbs, swept.freed_bytes = swept.xorbs + (freed is not None), swept.freed_bytes + (freed or 0)
 
 
-def _remove(path: Path, store: Store) -> int | None:
-    """Remove a file that no row names; returns its size, None where it stays.
-
-    An upload puts its file in place before it writes the row, outside of this transaction. Moved aside, a file cannot
-    be replaced under our hands any more, and its age tells whether it is the one that was looked at.
-    """
-    aside = store.root / "staging" / new_id()
-    try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return None
-    if _age(aside) < _FRESH_SECONDS:
-        with suppress(FileExistsError):  # the same content arrived once more
-            os.link(aside, path)
-        aside.unlink()
-        return None
-    return _unlink(aside)
-
-
-def _unlink(path: Path) -> int:
-    with suppress(FileNotFoundError):
-        size = path.stat().st_size
-        path.unlink()
-        return size
-    return 0
-
-
-def _age(path: Path) -> float:
-    """Seconds since its content was written; 0 for one that is gone."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+async def _old(store: Store, folder: str) -> list[Lying]:
+    return [lying async for lying in store.listing(folder) if lying.age_seconds >= _FRESH_SECONDS]

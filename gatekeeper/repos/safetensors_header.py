@@ -6,11 +6,11 @@ reader in one point: a name that appears twice is refused, since readers differ 
 Source: safetensors README, "Format"; safetensors/src/tensor.rs, `Metadata::validate`.
 """
 
+import io
 import json
 import math
 import struct
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gatekeeper.errors import Invalid
 
@@ -29,12 +29,12 @@ def check_bytes(path: str, content: bytes) -> None:
     _check(path, content[8 : 8 + length], len(content) - 8 - length)
 
 
-def check_file(path: str, file: Path) -> None:
+def check_file(path: str, file: BinaryIO) -> None:
     """Like `check_bytes` for the content of `file`, of which only the header is read."""
-    size = file.stat().st_size
-    with file.open("rb") as source:
-        length = _header_length(path, source.read(8), size)
-        _check(path, source.read(length), size - 8 - length)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    length = _header_length(path, file.read(8), size)
+    _check(path, file.read(length), size - 8 - length)
 
 
 def _header_length(path: str, start: bytes, size: int) -> int:

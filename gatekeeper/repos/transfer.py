@@ -14,7 +14,7 @@ from gatekeeper.repos import cards, commits, lfs, listing
 from gatekeeper.repos.attributes import LfsRules, default_file
 from gatekeeper.repos.operations import AddFile, AddLfs, Operation
 from gatekeeper.repos.paths import check_path, is_path
-from gatekeeper.repos.storage import BATCH_BYTES, Store
+from gatekeeper.repos.storage import BATCH_BYTES, Store, object_key
 from gatekeeper.repos.tables import Repo, RepoKind
 from gatekeeper.repos.uploads import is_binary
 
@@ -101,7 +101,7 @@ async def export_directory(s: AsyncSession, store: Store, repo: Repo, commit: st
             content = await listing.read_blob(s, repo, entry.oid)
             await asyncio.to_thread(file.write_bytes, content)
         else:
-            await asyncio.to_thread(_copy_out, store.path(entry.lfs.sha256), file)
+            await asyncio.to_thread(_copy_out, store, entry.lfs.sha256, file)
     return len(entries)
 
 
@@ -114,12 +114,13 @@ async def _copy_in(store: Store, file: Path) -> tuple[str, int]:
         return await staged.keep(), staged.size
 
 
-def _copy_out(source: Path, target: Path) -> None:
-    if not source.exists():
-        raise NotFound(f"The store lacks {source.name}.", next_step="Run `gatekeeper repos verify`.")
-    with source.open("rb") as file, target.open("xb") as made:
-        while piece := file.read(BATCH_BYTES):
-            made.write(piece)
+def _copy_out(store: Store, sha256: str, target: Path) -> None:
+    try:
+        with store.open(object_key(sha256)) as file, target.open("xb") as made:
+            while piece := file.read(BATCH_BYTES):
+                made.write(piece)
+    except FileNotFoundError:
+        raise NotFound(f"The store lacks {sha256}.", next_step="Run `gatekeeper repos verify`.") from None
 
 
 def _walk(directory: Path) -> list[tuple[str, Path, int]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper.repos.storage import Store
+from gatekeeper.repos.storage import Key, Store, object_key, xorb_key
 from gatekeeper.repos.tables import GitObject, GitRef, Repo, RepoObject, RepoXorb, StoredObject, StoredXorb, XetPart
 from gatekeeper.repos.xet.xorb import is_sound_xorb
 
@@ -53,7 +53,7 @@ async def _check_store(s: AsyncSession, store: Store, repo: Repo | None, report:
     for sha256, size in (await s.execute(query)).all():
         report.checked += 1
         report.checked_bytes += size
-        digest = await store.digest(sha256)
+        digest = await store.digest(object_key(sha256))
         if digest is None:
             report.missing.append(f"file {sha256}")
         elif digest != sha256:
@@ -70,12 +70,17 @@ async def _check_xorbs(s: AsyncSession, store: Store, repo: Repo | None, report:
         report.checked += 1
         report.checked_bytes += size
         try:
-            is_sound = await asyncio.to_thread(is_sound_xorb, store.xorb_path(place, xorb_hash), xorb_hash)
+            is_sound = await asyncio.to_thread(_is_sound, store, xorb_key(place, xorb_hash), xorb_hash)
         except FileNotFoundError:
             report.missing.append(f"xorb {xorb_hash}")
             continue
         if not is_sound:
             report.damaged.append(f"xorb {xorb_hash}")
+
+
+def _is_sound(store: Store, key: Key, xorb_hash: str) -> bool:
+    with store.open(key) as file:
+        return is_sound_xorb(file, xorb_hash)
 
 
 async def _check_git(s: AsyncSession, repo: Repo | None, report: Report) -> None:
@@ -134,11 +139,9 @@ async def _find_orphans(s: AsyncSession, store: Store, report: Report) -> None:
     """Files of the store that no row names, and rows that no repository refers to."""
     named = set(await s.scalars(sa.select(col(StoredObject.sha256))))
     referred = set(await s.scalars(sa.select(col(RepoObject.sha256)).distinct()))
-    present = await asyncio.to_thread(lambda: {path.name for path in (store.root / "sha256").glob("*/*/*")})
+    present = {lying.key.rpartition("/")[2] async for lying in store.listing("sha256")}
     report.orphaned += sorted(f"file {sha256}" for sha256 in (present - named) | (named - referred))
     xorbs = await s.execute(sa.select(col(StoredXorb.place), col(StoredXorb.xorb_hash)))
-    rows = {(place, name) for place, name in xorbs}
-    lying = await asyncio.to_thread(
-        lambda: {(path.parts[-3], path.name) for path in (store.root / "xorbs").glob("*/*/*")}
-    )
-    report.orphaned += sorted(f"xorb {name}" for _, name in lying - rows)
+    keys = {xorb_key(place, name) for place, name in xorbs}
+    lying = [lying.key async for lying in store.listing("xorbs")]
+    report.orphaned += sorted(f"xorb {key.rpartition('/')[2]}" for key in lying if key not in keys)

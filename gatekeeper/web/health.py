@@ -20,7 +20,7 @@ async def readyz(call: Call) -> Response:
     gatekeeper = call.gatekeeper
     parts = {
         "database": "ok" if await schema.is_current(gatekeeper.db) else "not migrated: run `gatekeeper db upgrade`",
-        "storage": "ok" if gatekeeper.store.is_writable() else "not writable",
+        "storage": "ok" if await gatekeeper.store.is_ready() else "not writable, or not answering",
         "evidence": "ok" if gatekeeper.evidence.is_healthy else "cannot be written",
         "inference": await _inference(call),
     }

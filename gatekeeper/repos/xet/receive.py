@@ -20,7 +20,7 @@ from gatekeeper.db import Database
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.repos.rows import affected, insert_missing
-from gatekeeper.repos.storage import Staged, Store
+from gatekeeper.repos.storage import Staged, Store, xorb_key
 from gatekeeper.repos.tables import Repo, RepoObject, RepoXorb, StoredXorb, XetFile
 from gatekeeper.repos.xet import hashes, shard
 from gatekeeper.repos.xet.reach import Reach, Sender, reach
@@ -93,7 +93,7 @@ async def register_xorb(s: AsyncSession, store: Store, repo: Repo, received: Rec
         "renewed_at": instant,
     }
     if await insert_missing(s, StoredXorb, [row]) == 1:
-        await received.staged.keep_as(store.xorb_path(_PLACE, received.xorb_hash))
+        await received.staged.keep_as(xorb_key(_PLACE, received.xorb_hash))
     here = {"repo_id": repo.id, "xorb_hash": received.xorb_hash, "received_at": instant, "renewed_at": instant}
     is_new = await insert_missing(s, RepoXorb, [here]) == 1
     await renew_xorb(s, repo.id, received.xorb_hash)
@@ -244,8 +244,8 @@ async def _rebuild(store: Store, file: ShardFile, tables: Tables, places: Places
 
 def _decode(store: Store, file: ShardFile, tables: Tables, places: Places) -> Iterator[bytes]:
     for term in file.terms:
-        path = store.xorb_path(places[term.xorb_hash], hashes.printed(term.xorb_hash))
-        yield from decoded(path, tables[term.xorb_hash], term.first, term.end)
+        with store.open(xorb_key(places[term.xorb_hash], hashes.printed(term.xorb_hash))) as stored:
+            yield from decoded(stored, tables[term.xorb_hash], term.first, term.end)
 
 
 def _write_some(staged: Staged, pieces: Iterator[bytes]) -> bool:

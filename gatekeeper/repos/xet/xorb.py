@@ -8,7 +8,7 @@ Source: the public Xet specification, xorb format.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import lz4.frame
 import numpy as np
@@ -119,30 +119,28 @@ def decode_chunk(stored: bytes, scheme: int, raw_length: int) -> bytes:
     return raw
 
 
-def decoded(path: Path, table: Table, first: int, end: int) -> Iterator[bytes]:
+def decoded(file: BinaryIO, table: Table, first: int, end: int) -> Iterator[bytes]:
     """The raw bytes of a stored xorb's chunks from `first` up to, not including, `end`, one chunk at a time."""
-    with path.open("rb") as file:
-        at = table.offset(first)
-        file.seek(at)
-        for _, _, stop in table.rows(first, end):
-            data = file.read(stop - at)
-            at = stop
-            if len(data) < HEADER_BYTES:
-                raise Invalid("A stored xorb is shorter than it was.", status=400)
-            _, scheme, raw = _header(data, 0)
-            yield decode_chunk(data[HEADER_BYTES:], scheme, raw)
+    at = table.offset(first)
+    file.seek(at)
+    for _, _, stop in table.rows(first, end):
+        data = file.read(stop - at)
+        at = stop
+        if len(data) < HEADER_BYTES:
+            raise Invalid("A stored xorb is shorter than it was.", status=400)
+        _, scheme, raw = _header(data, 0)
+        yield decode_chunk(data[HEADER_BYTES:], scheme, raw)
 
 
-def is_sound_xorb(path: Path, expected: str) -> bool:
-    """Whether the stored xorb still has the (printed) hash it was stored under. Raises FileNotFoundError."""
+def is_sound_xorb(file: BinaryIO, expected: str) -> bool:
+    """Whether the stored xorb still has the (printed) hash it was stored under."""
     verifier = Verifier()
-    with path.open("rb") as file:
-        try:
-            while data := file.read(2**20):
-                verifier.feed(data)
-            verifier.finish(parse_printed(expected) or b"")
-        except Invalid:
-            return False
+    try:
+        while data := file.read(2**20):
+            verifier.feed(data)
+        verifier.finish(parse_printed(expected) or b"")
+    except Invalid:
+        return False
     return True
 
 

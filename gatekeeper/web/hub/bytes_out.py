@@ -6,13 +6,14 @@ same caller and address as long as nothing that the decision read has changed; `
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from starlette.types import Scope, Send
 
+from gatekeeper.repos.storage import Key, Store
 from gatekeeper.web.hub.ranges import Wanted, wanted
 
 CHUNK = 2**20
@@ -20,8 +21,19 @@ CHUNK = 2**20
 # A read that the page cache can answer is done at once; one that would wait for the disk goes to a thread.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
+# What a client reads from the answer that sends it on; the rest describes bytes that are not in it.
+_KEPT_ON_THE_WAY = frozenset({b"x-repo-commit", b"x-linked-etag", b"x-linked-size", b"vary"})
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A stored object that does not lie on this machine's disk."""
+
+    store: Store
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Prepared:
 
     headers      everything but the length and range: raw, lower-case names
     etag         with its quotes
-    path         of the stored object, or None when `content` holds the bytes
+    path         of the stored object; None when `content` holds the bytes, or they are read from `away`
     evidence     fields of the download's ledger event, without the range
     valid_until  when the decision must be made again even if nothing has changed; None: never by time alone
     """
@@ -42,6 +54,7 @@ class Prepared:
     content: bytes | None
     evidence: Mapping[str, Any]
     valid_until: datetime | None
+    away: Away | None = None
 
 
 async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extra: RawHeaders = ()) -> None:
@@ -52,6 +65,9 @@ async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extr
     """
     what = wanted(scope["headers"], method=scope["method"], etag=prepared.etag, size=prepared.size)
     has_body = what.status in (200, 206) and scope["method"] == "GET"
+    if has_body and prepared.away is not None:
+        await _send_from_away(prepared, prepared.away, what, scope, send, keep=keep, extra=extra)
+        return
     file = None
     if has_body:
         # Opened before the answer begins: a file that is missing is an error the client can read, not a broken stream.
@@ -76,6 +92,37 @@ async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extr
     finally:
         if file is not None:
             os.close(file)
+
+
+async def _send_from_away(
+    prepared: Prepared, away: Away, what: Wanted, scope: Scope, send: Send, *, keep: Keep, extra: RawHeaders
+) -> None:
+    """Send the client on to where the bytes lie, with its own Range header, or fetch them for it."""
+    address = await away.store.address(away.key) if _goes_elsewhere(scope) else None
+    if address is not None:
+        await keep(_with_span(prepared, what))
+        kept = [(name, value) for name, value in prepared.headers if name in _KEPT_ON_THE_WAY]
+        own = [(b"location", address.encode()), (b"cache-control", b"no-store"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 302, "headers": [*kept, *own, *extra]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    pieces = away.store.read(away.key, what.start, what.end)
+    # Fetched before the answer begins: an object that is missing is an error the client can read.
+    first = await anext(pieces, b"")
+    await keep(_with_span(prepared, what))
+    headers = [*prepared.headers, *_span_headers(prepared, what), *extra]
+    await send({"type": "http.response.start", "status": what.status, "headers": headers})
+    await send_pieces(first, pieces, what.end - what.start, send)
+
+
+def _goes_elsewhere(scope: Scope) -> bool:
+    """Whether this client gets the same bytes at another address.
+
+    Not browsers: the name of the file would be lost there, and our pages show nothing from other hosts. Not those who
+    ask for a condition on the ETag, which is another one there.
+    """
+    names = {name for name, _ in scope["headers"]}
+    return not names & {b"sec-fetch-mode", b"if-match", b"if-range"}
 
 
 def _span_headers(prepared: Prepared, what: Wanted) -> RawHeaders:
@@ -112,6 +159,22 @@ async def send_span(file: int, start: int, end: int, send: Send, *, is_last: boo
             raise OSError(f"a stored object ends at {position} bytes, {end} were announced")
         position += len(data)
         await send({"type": "http.response.body", "body": data, "more_body": position < end or not is_last})
+
+
+async def send_pieces(
+    first: bytes, rest: AsyncIterator[bytes], length: int, send: Send, *, is_last: bool = True
+) -> None:
+    """Send `length` bytes that arrive in pieces, as a part of an answer's body."""
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+    sent = len(first)
+    async for piece in rest:
+        sent += len(piece)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if sent < length:
+        # The connection must break, or the client would take a part for the whole.
+        raise OSError(f"a stored object gave {sent} bytes, {length} were announced")
+    if is_last:
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _read_cached(file: int, size: int, position: int) -> bytes:

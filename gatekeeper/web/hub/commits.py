@@ -48,7 +48,7 @@ async def commit(call: Call) -> Response:
     branch = call.params["rev"]
     gatekeeper = call.gatekeeper
     async with (
-        spooled(call.request, directory=gatekeeper.store.root / "staging", limit=_BODY_LIMIT) as body,
+        spooled(call.request, directory=gatekeeper.store.staging, limit=_BODY_LIMIT) as body,
         _one_large_commit,
     ):
         wanted = await asyncio.to_thread(read_commit, body)

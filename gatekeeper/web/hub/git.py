@@ -74,7 +74,7 @@ async def upload_pack(call: Call) -> Response:
 async def receive_pack(call: Call) -> Response:
     """`POST .../git-receive-pack`: a push, checked like a commit by API and applied in one transaction."""
     gatekeeper = call.gatekeeper
-    folder = gatekeeper.store.root / "staging"
+    folder = gatekeeper.store.staging
     async with _body(call, limit=_PUSH_LIMIT) as body, _two_pushes:
         push = await asyncio.to_thread(git.read_push, body, folder=folder)
         try:
@@ -104,7 +104,7 @@ async def _receive(call: Call, push: git.Push) -> bytes:
 @asynccontextmanager
 async def _body(call: Call, *, limit: int) -> AsyncIterator[IO[bytes]]:
     """The request's body on disk, decompressed. Raises Invalid, and TooLarge beyond `limit` in either form."""
-    folder = call.gatekeeper.store.root / "staging"
+    folder = call.gatekeeper.store.staging
     async with spooled(call.request, directory=folder, limit=limit) as body:
         if not _is_compressed(call.request):
             yield body

@@ -11,8 +11,9 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import history, lfs, xet
+from gatekeeper.repos.storage import object_key
 from gatekeeper.web.guard import Call
-from gatekeeper.web.hub.bytes_out import Keep, Prepared, RawHeaders
+from gatekeeper.web.hub.bytes_out import Away, Keep, Prepared, RawHeaders
 from gatekeeper.web.hub.bytes_out import send as send_prepared
 from gatekeeper.web.hub.doors import absent, bare
 
@@ -52,17 +53,19 @@ async def prepare(call: Call) -> Prepared:
                 next_step="Ask its maintainers, or take another revision.",
             )
         digest, size = entry.lfs.sha256, entry.lfs.size
-        location, content = str(call.gatekeeper.store.path(digest)), None
+        store, key = call.gatekeeper.store, object_key(digest)
+        content, path_on_disk = None, store.path(key)
+        away = Away(store, key) if path_on_disk is None else None
         known = (await xet.hashes_of(session, repo.id, [digest])).get(digest)
     else:
-        digest, location, known = entry.oid, None, None
+        digest, path_on_disk, away, known = entry.oid, None, None, None
         content = await history.read_blob(session, repo, entry.oid)
         size = len(content)
     return Prepared(
         headers=_headers(path, commit=commit, digest=digest, size=size) + (_xet_headers(call, known) if known else ()),
         size=size,
         etag=f'"{digest}"'.encode(),
-        path=location,
+        path=None if path_on_disk is None else str(path_on_disk),
         content=content,
         evidence={
             "kind": "repos:file:download",
@@ -74,6 +77,7 @@ async def prepare(call: Call) -> Prepared:
             "body": {"path": path, "digest": digest, "action": action.value},
         },
         valid_until=allowed.valid_until,
+        away=away,
     )
 
 

@@ -8,7 +8,6 @@ addresses that end after two minutes and are decided about once more when bytes 
 import os
 import secrets
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -20,10 +19,11 @@ from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import NotAllowed, NotFound, NotSignedIn, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, xet
+from gatekeeper.repos.storage import Key, Store, xorb_key
 from gatekeeper.repos.xet import Found, Plan, XetGrant
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
-from gatekeeper.web.hub.bytes_out import send_span
+from gatekeeper.web.hub.bytes_out import send_pieces, send_span
 from gatekeeper.web.hub.cas import cas, downloadable, granted, resumed, without_bearer
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.xet import token_answer
@@ -81,13 +81,16 @@ async def fetch(call: Call) -> Response:
 class SpansAnswer(Response):
     """Exactly these spans of a file: one as it is, several as `multipart/byteranges` (RFC 9110, section 14.6)."""
 
-    def __init__(self, path: Path, size: int, spans: Spans) -> None:
+    def __init__(self, store: Store, key: Key, size: int, spans: Spans) -> None:
         super().__init__(status_code=206)
-        self._path, self._size, self._spans = path, size, spans
+        self._store, self._key, self._size, self._spans = store, key, size, spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = self._store.path(self._key)
         # Opened before the answer begins: a file that is missing is an error the client can read.
-        file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        file = None if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if file is None and await self._store.size(self._key) is None:
+            raise FileNotFoundError(self._key)
         try:
             boundary = secrets.token_hex(16).encode()
             heads = [] if len(self._spans) == 1 else [self._head(span, boundary) for span in self._spans]
@@ -100,11 +103,17 @@ class SpansAnswer(Response):
             for at, (first, end) in enumerate(self._spans):
                 if heads:
                     await send({"type": "http.response.body", "body": heads[at], "more_body": True})
-                await send_span(file, first, end, send, is_last=not heads)
+                if file is not None:
+                    await send_span(file, first, end, send, is_last=not heads)
+                else:
+                    # Never by an address of the bucket: that would open the whole xorb, with chunks of other files.
+                    pieces = self._store.read(self._key, first, end)
+                    await send_pieces(b"", pieces, end - first, send, is_last=not heads)
             if heads:
                 await send({"type": "http.response.body", "body": tail})
         finally:
-            os.close(file)
+            if file is not None:
+                os.close(file)
 
     def _start(self, length: int, boundary: bytes | None) -> dict[str, Any]:
         headers = [
@@ -142,7 +151,7 @@ async def _fetched(call: Call) -> Response:
     place = await xet.place_of(call.session, allowed.xorb_hash)
     if place is None:
         raise NotFound("This data was cleaned up meanwhile.", next_step="Ask for the file's reconstruction again.")
-    return SpansAnswer(call.gatekeeper.store.xorb_path(place, allowed.xorb_hash), allowed.size, spans)
+    return SpansAnswer(call.gatekeeper.store, xorb_key(place, allowed.xorb_hash), allowed.size, spans)
 
 
 async def _planned(call: Call) -> tuple[Plan, XetGrant]:

@@ -21,6 +21,7 @@ from gatekeeper.kit.canonical import canonical_json, digest_of, sha256_hex
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
+from gatekeeper.repos.storage import DirectoryStore
 from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, RefusalCode, Refused, Started
 from tests.gatekeeper.generation.stub import PNG, StubWorker, image, withheld
 from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
@@ -40,7 +41,7 @@ class Story:
         self.database = database
         self.folder = folder
         self.worker = worker
-        self.studio = Studio(database, worker, folder, key=KEY, privacy_key=PRIVACY)
+        self.studio = Studio(database, worker, folder, DirectoryStore(folder.root), key=KEY, privacy_key=PRIVACY)
         self.ada: Principal
         self.repo: Repo
         self.commit: str

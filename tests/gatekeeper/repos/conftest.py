@@ -2,6 +2,8 @@
 
 ada, grace   signed-in people with a namespace each
 store        an empty store in a temporary directory
+bucket       an empty store in a bucket of a real S3 server
+any_store    both, one after the other: for what must hold wherever files lie
 repo         the model `ada/demo`, as `create` leaves it
 stored       puts bytes into the store and lets a repository refer to them
 """
@@ -15,8 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Person
-from gatekeeper.repos import Repo, RepoKind, RepoObject, Store, StoredObject, catalogue
+from gatekeeper.kit.ids import new_id
+from gatekeeper.repos import Repo, RepoKind, RepoObject, StoredObject, catalogue
 from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.storage import BucketStore, DirectoryStore, Store, open_store
+from gatekeeper.settings import Settings
+from tests.seaweed import Seaweed
 
 Stored = Callable[[Repo, bytes], Awaitable[str]]
 
@@ -42,10 +48,23 @@ async def grace(session: AsyncSession) -> Principal:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "files")
+def store(tmp_path: Path) -> DirectoryStore:
+    store = DirectoryStore(tmp_path / "files")
     store.prepare()
     return store
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, tmp_path: Path) -> BucketStore:
+    settings = Settings(data_dir=tmp_path / "data", _env_file=None, **seaweed.settings(new_id()))
+    store = open_store(settings)
+    assert isinstance(store, BucketStore)
+    return store
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def any_store(request: pytest.FixtureRequest) -> Store:
+    return request.getfixturevalue("store" if request.param == "directory" else "bucket")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import obstore
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,15 +19,16 @@ from gatekeeper.repos import (
     Repo,
     RepoKind,
     RepoObject,
-    Store,
     StoredObject,
     catalogue,
     commit,
     garbage,
     lfs,
+    verify,
     xet,
 )
 from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.storage import BucketStore, DirectoryStore, Store, object_key, xorb_key
 from gatekeeper.repos.tables import RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import hashes
 from gatekeeper.repos.xet.files import Run, pack
@@ -56,8 +58,8 @@ async def put(database: Database, store: Store, repo: Repo, content: bytes) -> s
     return sha256
 
 
-async def put_xorb(database: Database, store: Store, repo: Repo, letter: str, **values: object) -> Path:
-    path = store.xorb_path("shared", letter * 64)
+async def put_xorb(database: Database, store: DirectoryStore, repo: Repo, letter: str, **values: object) -> Path:
+    path = store.path(xorb_key("shared", letter * 64))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"xorb")
     row = {"xorb_hash": letter * 64, "received_at": AN_OLD_DAY, "renewed_at": AN_OLD_DAY} | values
@@ -86,11 +88,11 @@ async def count(s: AsyncSession, table: type) -> int:
 
 
 async def test_what_was_never_committed_goes_and_what_was_stays(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
     kept, gone = [await put(database, store, repo, content) for content in (b"kept\0", b"gone\0")]
-    age(store.path(kept), store.path(gone))
+    age(store.path(object_key(kept)), store.path(object_key(gone)))
     async with database.write() as s:
         await commit(s, repo, "main", [AddLfs("w.bin", kept, 5)], summary="add", by=ada)
         s.add(XetFile(repo_id=repo.id, file_hash="a" * 64, sha256=gone, size_bytes=5, terms=b""))
@@ -99,44 +101,43 @@ async def test_what_was_never_committed_goes_and_what_was_stays(
     swept = await garbage.collect(database, store)
 
     assert (swept.uncommitted, swept.objects, swept.freed_bytes) == (1, 1, 5)
-    assert store.path(kept).exists()
-    assert not store.path(gone).exists()
+    assert store.path(object_key(kept)).exists()
+    assert not store.path(object_key(gone)).exists()
     async with database.read() as s:
         assert [await count(s, table) for table in (RepoObject, StoredObject, XetFile, XetChunk)] == [1, 1, 0, 0]
     assert (await garbage.collect(database, store)) == garbage.Swept()
 
 
 async def test_what_was_just_promised_to_be_there_stays(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
     sha256 = await put(database, store, repo, b"promised\0")
-    age(store.path(sha256))
+    age(store.path(object_key(sha256)))
     async with database.write() as s:
         [planned] = await lfs.plan_upload(s, repo, [lfs.Wanted(sha256, 9)], by=ada, limit_bytes=100)
     assert planned.is_stored
     assert (await garbage.collect(database, store)) == garbage.Swept()
-    assert store.path(sha256).exists()
+    assert store.path(object_key(sha256)).exists()
 
 
-async def test_a_file_that_waits_for_its_row_stays(database: Database, store: Store) -> None:
-    fresh, old = [store.path(await store.add_bytes(content)) for content in (b"fresh", b"old")]
+async def test_a_file_that_waits_for_its_row_stays(database: Database, store: DirectoryStore) -> None:
+    fresh, old = [store.path(object_key(await store.add_bytes(content))) for content in (b"fresh", b"old")]
     age(old)
     swept = await garbage.collect(database, store)
     assert (swept.objects, fresh.exists(), old.exists()) == (1, True, False)
 
 
-async def test_a_file_that_arrives_between_look_and_removal_is_put_back(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = store.path(await store.add_bytes(b"arrived again"))  # fresh: the look was at an older one
-    assert garbage._remove(path, store) is None
+async def test_a_file_that_arrives_between_look_and_removal_is_put_back(store: DirectoryStore) -> None:
+    key = object_key(await store.add_bytes(b"arrived again"))  # fresh: the look was at an older one
+    path = store.path(key)
+    assert await store.remove(key, older_than_seconds=DAY) is None
     assert path.read_bytes() == b"arrived again"
     assert list((store.root / "staging").iterdir()) == []
 
 
 async def test_xorbs_that_no_file_is_made_of_go_and_a_new_epoch_begins(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
     paths = [
@@ -162,7 +163,7 @@ async def test_xorbs_that_no_file_is_made_of_go_and_a_new_epoch_begins(
 
 
 async def test_a_repository_that_receives_is_left_alone(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, _ = place
     old = await put_xorb(database, store, repo, "1")
@@ -172,7 +173,7 @@ async def test_a_repository_that_receives_is_left_alone(
 
 
 async def test_a_deleted_repository_leaves_only_what_others_refer_to(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
     async with database.write() as s:
@@ -186,16 +187,17 @@ async def test_a_deleted_repository_leaves_only_what_others_refer_to(
         found = await catalogue.by_id(s, repo.id)
         assert found is not None
         await catalogue.delete(s, found, by=ada)
-    age(store.path(shared), store.path(own), *xorbs)
+    age(store.path(object_key(shared)), store.path(object_key(own)), *xorbs)
 
     swept = await garbage.collect(database, store)
 
     assert (swept.objects, swept.xorbs) == (1, 1)
-    assert [path.exists() for path in (store.path(shared), store.path(own), *xorbs)] == [True, False, False, True]
+    paths = [store.path(object_key(shared)), store.path(object_key(own)), *xorbs]
+    assert [path.exists() for path in paths] == [True, False, False, True]
 
 
 async def test_a_xorb_that_an_upload_just_relied_on_stays_though_its_repository_was_deleted(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
     xorb = await put_xorb(database, store, repo, "1")
@@ -216,11 +218,11 @@ async def test_a_xorb_that_an_upload_just_relied_on_stays_though_its_repository_
 
 
 async def test_bytes_in_the_folder_of_one_repository_serve_all_and_other_copies_go(
-    database: Database, store: Store, place: tuple[Repo, Principal]
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, _ = place
     xorb = await put_xorb(database, store, repo, "1", renewed_at=now())
-    old, copy = store.xorb_path(repo.id, "1" * 64), store.xorb_path("01OTHER", "1" * 64)
+    old, copy = store.path(xorb_key(repo.id, "1" * 64)), store.path(xorb_key("01OTHER", "1" * 64))
     for path in (old, copy):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"xorb")
@@ -231,10 +233,43 @@ async def test_bytes_in_the_folder_of_one_repository_serve_all_and_other_copies_
     assert [path.exists() for path in (xorb, old, copy)] == [False, True, False]
 
 
-async def test_what_broken_uploads_left_goes_after_a_day(database: Database, store: Store) -> None:
+async def test_what_broken_uploads_left_goes_after_a_day(database: Database, store: DirectoryStore) -> None:
     fresh, old = store.root / "staging" / "fresh", store.root / "staging" / "old"
     for path in (fresh, old):
         path.write_bytes(b"12345")
     age(old)
     swept = await garbage.collect(database, store)
     assert (swept.staged, swept.freed_bytes, fresh.exists(), old.exists()) == (1, 5, True, False)
+
+
+async def test_a_bucket_is_cleaned_and_verified_as_well(
+    database: Database, bucket: BucketStore, place: tuple[Repo, Principal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, ada = place
+    kept, gone, damaged, lost = [
+        await put(database, bucket, repo, content) for content in (b"kept\0", b"gone\0", b"right\0", b"lost\0")
+    ]
+    orphan = object_key(await bucket.add_bytes(b"orphan\0"))
+    async with bucket.stage() as staged:
+        await staged.write(b"no row names this")
+        await staged.keep_as(xorb_key(repo.id, "1" * 64))
+    async with database.write() as s:
+        named = [AddLfs("kept.bin", kept, 5), AddLfs("damaged.bin", damaged, 6), AddLfs("lost.bin", lost, 5)]
+        await commit(s, repo, "main", named, summary="add", by=ada)
+    obstore.put(bucket._client, object_key(damaged), b"wrong\0")
+    await bucket.remove(object_key(lost))
+
+    async with database.read() as s:
+        report = await verify(s, bucket)
+    assert report.missing == [f"file {lost}"]
+    assert report.damaged == [f"file {damaged}"]
+    assert report.orphaned == [f"file {orphan.rpartition('/')[2]}", f"xorb {'1' * 64}"]
+
+    first = await garbage.collect(database, bucket)
+    assert (first.uncommitted, first.freed_bytes) == (1, 0)  # every file may be about to get its row
+    monkeypatch.setattr(garbage, "_FRESH_SECONDS", 0.0)  # as if a day had gone by
+    swept = await garbage.collect(database, bucket)
+    assert (swept.uncommitted, swept.objects, swept.xorbs) == (0, 2, 1)
+    left = {lying.key for folder in ("sha256", "xorbs", "cleaning") async for lying in bucket.listing(folder)}
+    assert left == {object_key(kept), object_key(damaged)}
+    assert gone not in {key.rpartition("/")[2] for key in left}

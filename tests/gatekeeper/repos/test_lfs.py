@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, RepoNotFound, TooLarge
-from gatekeeper.repos import AddLfs, Repo, RepoKind, Store, StoredObject, catalogue, history, lfs
+from gatekeeper.repos import AddLfs, Repo, RepoKind, StoredObject, catalogue, history, lfs
 from gatekeeper.repos.lfs import Claim, Wanted
+from gatekeeper.repos.storage import DirectoryStore, object_key
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ async def address(session: AsyncSession, repo: Repo, by: Principal, wanted: Want
 
 
 async def test_an_upload_is_announced_sent_registered_and_committed(
-    session: AsyncSession, repo: Repo, ada: Principal, store: Store
+    session: AsyncSession, repo: Repo, ada: Principal, store: DirectoryStore
 ) -> None:
     claim = await address(session, repo, ada, Wanted(SHA256, len(CONTENT)))
     await lfs.receive(store, claim, pieces(CONTENT[:100], CONTENT[100:]))
@@ -43,7 +44,7 @@ async def test_an_upload_is_announced_sent_registered_and_committed(
         session, repo, "main", [AddLfs("w.bin", SHA256, len(CONTENT))], summary="x", by=ada, store=store
     )
     assert (await history.entry(session, repo, head, "w.bin")).size == len(CONTENT)
-    assert store.path(SHA256).read_bytes() == CONTENT
+    assert store.path(object_key(SHA256)).read_bytes() == CONTENT
     [again] = await lfs.plan_upload(session, repo, [Wanted(SHA256, len(CONTENT))], by=ada, limit_bytes=10**9)
     assert again.is_stored
     assert await lfs.has(session, repo, SHA256)
@@ -63,7 +64,7 @@ async def test_other_bytes_than_announced_leave_nothing(
     session: AsyncSession,
     repo: Repo,
     ada: Principal,
-    store: Store,
+    store: DirectoryStore,
     body: tuple[bytes, ...],
     error: type[GatekeeperError],
 ) -> None:

@@ -12,6 +12,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Invalid, NotFound
 from gatekeeper.kit.canonical import digest_of
 from gatekeeper.repos import AddFile, Repo, Store, history, manifest, transfer, verify
+from gatekeeper.repos.storage import object_key
 from gatekeeper.repos.tables import GitObject
 
 pytestmark = pytest.mark.anyio
@@ -91,8 +92,8 @@ async def test_verification_finds_what_is_missing_damaged_or_orphaned(
 
     icon = (await history.entry(session, repo, head, "icon")).lfs
     assert icon is not None
-    store.path(icon.sha256).unlink()
-    store.path(BIG_SHA256).write_bytes(BIG[:-1] + b"X")
+    store.path(object_key(icon.sha256)).unlink()
+    store.path(object_key(BIG_SHA256)).write_bytes(BIG[:-1] + b"X")
     orphan = await store.add_bytes(b"nobody's")
     readme = (await history.entry(session, repo, head, "README.md")).oid
     await session.execute(sa.update(GitObject).where(col(GitObject.object_id) == readme).values(content=b"changed"))

@@ -32,6 +32,7 @@ from gatekeeper.repos import (
     verify,
     xet,
 )
+from gatekeeper.repos.storage import object_key, xorb_key
 from gatekeeper.repos.tables import RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import hashes, shard
 from gatekeeper.repos.xet.xorb import Verifier, decode_chunk
@@ -334,7 +335,7 @@ async def test_a_file_sent_in_chunks_is_rebuilt_and_may_be_committed(house: Hous
     progress = await house.send_shard(shard_of(told(NAME, CHUNKS)))
 
     sha256 = hashlib.sha256(STREAM).hexdigest()
-    assert house.store.path(sha256).read_bytes() == STREAM
+    assert house.store.path(object_key(sha256)).read_bytes() == STREAM
     assert await house.has(STREAM)
     assert not await house.has(STREAM, house.other)
     assert progress[-1] == xet.Progress(len(STREAM), len(STREAM))
@@ -391,7 +392,7 @@ async def test_bytes_and_table_of_a_xorb_belong_together_whoever_sends_it_again(
         await house.send_xorb(NAME, BODY)  # comes first to its end
         async with house.db.write() as session:
             assert await xet.register_xorb(session, house.store, house.repo, second) is False
-    assert house.store.xorb_path("shared", NAME).read_bytes() == BODY
+    assert house.store.path(xorb_key("shared", NAME)).read_bytes() == BODY
     await house.send_shard(shard_of(told(NAME, CHUNKS)))
 
 
@@ -564,7 +565,7 @@ async def test_a_broken_or_cut_off_xorb_is_not_kept(house: House) -> None:
 
 async def test_damage_to_a_stored_xorb_is_found(house: House) -> None:
     await house.send_xorb(NAME, BODY)
-    path = house.store.xorb_path("shared", NAME)
+    path = house.store.path(xorb_key("shared", NAME))
     path.write_bytes(BODY[:-1] + bytes([BODY[-1] ^ 1]))
     async with house.db.read() as session:
         assert (await verify(session, house.store)).damaged == [f"xorb {NAME}"]

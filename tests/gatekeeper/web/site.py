@@ -66,6 +66,7 @@ class Site:
             house.db,
             worker,  # type: ignore[arg-type]
             house.images,
+            house.store,
             key=house.keys.signing,
             privacy_key=house.keys.privacy,
         )
