@@ -62,7 +62,10 @@ def build(settings: Settings) -> ASGIApp:
                 stack.push_async_callback(gatekeeper.supervisor.stop)
             async with gatekeeper.db.write() as session:
                 await recover(session)
-                await licensing.import_catalogue(session, _policies_dir(settings) / "licenses")
+                await authz.follow_folder(session, gatekeeper.policies)
+                policies = await gatekeeper.in_force.refresh(session)
+                assert policies.directory is not None
+                await licensing.import_catalogue(session, policies.directory / "licenses")
             stack.push_async_callback(gatekeeper.studio.close)
             tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             stack.push_async_callback(_cancel, tasks)
@@ -108,7 +111,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         db=database,
         keys=keys,
         store=store,
-        policies=authz.Policies.load(_policies_dir(settings)),
+        in_force=authz.InForce(authz.Policies.load(_policies_dir(settings)), settings.policies_shelf),
         evidence=evidence,
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),

@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from gatekeeper.access import tables as access
 from gatekeeper.accounts import tables as accounts
+from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
 from gatekeeper.generation import tables as generation
 from gatekeeper.jobs import tables as jobs
@@ -19,6 +20,7 @@ metadata = SQLModel.metadata
 __all__ = [
     "access",
     "accounts",
+    "authz",
     "collections",
     "generation",
     "jobs",

@@ -47,7 +47,11 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://localhost:8000", description="Scheme, host and port under which people reach the hub."
     )
-    policies_dir: Path | None = Field(None, description="Policies in force; empty means the bundled ones.")
+    policies_dir: Path | None = Field(
+        None,
+        description="Folder of policies to start with; empty means the bundled ones. What was put in force by command "
+        "comes before it.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     inference_url: str = Field(
@@ -130,6 +134,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Sockets and logs of child processes (0700)."""
         return (self.data_dir / "run").resolve()
+
+    @cached_property
+    def policies_shelf(self) -> Path:
+        """Where bundles of policies that were put in force are laid out as folders."""
+        return (self.data_dir / "policies").resolve()
 
     @property
     def ledger_origin(self) -> str:

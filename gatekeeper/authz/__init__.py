@@ -10,6 +10,7 @@ denial and an alarm.
 """
 
 from gatekeeper.authz.actions import Action, action_for_path
+from gatekeeper.authz.activation import InForce, activate, active_folder, follow_folder, history, roll_back
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
@@ -22,6 +23,8 @@ from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.readable import readable, sender
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
+from gatekeeper.authz.simulate import Simulation, simulate
+from gatekeeper.authz.who import Who, who
 
 __all__ = [
     "Action",
@@ -33,12 +36,17 @@ __all__ = [
     "Explanation",
     "Grant",
     "Hub",
+    "InForce",
     "Policies",
     "Report",
     "Resource",
     "Revision",
+    "Simulation",
     "Standing",
+    "Who",
     "action_for_path",
+    "activate",
+    "active_folder",
     "as_markdown",
     "capabilities",
     "check",
@@ -47,6 +55,8 @@ __all__ = [
     "explain",
     "fetchable",
     "filter_known",
+    "follow_folder",
+    "history",
     "listing_filter",
     "load",
     "load_many",
@@ -56,6 +66,9 @@ __all__ = [
     "require",
     "require_global",
     "require_path",
+    "roll_back",
     "sender",
+    "simulate",
     "visible",
+    "who",
 ]

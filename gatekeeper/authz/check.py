@@ -16,6 +16,7 @@ from gatekeeper.authz.audiences import question_of
 from gatekeeper.authz.bundle import SCOPES, BrokenPolicies
 from gatekeeper.authz.outcome import Code
 from gatekeeper.authz.policies import Policies
+from gatekeeper.authz.reach import reach
 from gatekeeper.authz.resource import Context, Question
 
 _WORDS = frozenset({"who", "action", "at", "side", "license", "token", *Context._fields})
@@ -83,7 +84,7 @@ def check(directory: Path | None = None) -> Report:
     ]
     problems += sidefiles.problems(policies.directory)
     return Report(
-        policies.sha256, len(policies.rules), len(cases), tuple(problems), tuple(_never_alone(policies, cases))
+        policies.sha256, len(policies.rules), len(cases), tuple(problems), tuple(_without_effect(policies, cases))
     )
 
 
@@ -143,14 +144,15 @@ def _uncovered(policies: Policies, cases: list[Case]) -> Iterator[str]:
                 yield f"{rule.file}: rule {rule.id} has no {'allow' if is_allowed else 'deny'} case."
 
 
-def _never_alone(policies: Policies, cases: list[Case]) -> Iterator[str]:
-    """Permits that no case needs: some other policy allows it as well, so this one may be shadowed."""
-    for rule in policies.rules.values():
-        own = [case for case in cases if case.policy == rule.id and case.is_allowed]
-        if rule.is_permit and own:
-            answers = (policies.evaluate(case.question, case.action).rules for case in own)
-            if all(rules != (rule.id,) for rules in answers):
-                yield f"{rule.file}: rule {rule.id} decides none of its cases alone."
+def _without_effect(policies: Policies, cases: list[Case]) -> Iterator[str]:
+    """Policies that could be left out, as far as the cases and many made-up ones can tell."""
+    found = reach(policies, [(case.question, case.action) for case in cases])
+    for id in found.dead:
+        yield f"{policies.rules[id].file}: rule {id} is dead: its condition never held."
+    for id in found.shadowed:
+        rule = policies.rules[id]
+        why = "another permit allows all of it too" if rule.is_permit else "what it forbids is not allowed anyway"
+        yield f"{rule.file}: rule {id} is shadowed: {why}."
 
 
 __all__ = ["BrokenPolicies", "Case", "Report", "check", "read_cases"]

@@ -24,37 +24,38 @@ from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 
 _STAGES = frozenset(stage.value for stage in Stage)
-# What a row of the database can tell about a person and a repository. Each is asked about as if it were all there is.
+# What rows of the database can tell about a person and a repository: a role, and a grant.
 _NOBODY, _GRANT, _TESTER = "signed-in", "grant", "named"
-_ROLES = {Role.READ: "org", Role.WRITE: "owners", Role.ADMIN: "maintainers"}
+_STANDINGS = (_NOBODY, _GRANT, _TESTER)  # each includes the ones before
+_ROLES = {None: _NOBODY, Role.READ: "org", Role.WRITE: "owners", Role.ADMIN: "maintainers"}
 
 
 def listing_filter(policies: Policies, principal: Principal, instant: datetime) -> sa.ColumnElement[bool]:
     """A condition on `Repo` that every repository meets which `principal` may know.
 
-    It is made by asking the policies about each kind of repository and of standing, so it follows their changes.
-    It may let more through (side states and terms are not looked at): every row that is shown must be decided again.
+    It is the policies evaluated partially: the principal is known, and what the database knows about them and about a
+    repository (role, grant, stage, gate, side state, terms) takes few values, so every combination is asked about and
+    those that are let in become the condition. No operator of the policy language has to be translated.
+
+    It may let more through than a decision would (a row's side state and terms are not looked at): every row that is
+    shown must be decided again.
     """
     hub = Hub(principal.person_id)
     kind, _, base, _ = ask(policies, principal, hub, instant)
-    known = {name: _places(policies, kind, base, name) for name in (_NOBODY, _GRANT, _TESTER, *_ROLES.values())}
-    conditions = [_in_places(known[_NOBODY])]
-    if principal.person_id is not None:
-        grant = (
-            sa.exists()
-            .where(
-                col(AccessGrant.repo_id) == col(Repo.id),
-                col(AccessGrant.person_id) == principal.person_id,
-                col(AccessGrant.revoked_at).is_(None),
-                sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
-            )
-            .correlate(Repo)
+    conditions = []
+    for role, standing in itertools.product(_ROLES, _STANDINGS):
+        if principal.person_id is None and (role, standing) != (None, _NOBODY):
+            continue
+        places = _places(policies, kind, base, _ROLES[role], standing)
+        # What one has with less is in the conditions of that; only what this combination adds is left to say.
+        places = places.difference(
+            *(_places(policies, kind, base, _ROLES[role], less) for less in _less(standing)),
+            *([_places(policies, kind, base, _NOBODY, standing)] if role is not None else []),
         )
-        conditions.append(sa.and_(grant, _in_places(known[_GRANT] - known[_NOBODY])))
-        conditions.append(sa.and_(grant.where(col(AccessGrant.is_tester)), _in_places(known[_TESTER] - known[_GRANT])))
-        for role, name in _ROLES.items():
-            conditions.append(sa.and_(_has_role(principal, role), _in_places(known[name])))
-    return sa.and_(col(Repo.deleted_at).is_(None), sa.or_(*conditions))
+        if places:
+            who = [*([_has_role(principal, role)] if role else []), *_holds(principal, standing, instant)]
+            conditions.append(sa.and_(*who, _in_places(places)))
+    return sa.and_(col(Repo.deleted_at).is_(None), sa.or_(sa.false(), *conditions))
 
 
 async def filter_known(
@@ -93,12 +94,10 @@ async def visible(
     return await filter_known(session, policies, principal, rows, instant)
 
 
-@lru_cache(maxsize=256)
-def _places(policies: Policies, kind: str, base: Context, standing: str) -> frozenset[str]:
-    """The places whose repositories may be known with this standing, in any side state, terms accepted or not."""
-    facts: dict[str, Any] = AUDIENCES[standing].context._asdict()
-    added: dict[str, Any] = {name: True for name, holds in facts.items() if holds}
-    context = base._replace(**added)
+@lru_cache(maxsize=1024)
+def _places(policies: Policies, kind: str, base: Context, role: str, standing: str) -> frozenset[str]:
+    """The places whose repositories may be known so, in any side state, terms accepted or not."""
+    context = base._replace(**_facts(role), **_facts(standing))
     return frozenset(
         place
         for place, side, accepted in itertools.product(PLACES, SIDES, (False, True))
@@ -106,6 +105,31 @@ def _places(policies: Policies, kind: str, base: Context, standing: str) -> froz
             Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), Action.KNOW
         ).is_allowed
     )
+
+
+def _facts(audience: str) -> dict[str, Any]:
+    return {name: True for name, holds in AUDIENCES[audience].context._asdict().items() if holds}
+
+
+def _less(standing: str) -> tuple[str, ...]:
+    return _STANDINGS[: _STANDINGS.index(standing)]
+
+
+def _holds(principal: Principal, standing: str, instant: datetime) -> list[sa.ColumnElement[bool]]:
+    """The condition that they hold the grant which this standing takes."""
+    if standing == _NOBODY:
+        return []
+    grant = (
+        sa.exists()
+        .where(
+            col(AccessGrant.repo_id) == col(Repo.id),
+            col(AccessGrant.person_id) == principal.person_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+        )
+        .correlate(Repo)
+    )
+    return [grant.where(col(AccessGrant.is_tester)) if standing == _TESTER else grant]
 
 
 def _in_places(places: frozenset[str]) -> sa.ColumnElement[bool]:

@@ -56,6 +56,7 @@ class Policies:
         self.sha256 = sha256
         self.directory = directory
         self.alarms: list[Alarm] = []  # called with the facts of an evaluation that failed, e.g. to count them
+        self._schema_text = schema_text
         self._schema = cedarpy.Schema.from_str(schema_text)
         self._hub = self._handle({"uid": _HUB, "attrs": {}, "parents": []})
         self._sets = self._by_action()
@@ -79,6 +80,11 @@ class Policies:
             sha256=digest_of({name: sha256_hex(text.encode()) for name, text in files.items()}),
             directory=directory,
         )
+
+    def permits(self) -> "Policies":
+        """The same bundle without its forbids: what would be allowed if nothing were cut off. For checks only."""
+        rules = {id: rule for id, rule in self.rules.items() if rule.is_permit}
+        return Policies(schema_text=self._schema_text, rules=rules, catalogue=self.catalogue, sha256=self.sha256)
 
     def evaluate(self, question: Question, action: Action) -> Answer:
         """What the policies say about these facts.

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import click
 
@@ -11,7 +10,6 @@ from gatekeeper.accounts import OPERATOR, Principal, Role
 from gatekeeper.cli.run import Failure, House, command, pass_house
 from gatekeeper.cli.serve import run_server
 from gatekeeper.generation.bundled import LICENSE, NAME, NAMESPACE, bundled_model_dir
-from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
 
@@ -53,7 +51,7 @@ async def prepare(house: House) -> list[Newcomer]:
     await schema.upgrade(house.db)
     made: list[Newcomer] = []
     async with house.db.write() as session:
-        await licensing.import_catalogue(session, policies_dir(house) / "licenses")
+        await licensing.import_catalogue(session, house.policies_dir / "licenses")
         if not await accounts.people.list_all(session):
             made = [
                 Newcomer(
@@ -85,11 +83,11 @@ async def _seed_model(house: House) -> None:
     if source is None or admin is None:
         return
     click.echo("==> importing the bundled model")
-    license_text = (policies_dir(house) / "licenses" / f"{LICENSE}.txt").read_bytes()
+    license_text = (house.policies_dir / "licenses" / f"{LICENSE}.txt").read_bytes()
     prepared = await repos.transfer.prepare(house.store, source)
     # Whoever gets a copy of the model gets the license with it.
     prepared = replace(prepared, operations=(*prepared.operations, repos.AddFile("LICENSE", license_text)))
-    ladder = releases.Ladder.load(house.settings.policies_dir)
+    ladder = releases.Ladder.load(house.policies_dir)
     policy = house.policies.sha256
     async with house.db.write() as session:
         if await accounts.organizations.find(session, NAMESPACE) is None:
@@ -113,11 +111,6 @@ async def _seed_model(house: House) -> None:
         )
         await releases.approve_proposal(session, proposal, by=by, policy=policy)
         await releases.promote(session, proposal, by=by, ladder=ladder, policy=policy)
-
-
-def policies_dir(house: House) -> Path:
-    """The policies in force."""
-    return house.settings.policies_dir or bundled_dir("policies")
 
 
 def _greeting(made: list[Newcomer]) -> str:

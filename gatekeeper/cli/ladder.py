@@ -64,7 +64,7 @@ async def propose(
     house: House, repository: str, target: str, revision: str, note: str, actor: str, as_json: bool
 ) -> None:
     """Propose a promotion and print how its criteria stand."""
-    ladder = releases.Ladder.load(house.settings.policies_dir)
+    ladder = releases.Ladder.load(house.policies_dir)
     async with house.write() as session:
         repo, by = await _both(session, repository, actor)
         commit = await repos.resolve_revision(session, repo, revision)
@@ -106,7 +106,7 @@ async def approve(house: House, proposal_id: str, note: str, actor: str, as_json
 @command
 async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> None:
     """Make a proposal effective, if its criteria are met and enough maintainers approved."""
-    ladder = releases.Ladder.load(house.settings.policies_dir)
+    ladder = releases.Ladder.load(house.policies_dir)
     async with house.write() as session:
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)

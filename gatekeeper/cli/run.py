@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -41,6 +42,7 @@ class House:
                 f"GATEKEEPER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
             )
             raise Failure(problems) from None
+        self._active_folder: Path | None = None
 
     @cached_property
     def db(self) -> Database:
@@ -57,8 +59,13 @@ class House:
         return open_store(self.settings)
 
     @property
+    def policies_dir(self) -> Path:
+        """The folder of the policies in force; before the database was opened, the one in the settings."""
+        return self._active_folder or self.settings.policies_dir or bundled_dir("policies")
+
+    @property
     def policies(self) -> authz.Policies:
-        return authz.Policies.load(self.settings.policies_dir or bundled_dir("policies"))
+        return authz.Policies.load(self.policies_dir)
 
     async def require_current(self) -> None:
         """Refuse to work on a database that was not migrated."""
@@ -69,6 +76,7 @@ class House:
         """One write transaction on a migrated database."""
         await self.require_current()
         async with self.db.write() as session:
+            self._active_folder = await authz.active_folder(session, self.settings.policies_shelf)
             yield session
 
     @asynccontextmanager
@@ -76,6 +84,7 @@ class House:
         """One snapshot of a migrated database."""
         await self.require_current()
         async with self.db.read() as session:
+            self._active_folder = await authz.active_folder(session, self.settings.policies_shelf)
             yield session
 
 

@@ -135,7 +135,9 @@ async def _answer(
             await read_body(request, limit=body_limit)
     opened = gatekeeper.db.write() if mode == "write" else gatekeeper.db.read()
     call = Call(request, gatekeeper, Principal(), request.path_params, needs)
+    version = gatekeeper.version.current()  # before the snapshot that the session reads
     async with opened as session:
+        await gatekeeper.in_force.refresh(session, version=version)
         call.principal = await authenticate(request, session, gatekeeper)
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         try:

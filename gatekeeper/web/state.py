@@ -56,7 +56,7 @@ class Gatekeeper:
     db: Database
     keys: Keys
     store: Store
-    policies: authz.Policies
+    in_force: authz.InForce
     evidence: EvidenceWriter
     version: AccessVersion
     cache: "HotCache"
@@ -64,6 +64,11 @@ class Gatekeeper:
     studio: Studio
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
+
+    @property
+    def policies(self) -> authz.Policies:
+        """The policies in force, as of this process's last look."""
+        return self.in_force.current
 
     def url(self, path: str) -> str:
         """`path` (with its leading slash) under the public address."""

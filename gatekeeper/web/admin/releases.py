@@ -300,7 +300,7 @@ async def _proposal(call: Call) -> Proposal:
 
 
 def _ladder(call: Call) -> Ladder:
-    return Ladder.load(call.gatekeeper.settings.policies_dir)
+    return Ladder.load(call.gatekeeper.policies.directory)
 
 
 def _policy(call: Call) -> str:

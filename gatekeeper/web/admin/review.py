@@ -80,7 +80,7 @@ async def _proposed_end(call: Call, repo: Repo) -> str:
     known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
     if not repo.is_staged or known.revision is None or known.revision.stage is None:
         return ""
-    rule = Ladder.load(call.gatekeeper.settings.policies_dir).rule(known.revision.stage)
+    rule = Ladder.load(call.gatekeeper.policies.directory).rule(known.revision.stage)
     end = grant_end(rule, instant)
     return end.date().isoformat() if end else ""
 

@@ -40,7 +40,7 @@ async def begin(
         authz.decide(gatekeeper.policies, principal, Action.GENERATE_ADJUSTED, resource, instant)
     )
     stage = allowed.revision.stage if allowed.revision is not None else None
-    level = Safety.load(gatekeeper.settings.policies_dir).at(stage, is_adjusted=is_adjusted)
+    level = Safety.load(gatekeeper.policies.directory).at(stage, is_adjusted=is_adjusted)
     request = OrderRequest.parse(values, level=level, names=names)
     manifest = await gatekeeper.studio.prepare(session, repo, commit)
     made = await generation.admit(

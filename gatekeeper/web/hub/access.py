@@ -155,7 +155,7 @@ def _rule(call: Call) -> StageRule | None:
     """The rule of the stage that the caller stands before, None for a repository without stages."""
     known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, call.resource, now())
     stage = known.revision.stage if known.revision is not None else None
-    return Ladder.load(call.gatekeeper.settings.policies_dir).rule(stage) if stage is not None else None
+    return Ladder.load(call.gatekeeper.policies.directory).rule(stage) if stage is not None else None
 
 
 def _form(call: Call, terms: Terms | None, rule: StageRule | None) -> Form:
@@ -163,7 +163,7 @@ def _form(call: Call, terms: Terms | None, rule: StageRule | None) -> Form:
     if terms is not None and terms.form.fields:
         return terms.form
     is_reviewed = rule.requests == "manual" if rule is not None else call.repo.gate is Gate.MANUAL
-    return HouseForm.load(call.gatekeeper.settings.policies_dir).form if is_reviewed else Form()
+    return HouseForm.load(call.gatekeeper.policies.directory).form if is_reviewed else Form()
 
 
 async def _terms(call: Call) -> Terms | None:

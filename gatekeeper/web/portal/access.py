@@ -146,7 +146,7 @@ async def _case(call: Call) -> _Case:
         if terms
         else None
     )
-    ladder = Ladder.load(call.gatekeeper.settings.policies_dir)
+    ladder = Ladder.load(call.gatekeeper.policies.directory)
     rule = ladder.rule(Stage(seen.head.stage)) if seen.head.stage else None
     form = terms.form if terms else licensing.Form()
     if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
@@ -155,7 +155,7 @@ async def _case(call: Call) -> _Case:
 
 
 def _house(call: Call) -> HouseForm:
-    return HouseForm.load(call.gatekeeper.settings.policies_dir)
+    return HouseForm.load(call.gatekeeper.policies.directory)
 
 
 def _may_ask(case: _Case) -> bool:

@@ -175,7 +175,7 @@ async def _page(
 
 
 def _level(call: Call, stage: Stage | None) -> SafetyLevel:
-    return Safety.load(call.gatekeeper.settings.policies_dir).at(stage)
+    return Safety.load(call.gatekeeper.policies.directory).at(stage)
 
 
 def _worker_problem(call: Call) -> str:

@@ -129,7 +129,7 @@ async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = T
 
 def policies_dir(call: Call) -> Path:
     """The folder of the policies in force."""
-    return call.gatekeeper.settings.policies_dir or bundled_dir("policies")
+    return call.gatekeeper.policies.directory or bundled_dir("policies")
 
 
 async def terms_of(call: Call, repo: Repo, commit: str) -> Terms | None:

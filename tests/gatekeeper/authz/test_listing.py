@@ -1,6 +1,7 @@
 """Lists and single decisions agree, for every kind of repository and of person."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from gatekeeper.db import Database
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 from tests.gatekeeper.authz.builders import NOW
+from tests.gatekeeper.authz.folders import changed_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -120,3 +122,30 @@ async def test_pages_are_cut_and_narrowed(session: AsyncSession, policies: Polic
         session, policies, ANONYMOUS, None, instant=NOW, where=[sa.column("namespace") == "acme"], limit=100
     )
     assert {repo.namespace for repo in own} == {"acme"}
+
+
+async def test_a_rule_that_takes_two_facts_at_once_is_followed_by_lists(session: AsyncSession, tmp_path: Path) -> None:
+    """Members see what is internal only with a grant: neither the role nor the grant alone tells."""
+    folder = changed_folder(
+        tmp_path,
+        know=(
+            'context.isMember && resource.stage != "draft"',
+            'context.isMember && context.grant && resource.stage != "draft"',
+        ),
+    )
+    narrowed = Policies.load(folder)
+    repos, _ = await make_world(session)
+    bob = Principal(person_id="bob", name="bob", organizations={"acme": Role.READ})
+    eve = Principal(person_id="eve", name="eve", organizations={"acme": Role.READ})
+    counts = []
+    for principal in (bob, eve):
+        single = {
+            repo.id
+            for repo in repos
+            if decide(narrowed, principal, Action.KNOW, await load(session, principal, repo), NOW)
+        }
+        rows = (await session.scalars(sa.select(Repo).where(listing_filter(narrowed, principal, NOW)))).all()
+        shown = await filter_known(session, narrowed, principal, rows, NOW)
+        assert {repo.id for repo in shown} == single
+        counts.append(len(single))
+    assert counts[0] > counts[1]
