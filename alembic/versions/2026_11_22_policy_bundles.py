@@ -11,7 +11,7 @@ from alembic import op
 from gatekeeper.kit.revision import drop_trigger_ddl, trigger_ddl
 
 revision = "2026_11_22_policy_bundles"
-down_revision = "2026_11_22_xet_terms"
+down_revision = "2026_11_22_collections"
 branch_labels = None
 depends_on = None
 
