@@ -173,6 +173,17 @@ async def measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[s
     return found
 
 
+async def sizes(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[str, int]:
+    """Length in bytes of each of these objects as Git keeps them: of a pointer, not of what it stands for."""
+    found: dict[str, int] = {}
+    for some in _batches(oids):
+        query = sa.select(col(GitObject.object_id), sa.func.length(col(GitObject.content))).where(
+            col(GitObject.repo_id) == repo_id, col(GitObject.object_id).in_(some)
+        )
+        found.update((oid, size) for oid, size in await s.execute(query))
+    return found
+
+
 def _parse(content: bytes) -> list[tuple[str, int, str]]:
     return [
         (name.decode("utf-8", "surrogateescape"), mode, oid.decode()) for name, mode, oid in parse_tree(content, 20)

@@ -25,7 +25,7 @@ WEIGHTS = len(WEIGHTS_HEADER).to_bytes(8, "little") + WEIGHTS_HEADER + b"data"
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
     """Runs git without any configuration but its own; `ok=False` expects a failure."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
         "HOME": str(tmp_path),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
@@ -37,9 +37,17 @@ def git(tmp_path: Path) -> Git:
         "LC_ALL": "C",
     }
 
-    def run(*words: str | Path, at: Path = tmp_path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str | Path, at: Path = tmp_path, ok: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["git", *map(str, words)], cwd=at, env=env, capture_output=True, text=True, timeout=120, check=False
+            ["git", *map(str, words)],
+            cwd=at,
+            env=plain | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert (done.returncode == 0) is ok, f"git {words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -105,6 +113,97 @@ def test_shallow_clones_deepen_and_a_fetch_brings_what_is_new(hub: Hub, repo: st
     git("fetch", "-q", "--unshallow", at=at)
     assert git("rev-list", "--count", "HEAD", at=at).stdout.strip() == "4"
     git("fsck", "--full", at=at)
+
+
+def test_history_is_deepened_by_steps_by_time_and_up_to_a_name(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
+    at = tmp_path / "clone"
+    git("clone", "-q", url(hub, "ada", repo), at)
+    years = {}
+    for year in (2001, 2002, 2003, 2004):
+        write(at, "year.txt", b"%d" % year)
+        git("add", "-A", at=at)
+        git("commit", "-qm", str(year), at=at, env={"GIT_COMMITTER_DATE": f"{year}-06-01T00:00:00Z"})
+        years[year] = git("rev-parse", "HEAD", at=at).stdout.strip()
+        git("tag", f"y{year}", at=at)
+    git("push", "-q", "origin", "main", "--tags", at=at)
+
+    def count(where: Path) -> int:
+        git("fsck", "--full", at=where)
+        return int(git("rev-list", "--count", "HEAD", at=where).stdout)
+
+    steps = tmp_path / "steps"
+    git("clone", "-q", "--depth", "1", url(hub, None, repo), steps)
+    git("fetch", "-q", "--deepen", "1", at=steps)
+    assert count(steps) == 2
+    git("fetch", "-q", "--deepen", "2", at=steps)
+    assert count(steps) == 4
+    git("fetch", "-q", "--unshallow", at=steps)
+    assert count(steps) == 6
+    assert git("rev-parse", "--is-shallow-repository", at=steps).stdout.strip() == "false"
+
+    since = tmp_path / "since"
+    git("clone", "-q", "--shallow-since", "2003-01-01", url(hub, None, repo), since)
+    assert git("rev-list", "HEAD", at=since).stdout.split() == [years[2004], years[2003]]
+    git("fetch", "-q", "--shallow-since", "2002-01-01", at=since)
+    assert git("rev-list", "HEAD", at=since).stdout.split() == [years[2004], years[2003], years[2002]]
+    none = git("clone", "--shallow-since", "2035-01-01", url(hub, None, repo), tmp_path / "none", ok=False)
+    assert "no commits selected" in none.stderr
+
+    beyond = tmp_path / "beyond"
+    git("clone", "-q", "--shallow-exclude", "y2003", "--no-tags", url(hub, None, repo), beyond)
+    assert git("rev-list", "HEAD", at=beyond).stdout.split() == [years[2004]]
+    git("fetch", "-q", "--no-tags", "--shallow-exclude", "y2001", at=beyond)
+    assert count(beyond) == 3
+
+
+def test_a_partial_clone_fetches_files_when_they_are_looked_at(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
+    add(hub, repo, {"folder/notes.txt": b"two\n", "long.txt": b"long\n" * 2_000})
+    add(hub, repo, {"folder/notes.txt": b"three\n"})
+
+    def missing(at: Path) -> int:
+        rows = git("rev-list", "--objects", "--all", "--missing=print", at=at).stdout.split("\n")
+        return sum(row.startswith("?") for row in rows)
+
+    bare = tmp_path / "bare"
+    git("clone", "-q", "--bare", "--filter=blob:none", url(hub, None, repo), bare)
+    assert missing(bare) == 6
+    assert git("show", "HEAD~1:folder/notes.txt", at=bare).stdout == "two\n"
+    assert missing(bare) == 5
+    checked_out = tmp_path / "checked-out"
+    git("clone", "-q", "--filter=blob:none", url(hub, None, repo), checked_out)
+    assert (checked_out / "folder/notes.txt").read_bytes() == b"three\n"
+    assert missing(checked_out) == 2
+    git("fetch", "-q", "--refetch", "--no-filter", at=checked_out)
+    assert missing(checked_out) == 0
+    limited = tmp_path / "limited"
+    git("clone", "-q", "--bare", "--filter=blob:limit=5k", url(hub, None, repo), limited)
+    assert missing(limited) == 1
+    refused = git("clone", "-q", "--bare", "--filter=tree:0", url(hub, None, repo), tmp_path / "trees", ok=False)
+    assert "blob:none" in refused.stderr or "400" in refused.stderr
+
+
+def test_a_file_of_a_commit_that_may_not_leave_is_no_partial_clones_either(
+    hub: Hub, repo: str, git: Git, tmp_path: Path
+) -> None:
+    at = tmp_path / "clone"
+    git("clone", "-q", url(hub, "ada", repo), at)
+    lost = commit(git, at, {"secret.txt": b"secret"})
+    kept = git("rev-parse", "HEAD~1:folder/notes.txt", at=at).stdout.strip()
+    secret = git("rev-parse", f"{lost}:secret.txt", at=at).stdout.strip()
+    git("push", "-q", "origin", "HEAD:side", at=at)
+    git("push", "-q", "origin", ":side", at=at)
+    with hub.http("ada") as http:
+        lines = {oid: f"0032want {oid}\n0000".encode() + b"0009done\n" for oid in (kept, secret)}
+        said = {oid: http.post(f"/{repo}.git/git-upload-pack", content=line).content for oid, line in lines.items()}
+    assert b"PACK" in said[kept]
+    assert b"not our ref" in said[secret]
+
+
+def test_git_falls_back_from_the_newest_protocol(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
+    for version in ("0", "1", "2"):
+        at = tmp_path / f"v{version}"
+        git("-c", f"protocol.version={version}", "clone", "-q", url(hub, None, repo), at)
+        assert (at / "folder/notes.txt").read_bytes() == b"one\n"
 
 
 def test_many_commits_are_negotiated(hub: Hub, repo: str, git: Git, tmp_path: Path) -> None:
@@ -308,7 +407,7 @@ def test_an_unreachable_commit_is_not_given_out(hub: Hub, repo: str, git: Git, t
     git("push", "-q", "origin", ":side", at=at)
     assert hub.api("ada").repo_info(repo, revision=lost).sha == lost
     git("clone", "-q", url(hub, "ada", repo), other)
-    assert "unadvertised object" in git("fetch", "origin", lost, at=other, ok=False).stderr
+    assert "not our ref" in git("fetch", "origin", lost, at=other, ok=False).stderr
     blob = git("rev-parse", f"{lost}:secret.txt", at=at).stdout.strip()
     said = []
     for oid in (lost, blob, "1" * 40):
@@ -352,7 +451,7 @@ def test_of_a_staged_repository_only_what_is_released_leaves(
     assert git("rev-parse", "--abbrev-ref", "HEAD", at=at).stdout.strip() == "main"
     parent = git("rev-parse", f"{released}~1", at=mine).stdout.strip()
     for oid in (draft, parent):
-        assert "unadvertised object" in git("fetch", "origin", oid, at=at, ok=False).stderr
+        assert "not our ref" in git("fetch", "origin", oid, at=at, ok=False).stderr
     pushed = commit(git, mine, {"by-git.txt": b"another draft\n"})
     git("push", "-q", at=mine)
     with hub.http("ada") as http:

@@ -9,11 +9,12 @@ Source: git's Documentation/gitprotocol-pack, gitprotocol-http, gitprotocol-comm
 """
 
 from gatekeeper.repos.git.checks import Checked, check
-from gatekeeper.repos.git.fetch import Wanted, advertise_fetch, answer, read_wanted
+from gatekeeper.repos.git.fetch import advertise_fetch, answer
 from gatekeeper.repos.git.graph import Graph, Served, Tip, cut, load_graph, tips
 from gatekeeper.repos.git.large import find_lfs
 from gatekeeper.repos.git.push import advertise_push, apply, read_push, report
 from gatekeeper.repos.git.pushed import Push
+from gatekeeper.repos.git.wanted import Wanted, read_wanted
 
 __all__ = [
     "Checked",

@@ -6,8 +6,6 @@ Source: git's gitprotocol-pack, "Packfile Negotiation"; upload-pack.c for the ac
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import IO
 
 import sqlalchemy as sa
 from dulwich.objects import parse_tree
@@ -15,38 +13,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.db import Database
-from gatekeeper.errors import Invalid, TooLarge
+from gatekeeper.errors import TooLarge
+from gatekeeper.repos import objects
 from gatekeeper.repos.git import pack, pktline
-from gatekeeper.repos.git.graph import Graph, Served, depths, reach
-from gatekeeper.repos.paths import is_oid
+from gatekeeper.repos.git.graph import Graph, Served, reach
+from gatekeeper.repos.git.shallow import shorten
+from gatekeeper.repos.git.wanted import Wanted
 from gatekeeper.repos.refs import MAIN
 from gatekeeper.repos.tables import GitObject, Repo
 
-_CAPABILITIES = "multi_ack_detailed side-band-64k ofs-delta shallow no-progress agent=gatekeeper object-format=sha1"
+_CAPABILITIES = (
+    "multi_ack_detailed side-band-64k ofs-delta shallow deepen-since deepen-not deepen-relative no-progress filter "
+    "allow-reachable-sha1-in-want agent=gatekeeper object-format=sha1"
+)
 _FOLDER = 0o040000
 _TREES_AT_ONCE = 100
-_MOST_LINES = 100_000
+_MOST_FOLDERS = 100_000
 _MOST_OBJECTS = 5_000_000
-_ENDLESS = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A client's request.
-
-    depth        0 where it asks for all history
-    negotiates   False where it ends after what is wanted, to learn the shallow commits alone
-    is_done      it waits for the pack
-    bands        the pack is to come on a side band
-    """
-
-    wants: tuple[str, ...]
-    haves: tuple[str, ...]
-    shallow: frozenset[str]
-    depth: int
-    negotiates: bool
-    is_done: bool
-    bands: bool
 
 
 def advertise_fetch(served: Served) -> bytes:
@@ -69,61 +52,26 @@ def advertise_fetch(served: Served) -> bytes:
     return pktline.line(b"# service=git-upload-pack\n") + pktline.FLUSH + body + pktline.FLUSH
 
 
-def read_wanted(file: IO[bytes]) -> Wanted:
-    """A client's request. Raises Invalid."""
-    wants: list[str] = []
-    haves: list[str] = []
-    shallow: set[str] = set()
-    depth, is_done, bands = 0, False, False
-    while (row := pktline.read(file)) is not None:
-        word, _, rest = row.decode("ascii", "replace").partition(" ")
-        match word:
-            case "want":
-                oid, _, capabilities = rest.partition(" ")
-                wants.append(_oid(oid))
-                bands = bands or "side-band-64k" in capabilities.split()
-            case "shallow":
-                shallow.add(_oid(rest))
-            case "deepen" if rest.isdigit() and 0 < int(rest[:11]) <= _ENDLESS:
-                depth = int(rest)
-            case _:
-                raise Invalid(f"The request {word[:20]!r} is not offered here.", next_step="Use an up-to-date git.")
-        if len(wants) + len(shallow) > _MOST_LINES:
-            raise TooLarge("The request names too many commits.")
-    negotiates = _has_more(file)
-    while negotiates and len(haves) <= _MOST_LINES:
-        row = pktline.read(file)
-        if row is None:
-            if not _has_more(file):
-                break
-        elif row == b"done":
-            is_done = True
-            break
-        elif row.startswith(b"have "):
-            haves.append(_oid(row[5:].decode("ascii", "replace")))
-    return Wanted(tuple(dict.fromkeys(wants)), tuple(haves), frozenset(shallow), depth, negotiates, is_done, bands)
-
-
 async def answer(db: Database, repo: Repo, graph: Graph, served: Served, asked: Wanted) -> AsyncIterator[bytes]:
     """The answer to a request: acknowledgements, and the pack once the client is done. Raises before it begins."""
     tags = {tag for tip in served.tips for tag in tip.tags}
     commits = {tag: tip.commit for tip in served.tips for tag in tip.tags}
-    for oid in asked.wants:
-        if oid not in served.commits and oid not in tags:
+    others = [oid for oid in asked.wants if oid not in served.commits and oid not in tags]
+    if others:
+        async with db.read() as s:
+            files = await files_among(s, repo, graph, served, others)
+        if missing := next((oid for oid in others if oid not in files), None):
             # Word for word the same for what is not there and for what may not be had.
-            return _pieces(pktline.line(f"ERR upload-pack: not our ref {oid}\n".encode()))
-    starts = [commits.get(oid, oid) for oid in asked.wants]
+            return _pieces(_error(f"not our ref {missing}"))
+    starts = [commits.get(oid, oid) for oid in asked.wants if oid not in others]
     # Without `deepen`, a client's shallow history stays as short as it is.
     wanted = reach(graph, starts, within=served.commits, stop_at=asked.shallow)
     head = b""
-    if asked.depth:
-        reached = depths(graph, starts, asked.depth, within=served.commits)
-        wanted = set(reached)
-        cut = {oid for oid in wanted if graph[oid].parents and (reached[oid] == asked.depth or oid in served.boundary)}
-        opened = (asked.shallow & wanted) - cut
-        head += b"".join(pktline.line(f"shallow {oid}".encode()) for oid in sorted(cut - asked.shallow))
-        head += b"".join(pktline.line(f"unshallow {oid}".encode()) for oid in sorted(opened))
-        head += pktline.FLUSH
+    if asked.is_shortened:
+        shortened = shorten(graph, served, asked, starts)
+        if shortened is None:
+            return _pieces(_error("no commits selected for shallow requests"))
+        wanted, head = set(shortened.wanted), shortened.lines(asked)
     if not asked.negotiates:
         return _pieces(head)
     common = [oid for oid in asked.haves if oid in served.commits]
@@ -133,9 +81,9 @@ async def answer(db: Database, repo: Repo, graph: Graph, served: Served, asked: 
         return _pieces(head + _acknowledge(common, is_ready=is_ready))
     head += pktline.line(f"ACK {common[-1]}\n".encode() if common else b"NAK\n")
     async with db.read() as s:
-        oids = await _missing(s, repo, graph, wanted=wanted, known=known)
-    oids = [bytes.fromhex(oid) for oid in asked.wants if oid in tags] + oids
-    return _stream(head, pack.pieces(db, repo.id, oids), bands=asked.bands)
+        oids = await _missing(s, repo, graph, wanted=wanted, known=known, below_bytes=asked.below_bytes)
+    named = [bytes.fromhex(oid) for oid in asked.wants if oid in tags or oid in others]
+    return _stream(head, pack.pieces(db, repo.id, list(dict.fromkeys(named + oids))), bands=asked.bands)
 
 
 def _acknowledge(common: Sequence[str], *, is_ready: bool) -> bytes:
@@ -148,13 +96,35 @@ def _meets(graph: Graph, start: str, known: set[str], served: Served) -> bool:
     return not known.isdisjoint(reach(graph, [start], within=served.commits))
 
 
-async def _missing(s: AsyncSession, repo: Repo, graph: Graph, *, wanted: set[str], known: set[str]) -> list[bytes]:
-    """Ids of what the client lacks: commits, then folders, then files."""
+async def files_among(s: AsyncSession, repo: Repo, graph: Graph, served: Served, oids: Sequence[str]) -> set[str]:
+    """Those of `oids` that are files of a commit that may leave: what a partial clone asks for later."""
+    wanted, found = set(oids), set[str]()
+    seen: set[str] = set()
+    for commit in served.order:
+        waiting = [graph[commit].tree]
+        while waiting and found != wanted and len(seen) < _MOST_FOLDERS:
+            some = [oid for oid in dict.fromkeys(waiting) if oid not in seen]
+            seen.update(some)
+            folders = (await objects.folders(s, repo.id, some)).values() if some else ()
+            waiting = [item.oid for folder in folders for item in folder if item.is_folder]
+            found |= {item.oid for folder in folders for item in folder if not item.is_folder and item.oid in wanted}
+        if found == wanted or len(seen) >= _MOST_FOLDERS:
+            break
+    return found
+
+
+async def _missing(
+    s: AsyncSession, repo: Repo, graph: Graph, *, wanted: set[str], known: set[str], below_bytes: int | None
+) -> list[bytes]:
+    """Ids of what the client lacks: commits, then folders, then files, those of `below_bytes` or more left out."""
     new = [oid for oid in graph if oid in wanted and oid not in known]
     edge = {parent for oid in new for parent in graph[oid].parents if parent in known}
     seen: set[bytes] = set()
     await _walk(s, repo, [graph[oid].tree for oid in edge], seen)
     trees, files = await _walk(s, repo, [graph[oid].tree for oid in new], seen)
+    if below_bytes is not None:
+        sizes = await objects.sizes(s, repo.id, [oid.hex() for oid in files]) if below_bytes else {}
+        files = [oid for oid in files if below_bytes and sizes[oid.hex()] < below_bytes]
     return [*(bytes.fromhex(oid) for oid in new), *trees, *files]
 
 
@@ -188,6 +158,10 @@ def _rows(contents: Sequence[bytes]) -> list[tuple[int, bytes]]:
     return list(dict.fromkeys(rows))
 
 
+def _error(text: str) -> bytes:
+    return pktline.line(f"ERR upload-pack: {text}\n".encode())
+
+
 async def _stream(head: bytes, pieces: AsyncIterator[bytes], *, bands: bool) -> AsyncIterator[bytes]:
     yield head
     async for piece in pieces:
@@ -199,16 +173,3 @@ async def _stream(head: bytes, pieces: AsyncIterator[bytes], *, bands: bool) -> 
 async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
-
-
-def _has_more(file: IO[bytes]) -> bool:
-    if not file.read(1):
-        return False
-    file.seek(-1, 1)
-    return True
-
-
-def _oid(text: str) -> str:
-    if not is_oid(text):
-        raise Invalid("The request names something that is no commit id.", next_step="Use git to talk to this address.")
-    return text

@@ -1,7 +1,8 @@
 """A repository's commits as a graph, and the part of it that may leave.
 
 INVARIANT: every commit in the database was checked with all it refers to before it was written, so what is reachable
-from a commit of the database is there.
+from a commit of the database is there. Parents alone may be missing: where an upstream keeps history back, that of its
+mirror ends.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +21,11 @@ _SHOWN = ("refs/heads/", "refs/tags/")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A commit: its tree and its parents."""
+    """A commit: its tree, its parents, and the Unix time that its committer's clock showed."""
 
     tree: str
     parents: tuple[str, ...]
+    committed_at: int
 
 
 Graph = Mapping[str, Node]
@@ -61,10 +63,17 @@ async def load_graph(s: AsyncSession, repo: Repo) -> dict[str, Node]:
 
 
 def parse(content: bytes) -> Node:
-    """Tree and parents of a commit; the header lines come first and in this order in every commit."""
+    """A commit as a node; the header lines come first and in this order in every commit."""
     lines = content.split(b"\n\n", 1)[0].split(b"\n")
     parents = [line[7:].decode("ascii", "replace") for line in lines[1:] if line.startswith(b"parent ")]
-    return Node(lines[0].removeprefix(b"tree ").decode("ascii", "replace"), tuple(parents))
+    committer = next((line for line in lines[1:] if line.startswith(b"committer ")), b"")
+    _, _, clock = committer.rpartition(b"> ")
+    at = clock.split(b" ", 1)[0]
+    return Node(
+        lines[0].removeprefix(b"tree ").decode("ascii", "replace"),
+        tuple(parents),
+        int(at) if at.isdigit() and len(at) < 12 else 0,
+    )
 
 
 async def tips(s: AsyncSession, repo: Repo) -> list[Tip]:

@@ -276,7 +276,7 @@ async def test_references_move_only_from_where_the_client_saw_them(sender: Sende
 
 
 GRAPH = {
-    name: Node(f"tree-{name}", tuple(parents)) for name, parents in {"a": "", "b": "a", "c": "b", "d": "ca"}.items()
+    name: Node(f"tree-{name}", tuple(parents), 0) for name, parents in {"a": "", "b": "a", "c": "b", "d": "ca"}.items()
 }
 
 
@@ -304,7 +304,7 @@ async def test_nothing_but_the_missing_objects_is_sent(
     graph = await git.load_graph(session, repo)
     served = cut(graph, await git.tips(session, repo), None)
     await session.commit()
-    asked = git.Wanted((second,), (first,), frozenset(), 0, True, True, False)
+    asked = git.Wanted((second,), (first,), is_done=True)
     answer = b"".join([piece async for piece in await git.answer(database, repo, graph, served, asked)])
     said = pktline.line(f"ACK {first}\n".encode())
     assert answer.startswith(said)
