@@ -22,7 +22,7 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.repos.storage import open_store
 from gatekeeper.settings import Settings
-from gatekeeper.web import admin, generate, hub, portal
+from gatekeeper.web import admin, generate, hub, oauth, portal
 from gatekeeper.web.health import ROUTES as HEALTH
 from gatekeeper.web.hot import HotCache
 from gatekeeper.web.hub.evidence import keeper
@@ -43,6 +43,7 @@ def routes() -> tuple[RawRoute, ...]:
         *HEALTH,
         *hub.ROUTES,
         *generate.ROUTES,
+        *oauth.ROUTES,
         *admin.ROUTES,
         *portal.ROUTES,
     )

@@ -14,6 +14,7 @@ from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
 from gatekeeper.repos.mirrors import tables as mirrors
 from gatekeeper.tokens import tables as tokens
+from gatekeeper.tokens.oauth import tables as oauth
 
 metadata = SQLModel.metadata
 
@@ -28,6 +29,7 @@ __all__ = [
     "licensing",
     "metadata",
     "mirrors",
+    "oauth",
     "releases",
     "repos",
     "tokens",

@@ -14,6 +14,7 @@ from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.repos import popularity
+from gatekeeper.tokens import oauth
 from gatekeeper.web.state import Gatekeeper
 
 _log = structlog.get_logger("gatekeeper.worker")
@@ -103,5 +104,6 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
     async with database.write() as session:
         await sessions.clean_up(session)
         await throttle.clean_up(session)
+        await oauth.grants.clean_up(session)
         await jobs.clean_up(session)
         await generation.clean_up(session, images)

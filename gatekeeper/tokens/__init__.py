@@ -5,7 +5,8 @@ its HMAC under a key that lies in a file. A token is checked against its row on 
 and a disabled owner bind on the next one.
 """
 
-from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke, revoke_all
+from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
+from gatekeeper.tokens.leave import revoke_all
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenUse

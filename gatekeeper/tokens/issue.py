@@ -80,12 +80,13 @@ async def issue(
 
 
 async def list_for(session: AsyncSession, person_id: str) -> list[AccessToken]:
-    """A person's live tokens, newest first."""
+    """The live tokens that a person made by hand, newest first. Those of applications go with their grants."""
     return list(
         await session.scalars(
             sa.select(AccessToken)
             .where(
                 col(AccessToken.person_id) == person_id,
+                col(AccessToken.grant_id).is_(None),
                 col(AccessToken.revoked_at).is_(None),
                 sa.or_(col(AccessToken.expires_at).is_(None), col(AccessToken.expires_at) > now()),
             )
@@ -116,19 +117,11 @@ async def revoke(session: AsyncSession, token_id: str, *, by: Principal) -> None
     )
     if token is None or not may:
         raise NotFound("You have no such token.", next_step="Look at the list of your tokens.")
-    await _revoke(session, [token], by=by)
+    await end(session, [token], by=by)
 
 
-async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) -> int:
-    """End every live token of `person`; returns how many. Raises NotAllowed unless they or an administrator ask."""
-    if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
-        raise NotAllowed("Tokens are revoked by their owner.", next_step="Sign in as the person they belong to.")
-    live = await list_for(session, person.id)
-    await _revoke(session, live, by=by)
-    return len(live)
-
-
-async def _revoke(session: AsyncSession, tokens: list[AccessToken], *, by: Principal) -> None:
+async def end(session: AsyncSession, tokens: list[AccessToken], *, by: Principal) -> None:
+    """End these tokens. Who may is decided before."""
     for token in tokens:
         if token.revoked_at is None:
             token.revoked_at = now()

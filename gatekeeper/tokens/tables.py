@@ -22,6 +22,9 @@ class AccessToken(SQLModel, table=True):
     hint: str = Field(max_length=8)  # the secret's last characters, so that its owner can tell tokens apart
     role: str = Field(max_length=10)  # "read" or "write": what whoami reports to the public client
     scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    # The grant of tokens.oauth that gave it; None for a token made by hand. No foreign key: SQLite cannot add one to a
+    # table that is there already, and a grant is never deleted before its tokens.
+    grant_id: str | None = Field(default=None, max_length=26, index=True)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatekeeper import authz, repos
-from gatekeeper.accounts import Principal
+from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
@@ -98,6 +98,7 @@ def guarded(
     methods: tuple[str, ...] = ("GET",),
     mode: Mode | None = None,
     body_limit: int = _BODY_LIMIT,
+    for_applications: bool = False,
 ) -> RawRoute:
     """A route that is decided before it runs.
 
@@ -105,6 +106,8 @@ def guarded(
                 to protect)
     mode        defaults to `read` for GET and `write` otherwise
     body_limit  largest body in bytes that is read into memory (not in mode `own`)
+    for_applications  the endpoint itself asks an application for its credential: nobody is looked for in the header,
+                which holds a client's secret and no token
 
     A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model); `{rev}` names a revision.
     """
@@ -112,7 +115,9 @@ def guarded(
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        response = await _answer(request, endpoint, needs=needs, mode=chosen, body_limit=body_limit)
+        response = await _answer(
+            request, endpoint, needs=needs, mode=chosen, body_limit=body_limit, is_bare=for_applications
+        )
         await response(scope, receive, send)
 
     return RawRoute(
@@ -126,7 +131,7 @@ def guarded(
 
 
 async def _answer(
-    request: Request, endpoint: Endpoint, *, needs: Action | None, mode: Mode, body_limit: int
+    request: Request, endpoint: Endpoint, *, needs: Action | None, mode: Mode, body_limit: int, is_bare: bool
 ) -> Response:
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     if request.method not in _SAFE_METHODS:
@@ -138,7 +143,7 @@ async def _answer(
     version = gatekeeper.version.current()  # before the snapshot that the session reads
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
-        call.principal = await authenticate(request, session, gatekeeper)
+        call.principal = ANONYMOUS if is_bare else await authenticate(request, session, gatekeeper)
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         try:
             await _decide(call, session, needs)

@@ -23,7 +23,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class RateLimits:
-    """Counts calls below `/api/`. `limit` is for one caller and window; 0 switches it off."""
+    """Counts calls below `/api/` and `/oauth/`. `limit` is for one caller and window; 0 switches it off."""
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -35,7 +35,7 @@ class RateLimits:
 
     def applies_to(self, scope: Scope) -> bool:
         """Whether this request is counted. Files are not: they have a path of their own."""
-        return self._limit > 0 and scope["path"].startswith("/api/")
+        return self._limit > 0 and scope["path"].startswith(("/api/", "/oauth/"))
 
     def take(self, scope: Scope) -> Headers:
         """Count one call; returns the headers of its answer. Raises TooMany when the caller has none left."""

@@ -124,6 +124,7 @@ DONE: dict[str, str] = {
     "password": "Your password has been changed. Other browsers have been signed out.",
     "session-ended": "That browser has been signed out.",
     "token-revoked": "The token has been revoked. It no longer works.",
+    "application-revoked": "Ended. Its tokens no longer work.",
     "requested": "Your acceptance is recorded and your request is with the maintainers.",
     "accepted": "Your acceptance is recorded and you have access.",
     "terms-accepted": "Your acceptance of the license is recorded.",

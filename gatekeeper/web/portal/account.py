@@ -17,7 +17,7 @@ from gatekeeper.web.principal import cookie_name
 from gatekeeper.web.respond import error_headers
 
 _BODY_LIMIT = 20_000
-_LONGEST_NEXT = 500
+_LONGEST_NEXT = 2_000  # an application's request to sign in comes back here whole
 _PLAIN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # printable ASCII without backslash; never `//host`
 
 

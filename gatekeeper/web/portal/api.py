@@ -11,7 +11,7 @@ from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.templating import page
 
 _PLAIN = str.maketrans(dict.fromkeys(" /{}:.-", "_"))
-_API = ("/api/", "/models/", "/v1/", "/cas/")
+_API = ("/api/", "/models/", "/v1/", "/cas/", "/oauth/")
 
 
 def describe(routes: Iterable[RawRoute], *, server: str) -> dict[str, Any]:

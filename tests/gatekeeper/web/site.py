@@ -46,11 +46,12 @@ class Site:
     app: Any
     gatekeeper: Gatekeeper
     people: dict[str, Person]
+    url: str = URL
 
     def browser(self) -> httpx2.AsyncClient:
         """A browser without script that nobody has signed in with yet."""
         transport = httpx2.ASGITransport(app=self.app)
-        return httpx2.AsyncClient(transport=transport, base_url=URL, headers=PAGE)
+        return httpx2.AsyncClient(transport=transport, base_url=self.url, headers=PAGE)
 
     async def as_(self, name: str) -> httpx2.AsyncClient:
         """A browser in which this person is signed in."""
@@ -103,9 +104,9 @@ class Site:
             return repo
 
 
-async def open_site(data_dir: Path) -> Site:
+async def open_site(data_dir: Path, *, url: str = URL) -> Site:
     """A fresh hub on a migrated database in `data_dir`, with four people and an organization."""
-    settings = Settings(data_dir=data_dir, public_url=URL, inference_url="off", _env_file=None)
+    settings = Settings(data_dir=data_dir, public_url=url, inference_url="off", _env_file=None)
     app = build(settings)
     gatekeeper: Gatekeeper = app._app.state.gatekeeper
     async with gatekeeper.db.write() as session:
@@ -123,7 +124,7 @@ async def open_site(data_dir: Path) -> Site:
         }
         lab = await accounts.organizations.create(session, "lab", by=OPERATOR)
         await accounts.organizations.add_member(session, lab, people["grace"], Role.ADMIN, by=OPERATOR)
-    return Site(app, gatekeeper, people)
+    return Site(app, gatekeeper, people, url)
 
 
 def words(html: str) -> str:

@@ -1,0 +1,29 @@
+"""The authorization server: how programs and other sites get tokens without ever seeing a password.
+
+A person lets an application in once, which makes a `Grant`: the family of every token that follows from it. Tokens are
+those of `gatekeeper.tokens`, so they are resolved, narrowed and refused in the same one place. The protocol's forms are
+Authlib's (`server`, `flows`); what is true is decided by the verbs here.
+"""
+
+from gatekeeper.tokens.oauth import device, grants
+from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, Client, find
+from gatekeeper.tokens.oauth.flows import open_server
+from gatekeeper.tokens.oauth.server import SCOPES, Answer, Asked, Ground
+from gatekeeper.tokens.oauth.tables import DeviceRequest, DeviceState, Grant, RefreshToken
+
+__all__ = [
+    "HUB_CLI_ID",
+    "SCOPES",
+    "Answer",
+    "Asked",
+    "Client",
+    "DeviceRequest",
+    "DeviceState",
+    "Grant",
+    "Ground",
+    "RefreshToken",
+    "device",
+    "find",
+    "grants",
+    "open_server",
+]

@@ -1,0 +1,90 @@
+"""Applications, as values that Authlib can ask: those of the house."""
+
+import hmac
+from dataclasses import dataclass, field
+
+from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc6749.util import scope_to_list
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper.kit.secrets import keyed_hash
+from gatekeeper.tokens.scopes import Scope
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+REFRESH = "refresh_token"
+
+# The id that every copy of the public client sends unless it is told another (huggingface_hub, constants.py).
+HUB_CLI_ID = "26be6b09-91c5-47da-9861-d2d2bb7a7e36"
+
+
+@dataclass(frozen=True)
+class Client(ClientMixin):  # type: ignore[misc] # Authlib is not typed
+    """An application. Public ones (no `secret_hash`) prove nothing about themselves.
+
+    scopes          the most it may ask for
+    default_scopes  what it gets where it names none
+    key             key of the hashes in the database
+    """
+
+    client_id: str
+    name: str
+    scopes: tuple[str, ...]
+    default_scopes: tuple[str, ...]
+    grant_types: frozenset[str]
+    redirect_uris: tuple[str, ...] = ()
+    secret_hash: str | None = None
+    is_built_in: bool = False
+    key: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it has no secret."""
+        return self.secret_hash is None
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_default_redirect_uri(self) -> str | None:
+        return None  # RFC 9700 2.1: the address is always named and always compared
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        """The scopes in force for those asked for; None refuses (Authlib answers `invalid_scope`)."""
+        if not scope:
+            return " ".join(self.default_scopes)
+        asked = scope_to_list(scope)
+        return " ".join(dict.fromkeys(asked)) if set(asked) <= set(self.scopes) else None
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        return redirect_uri in self.redirect_uris  # exactly: no prefix, no other port, no trailing slash
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        given = keyed_hash(self.key, client_secret)
+        return self.secret_hash is not None and hmac.compare_digest(given, self.secret_hash)
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return (method == "none") is self.is_public
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code" and bool(self.redirect_uris)
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return grant_type in self.grant_types
+
+
+_HUB_SCOPES = (Scope.READ.value, Scope.DOWNLOAD.value, Scope.GENERATE.value, Scope.WRITE.value)
+
+BUILT_IN = {
+    HUB_CLI_ID: Client(
+        client_id=HUB_CLI_ID,
+        name="The hf command",
+        scopes=(*_HUB_SCOPES, Scope.REVIEW.value, Scope.ADMIN.value),
+        default_scopes=_HUB_SCOPES,
+        grant_types=frozenset({DEVICE_CODE, REFRESH}),
+        is_built_in=True,
+    )
+}
+
+
+async def find(session: AsyncSession, client_id: str, *, key: bytes) -> Client | None:
+    """The application with this id."""
+    return BUILT_IN.get(client_id)

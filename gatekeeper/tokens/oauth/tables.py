@@ -1,0 +1,67 @@
+"""What the authorization server remembers. Every secret is here as its keyed hash only."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.columns import EnumText, UtcDateTime
+from gatekeeper.kit.ids import new_id
+
+
+class DeviceState(StrEnum):
+    """Where a device's request stands. The values are stored for good."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    USED = "used"
+
+
+class Grant(SQLModel, table=True):
+    """What one person let one application do, once: the family of all tokens that came of it."""
+
+    __tablename__ = "oauth_grant"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    client_id: str = Field(max_length=64, index=True)  # no foreign key: applications of the house have no row
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    label: str = Field(max_length=80)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RefreshToken(SQLModel, table=True):
+    """Gets the next access token of its grant, and its own successor."""
+
+    __tablename__ = "oauth_refresh_token"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    grant_id: str = Field(foreign_key="oauth_grant.id", max_length=26, index=True)
+    secret_hash: str = Field(max_length=64, unique=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    rotated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # first use; see refresh.GRACE_SECONDS
+    uses: int = Field(default=0)
+
+
+class DeviceRequest(SQLModel, table=True):
+    """A program without a browser waits for a person to let it in."""
+
+    __tablename__ = "oauth_device_request"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    device_code_hash: str = Field(max_length=64, unique=True)
+    user_code_hash: str = Field(max_length=64, unique=True)
+    client_id: str = Field(max_length=64)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    user_agent: str = Field(default="", max_length=200)
+    state: DeviceState = Field(default=DeviceState.PENDING, sa_type=EnumText(DeviceState))
+    grant_id: str | None = Field(default=None, foreign_key="oauth_grant.id", max_length=26)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    polled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    interval_seconds: int = Field(default=5)
