@@ -6,6 +6,7 @@ from gatekeeper.access import tables as access
 from gatekeeper.accounts import tables as accounts
 from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
+from gatekeeper.community import tables as community
 from gatekeeper.generation import tables as generation
 from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
@@ -23,6 +24,7 @@ __all__ = [
     "accounts",
     "authz",
     "collections",
+    "community",
     "generation",
     "jobs",
     "ledger",

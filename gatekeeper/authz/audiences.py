@@ -42,6 +42,7 @@ AUDIENCES: dict[str, Audience] = {
     "owners": Audience("Person", _MEMBER._replace(is_owner=True)),
     "safety team": Audience("Person", _MEMBER._replace(is_safety_team=True)),
     "maintainers": Audience("Person", _MEMBER._replace(is_owner=True, is_maintainer=True, is_safety_team=True)),
+    "proposer": Audience("Person", Context(proposer=True)),
     "site admin": Audience("Person", Context(is_site_admin=True)),
     "operator": Audience("Operator", Context(is_site_admin=True)),
 }
@@ -55,7 +56,7 @@ LICENSES: dict[str, License] = {
 
 # What can be asked about: the ladder's stages, and repositories without stages.
 PLACES = (*(stage.value for stage in Stage), "public", "private", "auto", "manual")
-SIDES = ("", "embargoed", "held", "withdrawn", "deprecated")
+SIDES = ("", "embargoed", "held", "withdrawn", "deprecated", "proposed")
 
 
 def attributes_of(place: str, *, side: str = "", license: str = "rail") -> Attributes:
@@ -72,6 +73,7 @@ def attributes_of(place: str, *, side: str = "", license: str = "rail") -> Attri
         held=side == "held",
         withdrawn=side == "withdrawn",
         deprecated=side == "deprecated",
+        proposed=side == "proposed",
         **LICENSES[license]._asdict(),
     )
 

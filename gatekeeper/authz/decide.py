@@ -141,6 +141,7 @@ def _at(
         binds_use=duties.binds_use,
         needs_click=duties.needs_click,
         may_redistribute=duties.may_redistribute,
+        proposed=revision.is_proposed,
     )
     standing = resource.standing
     grants = [grant for grant in standing.grants if grant.is_in_force(instant)]
@@ -150,6 +151,7 @@ def _at(
         institution=any(grant.names_institution for grant in grants),
         purpose=any(grant.names_purpose for grant in grants),
         terms_accepted=_has_accepted(revision, standing),
+        proposer=revision.proposer_id is not None and revision.proposer_id == principal.person_id,
     )
     return Question(_kind(principal), attributes, context, revision)
 

@@ -16,6 +16,8 @@ from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.authz.resource import Hub, Resource, Revision, Text
 from gatekeeper.authz.standing import is_disabled, standings
 from gatekeeper.authz.terms import terms_of
+from gatekeeper.community import proposals
+from gatekeeper.community.proposals import Proposed
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos.tables import GitRef, Repo
 
@@ -41,13 +43,19 @@ async def load(
     """
     releases = await _releases(session, [repo.id]) if repo.is_staged else {}
     resource = _resource(principal, repo, releases.get(repo.id, []), commit=commit, path=path)
-    if not repo.is_staged and commit is None:
+    proposed = await _proposed(session, resource, commit)
+    if not repo.is_staged and (commit is None or proposed):
         resource = replace(resource, revision=Revision(await _main(session, repo) or ""))
+    elif proposed:
+        resource = replace(resource, revision=_staged_revision(resource.releases, proposed.base))
     revisions = [*resource.releases, *([resource.revision] if resource.revision else [])]
     terms = await terms_of(session, repo, revisions)
+    revision = terms.get(resource.revision.commit) if resource.revision else None
+    if proposed and revision is not None:
+        revision = as_proposal(revision, commit or "", proposed)
     return replace(
         resource,
-        revision=terms.get(resource.revision.commit) if resource.revision else None,
+        revision=revision,
         releases=tuple(terms[release.commit] for release in resource.releases),
         standing=(await standings(session, principal, [repo]))[repo.id],
     )
@@ -79,6 +87,26 @@ async def load_namespace(session: AsyncSession, principal: Principal, name: str 
     return Hub(person_id, namespace=name, role=role, is_disabled=await is_disabled(session, person_id))
 
 
+def as_proposal(base: Revision, commit: str, proposed: Proposed) -> Revision:
+    """The revision of a proposed commit: its base's stage, side states and terms.
+
+    INVARIANT: its own files never decide about it. Whoever opens a pull request writes them, license and card included.
+    """
+    return replace(base, commit=commit, release_id=None, is_proposed=True, proposer_id=proposed.author_id)
+
+
+async def _proposed(session: AsyncSession, resource: Resource, commit: str | None) -> Proposed | None:
+    """What `commit` proposes. One that was released is a release, whichever way it came."""
+    if commit is None or any(release.commit == commit for release in resource.releases):
+        return None
+    return await proposals.find(session, resource.repo_id, commit)
+
+
+def _staged_revision(releases: Sequence[Revision], commit: str) -> Revision:
+    """A commit of a staged repository. Below the ladder's first step nothing was released: one without is a draft."""
+    return next((known for known in releases if known.commit == commit), Revision(commit, stage=Stage.DRAFT))
+
+
 def _resource(
     principal: Principal, repo: Repo, releases: list[Release], *, commit: str | None = None, path: str | None = None
 ) -> Resource:
@@ -87,8 +115,7 @@ def _resource(
     if not repo.is_staged:
         revision = Revision(commit or "")
     elif commit is not None:
-        # Below the ladder's first step nothing was released: a commit without a release is a draft.
-        revision = next((known for known in revisions if known.commit == commit), Revision(commit, stage=Stage.DRAFT))
+        revision = _staged_revision(revisions, commit)
     return Resource(
         repo_id=repo.id,
         name=repo.full_name,

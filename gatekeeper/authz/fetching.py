@@ -3,7 +3,7 @@
 A commit is decided as `/resolve/` decides it, each by its own stage, side state and terms.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.authz.actions import Action
 from gatekeeper.authz.decide import decide, require
-from gatekeeper.authz.facts import load
+from gatekeeper.authz.facts import as_proposal, load
 from gatekeeper.authz.outcome import Allowed
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Resource, Revision, Text
 from gatekeeper.authz.terms import terms_of
+from gatekeeper.community import proposals
+from gatekeeper.community.proposals import Proposed
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos import git
 from gatekeeper.repos.refs import MAIN
@@ -66,15 +68,18 @@ async def downloadable(
         at = replace(resource, commit=revision.commit or None, revision=revision)
         return isinstance(decide(policies, principal, Action.DOWNLOAD, at, instant), Allowed)
 
+    proposed = await proposals.all_of(session, repo.id)
     # Where it is allowed whatever the terms are, they need not be looked up for each commit.
     stage = Stage.DRAFT if repo.is_staged else None
     always = all(may(Revision(stage=stage, texts=texts)) for texts in ((), _UNKNOWN_TERMS))
     if repo.is_staged:
-        return _of_releases(resource, commits, may_have_drafts=always, may=may)
+        return _of_releases(resource, commits, proposed, may_have_drafts=always, may=may)
     if always:
         return None
     found: set[str] = set()
-    some = list(commits)[:_MOST_DECIDED]
+    if proposed and resource.revision is not None and may(resource.revision):  # decided as main is
+        found.update(proposed)
+    some = [commit for commit in commits if commit not in proposed][:_MOST_DECIDED]
     for start in range(0, len(some), _AT_ONCE):
         terms = await terms_of(session, repo, [Revision(commit) for commit in some[start : start + _AT_ONCE]])
         found.update(commit for commit, revision in terms.items() if may(revision))
@@ -82,8 +87,18 @@ async def downloadable(
 
 
 def _of_releases(
-    resource: Resource, commits: Iterable[str], *, may_have_drafts: bool, may: Callable[[Revision], bool]
+    resource: Resource,
+    commits: Iterable[str],
+    proposed: Mapping[str, Proposed],
+    *,
+    may_have_drafts: bool,
+    may: Callable[[Revision], bool],
 ) -> frozenset[str]:
-    """In a staged repository: released commits as their release is decided, all others as drafts."""
+    """In a staged repository: released commits as their release is decided, proposals as such, all others as drafts."""
     released = {release.commit: may(release) for release in resource.releases}
+    bases = {release.commit: release for release in resource.releases}
+    for commit, proposal in proposed.items():
+        if commit not in released:
+            base = bases.get(proposal.base, Revision(proposal.base, stage=Stage.DRAFT, texts=_UNKNOWN_TERMS))
+            released[commit] = may(as_proposal(base, commit, proposal))
     return frozenset(commit for commit in commits if released.get(commit, may_have_drafts))

@@ -9,7 +9,7 @@ from gatekeeper.releases.tables import Stage
 
 NOBODY = "none"
 # Administrators of the hub are let in beside everybody else; naming them in each cell would hide who else is.
-_NAMED = tuple(name for name in AUDIENCES if name not in ("site admin", "operator"))
+_NAMED = tuple(name for name in AUDIENCES if name not in ("site admin", "operator", "proposer"))
 
 
 class Column(NamedTuple):

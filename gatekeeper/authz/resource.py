@@ -24,8 +24,10 @@ class Text(NamedTuple):
 class Revision:
     """One revision as the policies see it. `stage` is None in a repository without stages.
 
-    bundle  digest of the terms in force; None where there are none
-    texts   what must be accepted of them (a form alone has none)
+    bundle       digest of the terms in force; None where there are none
+    is_proposed  it came through a pull request, and is decided as what it is based on
+    proposer_id  whose work alone it then is
+    texts        what must be accepted of them (a form alone has none)
     """
 
     commit: str = ""
@@ -35,6 +37,8 @@ class Revision:
     is_held: bool = False
     is_withdrawn: bool = False
     is_deprecated: bool = False
+    is_proposed: bool = False
+    proposer_id: str | None = None
     bundle: str | None = None
     texts: tuple[Text, ...] = ()
 
@@ -135,6 +139,7 @@ class Attributes(NamedTuple):
     binds_use: bool
     needs_click: bool
     may_redistribute: bool
+    proposed: bool = False
 
 
 class Context(NamedTuple):
@@ -153,6 +158,7 @@ class Context(NamedTuple):
     institution: bool = False
     purpose: bool = False
     terms_accepted: bool = False
+    proposer: bool = False
 
 
 class Question(NamedTuple):

@@ -1,9 +1,33 @@
-"""What people make of the hub together: collections of repositories.
+"""What people make of the hub together: discussions and pull requests of a repository, collections of repositories.
 
-Nothing here decides who may see what: doors leave out what their reader may not know.
+`discussions` opens, finds and lists them, `acts` is what people do in one, `pulls` makes proposals and merges them,
+`proposals` tells decisions which commits are proposals. Nothing here decides who may do or see what: doors do.
 """
 
-from gatekeeper.community import collection_items, collections
+from gatekeeper.community import acts, collection_items, collections, diffs, discussions, proposals, pulls
 from gatekeeper.community.collections_tables import Collection, CollectionItem, ItemKind
+from gatekeeper.community.discussions import Filter, Thread
+from gatekeeper.community.proposals import Proposed
+from gatekeeper.community.tables import CommentText, Discussion, DiscussionEvent, EventKind, ProposedCommit, Status
 
-__all__ = ["Collection", "CollectionItem", "ItemKind", "collection_items", "collections"]
+__all__ = [
+    "Collection",
+    "CollectionItem",
+    "CommentText",
+    "Discussion",
+    "DiscussionEvent",
+    "EventKind",
+    "Filter",
+    "ItemKind",
+    "Proposed",
+    "ProposedCommit",
+    "Status",
+    "Thread",
+    "acts",
+    "collection_items",
+    "collections",
+    "diffs",
+    "discussions",
+    "proposals",
+    "pulls",
+]

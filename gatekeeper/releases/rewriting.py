@@ -27,8 +27,11 @@ async def squash(session: AsyncSession, repo: Repo, branch: str, *, message: str
 
 async def delete_files(
     session: AsyncSession, repo: Repo, digests: Collection[str], *, rewrite_history: bool, by: Principal
-) -> None:
-    """Delete LFS files for good. Raises Conflict if a release holds one, or lies above a commit that does."""
+) -> dict[str, str]:
+    """Delete LFS files for good; returns the new id of each commit that was rewritten.
+
+    Raises Conflict if a release holds one, or lies above a commit that does.
+    """
     fixed = await _fixed(session, repo)
     _refuse(fixed, await rewriting.holding(session, repo, digests, fixed))
     renamed = await large_files.delete(session, repo, digests, rewrite_history=rewrite_history, by=by)
@@ -37,6 +40,7 @@ async def delete_files(
         head = await history.resolve_revision(session, repo, _MAIN)
         if head in renamed.values():
             await take_note(session, repo, head, branch="main", by=by)
+    return renamed
 
 
 async def require_kept(session: AsyncSession, repo: Repo, lost: Collection[str]) -> None:

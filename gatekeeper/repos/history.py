@@ -1,6 +1,6 @@
 """A repository's past and present: revisions, folders, files, commits and references."""
 
-from gatekeeper.repos.commits import commit
+from gatekeeper.repos.commits import author_of, commit
 from gatekeeper.repos.listing import TreeEntry, entries, entry, find_entry, last_commits, read_blob, tree
 from gatekeeper.repos.manifests import Manifest, manifest
 from gatekeeper.repos.objects import LfsPointer
@@ -20,6 +20,7 @@ __all__ = [
     "Manifest",
     "Operation",
     "TreeEntry",
+    "author_of",
     "commit",
     "commits",
     "create_branch",

@@ -10,7 +10,7 @@ Source: git's Documentation/gitprotocol-pack, gitprotocol-http, gitprotocol-comm
 
 from gatekeeper.repos.git.checks import Checked, check
 from gatekeeper.repos.git.fetch import advertise_fetch, answer
-from gatekeeper.repos.git.graph import Graph, Served, Tip, cut, load_graph, tips
+from gatekeeper.repos.git.graph import Graph, Served, Tip, cut, load_graph, reach, tips
 from gatekeeper.repos.git.large import find_lfs
 from gatekeeper.repos.git.push import advertise_push, apply, read_push, report
 from gatekeeper.repos.git.pushed import Push
@@ -31,6 +31,7 @@ __all__ = [
     "cut",
     "find_lfs",
     "load_graph",
+    "reach",
     "read_push",
     "read_wanted",
     "report",

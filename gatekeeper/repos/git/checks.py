@@ -6,6 +6,7 @@ that no new commit needs are not written.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ from gatekeeper.repos.uploads import MAX_REGULAR_BYTES
 MAX_COMMITS = 1_000
 _MAX_ROWS = 500_000
 _MAX_TAG_DEPTH = 5
+_PULL = re.compile(r"refs/pr/[1-9][0-9]{0,8}")
 _FILE_MODES = (0o100644, 0o100755)
 
 
@@ -96,15 +98,19 @@ async def check(
 
 
 def _check_refs(push: Push) -> None:
-    """Raise Invalid unless every command concerns a branch or a tag with a name that may be, and leaves main there."""
+    """Raise Invalid unless every command concerns a branch or a tag with a name that may be, and leaves main there.
+
+    A pull request is added to, never made or removed.
+    """
     for command in push.commands:
         if command.ref.startswith("refs/heads/"):
             check_short_ref(command.ref.removeprefix("refs/heads/"))
         elif command.ref.startswith("refs/tags/"):
             check_short_ref(command.ref.removeprefix("refs/tags/"), what="tag")
-        else:
+        elif not (_PULL.fullmatch(command.ref) and command.old and command.new):
             raise Invalid(
-                f"{command.ref[:80]} is neither a branch nor a tag.", next_step="Push to refs/heads/ or refs/tags/."
+                f"{command.ref[:80]} is neither a branch, a tag, nor a pull request that is there.",
+                next_step="Push to refs/heads/, refs/tags/ or the refs/pr/ of an open pull request.",
             )
         if command.ref == refs.MAIN and command.new is None:
             raise Invalid("Cannot delete refs/heads/main", next_step="Delete the repository if you no longer want it.")

@@ -16,7 +16,7 @@ from gatekeeper.repos import objects, refs
 from gatekeeper.repos.tables import GitObject, Repo
 
 _MAX_TAG_DEPTH = 5
-_SHOWN = ("refs/heads/", "refs/tags/")
+_SHOWN = ("refs/heads/", "refs/tags/", "refs/pr/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def parse(content: bytes) -> Node:
 
 
 async def tips(s: AsyncSession, repo: Repo) -> list[Tip]:
-    """Branches and tags, by name, with what they lead to."""
+    """Branches, tags and pull requests, by name, with what they lead to."""
     found = []
     for ref in await refs.listing(s, repo):
         if ref.name.startswith(_SHOWN):

@@ -4,6 +4,7 @@ from gatekeeper.web.hub import (
     access,
     collections,
     commits,
+    discussions,
     duplicates,
     git,
     identity,
@@ -40,6 +41,7 @@ ROUTES: list[RawRoute] = [
     *commits.ROUTES,
     *xet.ROUTES,
     *xet_read.ROUTES,
+    *discussions.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from pydantic_core import from_json
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import releases
 from gatekeeper.authz import Action
+from gatekeeper.community import Discussion
 from gatekeeper.errors import Invalid, TooLarge
 from gatekeeper.repos import AddFile, AddLfs, DeleteFolder, DeletePath, Operation, history
+from gatekeeper.web import parts
 from gatekeeper.web.guard import Call
-from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub import proposing, schemas
 from gatekeeper.web.hub.doors import api, page_path
 from gatekeeper.web.hub.paging import flag
-from gatekeeper.web.hub.repositories import NotOffered
+from gatekeeper.web.hub.proposing import Kept
 from gatekeeper.web.hub.spool import spooled
+from gatekeeper.web.parts import Part
 
 # Twelve plain files of 10 MB must pass. Base64 makes four bytes of three.
 _INLINE_LIMIT = 256 * 2**20
@@ -42,32 +46,56 @@ class Wanted:
 
 
 async def commit(call: Call) -> Response:
-    """Apply the operations to a branch, all or none. The body is on disk before the transaction begins."""
-    if flag(call, "create_pr"):
-        raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
-    branch = call.params["rev"]
-    gatekeeper = call.gatekeeper
+    """Apply the operations to a branch or a pull request, all or none; with `create_pr=1` they open one.
+
+    The body is on disk before the transaction begins.
+    """
+    gatekeeper, opens = call.gatekeeper, flag(call, "create_pr")
+    async with gatekeeper.db.read() as session:
+        part = await parts.require_part(call, session, call.params["rev"], opens=opens)
     async with (
         spooled(call.request, directory=gatekeeper.store.staging, limit=_BODY_LIMIT) as body,
         _one_large_commit,
     ):
         wanted = await asyncio.to_thread(read_commit, body)
+        kept = Kept(wanted.operations) if part.may_write else await proposing.keep_large(call, wanted.operations)
         async with gatekeeper.db.write() as session:
             await call.recheck(session)
-            made = await history.commit(
-                session,
-                call.repo,
-                branch,
-                wanted.operations,
-                parent=wanted.parent,
-                summary=wanted.summary,
-                description=wanted.description,
-                by=call.principal,
-                store=gatekeeper.store,
-            )
-            await releases.take_note(session, call.repo, made, branch=branch, by=call.principal)
-    address = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}/commit/{made}")
-    return JSONResponse(schemas.committed(address, made))
+            part = await parts.require_part(call, session, call.params["rev"], opens=opens)
+            made, pull = await _apply(call, session, part, wanted, kept, opens=opens)
+    page = gatekeeper.url(page_path(call.repo.kind, call.repo.full_name))
+    pull_url = f"{page}/discussions/{pull.num}" if pull and opens else None
+    return JSONResponse(schemas.committed(f"{page}/commit/{made}", made, pull_url=pull_url))
+
+
+async def _apply(
+    call: Call, session: AsyncSession, part: Part, wanted: Wanted, kept: Kept, *, opens: bool
+) -> tuple[str, Discussion | None]:
+    """The commit, and the pull request that it went to."""
+    if opens or part.pull is not None:
+        return await proposing.commit(
+            call,
+            session,
+            part,
+            kept,
+            parent=wanted.parent,
+            summary=wanted.summary,
+            description=wanted.description,
+        )
+    branch = call.params["rev"]
+    made = await history.commit(
+        session,
+        call.repo,
+        branch,
+        wanted.operations,
+        parent=wanted.parent,
+        summary=wanted.summary,
+        description=wanted.description,
+        by=call.principal,
+        store=call.gatekeeper.store,
+    )
+    await releases.take_note(session, call.repo, made, branch=branch, by=call.principal)
+    return made, None
 
 
 def read_commit(body: IO[bytes]) -> Wanted:
@@ -167,5 +195,6 @@ def _unreadable(number: int) -> Invalid:
 
 
 ROUTES = [
-    api("/{kind:kind}/{ns}/{name}/commit/{rev}", commit, needs=Action.WRITE, methods=("POST",), mode="own"),
+    # A branch is for its writers, a pull request for its author and for who opens one, too: it decides on.
+    api("/{kind:kind}/{ns}/{name}/commit/{rev}", commit, needs=Action.KNOW, methods=("POST",), mode="own"),
 ]

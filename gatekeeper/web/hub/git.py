@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gatekeeper import authz, releases
+from gatekeeper import authz, community, releases
 from gatekeeper.authz import Action
+from gatekeeper.community import pulls
 from gatekeeper.errors import GatekeeperError, Invalid, NotSignedIn, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import git, history
@@ -94,11 +96,29 @@ async def _receive(call: Call, push: git.Push) -> bytes:
             notes = await git.apply(session, call.repo, push, checked, by=call.principal)
             for commit, branch in notes:
                 await releases.take_note(session, call.repo, commit, branch=branch, by=call.principal)
+            await _to_pulls(call, session, push, checked)
     except NotSignedIn:
         raise
     except GatekeeperError as problem:
         return git.report(push, problem)
     return git.report(push)
+
+
+async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: git.Checked) -> None:
+    """What follows for pull requests: commits that were pushed to one are its own, those on a branch no proposals."""
+    moved = [command for command in push.commands if command.new is not None]
+    for command in moved:
+        if command.ref.startswith(pulls.PREFIX):
+            pull = await pulls.of_ref(session, call.repo, command.ref)
+            pulls.require_open(pull)
+            behind = git.reach(await git.load_graph(session, call.repo), [command.new or ""])
+            new = [oid for oid in checked.commits if oid in behind]
+            await pulls.take_note(
+                session, call.repo, pull, new, by=call.principal, on=command.old or "", is_whole=False
+            )
+    for command in moved:
+        if not command.ref.startswith(pulls.PREFIX):
+            await community.proposals.adopt(session, call.repo, command.ref)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import authz
 from gatekeeper.accounts import Organization, Person, organizations, people
 from gatekeeper.authz import Action
+from gatekeeper.community import discussions
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, RepoObject, StoredObject, popularity
@@ -28,7 +29,10 @@ async def overview(call: Call) -> Response:
     likes = await _visible(call, popularity.liked_by(person.id))
     counts = await _counts(call, col(Repo.owner_person_id) == person.id)
     belongs = await organizations.organizations_of(call.session, person.id) if call.principal.person_id else []
-    return JSONResponse(schemas.overview(person, belongs, counts, likes=len(likes)), headers=_PRIVATE)
+    opened = await _opened(call, person)
+    return JSONResponse(
+        schemas.overview(person, belongs, counts, likes=len(likes), discussions=opened), headers=_PRIVATE
+    )
 
 
 async def nobody(call: Call) -> Response:
@@ -129,6 +133,17 @@ async def _counts(call: Call, where: sa.ColumnElement[bool]) -> dict[RepoKind, i
     for repo in await _visible(call, where):
         found[repo.kind] += 1
     return found
+
+
+async def _opened(call: Call, person: Person) -> int:
+    """How many discussions a person opened in repositories whose discussions the caller may read."""
+    counts = await discussions.counts_by_repo(call.session, person.id, limit=_MOST_COUNTED)
+    instant, policies, number = now(), call.gatekeeper.policies, 0
+    for repo in await _visible(call, col(Repo.id).in_(list(counts))):
+        resource = await authz.load(call.session, call.principal, repo, instant=instant)
+        if authz.decide(policies, call.principal, Action.DISCUSS_READ, resource, instant):
+            number += counts[repo.id]
+    return number
 
 
 async def _stored(call: Call, where: sa.ColumnElement[bool]) -> Response:

@@ -2,8 +2,9 @@
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import releases
+from gatekeeper import community, releases
 from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid
 from gatekeeper.repos import large_files
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
@@ -17,6 +18,8 @@ async def squash(call: Call) -> Response:
     """`POST .../super-squash/{rev}`: one commit is left on the branch."""
     asked = schemas.parse(schemas.Squash, await call.request.body())
     branch = call.params["branch"]
+    if branch.startswith(community.pulls.PREFIX):
+        raise Invalid("Merging a pull request squashes it.", next_step="Name a branch.")
     await releases.squash(
         call.session, call.repo, branch, message=asked.message or f"Super-squash branch {branch}", by=call.principal
     )
@@ -35,9 +38,10 @@ async def files(call: Call) -> Response:
 async def delete_files(call: Call) -> Response:
     """`POST .../lfs-files/batch`: delete LFS files for good, and take them out of history unless told not to."""
     asked = schemas.parse(schemas.DeleteFiles, await call.request.body()).deletions
-    await releases.delete_files(
+    renamed = await releases.delete_files(
         call.session, call.repo, asked.sha, rewrite_history=asked.rewrite_history, by=call.principal
     )
+    await community.proposals.rename(call.session, call.repo, renamed)
     return JSONResponse({"success": True})
 
 

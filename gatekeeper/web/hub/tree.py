@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import authz
+from gatekeeper import authz, community
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound, Invalid
 from gatekeeper.kit.clock import now
@@ -69,9 +69,10 @@ async def commits(call: Call) -> Response:
 async def create_branch(call: Call) -> Response:
     """`POST .../branch/{rev}`: `rev` is the new branch's name."""
     asked = schemas.parse(schemas.NewBranch, await call.request.body())
-    await history.create_branch(
+    made = await history.create_branch(
         call.session, call.repo, call.params["branch"], start=asked.starting_point, by=call.principal
     )
+    await community.proposals.adopt(call.session, call.repo, made)
     return JSONResponse({})
 
 
@@ -84,7 +85,8 @@ async def delete_branch(call: Call) -> Response:
 async def create_tag(call: Call) -> Response:
     """`POST .../tag/{rev}`: `rev` is what is tagged, the name is in the body."""
     asked = schemas.parse(schemas.NewTag, await call.request.body())
-    await history.create_tag(call.session, call.repo, asked.tag, target=call.params["target"], by=call.principal)
+    made = await history.create_tag(call.session, call.repo, asked.tag, target=call.params["target"], by=call.principal)
+    await community.proposals.adopt(call.session, call.repo, made)
     return JSONResponse({})
 
 

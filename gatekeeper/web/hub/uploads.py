@@ -11,13 +11,13 @@ from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import catalogue, history, lfs, uploads
+from gatekeeper.repos import catalogue, lfs, uploads
 from gatekeeper.repos.lfs import Claim
+from gatekeeper.web import parts
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.hub import schemas
+from gatekeeper.web.hub import proposing, schemas
 from gatekeeper.web.hub.doors import api, page_path
 from gatekeeper.web.hub.paging import flag
-from gatekeeper.web.hub.repositories import NotOffered
 from gatekeeper.web.hub.spool import pieces
 
 _LFS_JSON = "application/vnd.git-lfs+json"
@@ -25,12 +25,14 @@ _LFS_JSON = "application/vnd.git-lfs+json"
 
 async def preupload(call: Call) -> Response:
     """`POST .../preupload/{rev}`: regular or LFS, wanted or ignored, there already or not."""
-    if flag(call, "create_pr"):
-        raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
+    part = await parts.require_part(call, call.session, call.params["rev"], opens=flag(call, "create_pr"))
     asked = schemas.parse(schemas.Preupload, await call.request.body())
-    commit = await history.resolve_revision(call.session, call.repo, call.params["rev"])
+    commit = call.commit or ""
     files = [uploads.Announced(file.path, file.size, _sample(file.sample)) for file in asked.files]
     planned = await uploads.plan(call.session, call.repo, commit, files, git_ignore=asked.git_ignore)
+    if not part.may_write:
+        may_list = authz.decide(call.gatekeeper.policies, call.principal, Action.LIST_FILES, call.resource, now())
+        planned = proposing.inline(planned, files, may_list=bool(may_list))
     return JSONResponse(schemas.preupload(planned, commit))
 
 
@@ -93,11 +95,11 @@ def _sample(text: str) -> bytes:
 
 
 ROUTES = [
-    # Only asks, so it runs on a snapshot.
+    # Only asks, so it runs on a snapshot. A branch is for its writers, a pull request for others too: it decides on.
     api(
         "/{kind:kind}/{ns}/{name}/preupload/{rev}",
         preupload,
-        needs=Action.WRITE,
+        needs=Action.KNOW,
         methods=("POST",),
         mode="read",
         body_limit=8 * 2**20,

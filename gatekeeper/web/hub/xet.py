@@ -18,8 +18,6 @@ from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.cas import cas, writer
 from gatekeeper.web.hub.doors import api
-from gatekeeper.web.hub.paging import flag
-from gatekeeper.web.hub.repositories import NotOffered
 from gatekeeper.web.hub.spool import pieces
 
 _SIGN_OF_LIFE_SECONDS = 15.0
@@ -27,8 +25,6 @@ _SIGN_OF_LIFE_SECONDS = 15.0
 
 async def write_token(call: Call) -> Response:
     """`GET .../xet-write-token/{rev}`: what an upload to this repository shows at its content-addressed endpoint."""
-    if flag(call, "create_pr"):
-        raise NotOffered("Pull requests are not offered here yet.", next_step="Commit to a branch you may write to.")
     token, expires_at = xet.issue(
         call.gatekeeper.keys.links, call.repo, by=call.principal, scope="write", instant=now()
     )

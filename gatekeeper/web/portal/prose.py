@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from urllib.parse import quote, unquote, urlsplit
@@ -54,7 +54,26 @@ def card_html(text: str, *, base: str, files: str) -> Markup:
     files  address that relative images continue, like `/ns/name/resolve/main`
     """
     parser = _parser()
-    tokens = _without_title(parser.parse(text[:LONGEST_CARD]))
+    return _clean(_without_title(parser.parse(text[:LONGEST_CARD])), base=base, files=files)
+
+
+def comment_html(
+    text: str, *, base: str, files: str, mention: re.Pattern[str], link_to: Callable[[str], str | None]
+) -> Markup:
+    """A comment's Markdown as HTML, by the same rules, and without HTML of its own.
+
+    mention  finds a name in its first group
+    link_to  a name's whole address, None where it is no mention
+    """
+    tokens = _comment_parser().parse(text[:LONGEST_CARD])
+    for token in tokens:
+        if token.type == "inline":
+            token.children = _with_mentions(token.children or [], mention, link_to)
+    return _clean(tokens, base=base, files=files)
+
+
+def _clean(tokens: list[Token], *, base: str, files: str) -> Markup:
+    parser = _parser()
     _prepare(tokens)
     html = parser.renderer.render(tokens, parser.options, {})
 
@@ -136,6 +155,38 @@ def _number(env: EnvType, kind: str) -> int:
 @cache
 def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": True}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
+
+
+@cache
+def _comment_parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
+
+
+def _with_mentions(
+    tokens: Sequence[Token], mention: re.Pattern[str], link_to: Callable[[str], str | None]
+) -> list[Token]:
+    """Texts outside of links, with a link for each mention in them."""
+    made: list[Token] = []
+    inside = 0
+    for token in tokens:
+        inside += {"link_open": 1, "link_close": -1}.get(token.type, 0)
+        if token.type != "text" or inside:
+            made.append(token)
+            continue
+        position = 0
+        for found in mention.finditer(token.content):
+            address = link_to(found[1])
+            if address is None:
+                continue
+            link = f'<a href="{nh3.clean_text(address)}">{nh3.clean_text(found[0])}</a>'
+            made += [_text(token.content[position : found.start()]), Token("html_inline", "", 0, content=link)]
+            position = found.end()
+        made.append(_text(token.content[position:]))
+    return made
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
 
 
 def _without_title(tokens: list[Token]) -> list[Token]:

@@ -155,9 +155,10 @@ def gated(gate: Gate) -> str | bool:
     return False if gate is Gate.NONE else gate.value
 
 
-def committed(address: str, oid: str) -> Json:
-    """Answer of a commit. `commitUrl` must hold `/commit/`."""
-    return {"success": True, "commitUrl": address, "commitOid": oid, "hookOutput": ""}
+def committed(address: str, oid: str, *, pull_url: str | None = None) -> Json:
+    """Answer of a commit. `commitUrl` must hold `/commit/`, `pullRequestUrl` end in `/discussions/<number>`."""
+    answer: Json = {"success": True, "commitUrl": address, "commitOid": oid, "hookOutput": ""}
+    return answer | ({"pullRequestUrl": pull_url} if pull_url else {})
 
 
 def preupload(planned: Iterable[uploads_room.Planned], commit: str) -> Json:

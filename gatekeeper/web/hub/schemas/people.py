@@ -23,13 +23,18 @@ def user(person: Person) -> Json:
 
 
 def overview(
-    person: Person, organizations: Iterable[tuple[Organization, Role]], counts: Mapping[RepoKind, int], *, likes: int
+    person: Person,
+    organizations: Iterable[tuple[Organization, Role]],
+    counts: Mapping[RepoKind, int],
+    *,
+    likes: int,
+    discussions: int,
 ) -> Json:
     """`GET /api/users/{name}/overview`. Numbers count what the reader may know."""
     return user(person) | {
         **{field: counts.get(kind, 0) for kind, field in _NUMBERS.items()},
         "numLikes": likes,
-        "numDiscussions": 0,
+        "numDiscussions": discussions,
         "numPapers": 0,
         "numUpvotes": 0,
         "numFollowing": 0,
