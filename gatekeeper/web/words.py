@@ -150,4 +150,11 @@ DONE: dict[str, str] = {
     "collection-deleted": "The collection has been deleted.",
     "collected": "It is in the collection now.",
     "cancelled": "The order has been cancelled.",
+    "commented": "Your comment is in the discussion.",
+    "edited": "The comment has been changed.",
+    "hidden": "The comment has been hidden.",
+    "renamed": "The title has been changed.",
+    "discussion-closed": "Closed. It can be opened again.",
+    "discussion-opened": "It is open again.",
+    "merged": "Merged: the changes are a commit of the branch now.",
 }

@@ -5,6 +5,7 @@ from gatekeeper.web.portal import (
     account,
     api,
     collections,
+    community,
     files,
     home,
     images,
@@ -27,6 +28,7 @@ ROUTES = (
     *likes.ROUTES,
     *access.ROUTES,
     *playground.ROUTES,
+    *community.ROUTES,
     *files.ROUTES,
     *model.ROUTES,
 )

@@ -204,6 +204,8 @@ async def _tabs(call: Call, repo: Repo, url: str, commit: str, rights: Rights) -
     tabs = [(url, "Card")]
     if rights[Action.LIST_FILES]:
         tabs.append((f"{url}/tree/{_revision_name(call, commit)}", "Files"))
+    if rights[Action.DISCUSS_READ] and repo.kind is RepoKind.MODEL:
+        tabs.append((f"{url}/discussions", "Community"))
     if repo.kind is RepoKind.MODEL:
         tabs.append((f"{url}/access", "Access"))
         if await history.find_entry(call.session, repo, commit, "model_index.json") is not None:

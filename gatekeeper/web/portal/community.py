@@ -1,0 +1,241 @@
+"""The community tab of a model: the list of discussions, one of them with its changes, and what people do in it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import RedirectResponse, Response
+
+from gatekeeper.authz import Action
+from gatekeeper.community import acts, discussions, pulls
+from gatekeeper.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
+from gatekeeper.web import parts
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.hub.discussions import wanted
+from gatekeeper.web.hub.paging import number
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.model import denial
+from gatekeeper.web.portal.threads import Shown, changes_of, shown
+from gatekeeper.web.portal.views import Seen, render, see
+
+_MOST_PAGES = 100_000
+_KINDS = (("all", "Everything"), ("discussion", "Discussions"), ("pull_request", "Pull requests"))
+_STATES = (("all", "Any"), ("open", "Open"), ("closed", "Closed"))
+
+
+async def listing(call: Call) -> Response:
+    """`GET /{ns}/{name}/discussions`."""
+    seen, asked = await see(call, call.repo, call.resource), wanted(call)
+    page = number(call, "p", default=0, most=_MOST_PAGES)
+    start = page * discussions.PAGE
+    rows, count = await discussions.listing(call.session, call.repo, asked, start=start)
+    return render(
+        call,
+        "portal/discussions.html",
+        head=seen.head,
+        rows=rows,
+        names=await discussions.names_of(call.session, (row.author_id for row in rows)),
+        comments=await discussions.count_comments(call.session, rows),
+        count=count,
+        asked=asked,
+        kinds=_KINDS,
+        states=_STATES,
+        may_write=bool(seen.rights[Action.DISCUSS_WRITE]),
+        why_not=denial(seen, Action.DISCUSS_WRITE),
+        newer=_page_link(call, page - 1) if page else "",
+        older=_page_link(call, page + 1) if start + len(rows) < count else "",
+    )
+
+
+async def new(call: Call) -> Response:
+    """`GET /{ns}/{name}/discussions/new`."""
+    return await _new(call, {}, {})
+
+
+async def make(call: Call) -> Response:
+    """`POST /{ns}/{name}/discussions/new`."""
+    form = await forms.read(call.request)
+    sent = {"title": forms.text(form, "title"), "text": forms.text(form, "text", most=100_000)}
+    try:
+        async with call.session.begin_nested():
+            made = await discussions.open_discussion(
+                call.session, call.repo, title=sent["title"], text=sent["text"], by=call.principal
+            )
+    except (Invalid, TooLarge, TooMany) as error:
+        field = {"title": "title", "comment": "text"}.get(str(error.details.get("field")), "title")
+        return await _new(call, sent, {field: error.sentence}, status=422)
+    return RedirectResponse(f"{_home(call)}/{made.num}", 303)
+
+
+async def show(call: Call) -> Response:
+    """`GET /{ns}/{name}/discussions/{num}`."""
+    return await _thread(call, {}, {})
+
+
+async def comment(call: Call) -> Response:
+    """`POST .../comment`."""
+    sent = forms.text(await forms.read(call.request), "text", most=100_000)
+
+    async def act() -> None:
+        found = await discussions.require(call.session, call.repo, call.params["num"])
+        await acts.comment(call.session, call.repo, found, sent, by=call.principal)
+
+    return await _done(call, act, {"text": sent}, "commented", anchor="#last")
+
+
+async def rename(call: Call) -> Response:
+    """`POST .../title`."""
+    sent = forms.text(await forms.read(call.request), "title")
+    moderates = await parts.moderates(call, call.session)
+
+    async def act() -> None:
+        found = await discussions.require(call.session, call.repo, call.params["num"])
+        await acts.rename(call.session, call.repo, found, sent, by=call.principal, moderates=moderates)
+
+    return await _done(call, act, {"title": sent}, "renamed")
+
+
+async def status(call: Call) -> Response:
+    """`POST .../status`."""
+    sent = forms.text(await forms.read(call.request), "status", most=20)
+    moderates = await parts.moderates(call, call.session)
+
+    async def act() -> None:
+        await acts.set_status(call.session, call.repo, call.params["num"], sent, by=call.principal, moderates=moderates)
+
+    return await _done(call, act, {}, "discussion-closed" if sent == "closed" else "discussion-opened")
+
+
+async def merge(call: Call) -> Response:
+    """`POST .../merge`."""
+
+    async def act() -> None:
+        await pulls.merge(call.session, call.repo, call.params["num"], by=call.principal)
+
+    return await _done(call, act, {}, "merged")
+
+
+async def one(call: Call) -> Response:
+    """`GET .../comment/{id}`: a comment to be edited or hidden."""
+    return await _comment(call, None, {})
+
+
+async def edit(call: Call) -> Response:
+    """`POST .../comment/{id}/edit`."""
+    sent = forms.text(await forms.read(call.request), "text", most=100_000)
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    try:
+        async with call.session.begin_nested():
+            await acts.edit(call.session, call.repo, found, call.params["id"], sent, by=call.principal)
+    except (Invalid, TooLarge, TooMany) as error:
+        return await _comment(call, sent, {"text": error.sentence}, status=422)
+    return RedirectResponse(f"{_home(call)}/{found.num}?done=edited", 303)
+
+
+async def hide(call: Call) -> Response:
+    """`POST .../comment/{id}/hide`."""
+    moderates = await parts.moderates(call, call.session)
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    await acts.hide(call.session, call.repo, found, call.params["id"], by=call.principal, moderates=moderates)
+    return RedirectResponse(f"{_home(call)}/{found.num}?done=hidden", 303)
+
+
+async def _done(
+    call: Call, act: Callable[[], Awaitable[None]], sent: dict[str, str], done: str, *, anchor: str = ""
+) -> Response:
+    """Do it and go back to the discussion, or show that with what was wrong and everything typed."""
+    try:
+        async with call.session.begin_nested():
+            await act()
+    except (Invalid, TooLarge, TooMany, Conflict) as error:
+        field = next(iter(sent), "")
+        return await _thread(call, sent, {field: error.sentence}, status=422 if sent else error.status)
+    return RedirectResponse(f"{_home(call)}/{call.params['num']}?done={done}{anchor}", 303)
+
+
+async def _new(call: Call, sent: dict[str, str], errors: dict[str, str], *, status: int = 200) -> Response:
+    seen = await see(call, call.repo, call.resource)
+    return render(
+        call,
+        "portal/discussion_new.html",
+        status=status,
+        head=seen.head,
+        sent=sent,
+        errors=errors,
+        endpoint=call.gatekeeper.settings.public_url,
+    )
+
+
+async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, status: int = 200) -> Response:
+    seen = await see(call, call.repo, call.resource)
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    entries, names = await _entries(call, seen)
+    is_author = found.author_id is not None and found.author_id == call.principal.person_id
+    changes = await changes_of(call, found) if found.is_pull_request else None
+    return render(
+        call,
+        "portal/discussion.html",
+        status=status,
+        head=seen.head,
+        home=_home(call),
+        found=found,
+        author=names,
+        entries=entries,
+        changes=changes,
+        may_write=bool(seen.rights[Action.DISCUSS_WRITE]),
+        why_not=denial(seen, Action.DISCUSS_WRITE),
+        may_change=await parts.is_moderator(call, call.session)
+        or (is_author and bool(seen.rights[Action.DISCUSS_WRITE])),
+        may_merge=bool(seen.rights[Action.WRITE]),
+        endpoint=call.gatekeeper.settings.public_url,
+        sent=sent,
+        errors=errors,
+    )
+
+
+async def _comment(call: Call, text: str | None, errors: dict[str, str], *, status: int = 200) -> Response:
+    seen = await see(call, call.repo, call.resource)
+    entries, _ = await _entries(call, seen)
+    entry = next((entry for entry in entries if entry.id == call.params["id"] and entry.text), None)
+    if entry is None or not (entry.may_edit or entry.may_hide):
+        raise NotFound("There is no such comment that you could change.", next_step="Load the discussion again.")
+    values: dict[str, Any] = {"head": seen.head, "home": _home(call), "num": call.params["num"], "entry": entry}
+    return render(
+        call, "portal/comment.html", status=status, text=entry.text if text is None else text, errors=errors, **values
+    )
+
+
+async def _entries(call: Call, seen: Seen) -> tuple[list[Shown], str]:
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    thread = await discussions.thread(call.session, found)
+    rows = await shown(call, thread, may_write=bool(seen.rights[Action.DISCUSS_WRITE]))
+    return rows, thread.name_of(found.author_id) or ""
+
+
+def _home(call: Call) -> str:
+    return f"/{call.repo.full_name}/discussions"
+
+
+def _page_link(call: Call, page: int) -> str:
+    kept = [(name, value) for name, value in call.request.query_params.multi_items() if name not in ("p", "done")]
+    return f"{_home(call)}?{urlencode([*kept, ('p', page)])}"
+
+
+_HOME = "/{ns}/{name}/discussions"
+_ONE = f"{_HOME}/{{num}}"
+_COMMENT = f"{_ONE}/comment/{{id}}"
+
+ROUTES = [
+    guarded(_HOME, listing, needs=Action.DISCUSS_READ),
+    guarded(f"{_HOME}/new", new, needs=Action.DISCUSS_WRITE),
+    guarded(f"{_HOME}/new", make, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    guarded(_ONE, show, needs=Action.DISCUSS_READ),
+    guarded(f"{_ONE}/comment", comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    # Moderators may act where nobody may write any more: these three decide on.
+    guarded(f"{_ONE}/title", rename, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_ONE}/status", status, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_COMMENT}/hide", hide, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_ONE}/merge", merge, needs=Action.WRITE, methods=("POST",)),
+    guarded(_COMMENT, one, needs=Action.DISCUSS_READ),
+    guarded(f"{_COMMENT}/edit", edit, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+]
