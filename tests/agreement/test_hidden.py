@@ -21,6 +21,7 @@ _OWN_HEADERS = frozenset({"x-request-id", "date", "ratelimit"})  # the last one 
 _NAMING = [route for route in routes() if {"ns", "name"} <= set(route.names)]
 _VALUES = {
     "rev": "main",
+    "num": "1",
     "branch": "new",
     "target": "main",
     "path": "config.json",

@@ -66,6 +66,8 @@ _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
     "collect",
+    "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
+    "make_discussion", "make_comment", "change_comment", "put_comment_away", "change_title", "close_or_open"
 }  # fmt: skip
 _OUTSIDE = frozenset({"none", "stranger", "requester", "accepted", "revoked", "browser"})
 
@@ -168,6 +170,7 @@ def _ask(hub: Hub, route: RawRoute, method: str, made: World) -> httpx2.Response
         "name": made.name,
         "kind": "models",
         "rev": "main",
+        "num": "1",
         "branch": "main",
         "target": "main",
         "path": "config.json",

@@ -18,7 +18,7 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 _MOST_PAGES = 100_000
 
 
-async def listing(call: Call) -> Response:
+async def list_discussions(call: Call) -> Response:
     """`GET .../discussions`, newest first: a page, where it starts, and how many there are."""
     start = number(call, "p", default=0, most=_MOST_PAGES) * discussions.PAGE
     rows, count = await discussions.listing(call.session, call.repo, wanted(call), start=start)
@@ -27,7 +27,7 @@ async def listing(call: Call) -> Response:
     return JSONResponse({"discussions": shown, "count": count, "start": start}, headers=_PRIVATE)
 
 
-async def create(call: Call) -> Response:
+async def open_discussion(call: Call) -> Response:
     """`POST .../discussions`: a discussion, or a pull request without changes, a draft."""
     asked = parse(schemas.NewDiscussion, await call.request.body())
     if asked.pull_request:
@@ -43,7 +43,7 @@ async def create(call: Call) -> Response:
     return JSONResponse(answer)
 
 
-async def details(call: Call) -> Response:
+async def discussion_details(call: Call) -> Response:
     """`GET .../discussions/{num}`: what happened in it; of a pull request conflicts and changes (`diff=1`) too."""
     found = await discussions.require(call.session, call.repo, call.params["num"])
     thread = await discussions.thread(call.session, found)
@@ -54,7 +54,7 @@ async def details(call: Call) -> Response:
     return JSONResponse(answer, headers=_PRIVATE)
 
 
-async def comment(call: Call) -> Response:
+async def add_comment(call: Call) -> Response:
     """`POST .../comment`."""
     asked = parse(schemas.NewComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -62,7 +62,7 @@ async def comment(call: Call) -> Response:
     return JSONResponse({"newMessage": await _event(call, found, made)})
 
 
-async def edit(call: Call) -> Response:
+async def edit_comment(call: Call) -> Response:
     """`POST .../comment/{id}/edit`: one's own comment. The versions before stay to be seen."""
     asked = parse(schemas.EditedComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -70,7 +70,7 @@ async def edit(call: Call) -> Response:
     return JSONResponse({"updatedComment": await _event(call, found, made)})
 
 
-async def hide(call: Call) -> Response:
+async def hide_comment(call: Call) -> Response:
     """`POST .../comment/{id}/hide`: one's own comment, or any for moderators. It cannot be undone."""
     moderates = await parts.moderates(call, call.session)
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -78,19 +78,19 @@ async def hide(call: Call) -> Response:
     return JSONResponse({"updatedComment": await _event(call, found, made)})
 
 
-async def title(call: Call) -> Response:
+async def rename_discussion(call: Call) -> Response:
     """`POST .../title`: for who opened it and for moderators."""
-    asked = parse(schemas.NewTitle, await call.request.body())
     moderates = await parts.moderates(call, call.session)
+    asked = parse(schemas.NewTitle, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
     made = await acts.rename(call.session, call.repo, found, asked.title, by=call.principal, moderates=moderates)
     return JSONResponse({"newTitle": await _event(call, found, made)})
 
 
-async def status(call: Call) -> Response:
+async def change_status(call: Call) -> Response:
     """`POST .../status`: close or open again, for who opened it and for moderators."""
-    asked = parse(schemas.NewStatus, await call.request.body())
     moderates = await parts.moderates(call, call.session)
+    asked = parse(schemas.NewStatus, await call.request.body())
     made = await acts.set_status(
         call.session,
         call.repo,
@@ -104,7 +104,7 @@ async def status(call: Call) -> Response:
     return JSONResponse({"newStatus": await _event(call, found, made)})
 
 
-async def merge(call: Call) -> Response:
+async def merge_pull(call: Call) -> Response:
     """`POST .../merge`: the changes become one commit of the branch. 409 names files that both sides changed."""
     body = await call.request.body()
     asked = schemas.MergeIt() if body.strip() in (b"", b"null") else parse(schemas.MergeIt, body)
@@ -112,7 +112,7 @@ async def merge(call: Call) -> Response:
     return JSONResponse({"mergeCommitId": made})
 
 
-async def upload(call: Call) -> Response:
+async def refuse_media(call: Call) -> Response:
     """`POST /uploads`: not taken. Pictures in comments are those of the repository."""
     raise Invalid(
         "Files are not attached to comments here.",
@@ -178,15 +178,15 @@ _REPO = "/{kind:kind}/{ns}/{name}/discussions"
 _ONE = f"{_REPO}/{{num}}"
 
 ROUTES = [
-    api(_REPO, listing, needs=Action.DISCUSS_READ),
-    api(_REPO, create, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    api(_ONE, details, needs=Action.DISCUSS_READ),
-    api(f"{_ONE}/comment", comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    api(f"{_ONE}/comment/{{id}}/edit", edit, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    api(_REPO, list_discussions, needs=Action.DISCUSS_READ),
+    api(_REPO, open_discussion, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    api(_ONE, discussion_details, needs=Action.DISCUSS_READ),
+    api(f"{_ONE}/comment", add_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    api(f"{_ONE}/comment/{{id}}/edit", edit_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
     # Moderators may act where nobody may write any more: these three decide on.
-    api(f"{_ONE}/comment/{{id}}/hide", hide, needs=Action.DISCUSS_READ, methods=("POST",)),
-    api(f"{_ONE}/title", title, needs=Action.DISCUSS_READ, methods=("POST",)),
-    api(f"{_ONE}/status", status, needs=Action.DISCUSS_READ, methods=("POST",)),
-    api(f"{_ONE}/merge", merge, needs=Action.WRITE, methods=("POST",)),
-    guarded("/uploads", upload, needs=Action.USE_ACCOUNT, methods=("POST",), mode="read"),
+    api(f"{_ONE}/comment/{{id}}/hide", hide_comment, needs=Action.DISCUSS_READ, methods=("POST",)),
+    api(f"{_ONE}/title", rename_discussion, needs=Action.DISCUSS_READ, methods=("POST",)),
+    api(f"{_ONE}/status", change_status, needs=Action.DISCUSS_READ, methods=("POST",)),
+    api(f"{_ONE}/merge", merge_pull, needs=Action.WRITE, methods=("POST",)),
+    guarded("/uploads", refuse_media, needs=Action.USE_ACCOUNT, methods=("POST",), mode="read"),
 ]

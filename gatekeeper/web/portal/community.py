@@ -23,7 +23,7 @@ _KINDS = (("all", "Everything"), ("discussion", "Discussions"), ("pull_request",
 _STATES = (("all", "Any"), ("open", "Open"), ("closed", "Closed"))
 
 
-async def listing(call: Call) -> Response:
+async def discussion_list(call: Call) -> Response:
     """`GET /{ns}/{name}/discussions`."""
     seen, asked = await see(call, call.repo, call.resource), wanted(call)
     page = number(call, "p", default=0, most=_MOST_PAGES)
@@ -47,12 +47,12 @@ async def listing(call: Call) -> Response:
     )
 
 
-async def new(call: Call) -> Response:
+async def new_discussion(call: Call) -> Response:
     """`GET /{ns}/{name}/discussions/new`."""
     return await _new(call, {}, {})
 
 
-async def make(call: Call) -> Response:
+async def make_discussion(call: Call) -> Response:
     """`POST /{ns}/{name}/discussions/new`."""
     form = await forms.read(call.request)
     sent = {"title": forms.text(form, "title"), "text": forms.text(form, "text", most=100_000)}
@@ -67,12 +67,12 @@ async def make(call: Call) -> Response:
     return RedirectResponse(f"{_home(call)}/{made.num}", 303)
 
 
-async def show(call: Call) -> Response:
+async def discussion_page(call: Call) -> Response:
     """`GET /{ns}/{name}/discussions/{num}`."""
     return await _thread(call, {}, {})
 
 
-async def comment(call: Call) -> Response:
+async def make_comment(call: Call) -> Response:
     """`POST .../comment`."""
     sent = forms.text(await forms.read(call.request), "text", most=100_000)
 
@@ -83,10 +83,10 @@ async def comment(call: Call) -> Response:
     return await _done(call, act, {"text": sent}, "commented", anchor="#last")
 
 
-async def rename(call: Call) -> Response:
+async def change_title(call: Call) -> Response:
     """`POST .../title`."""
-    sent = forms.text(await forms.read(call.request), "title")
     moderates = await parts.moderates(call, call.session)
+    sent = forms.text(await forms.read(call.request), "title")
 
     async def act() -> None:
         found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -95,10 +95,10 @@ async def rename(call: Call) -> Response:
     return await _done(call, act, {"title": sent}, "renamed")
 
 
-async def status(call: Call) -> Response:
+async def close_or_open(call: Call) -> Response:
     """`POST .../status`."""
-    sent = forms.text(await forms.read(call.request), "status", most=20)
     moderates = await parts.moderates(call, call.session)
+    sent = forms.text(await forms.read(call.request), "status", most=20)
 
     async def act() -> None:
         await acts.set_status(call.session, call.repo, call.params["num"], sent, by=call.principal, moderates=moderates)
@@ -106,7 +106,7 @@ async def status(call: Call) -> Response:
     return await _done(call, act, {}, "discussion-closed" if sent == "closed" else "discussion-opened")
 
 
-async def merge(call: Call) -> Response:
+async def merge_changes(call: Call) -> Response:
     """`POST .../merge`."""
 
     async def act() -> None:
@@ -115,12 +115,12 @@ async def merge(call: Call) -> Response:
     return await _done(call, act, {}, "merged")
 
 
-async def one(call: Call) -> Response:
+async def comment_page(call: Call) -> Response:
     """`GET .../comment/{id}`: a comment to be edited or hidden."""
     return await _comment(call, None, {})
 
 
-async def edit(call: Call) -> Response:
+async def change_comment(call: Call) -> Response:
     """`POST .../comment/{id}/edit`."""
     sent = forms.text(await forms.read(call.request), "text", most=100_000)
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -132,7 +132,7 @@ async def edit(call: Call) -> Response:
     return RedirectResponse(f"{_home(call)}/{found.num}?done=edited", 303)
 
 
-async def hide(call: Call) -> Response:
+async def put_comment_away(call: Call) -> Response:
     """`POST .../comment/{id}/hide`."""
     moderates = await parts.moderates(call, call.session)
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -226,16 +226,16 @@ _ONE = f"{_HOME}/{{num}}"
 _COMMENT = f"{_ONE}/comment/{{id}}"
 
 ROUTES = [
-    guarded(_HOME, listing, needs=Action.DISCUSS_READ),
-    guarded(f"{_HOME}/new", new, needs=Action.DISCUSS_WRITE),
-    guarded(f"{_HOME}/new", make, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    guarded(_ONE, show, needs=Action.DISCUSS_READ),
-    guarded(f"{_ONE}/comment", comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    guarded(_HOME, discussion_list, needs=Action.DISCUSS_READ),
+    guarded(f"{_HOME}/new", new_discussion, needs=Action.DISCUSS_WRITE),
+    guarded(f"{_HOME}/new", make_discussion, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    guarded(_ONE, discussion_page, needs=Action.DISCUSS_READ),
+    guarded(f"{_ONE}/comment", make_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
     # Moderators may act where nobody may write any more: these three decide on.
-    guarded(f"{_ONE}/title", rename, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_ONE}/status", status, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_COMMENT}/hide", hide, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_ONE}/merge", merge, needs=Action.WRITE, methods=("POST",)),
-    guarded(_COMMENT, one, needs=Action.DISCUSS_READ),
-    guarded(f"{_COMMENT}/edit", edit, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    guarded(f"{_ONE}/title", change_title, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_ONE}/status", close_or_open, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_COMMENT}/hide", put_comment_away, needs=Action.DISCUSS_READ, methods=("POST",)),
+    guarded(f"{_ONE}/merge", merge_changes, needs=Action.WRITE, methods=("POST",)),
+    guarded(_COMMENT, comment_page, needs=Action.DISCUSS_READ),
+    guarded(f"{_COMMENT}/edit", change_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
 ]
