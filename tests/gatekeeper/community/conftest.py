@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.accounts import OPERATOR, Principal, people, principals
 from gatekeeper.repos import AddFile, Repo, RepoKind, Store, catalogue, history
+from gatekeeper.repos.storage import DirectoryStore
 
 FILES = {"a.txt": b"one\ntwo\nthree\n", "folder/b.txt": b"b\n", "folder/c.txt": b"c\n"}
 
@@ -28,7 +29,7 @@ async def bob(session: AsyncSession) -> Principal:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "files")
+    store = DirectoryStore(tmp_path / "files")
     store.prepare()
     return store
 
