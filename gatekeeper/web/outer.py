@@ -20,7 +20,7 @@ ErrorPage = Callable[[Request, GatekeeperError, int], Response]
 _log = structlog.get_logger("gatekeeper.web")
 
 # Strict enough that a hostile card or image cannot run anything, even if the sanitizer missed it.
-_CONTENT_SECURITY_POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -39,7 +39,7 @@ class Outer:
         security = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"same-origin"),
-            (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
+            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
             (b"cross-origin-opener-policy", b"same-origin"),
         ]
         if is_https:

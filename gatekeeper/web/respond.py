@@ -15,6 +15,8 @@ _HEADER_LIMIT = 900
 def wants_page(request: Request) -> bool:
     """Whether a person in a browser is waiting: an HTML-accepting request outside the API's paths."""
     path = request.url.path
+    if path == "/oauth/authorize":  # a person's browser is sent there
+        return "text/html" in request.headers.get("accept", "")
     if path.startswith(_API_PREFIXES) or "/resolve/" in path or ".git/" in path:
         return False
     return "text/html" in request.headers.get("accept", "")

@@ -109,6 +109,14 @@ SCOPES: dict[str, str] = {
     "admin": "Administer the hub, where you may",
 }
 
+# What an application may know of a person, beside what it may do (above).
+IDENTITY: dict[str, str] = {
+    "openid": "Know that it is you",
+    "profile": "See your name, your organizations and your roles in them",
+    "email": "See your e-mail address",
+    "offline_access": "Stay connected while you are away",
+}
+
 SAFETY_LEVELS: dict[str, str] = {
     "off": "off",
     "weak": "weak steering away from harmful content",
@@ -124,6 +132,7 @@ DONE: dict[str, str] = {
     "password": "Your password has been changed. Other browsers have been signed out.",
     "session-ended": "That browser has been signed out.",
     "token-revoked": "The token has been revoked. It no longer works.",
+    "application-removed": "The application is removed, and every token it had no longer works.",
     "application-revoked": "Ended. Its tokens no longer work.",
     "requested": "Your acceptance is recorded and your request is with the maintainers.",
     "accepted": "Your acceptance is recorded and you have access.",

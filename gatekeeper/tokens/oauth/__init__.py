@@ -5,25 +5,36 @@ those of `gatekeeper.tokens`, so they are resolved, narrowed and refused in the 
 Authlib's (`server`, `flows`); what is true is decided by the verbs here.
 """
 
-from gatekeeper.tokens.oauth import device, grants
-from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, Client, find
+from gatekeeper.tokens.oauth import applications, authorize, codes, device, grants, keys
+from gatekeeper.tokens.oauth.claims import claims_of
+from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, IDENTITY, SCOPES, Client, find
 from gatekeeper.tokens.oauth.flows import open_server
-from gatekeeper.tokens.oauth.server import SCOPES, Answer, Asked, Ground
-from gatekeeper.tokens.oauth.tables import DeviceRequest, DeviceState, Grant, RefreshToken
+from gatekeeper.tokens.oauth.server import Answer, Asked, Ground, Server
+from gatekeeper.tokens.oauth.tables import Application, Code, Consent, DeviceRequest, DeviceState, Grant, RefreshToken
 
 __all__ = [
     "HUB_CLI_ID",
+    "IDENTITY",
     "SCOPES",
     "Answer",
+    "Application",
     "Asked",
     "Client",
+    "Code",
+    "Consent",
     "DeviceRequest",
     "DeviceState",
     "Grant",
     "Ground",
     "RefreshToken",
+    "Server",
+    "applications",
+    "authorize",
+    "claims_of",
+    "codes",
     "device",
     "find",
     "grants",
+    "keys",
     "open_server",
 ]

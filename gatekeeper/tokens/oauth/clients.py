@@ -1,17 +1,26 @@
-"""Applications, as values that Authlib can ask: those of the house."""
+"""Applications, as values that Authlib can ask: those of the house, and those that people registered."""
 
 import hmac
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.util import scope_to_list
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
+from gatekeeper.accounts import Person
 from gatekeeper.kit.secrets import keyed_hash
+from gatekeeper.tokens.oauth.tables import Application
 from gatekeeper.tokens.scopes import Scope
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 REFRESH = "refresh_token"
+CODE = "authorization_code"
+
+# What an application may know of a person; the house's own scopes say what it may do.
+IDENTITY = ("openid", "profile", "email", "offline_access")
+SCOPES = frozenset((*IDENTITY, *(scope.value for scope in Scope)))
 
 # The id that every copy of the public client sends unless it is told another (huggingface_hub, constants.py).
 HUB_CLI_ID = "26be6b09-91c5-47da-9861-d2d2bb7a7e36"
@@ -33,6 +42,8 @@ class Client(ClientMixin):  # type: ignore[misc] # Authlib is not typed
     grant_types: frozenset[str]
     redirect_uris: tuple[str, ...] = ()
     secret_hash: str | None = None
+    owner_id: str | None = None
+    needs_pkce: bool = True
     is_built_in: bool = False
     key: bytes = field(default=b"", repr=False)
 
@@ -86,5 +97,29 @@ BUILT_IN = {
 
 
 async def find(session: AsyncSession, client_id: str, *, key: bytes) -> Client | None:
-    """The application with this id."""
-    return BUILT_IN.get(client_id)
+    """The application with this id, unless it was removed or its owner disabled."""
+    if client_id in BUILT_IN:
+        return BUILT_IN[client_id]
+    row = (
+        await session.execute(
+            sa.select(Application, col(Person.is_disabled))
+            .join(Person, col(Person.id) == col(Application.owner_id))
+            .where(col(Application.id) == client_id, col(Application.removed_at).is_(None))
+        )
+    ).first()
+    if row is None or row[1]:
+        return None
+    application = row[0]
+    keeps = {CODE, REFRESH} if "offline_access" in application.scopes else {CODE}
+    return Client(
+        client_id=application.id,
+        name=application.name,
+        scopes=tuple(application.scopes),
+        default_scopes=tuple(scope for scope in ("openid", "profile") if scope in application.scopes),
+        grant_types=frozenset(keeps),
+        redirect_uris=tuple(application.redirect_uris),
+        secret_hash=application.secret_hash,
+        owner_id=application.owner_id,
+        needs_pkce=application.needs_pkce,
+        key=key,
+    )

@@ -14,10 +14,10 @@ from gatekeeper.kit.secrets import new_secret
 from gatekeeper.tokens.oauth import device, grants, refresh
 from gatekeeper.tokens.oauth.clients import DEVICE_CODE, Client
 from gatekeeper.tokens.oauth.device import DEVICE_PREFIX
-from gatekeeper.tokens.oauth.server import Ground, Request, Server, wait
+from gatekeeper.tokens.oauth.handing import Introspection, Revocation
+from gatekeeper.tokens.oauth.server import AUTH_METHODS, Ground, Request, Server, wait
+from gatekeeper.tokens.oauth.signin import IdToken, Pkce, SignIn
 from gatekeeper.tokens.oauth.tables import DeviceRequest, DeviceState, Grant
-
-_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 def open_server(ground: Ground) -> Server:
@@ -26,13 +26,16 @@ def open_server(ground: Ground) -> Server:
     server.register_endpoint(Device)
     server.register_grant(DeviceCode)
     server.register_grant(Refresh)
+    server.register_grant(SignIn, [Pkce(required=True), IdToken()])
+    server.register_endpoint(Revocation)
+    server.register_endpoint(Introspection)
     return server
 
 
 class Device(DeviceAuthorizationEndpoint):  # type: ignore[misc] # Authlib is not typed
     """`POST /oauth/device`."""
 
-    CLIENT_AUTH_METHODS = _AUTH_METHODS
+    CLIENT_AUTH_METHODS = AUTH_METHODS
     EXPIRES_IN = device.EXPIRES_SECONDS
     INTERVAL = device.INTERVAL_SECONDS
 
@@ -91,7 +94,7 @@ class _Credential:
 class DeviceCode(DeviceCodeGrant):  # type: ignore[misc] # Authlib is not typed
     """A program asks whether it was let in."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = _AUTH_METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     def query_device_credential(self, device_code: str) -> _Credential:
         ground: Ground = self.server.ground
@@ -139,7 +142,7 @@ class _Carried:
 class Refresh(RefreshTokenGrant):  # type: ignore[misc] # Authlib is not typed
     """The next access token, with a successor of the refresh token."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = _AUTH_METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> _Carried:

@@ -3,6 +3,7 @@
 Ending one ends its tokens in the same transaction, and a token's row is read on every request: so it binds on the next.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,9 +15,9 @@ from gatekeeper.accounts import Person, Principal
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import UtcDateTime
-from gatekeeper.kit.secrets import keyed_hash
+from gatekeeper.kit.secrets import is_well_formed, keyed_hash
 from gatekeeper.tokens.oauth.clients import Client
-from gatekeeper.tokens.oauth.tables import DeviceRequest, Grant, RefreshToken
+from gatekeeper.tokens.oauth.tables import Code, DeviceRequest, Grant, RefreshToken
 from gatekeeper.tokens.scopes import Scope
 from gatekeeper.tokens.tables import AccessToken, TokenUse
 
@@ -132,6 +133,42 @@ async def revoke(session: AsyncSession, grant_id: str, *, by: Principal) -> None
     await end(session, grant, actor=by.person_id, why="asked")
 
 
+@dataclass(frozen=True)
+class Held:
+    """A live token of a grant: an access token, or a refresh token where `token` is None."""
+
+    grant: Grant
+    token: AccessToken | None
+    issued_at: datetime
+    expires_at: datetime
+
+
+async def held(session: AsyncSession, secret: str, *, key: bytes) -> Held | None:
+    """What this secret is, if an application got it here and it still works."""
+    digest, instant = keyed_hash(key, secret), now()
+    if is_well_formed(secret, REFRESH_PREFIX):
+        refresh = await session.scalar(sa.select(RefreshToken).where(col(RefreshToken.secret_hash) == digest))
+        grant = await session.get(Grant, refresh.grant_id) if refresh else None
+        if refresh is None or grant is None or grant.revoked_at or refresh.rotated_at or refresh.expires_at <= instant:
+            return None
+        return Held(grant, None, refresh.created_at, refresh.expires_at)
+    token = await session.scalar(sa.select(AccessToken).where(col(AccessToken.secret_hash) == digest))
+    grant = await session.get(Grant, token.grant_id) if token and token.grant_id else None
+    if token is None or grant is None or token.revoked_at or not token.expires_at or token.expires_at <= instant:
+        return None
+    return Held(grant, token, token.created_at, token.expires_at)
+
+
+async def hand_back(session: AsyncSession, found: Held) -> None:
+    """An application ends what it got: this access token, or with a refresh token the whole grant (RFC 7009, 2.1)."""
+    if found.token is None:
+        await end(session, found.grant, actor=None, why="handed back")
+        return
+    found.token.revoked_at = now()
+    session.add(found.token)
+    await ledger.record(session, "tokens:token:revoke", subject=found.token.id, body={"why": "handed back"})
+
+
 async def end(session: AsyncSession, grant: Grant, *, actor: str | None, why: str) -> None:
     """End `grant` and every token of it. Who may is decided before.
 
@@ -161,7 +198,7 @@ async def last_used(session: AsyncSession, person_id: str) -> dict[str, datetime
 
 
 async def clean_up(session: AsyncSession) -> None:
-    """Forget device requests and refresh tokens that have been over for a month."""
+    """Forget device requests, codes and refresh tokens that have been over for a month."""
     over = now() - timedelta(days=_KEPT_DAYS)
-    for table in (DeviceRequest, RefreshToken):
+    for table in (DeviceRequest, RefreshToken, Code):
         await session.execute(sa.delete(table).where(col(table.expires_at) < over))

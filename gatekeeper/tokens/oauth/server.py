@@ -10,6 +10,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
@@ -21,14 +23,14 @@ from sqlalchemy.util import await_only
 from gatekeeper.kit.secrets import new_secret
 from gatekeeper.tokens.issue import PREFIX
 from gatekeeper.tokens.oauth import clients, grants
-from gatekeeper.tokens.oauth.clients import Client
+from gatekeeper.tokens.oauth.clients import SCOPES, Client
 from gatekeeper.tokens.oauth.grants import REFRESH_PREFIX
 from gatekeeper.tokens.oauth.tables import Grant
-from gatekeeper.tokens.scopes import Scope
 
 # Above 24 hours: the public client renews what has less left, in every process, before every command.
 ACCESS_SECONDS = 72 * 3600
-SCOPES = frozenset(scope.value for scope in Scope)
+AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+SITE_SECONDS = 8 * 3600  # sites renew when they have to, as on the public hub
 
 # Authlib writes whole tokens into its log at DEBUG; no level that an operator sets for others may bring them out.
 logging.getLogger("authlib").setLevel(logging.WARNING)
@@ -67,12 +69,14 @@ class Ground:
     issuer    the public address
     max_days  the longest that any token may live
     key       key of the hashes in the database
+    keys_dir  where the keys that sign ID tokens lie
     """
 
     session: AsyncSession
     issuer: str
     max_days: int
     key: bytes
+    keys_dir: Path
 
 
 class Request(OAuth2Request):  # type: ignore[misc] # Authlib is not typed
@@ -83,6 +87,7 @@ class Request(OAuth2Request):  # type: ignore[misc] # Authlib is not typed
         self._args, self._form = dict(asked.query), dict(asked.form)
         self.payload = _Payload(asked)
         self.grant: Grant | None = None
+        self.signed_in_at: datetime | None = None
 
     @property
     def args(self) -> dict[str, str]:
@@ -117,15 +122,15 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is not typed
     def __init__(self, ground: Ground) -> None:
         super().__init__(scopes_supported=SCOPES)
         self.ground = ground
-        seconds = min(ACCESS_SECONDS, ground.max_days * 86_400)
         self.register_token_generator(
             "default",
-            BearerTokenGenerator(
-                lambda **_: new_secret(PREFIX), lambda **_: new_secret(REFRESH_PREFIX), lambda _client, _type: seconds
-            ),
+            BearerTokenGenerator(lambda **_: new_secret(PREFIX), lambda **_: new_secret(REFRESH_PREFIX), self._seconds),
         )
 
-    async def run(self, work: Callable[[], Answer]) -> Answer:
+    def _seconds(self, client: Client, _grant_type: str) -> int:
+        return min(ACCESS_SECONDS if client.is_built_in else SITE_SECONDS, self.ground.max_days * 86_400)
+
+    async def run(self, work: Callable[[], T]) -> T | Answer:
         """Do Authlib's synchronous `work` in the session's greenlet, where `wait` may await."""
         try:
             return await self.ground.session.run_sync(lambda _: work())
@@ -134,15 +139,15 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is not typed
 
     async def token(self, asked: Asked) -> Answer:
         """The token endpoint's answer (RFC 6749, 3.2)."""
-        if refusal := _odd_form(asked):
+        if refusal := odd_form(asked):
             return refusal
-        return await self.run(lambda: self.create_token_response(asked))
+        return await self.run(lambda: self._answered(self.create_token_response(asked)))
 
     async def endpoint(self, name: str, asked: Asked) -> Answer:
         """The answer of an endpoint that was registered under `name`."""
-        if refusal := _odd_form(asked):
+        if refusal := odd_form(asked):
             return refusal
-        return await self.run(lambda: self.create_endpoint_response(name, asked))
+        return await self.run(lambda: self._answered(self.create_endpoint_response(name, asked)))
 
     def query_client(self, client_id: str) -> Client | None:
         return wait(clients.find(self.ground.session, client_id, key=self.ground.key))
@@ -169,6 +174,10 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is not typed
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
         return Answer(status, body, dict(headers))
 
+    @staticmethod
+    def _answered(answer: Answer) -> Answer:
+        return answer
+
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens: verbs record their own evidence."""
 
@@ -178,7 +187,7 @@ def wait(verb: Awaitable[T]) -> T:
     return await_only(verb)
 
 
-def _odd_form(asked: Asked) -> Answer | None:
+def odd_form(asked: Asked) -> Answer | None:
     """Refuse what two readers could understand differently: a name sent twice, parameters in the address."""
     names = [name for name, _ in asked.form]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
@@ -65,3 +65,51 @@ class DeviceRequest(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
     polled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     interval_seconds: int = Field(default=5)
+
+
+class Application(SQLModel, table=True):
+    """A site or program that somebody registered, so that people can sign in to it with this hub."""
+
+    __tablename__ = "oauth_application"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)  # the client id on the wire
+    owner_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    name: str = Field(max_length=60)
+    redirect_uris: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    secret_hash: str | None = Field(default=None, max_length=64)  # None: public, it cannot keep a secret
+    needs_pkce: bool = Field(default=True)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Code(SQLModel, table=True):
+    """An authorization code: what a person allowed, on its way through their browser."""
+
+    __tablename__ = "oauth_code"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    secret_hash: str = Field(max_length=64, unique=True)
+    client_id: str = Field(max_length=64)
+    person_id: str = Field(foreign_key="person.id", max_length=26)
+    redirect_uri: str = Field(max_length=500)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    nonce: str | None = Field(default=None, max_length=200)
+    challenge: str | None = Field(default=None, max_length=128)
+    signed_in_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    grant_id: str | None = Field(default=None, foreign_key="oauth_grant.id", max_length=26)
+
+
+class Consent(SQLModel, table=True):
+    """What a person said yes to for an application, so that they are not asked for the same twice."""
+
+    __tablename__ = "oauth_consent"
+    __table_args__ = (UniqueConstraint("person_id", "client_id"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26)
+    client_id: str = Field(max_length=64)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    given_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -6,7 +6,7 @@ from gatekeeper import accounts
 from gatekeeper.accounts import organizations
 from gatekeeper.errors import NotSignedIn
 from gatekeeper.repos import cards
-from gatekeeper.tokens import AccessToken
+from gatekeeper.tokens import AccessToken, Scope
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -22,7 +22,10 @@ async def whoami(call: Call) -> Response:
         raise NotSignedIn("You are not signed in.", next_step="Send a token: `hf auth login` stores one.")
     belongs = await organizations.organizations_of(call.session, person.id)
     token = await call.session.get(AccessToken, call.principal.token_id) if call.principal.token_id else None
-    return JSONResponse(schemas.whoami(person, belongs, token))
+    answer = schemas.whoami(person, belongs, token)
+    if token is not None and token.grant_id is not None and Scope.READ not in token.scopes:
+        del answer["email"]  # a site that somebody only signed in to learns it by the scope `email`, at /oauth/userinfo
+    return JSONResponse(answer)
 
 
 async def agent_harnesses(call: Call) -> Response:

@@ -1,10 +1,13 @@
 """Endpoints that applications call. They prove themselves, if they can, with their own credential."""
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from gatekeeper.tokens import oauth
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper import accounts
+from gatekeeper.errors import NotAllowed, NotSignedIn
+from gatekeeper.tokens import AccessToken, oauth
+from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.oauth import wire
+from gatekeeper.web.routing import RawRoute
 
 _BODY_LIMIT = 20_000
 
@@ -16,12 +19,46 @@ async def device(call: Call) -> Response:
 
 
 async def token(call: Call) -> Response:
-    """Tokens for a device code or a refresh token. Errors are those of RFC 6749, section 5.2."""
+    """Tokens for a code, a device code or a refresh token. Errors are those of RFC 6749, section 5.2."""
     asked = await wire.asked(call)
     return wire.respond(await oauth.open_server(wire.ground(call)).token(asked))
 
 
+async def revoke(call: Call) -> Response:
+    """An application hands a token back (RFC 7009): with a refresh token, everything that came with it ends."""
+    asked = await wire.asked(call)
+    return wire.respond(await oauth.open_server(wire.ground(call)).endpoint("revocation", asked))
+
+
+async def introspect(call: Call) -> Response:
+    """Whether a token of the application works, whose it is and what it opens (RFC 7662)."""
+    asked = await wire.asked(call)
+    return wire.respond(await oauth.open_server(wire.ground(call)).endpoint("introspection", asked))
+
+
+async def userinfo(call: Call) -> Response:
+    """Who signed in, as far as the token's scopes tell (OpenID Connect Core, 5.3)."""
+    session, by = call.session, call.principal
+    held = await session.get(AccessToken, by.token_id) if by.token_id else None
+    if held is None:
+        raise NotSignedIn("This takes an application's token.", next_step="Send it as a bearer token.")
+    grant = await session.get(oauth.Grant, held.grant_id) if held.grant_id else None
+    person = await accounts.people.get(session, held.person_id)
+    if grant is None or person is None or "openid" not in grant.scopes:
+        raise NotAllowed("This token has no openid scope.", next_step="Ask for the scope openid when signing in.")
+    claims = await oauth.claims_of(session, person, grant.scopes, issuer=call.gatekeeper.settings.public_url)
+    return JSONResponse(claims, headers={"Cache-Control": "no-store"})
+
+
+def _for_applications(path: str, endpoint: Endpoint) -> RawRoute:
+    return guarded(path, endpoint, needs=None, methods=("POST",), body_limit=_BODY_LIMIT, for_applications=True)
+
+
 ROUTES = [
-    guarded("/oauth/device", device, needs=None, methods=("POST",), body_limit=_BODY_LIMIT, for_applications=True),
-    guarded("/oauth/token", token, needs=None, methods=("POST",), body_limit=_BODY_LIMIT, for_applications=True),
+    _for_applications("/oauth/device", device),
+    _for_applications("/oauth/token", token),
+    _for_applications("/oauth/revoke", revoke),
+    _for_applications("/oauth/introspect", introspect),
+    guarded("/oauth/userinfo", userinfo, needs=None, methods=("GET",)),
+    guarded("/oauth/userinfo", userinfo, needs=None, methods=("POST",), mode="read"),
 ]

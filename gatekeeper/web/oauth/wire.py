@@ -19,6 +19,7 @@ def ground(call: Call) -> oauth.Ground:
         issuer=gatekeeper.settings.public_url,
         max_days=gatekeeper.settings.token_max_days,
         key=gatekeeper.keys.tokens,
+        keys_dir=gatekeeper.settings.keys_dir,
     )
 
 
