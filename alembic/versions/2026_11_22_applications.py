@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_applications"
-down_revision = "2026_11_22_device_login"
+down_revision = "2026_11_22_community"
 branch_labels = None
 depends_on = None
 
