@@ -13,6 +13,7 @@ from gatekeeper.authz.actions import Action, action_for_path
 from gatekeeper.authz.activation import InForce, activate, active_folder, follow_folder, history, roll_back
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
+from gatekeeper.authz.copying import Copied, copyable
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import load, load_many, load_namespace
@@ -31,6 +32,7 @@ __all__ = [
     "Allowed",
     "BrokenPolicies",
     "Code",
+    "Copied",
     "Decision",
     "Denied",
     "Explanation",
@@ -50,6 +52,7 @@ __all__ = [
     "as_markdown",
     "capabilities",
     "check",
+    "copyable",
     "decide",
     "error_for",
     "explain",

@@ -1,5 +1,7 @@
 """Copying a revision of one repository into another, without sending a byte."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 from dulwich.objects import Blob, ShaFile, Tree
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,6 +43,23 @@ async def copy_files(s: AsyncSession, source: Repo, commit: str, target: Repo, *
         s, "repos:repo:duplicate", actor=by.person_id, token=by.token_id, repo=target.id, subject=oid, body=body
     )
     return oid
+
+
+async def share_files(
+    s: AsyncSession, source: Repo, target: Repo, files: Mapping[str, tuple[str, str]], *, by: Principal
+) -> None:
+    """Let `target` refer to large files of `source`.
+
+    files  by SHA-256, a path and a commit at which it lies
+
+    INVARIANT: called only after a decision that the caller may copy each of them from that commit.
+    """
+    await large_files.share(s, source, target, files, by=by)
+    for sha256, (path, commit) in files.items():
+        body = {"to": target.id, "path": path, "digest": sha256}
+        await ledger.record(
+            s, "repos:file:copy", actor=by.person_id, token=by.token_id, repo=source.id, subject=commit, body=body
+        )
 
 
 async def _copy(s: AsyncSession, source: Repo, target: Repo, oids: list[str]) -> None:

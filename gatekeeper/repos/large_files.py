@@ -12,7 +12,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import objects, refs, revisions, rewriting, xet
+from gatekeeper.repos import lfs, objects, refs, revisions, rewriting, xet
 from gatekeeper.repos.paths import is_sha256
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Repo, RepoObject, StoredObject, XetFile
@@ -107,7 +107,8 @@ async def share(s: AsyncSession, source: Repo, target: Repo, digests: Collection
     await xet.share(s, source, target, shared)
     for sha256 in shared:
         row = {"repo_id": target.id, "sha256": sha256, "uploaded_by": by.person_id, "uploaded_at": now()}
-        await insert_missing(s, RepoObject, [row])
+        if await insert_missing(s, RepoObject, [row]) == 0:
+            await lfs.renew(s, target, [sha256])
         await ledger.record(
             s,
             "repos:file:share",

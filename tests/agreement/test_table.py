@@ -65,7 +65,7 @@ _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Ac
 _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
-    "collect",
+    "collect", "copy_files",
     "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
     "make_discussion", "make_comment", "change_comment", "put_comment_away", "change_title", "close_or_open"
 }  # fmt: skip

@@ -161,6 +161,15 @@ def committed(address: str, oid: str, *, pull_url: str | None = None) -> Json:
     return answer | ({"pullRequestUrl": pull_url} if pull_url else {})
 
 
+def copied(done: Iterable[str], missing: Iterable[tuple[str, str]]) -> Json:
+    """`POST .../lfs-files/duplicate`: clients raise an error that lists what `failed`."""
+    error = "This file is in no revision that you may copy from."
+    return {
+        "success": [{"sha256": sha256} for sha256 in done],
+        "failed": [{"sha256": sha256, "filename": path, "error": error} for path, sha256 in missing],
+    }
+
+
 def preupload(planned: Iterable[uploads_room.Planned], commit: str) -> Json:
     """`POST .../preupload/{rev}`."""
     return {

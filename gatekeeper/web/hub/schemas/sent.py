@@ -54,6 +54,22 @@ class DuplicateRepo(Body):
         return self.visibility == "private" if self.visibility is not None else self.private
 
 
+class CopyTarget(Body):
+    type: Literal["model", "dataset", "space"] = "model"
+    name: str = Field(max_length=200)
+
+
+class FileToCopy(Body):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    filename: str = Field(max_length=4_000)
+    xet_hash: str | None = Field(None, alias="xetHash", max_length=64)  # the SHA-256 says it all
+
+
+class CopyFiles(Body):
+    target: CopyTarget
+    files: list[FileToCopy] = Field(max_length=1_000)
+
+
 class Squash(Body):
     message: str = Field("", max_length=60_000)
 
