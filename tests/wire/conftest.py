@@ -3,7 +3,7 @@
 hub         a running server, one for the whole session, with tokens of ada, bob, eve and olga, who administers it
 name        a fresh repository name under ada, for each test
 client_env  environment for a client in a process of its own: its own HF_HOME, the hub as its endpoint
-run_client  runs a Python snippet as such a client and returns what it printed as JSON
+run_client  runs a Python snippet as such a client and returns its `answer`; `python` names another interpreter
 
 Nothing is replaced: a socket, a process, SQLite and files on disk.
 """
@@ -58,13 +58,20 @@ def client_env(hub: Hub, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run_client(hub: Hub, client_env: dict[str, str], tmp_path: Path) -> Callable[..., Any]:
-    def run(code: str, *, person: str | None, env: dict[str, str] | None = None, **values: Any) -> Any:
+    def run(
+        code: str,
+        *,
+        person: str | None,
+        env: dict[str, str] | None = None,
+        python: str | Path = sys.executable,
+        **values: Any,
+    ) -> Any:
         token = {"HF_TOKEN": hub.tokens[person]} if person else {}
         given = f"values = {values!r}\n"
         answer = tmp_path / f"answer-{time.monotonic_ns()}.json"
         program = f"import json\n{given}{textwrap.dedent(code)}\njson.dump(answer, open({str(answer)!r}, 'w'))\n"
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [python, "-c", program],
             env=client_env | token | (env or {}),
             capture_output=True,
             text=True,

@@ -9,7 +9,7 @@ from gatekeeper.web.hub.schemas.answers import Json, sibling
 
 _EVERYWHERE = (
     "author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha",
-    "siblings", "tags", "trendingScore", "usedStorage",
+    "siblings", "tags", "trendingScore", "usedStorage", "xetEnabled",
 )  # fmt: skip
 _COUNTED = ("downloads", "downloadsAllTime", "gated")
 _MODELS = (
@@ -57,7 +57,9 @@ def info(seen: Described, *, with_sizes: bool, only: frozenset[str] = frozenset(
         answer["siblings"] = [sibling(entry, with_sizes=with_sizes) for entry in seen.files]
         answer["usedStorage"] = sum(entry.size for entry in seen.files)
     if only:
-        answer |= _asked_for(seen)
+        answer |= _asked_for(seen) | {
+            "xetEnabled": True
+        }  # releases up to 1.19 upload large folders by Xet if it says so
         answer = {name: value for name, value in answer.items() if name in only}
     return {"_id": repo.id, "id": repo.full_name, "modelId": repo.full_name, **answer}
 
