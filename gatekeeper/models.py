@@ -11,6 +11,7 @@ from gatekeeper.generation import tables as generation
 from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
 from gatekeeper.licensing import tables as licensing
+from gatekeeper.notices import tables as notices
 from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
 from gatekeeper.repos.mirrors import tables as mirrors
@@ -31,6 +32,7 @@ __all__ = [
     "licensing",
     "metadata",
     "mirrors",
+    "notices",
     "oauth",
     "releases",
     "repos",

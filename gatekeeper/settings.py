@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"/?|(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?")
+_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", re.ASCII)
 
 
 class Settings(BaseSettings):
@@ -72,6 +74,18 @@ class Settings(BaseSettings):
         description="API calls that one person, or one address that is not signed in, may make in five minutes; "
         "0 means any number. Each process counts for itself. Downloads of files are not counted.",
     )
+    webhook_allowed_networks: str = Field(
+        "",
+        description="Networks of yours in which webhooks' receivers may stand, as in `10.1.0.0/16, fd00::/8`: there "
+        "any port does, and plain HTTP. Empty: public addresses only.",
+    )
+    webhook_http: bool = Field(False, description="Let webhooks go to public addresses over plain HTTP too.")
+    mail_host: str = Field("", description="Mail server that takes the hub's mail (SMTP); empty sends none.")
+    mail_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    mail_starttls: bool = Field(True, description="Encrypt the way to the mail server, and check its certificate.")
+    mail_user: str = Field("", description="User at the mail server; empty signs in with none.")
+    mail_password: SecretStr | None = Field(None, description="Password at the mail server.")
+    mail_from: str = Field("", description="Sender of the hub's mail, as in `hub@example.org`.")
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")
@@ -106,6 +120,24 @@ class Settings(BaseSettings):
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
         return self
+
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for text in filter(None, (part.strip() for part in value.split(","))):
+            ip_network(text)  # its ValueError says what is wrong
+        return value
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> Self:
+        if self.mail_host and not _ADDRESS.fullmatch(self.mail_from):
+            raise ValueError("mail_from must be an address like hub@example.org when mail_host is set")
+        return self
+
+    @cached_property
+    def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks in which receivers may stand."""
+        return tuple(ip_network(part.strip()) for part in self.webhook_allowed_networks.split(",") if part.strip())
 
     @cached_property
     def database(self) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import generation, jobs, ledger, tokens
+from gatekeeper import generation, jobs, ledger, notices, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.repos import popularity
+from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
+from gatekeeper.web.judge import judge_of
 from gatekeeper.web.state import Gatekeeper
 
 _log = structlog.get_logger("gatekeeper.worker")
@@ -27,6 +29,7 @@ IDLE_SECONDS = 1
 LAST_USE_SECONDS = 60
 COUNT_SECONDS = 300
 CLEAN_UP_SECONDS = 3600
+NOTICE_SECONDS = 1
 
 
 def background(
@@ -34,19 +37,56 @@ def background(
 ) -> list[Coroutine[Any, Any, None]]:
     """The coroutines that a server runs until it stops; each ends by being cancelled.
 
-    handlers  what to do for each kind of job
+    handlers  what to do for each kind of job; without it that of the house
     """
     database = gatekeeper.db
+    judge = judge_of(gatekeeper)
+    courier = notices.Courier(
+        database,
+        notices.Sender(gatekeeper.webhook_rules),
+        box=gatekeeper.keys.sealing,
+        judge=judge,
+        public_url=gatekeeper.settings.public_url,
+    )
     sealer = ledger.Sealer(database, gatekeeper.keys.signing, origin=gatekeeper.settings.ledger_origin)
     tasks = [
         every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
         every(COUNT_SECONDS, lambda: count_downloads(database)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
+        every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
+        every(CLEAN_UP_SECONDS, lambda: remind(database)),
+        courier.run(),
     ]
-    if handlers:
-        tasks.append(work(database, handlers))
+    tasks.append(work(database, house_handlers(gatekeeper) if handlers is None else handlers))
     return tasks
+
+
+def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
+    """What to do for each kind of job that the house promises."""
+    settings = gatekeeper.settings
+    postman = notices.Postman(
+        gatekeeper.db, mail_server(settings), box=gatekeeper.keys.sealing, public_url=settings.public_url
+    )
+    return {
+        notices.MAIL: postman.send_mail,
+        notices.NOTICE_MAIL: postman.send_notice,
+        notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
+    }
+
+
+def mail_server(settings: Settings) -> notices.MailServer | None:
+    """Where mail goes out, None if it goes nowhere."""
+    if not settings.mail_host:
+        return None
+    return notices.MailServer(
+        settings.mail_host,
+        settings.mail_port,
+        is_starttls=settings.mail_starttls,
+        user=settings.mail_user,
+        password=settings.mail_password.get_secret_value() if settings.mail_password else "",
+        sender=settings.mail_from,
+    )
 
 
 async def every(seconds: float, task: Callable[[], Awaitable[object]]) -> None:
@@ -99,6 +139,12 @@ async def count_downloads(database: Database) -> None:
         await popularity.count_downloads(session)
 
 
+async def remind(database: Database) -> None:
+    """Tell people whose access ends soon."""
+    async with database.write() as session:
+        await notices.remind_of_ends(session)
+
+
 async def clean_up(database: Database, images: ImageFolder) -> None:
     """Forget what is over: sessions, failed sign-ins, finished jobs, images and prompts past their time."""
     async with database.write() as session:
@@ -107,3 +153,4 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await oauth.grants.clean_up(session)
         await jobs.clean_up(session)
         await generation.clean_up(session, images)
+        await notices.clean_up(session)

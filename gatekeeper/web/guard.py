@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, repos
+from gatekeeper import authz, notices, repos
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, history
 from gatekeeper.web.principal import authenticate
+from gatekeeper.web.respond import wants_page
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.state import Gatekeeper
 
@@ -145,6 +146,8 @@ async def _answer(
         await gatekeeper.in_force.refresh(session, version=version)
         call.principal = ANONYMOUS if is_bare else await authenticate(request, session, gatekeeper)
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
+        if call.principal.session_id is not None and request.method == "GET" and wants_page(request):
+            request.scope["gatekeeper.unread"] = await notices.unread(session, call.principal.person_id or "")
         try:
             await _decide(call, session, needs)
         except Moved as moved:

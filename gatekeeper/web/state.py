@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from gatekeeper import authz
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder, Studio
+from gatekeeper.kit.sealing import Box
 from gatekeeper.kit.signing import SigningKey, secret_file
 from gatekeeper.ledger import EvidenceWriter
+from gatekeeper.notices import Rules
 from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
 from gatekeeper.web.version import AccessVersion
@@ -30,6 +32,7 @@ class Keys:
     links: bytes  # signed upload addresses and Xet tokens
     privacy: bytes  # hashes of addresses and prompts
     inference: bytes
+    sealing: Box  # what the database holds but nobody may read in it
 
     @classmethod
     def load(cls, directory: Path) -> "Keys":
@@ -45,6 +48,7 @@ class Keys:
             links=key("links.key"),
             privacy=key("privacy.key"),
             inference=key("inference.key"),
+            sealing=Box(key("sealing.key")),
         )
 
 
@@ -69,6 +73,11 @@ class Gatekeeper:
     def policies(self) -> authz.Policies:
         """The policies in force, as of this process's last look."""
         return self.in_force.current
+
+    @property
+    def webhook_rules(self) -> Rules:
+        """Which addresses webhooks may have."""
+        return Rules(self.settings.webhook_networks, is_http=self.settings.webhook_http)
 
     def url(self, path: str) -> str:
         """`path` (with its leading slash) under the public address."""

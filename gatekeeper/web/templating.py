@@ -55,7 +55,8 @@ def page(
     """The page `template`, for `me`.
 
     Every template has `me`, `path`, `section` (which part of the site is current), `return_query` (brings a person back
-    here after signing in), `done` (a confirmation chosen by `?done=`, from a fixed list) and `offers_sign_in`.
+    here after signing in), `done` (a confirmation chosen by `?done=`, from a fixed list), `unread` (notices not
+    read yet) and `offers_sign_in`.
     """
     path = request.url.path
     known = {
@@ -65,6 +66,7 @@ def page(
         "return_query": f"?next={quote(path, safe='/')}" if path not in ("/", "/login") else "",
         "done": words.DONE.get(request.query_params.get("done", ""), ""),
         "offers_sign_in": True,
+        "unread": request.scope.get("gatekeeper.unread", 0),
     }
     text = environment().get_template(template).render(known | context)
     return HTMLResponse(text, status, headers=_PAGE_HEADERS | (headers or {}))

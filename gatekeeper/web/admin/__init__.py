@@ -1,6 +1,6 @@
 """Pages for maintainers and administrators: the queue, releases, grants, people, organizations, the ledger."""
 
-from gatekeeper.web.admin import grants, ledger, organizations, overview, people, releases, review
+from gatekeeper.web.admin import grants, ledger, organizations, overview, people, releases, review, webhooks
 
 ROUTES = (
     *overview.ROUTES,
@@ -10,4 +10,5 @@ ROUTES = (
     *ledger.ROUTES,
     *releases.ROUTES,
     *grants.ROUTES,
+    *webhooks.ROUTES,
 )

@@ -20,6 +20,7 @@ from gatekeeper.web.hub import (
     safetensors,
     tree,
     uploads,
+    webhooks,
     xet,
     xet_read,
 )
@@ -30,6 +31,7 @@ ROUTES: list[RawRoute] = [
     *identity.ROUTES,
     *people.ROUTES,
     *collections.ROUTES,
+    *webhooks.ROUTES,
     *repositories.ROUTES,
     *duplicates.ROUTES,
     *copies.ROUTES,

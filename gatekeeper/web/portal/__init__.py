@@ -12,8 +12,10 @@ from gatekeeper.web.portal import (
     likes,
     mine,
     model,
+    notices,
     playground,
     tokens,
+    webhooks,
 )
 from gatekeeper.web.templating import error_page
 
@@ -22,6 +24,8 @@ ROUTES = (
     *api.ROUTES,
     *account.ROUTES,
     *tokens.ROUTES,
+    *webhooks.ROUTES,
+    *notices.ROUTES,
     *mine.ROUTES,
     *images.ROUTES,
     *collections.ROUTES,

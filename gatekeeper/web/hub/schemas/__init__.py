@@ -53,6 +53,7 @@ from gatekeeper.web.hub.schemas.sent import (
     YamlToCheck,
     parse,
 )
+from gatekeeper.web.hub.schemas.webhooks import WebhookFields, webhook
 from gatekeeper.web.hub.schemas.xet import first_reconstruction, reconstruction
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "RepoName",
     "RepoSettings",
     "Squash",
+    "WebhookFields",
     "YamlToCheck",
     "access_request",
     "asked",
@@ -112,6 +114,7 @@ __all__ = [
     "tags_by_type",
     "tree_entry",
     "user",
+    "webhook",
     "whoami",
     "xet_token",
     "yaml_verdict",

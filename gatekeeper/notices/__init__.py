@@ -1,0 +1,63 @@
+"""Telling people and programs what happened: notices, mail, and webhooks.
+
+`hand_out` reads the sealed ledger in order and leaves notices for people and deliveries for webhooks; the `Courier`
+brings those, the `Postman` sends mail. Who may be told what is decided by a judge that the composition supplies, for
+decisions lie beside this room; it is asked when a delivery is made, not when its event happened.
+"""
+
+from gatekeeper.notices import webhooks
+from gatekeeper.notices.audience import TELL_HOLDERS, remind_of_ends, tell_holders
+from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
+from gatekeeper.notices.dispatch import hand_out
+from gatekeeper.notices.events import Domain
+from gatekeeper.notices.mail import MAIL, MailServer, Postman, mail
+from gatekeeper.notices.sending import Sender, signature
+from gatekeeper.notices.tables import DeliveryState, Notice, Webhook, WebhookDelivery
+from gatekeeper.notices.targets import Rules
+from gatekeeper.notices.telling import (
+    NOTICE_MAIL,
+    listing,
+    mail_preferences,
+    mark_read,
+    prefer_mail,
+    tell,
+    unread,
+)
+from gatekeeper.notices.webhooks import Wanted, Watched
+from gatekeeper.notices.wording import KINDS, Said, say
+
+__all__ = [
+    "KINDS",
+    "MAIL",
+    "NOTICE_MAIL",
+    "TELL_HOLDERS",
+    "Courier",
+    "DeliveryState",
+    "Domain",
+    "Judge",
+    "MailServer",
+    "Notice",
+    "Postman",
+    "Question",
+    "Rules",
+    "Said",
+    "Sender",
+    "Wanted",
+    "Watched",
+    "Webhook",
+    "WebhookDelivery",
+    "clean_up",
+    "hand_out",
+    "listing",
+    "mail",
+    "mail_preferences",
+    "mark_read",
+    "prefer_mail",
+    "remind_of_ends",
+    "say",
+    "signature",
+    "tell",
+    "tell_holders",
+    "unread",
+    "webhooks",
+]

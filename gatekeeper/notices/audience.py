@@ -1,0 +1,145 @@
+"""Whom an event concerns: applicants, reviewers, holders of a release, and people in a discussion."""
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import jobs
+from gatekeeper.access.tables import AccessGrant
+from gatekeeper.accounts import principals
+from gatekeeper.accounts.tables import Membership, Person
+from gatekeeper.db import Database
+from gatekeeper.kit.clock import now
+from gatekeeper.ledger import LedgerEvent
+from gatekeeper.notices.courier import Judge, Question
+from gatekeeper.notices.events import Domain
+from gatekeeper.notices.telling import tell
+from gatekeeper.repos.tables import Repo, RepoKind
+
+TELL_HOLDERS = "notices:tell-holders"
+_PAGE = 200
+_MOST_REVIEWERS = 200
+_DAYS_BEFORE_END = (1, 7, 30)
+
+_TO_APPLICANT = {
+    "access:request:return": "request-returned",
+    "access:request:approve": "request-approved",
+    "access:request:reject": "request-rejected",
+    "access:request:revoke": "access-revoked",
+    "access:request:suspend": "access-revoked",
+    "access:grant:revoke": "access-revoked",
+    "access:request:grant": "access-granted",
+}
+_TO_HOLDERS = {
+    "releases:release:hold": "release-held",
+    "releases:release:resume": "release-resumed",
+    "releases:release:withdraw": "release-withdrawn",
+}
+
+
+async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    """Leave notices for those whom an event concerns. Nobody is told of what they did themselves."""
+    if event.kind in _TO_APPLICANT:
+        person_id = event.body.get("person_id")
+        if person_id and person_id != event.actor_id and not event.body.get("is_automatic"):
+            await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
+    elif event.kind == "access:request:submit":
+        await _tell_reviewers(session, event, repo, judge)
+    elif event.kind in _TO_HOLDERS:
+        await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
+    elif event.kind == "community:person:mention":
+        await _tell_mentioned(session, event, repo, judge)
+
+
+async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
+    """The job TELL_HOLDERS: everybody who has a grant for the release's repository, some at a time."""
+    after = ""
+    while True:
+        async with database.write() as session:
+            event = await session.get(LedgerEvent, payload["event"])
+            repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
+            if event is None or repo is None:
+                return
+            query = (
+                sa.select(col(AccessGrant.person_id))
+                .where(
+                    col(AccessGrant.repo_id) == repo.id,
+                    col(AccessGrant.revoked_at).is_(None),
+                    sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+                    col(AccessGrant.person_id) > after,
+                )
+                .distinct()
+                .order_by(col(AccessGrant.person_id))
+                .limit(_PAGE)
+            )
+            holders = list(await session.scalars(query))
+            facts = _names(repo) | {"commit": str(event.body.get("commit", ""))[:12]}
+            for person_id in holders:
+                if person_id != event.actor_id:
+                    await tell(session, person_id, _TO_HOLDERS[event.kind], event=event.id, **facts)
+        if len(holders) < _PAGE:
+            return
+        after = holders[-1]
+
+
+async def remind_of_ends(session: AsyncSession) -> int:
+    """Tell people whose access ends within 30 days, a week and a day, each once; returns how many were told."""
+    instant, count = now(), 0
+    query = (
+        sa.select(AccessGrant, Repo)
+        .join(Repo, col(Repo.id) == col(AccessGrant.repo_id))
+        .where(
+            col(AccessGrant.revoked_at).is_(None),
+            col(AccessGrant.ends_at) > instant,
+            col(AccessGrant.ends_at) <= instant + timedelta(days=_DAYS_BEFORE_END[-1]),
+            col(Repo.deleted_at).is_(None),
+        )
+    )
+    for grant, repo in await session.execute(query):
+        assert grant.ends_at is not None  # the query asks for it
+        days = next(days for days in _DAYS_BEFORE_END if grant.ends_at <= instant + timedelta(days=days))
+        facts = _names(repo) | {"day": grant.ends_at.date().isoformat()}
+        # A grant that was shorter from the beginning is told of from its next threshold on, not at once.
+        if grant.ends_at - grant.granted_at > timedelta(days=days):
+            count += await tell(session, grant.person_id, "access-expiring", event=f"{grant.id}/{days}", **facts)
+    return count
+
+
+async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    members = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == repo.owner_organization_id)
+    query = (
+        sa.select(Person)
+        .where(
+            sa.or_(col(Person.id) == repo.owner_person_id, col(Person.id).in_(members)),
+            ~col(Person.is_disabled),
+            col(Person.id) != event.actor_id,
+        )
+        .order_by(col(Person.id))
+        .limit(_MOST_REVIEWERS)
+    )
+    applicant = await session.get(Person, event.actor_id) if event.actor_id else None
+    name = applicant.name if applicant is not None else "Somebody"
+    for person in await session.scalars(query):
+        by = await principals.for_person(session, person)
+        if await judge(session, Question(by, repo, Domain.ACCESS.value, "access.request", None)):
+            await tell(session, person.id, "request-submitted", event=event.id, person=name, **_names(repo))
+
+
+async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    person = await session.get(Person, event.subject_id) if event.subject_id else None
+    if person is None or person.is_disabled or person.id == event.actor_id:
+        return
+    by = await principals.for_person(session, person)
+    if await judge(session, Question(by, repo, Domain.DISCUSSION.value, "discussion", None)):
+        author = await session.get(Person, event.actor_id) if event.actor_id else None
+        name = author.name if author is not None else "Somebody"
+        facts = _names(repo) | {"person": name, "num": event.body.get("num", "")}
+        await tell(session, person.id, "mentioned", event=event.id, **facts)
+
+
+def _names(repo: Repo) -> dict[str, str]:
+    prefix = "" if repo.kind is RepoKind.MODEL else f"/{repo.kind.value}"
+    return {"repo": repo.full_name, "url": f"{prefix}/{repo.full_name}"}

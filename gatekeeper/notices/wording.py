@@ -1,0 +1,127 @@
+"""What notices say, on pages and in mail: plain sentences out of names that the reader knew when it happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of notice.
+
+    label  what a person switches mail on or off for
+    title  one line, also the mail's subject
+    text   what happened and what to do next
+    path   where to look, below the hub's address
+    """
+
+    label: str
+    title: str
+    text: str
+    path: str
+
+
+# Compatibility: the keys are stored with notices and preferences; they are added, never renamed.
+KINDS: dict[str, Kind] = {
+    "request-submitted": Kind(
+        "Somebody asks for access to what I review",
+        "A request for {repo}",
+        "{person} asks for access to {repo}. Read the answers and decide.",
+        "/admin/requests",
+    ),
+    "request-returned": Kind(
+        "My request needs changes",
+        "Your request for {repo} needs changes",
+        "A reviewer of {repo} asks you to change something in your request before it goes on.",
+        "/requests",
+    ),
+    "request-approved": Kind(
+        "My request was approved",
+        "Your request for {repo} was approved",
+        "Your request for {repo} was approved. See what you may do now, and whether anything is left for you to do.",
+        "/requests",
+    ),
+    "request-rejected": Kind(
+        "My request was turned down",
+        "Your request for {repo} was not approved",
+        "Your request for {repo} was not approved. The reason, and what you can do, is on your page of requests.",
+        "/requests",
+    ),
+    "access-granted": Kind(
+        "A maintainer gave me access",
+        "You have access to {repo}",
+        "A maintainer gave you access to {repo}.",
+        "/requests",
+    ),
+    "access-revoked": Kind(
+        "My access was revoked or suspended",
+        "Your access to {repo} has ended",
+        "Your access to {repo} was ended or suspended by a maintainer. The reason is on your page of requests. The "
+        "license goes on binding what you already have.",
+        "/requests",
+    ),
+    "access-expiring": Kind(
+        "My access ends soon",
+        "Your access to {repo} ends on {day}",
+        "Your access to {repo} ends on {day}. Ask again in time if you still need it.",
+        "/requests",
+    ),
+    "release-held": Kind(
+        "A release that I have was stopped",
+        "A release of {repo} is on hold",
+        "A release of {repo} that you have access to, commit {commit}, was put on hold. Do not use copies of it "
+        "until the hold is lifted; the reason is on its page.",
+        "{url}",
+    ),
+    "release-resumed": Kind(
+        "A hold on a release that I have was lifted",
+        "The hold on a release of {repo} is lifted",
+        "The hold on the release {commit} of {repo} is lifted.",
+        "{url}",
+    ),
+    "release-withdrawn": Kind(
+        "A release that I have was withdrawn",
+        "A release of {repo} was withdrawn",
+        "The release {commit} of {repo} was withdrawn for good; the reason is on its page.",
+        "{url}",
+    ),
+    "mentioned": Kind(
+        "Somebody mentions me",
+        "You were mentioned in {repo}",
+        "{person} mentioned you in discussion {num} of {repo}.",
+        "{url}/discussions/{num}",
+    ),
+    "discussion-reply": Kind(
+        "A discussion that I take part in goes on",
+        "A comment in discussion {num} of {repo}",
+        "{person} wrote in discussion {num} of {repo}, in which you take part.",
+        "{url}/discussions/{num}",
+    ),
+    "webhook-disabled": Kind(
+        "A webhook of mine was switched off",
+        "A webhook of yours was switched off",
+        "Nothing sent to one of your webhooks arrived for three days, so it was switched off. Look at its log, "
+        "then enable it.",
+        "/settings/webhooks/{webhook}",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A notice in words."""
+
+    title: str
+    text: str
+    path: str
+
+
+def say(kind: str, facts: Mapping[str, Any]) -> Said:
+    """A notice in words. Facts are names that the hub itself checked; anything else in them stays text."""
+    form = KINDS[kind]
+    words = {name: _line(value) for name, value in facts.items()}
+    return Said(form.title.format(**words), form.text.format(**words), form.path.format(**words))
+
+
+def _line(value: Any) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))[:300]

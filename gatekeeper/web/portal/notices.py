@@ -1,0 +1,54 @@
+"""What I should know, and which of it I want by mail."""
+
+from starlette.responses import RedirectResponse, Response
+
+from gatekeeper import notices
+from gatekeeper.authz import Action
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+_PAGE = 30
+
+
+async def show(call: Call) -> Response:
+    """`GET /notices`."""
+    me, query = call.principal.person_id or "", call.request.query_params
+    page = await notices.listing(call.session, me, after=query.get("after"), limit=_PAGE)
+    wanted = await notices.mail_preferences(call.session, me)
+    return render(
+        call,
+        "portal/notices.html",
+        notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in page.items],
+        preferences=[(kind, form.label, wanted[kind]) for kind, form in notices.KINDS.items()],
+        sends_mail=bool(call.gatekeeper.settings.mail_host),
+        newer="/notices" if query.get("after") else None,
+        older=f"/notices?after={page.after}" if page.after else None,
+    )
+
+
+async def read_all(call: Call) -> Response:
+    """`POST /notices/read`: all of them."""
+    await notices.mark_read(call.session, call.principal.person_id or "")
+    return RedirectResponse("/notices?done=notices-read", 303)
+
+
+async def read_one(call: Call) -> Response:
+    """`POST /notices/{id}/read`: one of mine; somebody else's stays as it is."""
+    await notices.mark_read(call.session, call.principal.person_id or "", call.params["id"])
+    return RedirectResponse("/notices", 303)
+
+
+async def prefer(call: Call) -> Response:
+    """`POST /notices/mail`: which kinds I want by mail."""
+    sent = await forms.read(call.request)
+    await notices.prefer_mail(call.session, call.principal.person_id or "", set(forms.texts(sent, "kinds")))
+    return RedirectResponse("/notices?done=notices-mail", 303)
+
+
+ROUTES = [
+    guarded("/notices", show, needs=Action.USE_ACCOUNT),
+    guarded("/notices/read", read_all, needs=Action.USE_ACCOUNT, methods=("POST",)),
+    guarded("/notices/mail", prefer, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded("/notices/{id}/read", read_one, needs=Action.USE_ACCOUNT, methods=("POST",)),
+]
