@@ -6,7 +6,7 @@ and a disabled owner bind on the next one.
 """
 
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
-from gatekeeper.tokens.leave import revoke_all
+from gatekeeper.tokens.leave import report_leaked, revoke_all
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenUse
@@ -25,6 +25,7 @@ __all__ = [
     "last_used",
     "list_for",
     "refused",
+    "report_leaked",
     "resolve",
     "resume",
     "revoke",

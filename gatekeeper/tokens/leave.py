@@ -1,11 +1,17 @@
-"""Ending everything that acts for a person: tokens made by hand, and what they let applications do."""
+"""Ending what acts for a person: all of it, or what somebody found in the open."""
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
+from gatekeeper import ledger
 from gatekeeper.accounts import Person, Principal
 from gatekeeper.errors import NotAllowed
-from gatekeeper.tokens.issue import end, list_for
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.secrets import is_well_formed, keyed_hash
+from gatekeeper.tokens.issue import PREFIX, end, list_for
 from gatekeeper.tokens.oauth import grants
+from gatekeeper.tokens.tables import AccessToken
 
 
 async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) -> int:
@@ -20,3 +26,26 @@ async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) ->
     for grant in connected:
         await grants.end(session, grant, actor=by.person_id, why="asked")
     return len(live) + len(connected)
+
+
+async def report_leaked(session: AsyncSession, secret: str, *, key: bytes) -> None:
+    """Somebody shows a secret that they found: what it opens ends, with everything else of the same grant.
+
+    Holding it is the right to end it. Nothing is returned, so that nobody learns here which secrets are good.
+
+    secret  untrusted, of any length and any characters
+    """
+    if not secret.isascii():
+        return
+    if found := await grants.held(session, secret, key=key):
+        await grants.end(session, found.grant, actor=None, why="reported as leaked")
+        return
+    if not is_well_formed(secret, PREFIX):
+        return
+    token = await session.scalar(
+        sa.select(AccessToken).where(col(AccessToken.secret_hash) == keyed_hash(key, secret)).with_for_update()
+    )
+    if token is not None and token.revoked_at is None:
+        token.revoked_at = now()
+        session.add(token)
+        await ledger.record(session, "tokens:token:revoke", subject=token.id, body={"why": "reported as leaked"})

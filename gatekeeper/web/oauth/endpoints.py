@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import accounts
+from gatekeeper import accounts, tokens
 from gatekeeper.errors import NotAllowed, NotSignedIn
 from gatekeeper.tokens import AccessToken, oauth
 from gatekeeper.web.guard import Call, Endpoint, guarded
@@ -36,6 +36,13 @@ async def introspect(call: Call) -> Response:
     return wire.respond(await oauth.open_server(wire.ground(call)).endpoint("introspection", asked))
 
 
+async def leaked(call: Call) -> Response:
+    """Report a token that was found in the open: it ends at once. Answers the same whatever was sent."""
+    sent = dict((await wire.asked(call)).form)
+    await tokens.report_leaked(call.session, sent.get("token", ""), key=call.gatekeeper.keys.tokens)
+    return Response(status_code=204)
+
+
 async def userinfo(call: Call) -> Response:
     """Who signed in, as far as the token's scopes tell (OpenID Connect Core, 5.3)."""
     session, by = call.session, call.principal
@@ -59,6 +66,7 @@ ROUTES = [
     _for_applications("/oauth/token", token),
     _for_applications("/oauth/revoke", revoke),
     _for_applications("/oauth/introspect", introspect),
+    _for_applications("/oauth/leaked", leaked),
     guarded("/oauth/userinfo", userinfo, needs=None, methods=("GET",)),
     guarded("/oauth/userinfo", userinfo, needs=None, methods=("POST",), mode="read"),
 ]
