@@ -1,5 +1,6 @@
 """Whom an event concerns: applicants, reviewers, holders of a release, and people in a discussion."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from gatekeeper import jobs
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import principals
 from gatekeeper.accounts.tables import Membership, Person
+from gatekeeper.community import Discussion, DiscussionEvent
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
@@ -21,7 +23,7 @@ from gatekeeper.repos.tables import Repo, RepoKind
 
 TELL_HOLDERS = "notices:tell-holders"
 _PAGE = 200
-_MOST_REVIEWERS = 200
+_MOST_TOLD = 200
 _DAYS_BEFORE_END = (1, 7, 30)
 
 _TO_APPLICANT = {
@@ -52,6 +54,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
     elif event.kind == "community:person:mention":
         await _tell_mentioned(session, event, repo, judge)
+    elif event.kind == "community:comment:write":
+        await _tell_participants(session, event, repo, judge)
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
@@ -118,7 +122,7 @@ async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo,
             col(Person.id) != event.actor_id,
         )
         .order_by(col(Person.id))
-        .limit(_MOST_REVIEWERS)
+        .limit(_MOST_TOLD)
     )
     applicant = await session.get(Person, event.actor_id) if event.actor_id else None
     name = applicant.name if applicant is not None else "Somebody"
@@ -130,14 +134,41 @@ async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo,
 
 async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
     person = await session.get(Person, event.subject_id) if event.subject_id else None
-    if person is None or person.is_disabled or person.id == event.actor_id:
+    if person is not None:
+        await _tell_of_comment(session, event, repo, judge, [person], "mentioned")
+
+
+async def _tell_participants(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    """Whoever opened the discussion or did anything in it before this comment."""
+    written = await session.get(DiscussionEvent, event.subject_id) if event.subject_id else None
+    if written is None:
         return
-    by = await principals.for_person(session, person)
-    if await judge(session, Question(by, repo, Domain.DISCUSSION.value, "discussion", None)):
-        author = await session.get(Person, event.actor_id) if event.actor_id else None
-        name = author.name if author is not None else "Somebody"
-        facts = _names(repo) | {"person": name, "num": event.body.get("num", "")}
-        await tell(session, person.id, "mentioned", event=event.id, **facts)
+    opened = sa.select(col(Discussion.author_id)).where(col(Discussion.id) == written.discussion_id)
+    did = sa.select(col(DiscussionEvent.author_id)).where(
+        col(DiscussionEvent.discussion_id) == written.discussion_id,
+        col(DiscussionEvent.position) < written.position,
+    )
+    query = (
+        sa.select(Person)
+        .where(sa.or_(col(Person.id).in_(did), col(Person.id).in_(opened)))
+        .order_by(col(Person.id))
+        .limit(_MOST_TOLD)
+    )
+    await _tell_of_comment(session, event, repo, judge, await session.scalars(query), "discussion-reply")
+
+
+async def _tell_of_comment(
+    session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge, people: Iterable[Person], kind: str
+) -> None:
+    author = await session.get(Person, event.actor_id) if event.actor_id else None
+    name = author.name if author is not None else "Somebody"
+    facts = _names(repo) | {"person": name, "num": event.body.get("num", "")}
+    for person in people:
+        if person.is_disabled or person.id == event.actor_id:
+            continue
+        by = await principals.for_person(session, person)
+        if await judge(session, Question(by, repo, Domain.DISCUSSION.value, "discussion", None)):
+            await tell(session, person.id, kind, event=event.id, **facts)
 
 
 def _names(repo: Repo) -> dict[str, str]:

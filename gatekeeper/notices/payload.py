@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.community import CommentText, Discussion, DiscussionEvent
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices.events import Domain
@@ -96,10 +97,35 @@ async def _repo_facts(session: AsyncSession, event: LedgerEvent, repo: Repo, tol
 
 
 async def _discussion_facts(session: AsyncSession, event: LedgerEvent, urls: dict[str, str]) -> dict[str, Any]:
-    number = event.body.get("num")
-    return {
+    """The discussion and, where the event is about one, the comment; a hidden comment's text stays hidden."""
+    query = sa.select(Discussion).where(
+        col(Discussion.repo_id) == event.repo_id, col(Discussion.num) == event.body.get("num")
+    )
+    found = await session.scalar(query)
+    if found is None:
+        return {}
+    web = f"{urls['web']}/discussions/{found.num}"
+    told: dict[str, Any] = {
         "discussion": {
-            "num": number,
-            "url": {"web": f"{urls['web']}/discussions/{number}", "api": f"{urls['api']}/discussions/{number}"},
+            "id": found.id,
+            "num": found.num,
+            "title": found.title,
+            "status": found.status.value,
+            "isPullRequest": found.is_pull_request,
+            "author": {"id": found.author_id},
+            "url": {"web": web, "api": f"{urls['api']}/discussions/{found.num}"},
         }
     }
+    written = await session.get(DiscussionEvent, event.subject_id) if ":comment:" in event.kind else None
+    if written is None:
+        return told
+    comment: dict[str, Any] = {
+        "id": written.id,
+        "author": {"id": written.author_id},
+        "hidden": written.hidden_at is not None,
+        "url": {"web": f"{web}#{written.id}"},
+    }
+    if written.hidden_at is None:
+        texts = sa.select(col(CommentText.text)).where(col(CommentText.event_id) == written.id)
+        comment["content"] = await session.scalar(texts.order_by(col(CommentText.version).desc()).limit(1))
+    return told | {"comment": comment}

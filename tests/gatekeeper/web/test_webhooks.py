@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import time_machine
 from sqlmodel import col
 
-from gatekeeper import access, accounts, ledger, notices, releases, repos, tokens
+from gatekeeper import access, accounts, community, ledger, notices, releases, repos, tokens
 from gatekeeper.access.tables import AccessRequest
 from gatekeeper.notices import Courier, DeliveryState, Notice, Rules, Sender, Wanted, Watched, WebhookDelivery
 from gatekeeper.releases import Stage
@@ -294,6 +294,42 @@ async def test_reviewers_applicants_and_holders_are_told(site: Site) -> None:
     assert "A release of lab/emoji is on hold" in page
     await browser.post("/notices/read")
     assert "2 notices" not in words((await browser.get("/notices")).text)
+
+
+async def test_a_discussion_is_told_to_webhooks_participants_and_who_is_mentioned(
+    site: Site, receiver: Receiver
+) -> None:
+    repo = await make(site, "grace", "lab/talk")
+    await hook_of(site, "alan", receiver, domains=("discussion",))
+    async with site.gatekeeper.db.write() as session:
+        ada, grace = await principal(site, session, "ada"), await principal(site, session, "grace")
+        row = await session.get_one(Repo, repo.id)
+        made = await community.discussions.open_discussion(session, row, title="A question", text="Why?", by=ada)
+        answer = await community.writing.comment(session, row, made, "Ask @alan and @ada", by=grace)
+        hidden = await community.writing.comment(session, row, made, "Rude words", by=grace)
+        hidden.hidden_at = datetime.now(UTC)
+        session.add(hidden)
+    await deliver(site)
+    said = [json.loads(body) for _, body in receiver.got]
+    assert {each["discussion"]["num"] for each in said} == {1}
+    assert said[0]["discussion"]["title"] == "A question"
+    texts = {each["comment"]["id"]: each["comment"] for each in said if "comment" in each}
+    assert texts[answer.id]["content"] == "Ask @alan and @ada"
+    assert texts[hidden.id]["hidden"] is True
+    assert b"Rude words" not in b"".join(body for _, body in receiver.got)
+    assert await told(site, "alan") == ["mentioned"]
+    assert await told(site, "ada") == ["discussion-reply", "discussion-reply", "mentioned"]
+    assert await told(site, "grace") == []
+
+
+async def test_nobody_is_told_of_a_mention_in_what_they_may_not_know(site: Site) -> None:
+    repo = await make(site, "ada", "ada/hidden", private=True)
+    await hand_out(site)
+    async with site.gatekeeper.db.write() as session:
+        ada, row = await principal(site, session, "ada"), await session.get_one(Repo, repo.id)
+        await community.discussions.open_discussion(session, row, title="A secret", text="Hello @alan", by=ada)
+    await hand_out(site)
+    assert await told(site, "alan") == []
 
 
 async def test_an_end_is_told_thirty_days_a_week_and_a_day_before(site: Site) -> None:
