@@ -13,7 +13,7 @@ from gatekeeper import generation, jobs, ledger, notices, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
-from gatekeeper.repos import popularity
+from gatekeeper.repos import arrivals, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
 from gatekeeper.web.judge import judge_of
@@ -71,6 +71,7 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
     return {
         notices.MAIL: postman.send_mail,
         notices.NOTICE_MAIL: postman.send_notice,
+        arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
     }
 

@@ -14,6 +14,7 @@ from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
 
 _FREE_BYTES = 500_000_000
+_SCAN_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ async def prepare(house: House) -> list[Newcomer]:
 async def _seed_model(house: House) -> None:
     source = bundled_model_dir()
     async with house.db.read() as session:
-        if await repos.find(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}") is not None:
+        found = await repos.find(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}")
+        if found is not None and found.is_staged:
             return
         admin = await accounts.people.find(session, "maintainer")
     if source is None or admin is None:
@@ -94,10 +96,14 @@ async def _seed_model(house: House) -> None:
             organization = await accounts.organizations.create(session, NAMESPACE, by=OPERATOR, fullname="Gatekeeper")
             await accounts.organizations.add_member(session, organization, admin, Role.ADMIN, by=OPERATOR)
         by: Principal = await accounts.principals.for_person(session, admin)
-        repo = await repos.create(session, RepoKind.MODEL, NAMESPACE, NAME, by=by)
+        repo = found or await repos.create(session, RepoKind.MODEL, NAMESPACE, NAME, by=by)
         commit = await repos.transfer.commit_prepared(
             session, house.store, repo, prepared, by=by, summary="The bundled model"
         )
+    # No stage takes weights that nobody has looked at.
+    await repos.scanning.scan(house.db, house.store, repo.id, [commit], seconds=_SCAN_SECONDS)
+    async with house.db.write() as session:
+        repo = await repos.require(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}")
         await releases.enable_staging(session, repo, by=by, policy=policy)
         proposal = await releases.propose(
             session,

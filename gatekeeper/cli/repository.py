@@ -109,6 +109,39 @@ async def collect(house: House, xorb_days: int, as_json: bool) -> None:
     show(asdict(swept), text, as_json=as_json)
 
 
+@repos_group.command("scan")
+@click.argument("repository")
+@click.option("--revision", default=None, help="Scan this revision instead of all branches and tags.")
+@json_option
+@pass_house
+@command
+async def scan(house: House, repository: str, revision: str | None, as_json: bool) -> None:
+    """Scan every file of REPOSITORY again: pickles, broken headers, secrets, archives that are bombs."""
+    await house.require_current()
+    async with house.read() as session:
+        repo = await require_repo(session, repository)
+        named = [await repos.resolve_revision(session, repo, revision)] if revision else None
+        commits = named or await repos.scanning.heads(session, repo)
+    done = await repos.scanning.scan(house.db, house.store, repo.id, commits, seconds=float("inf"), is_anew=True)
+    found: dict[str, repos.scanning.FileResult] = {}
+    async with house.read() as session:
+        for commit in commits:
+            files = await repos.tree(session, repo, commit, recursive=True)
+            found |= await repos.scanning.results_of(session, repo, files)
+    issues = repos.scanning.issues(found)
+    lines = [f"{each.status.value} {each.path}: {finding.detail}" for each in issues for finding in each.findings]
+    value = {
+        "files": done.files,
+        "issues": [
+            {"path": each.path, "status": each.status.value, "findings": [row.detail for row in each.findings]}
+            for each in issues
+        ],
+    }
+    unread = f" {done.unreadable} could not be read; see `gatekeeper repos verify`." if done.unreadable else ""
+    text = f"{done.files} contents scanned, {len(issues)} files with issues.{unread}"
+    show(value, "\n".join([text, *lines]), as_json=as_json)
+
+
 async def require_repo(session: AsyncSession, name: str) -> Repo:
     """The repository called `namespace/name` (a model) or `datasets/namespace/name`. Raises NotFound."""
     kind, namespace, rest = split_name(name)

@@ -1,7 +1,7 @@
 """Criteria of a promotion: checks of exactly the files that are released, each with its finding in one sentence."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import licensing
 from gatekeeper.releases.ladder import CRITERIA, Ladder
 from gatekeeper.releases.tables import Release, Stage
-from gatekeeper.repos import cards, manifests
+from gatekeeper.repos import cards, history, manifests, scanning
 from gatekeeper.repos.tables import Repo
 
 # Files that run code when they are loaded: pickles and archives of them, compiled code, saved graphs with code.
@@ -102,10 +102,21 @@ async def _safetensors_only(session: AsyncSession, candidate: Candidate) -> tupl
         return False, "The files are not those the release was made of."
     unsafe = [path for path, _, _ in manifest.files if _is_unsafe(path)]
     if unsafe:
-        shown = ", ".join(unsafe[:5]) + (f" and {len(unsafe) - 5} more" if len(unsafe) > 5 else "")
-        return False, f"These files could run code when they are loaded: {shown}."
+        return False, f"These files could run code when they are loaded: {_few(unsafe)}."
+    results = await _scans(session, candidate)
+    if disguised := [path for path, result in results.items() if result.is_pickle]:
+        return False, f"These files are pickles, whatever they are called: {_few(disguised)}."
     weights = sum(path.endswith(".safetensors") for path, _, _ in manifest.files)
     return True, f"{weights} safetensors files, nothing that runs code."
+
+
+async def _scan_clean(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    results = await _scans(session, candidate)
+    if bad := [result.path for result in scanning.issues(results)]:
+        return False, f"The scan found something in {_few(bad)}."
+    if waiting := [path for path, result in results.items() if result.verdict is None]:
+        return False, f"Not scanned yet: {_few(waiting)}. Scans run by themselves; try again in a moment."
+    return True, f"{len(results)} files scanned, nothing found."
 
 
 async def _not_held(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
@@ -127,10 +138,20 @@ def _is_unsafe(path: str) -> bool:
     return _UNSAFE.fullmatch(PurePosixPath(path).suffix) is not None
 
 
+async def _scans(session: AsyncSession, candidate: Candidate) -> dict[str, scanning.FileResult]:
+    files = await history.tree(session, candidate.repo, candidate.release.commit_id, recursive=True)
+    return await scanning.results_now(session, candidate.repo, files)
+
+
+def _few(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+
+
 _CHECKS: dict[str, Check] = {
     "license_text": _license_text,
     "card_complete": _card_complete,
     "safetensors_only": _safetensors_only,
+    "scan_clean": _scan_clean,
     "not_held": _not_held,
     "below_target": _below_target,
 }

@@ -12,7 +12,7 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases.tables import Stage
 
 FILE_NAME = "stages.toml"
-CRITERIA = frozenset({"license_text", "card_complete", "safetensors_only", "not_held", "below_target"})
+CRITERIA = frozenset({"license_text", "card_complete", "safetensors_only", "scan_clean", "not_held", "below_target"})
 
 Requests = Literal["none", "manual", "auto"]
 

@@ -20,6 +20,8 @@ from gatekeeper.repos import objects
 from gatekeeper.repos.rows import affected
 from gatekeeper.repos.storage import Lying, Store
 from gatekeeper.repos.tables import (
+    CardTag,
+    FileScan,
     Repo,
     RepoObject,
     RepoXorb,
@@ -90,7 +92,7 @@ def _body(swept: Swept) -> dict[str, int]:
 
 async def _forget(s: AsyncSession, repo: Repo, swept: Swept) -> None:
     """A deleted repository refers to nothing any more: nobody can reach it, and nothing of its id comes back."""
-    for table in (XetChunk, XetFile, RepoXorb, Upload, RepoObject):
+    for table in (XetChunk, XetFile, RepoXorb, Upload, RepoObject, FileScan, CardTag):
         await _delete(s, table, col(table.repo_id) == repo.id)
 
 

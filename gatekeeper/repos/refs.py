@@ -11,7 +11,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Conflict, Invalid, RevisionNotFound, Stale
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import revisions
+from gatekeeper.repos import arrivals, revisions
 from gatekeeper.repos.paths import check_short_ref, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import GitRef, Repo
@@ -46,6 +46,7 @@ async def place(s: AsyncSession, repo: Repo, name: str, oid: str) -> None:
     await insert_missing(s, GitRef, [{"repo_id": repo.id, "name": name, "object_id": oid, "updated_at": now()}])
     if await revisions.read_ref(s, repo, name) != oid:
         raise Conflict(taken, next_step="Somebody made it a moment ago. Look at it before you try again.")
+    await arrivals.note(s, repo, [await revisions.peel(s, repo, oid)])
 
 
 async def move(s: AsyncSession, repo: Repo, name: str, *, old: str, new: str) -> None:
@@ -59,6 +60,7 @@ async def move(s: AsyncSession, repo: Repo, name: str, *, old: str, new: str) ->
     assert isinstance(result, CursorResult)
     if result.rowcount != 1:
         raise stale()
+    await arrivals.note(s, repo, [await revisions.peel(s, repo, new)])
 
 
 async def create_branch(s: AsyncSession, repo: Repo, name: str, *, start: str | None, by: Principal) -> str:

@@ -37,6 +37,16 @@ def check_file(path: str, file: BinaryIO) -> None:
     _check(path, file.read(length), size - 8 - length)
 
 
+def parameters(path: str, source: BinaryIO, size: int) -> dict[str, int]:
+    """How many parameters of each type a sound file of `size` bytes has. Raises Invalid, like `check_bytes`."""
+    length = _header_length(path, source.read(8), size)
+    rows = _check(path, source.read(length), size - 8 - length)
+    counts: dict[str, int] = {}
+    for row in rows.values():
+        counts[row["dtype"]] = counts.get(row["dtype"], 0) + math.prod(row["shape"])
+    return counts
+
+
 def _header_length(path: str, start: bytes, size: int) -> int:
     if len(start) < 8:
         raise _broken(path, "it is shorter than the 8 bytes every safetensors file begins with")
@@ -48,7 +58,8 @@ def _header_length(path: str, start: bytes, size: int) -> int:
     return length
 
 
-def _check(path: str, raw: bytes, data_bytes: int) -> None:
+def _check(path: str, raw: bytes, data_bytes: int) -> dict[str, Any]:
+    """The tensors, by name."""
     if not raw.startswith(b"{"):
         raise _broken(path, "its header does not begin with '{'")
     try:
@@ -68,6 +79,8 @@ def _check(path: str, raw: bytes, data_bytes: int) -> None:
         end = stop
     if end != data_bytes:
         raise _broken(path, f"its tensors cover {end} bytes, but {data_bytes} follow the header")
+    tensors: dict[str, Any] = header
+    return tensors
 
 
 def _span(path: str, name: str, row: Any) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, UniqueConstraint
@@ -132,6 +133,49 @@ class RepoObject(SQLModel, table=True):
     uploaded_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     uploaded_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     renewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ContentScan(SQLModel, table=True):
+    """What a scan found in a content, whoever has it. Shown only through a repository's `FileScan`.
+
+    scanner  version of the scanner; a newer one looks again
+    result   findings, imports and facts, as `scanning.Verdict` writes them
+    """
+
+    __tablename__ = "content_scan"
+
+    sha256: str = Field(primary_key=True, max_length=64)
+    scanner: int = Field(primary_key=True)
+    format: str = Field(max_length=20)
+    status: str = Field(max_length=12)
+    result: dict[str, Any] = Field(sa_type=sa.JSON)
+    scanned_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class FileScan(SQLModel, table=True):
+    """The content behind a file of this repository was scanned. By SHA-256: two contents may share a Git id.
+
+    object_id  the file's Git blob, which for a large file is its pointer
+    """
+
+    __tablename__ = "file_scan"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    object_id: str = Field(primary_key=True, max_length=40)
+    sha256: str = Field(max_length=64)
+
+
+class CardTag(SQLModel, table=True):
+    """Some commit of this repository has, or had, a card with this tag: where a search by tag looks.
+
+    INVARIANT: rows are added and never taken away, so that none is missing for any revision that somebody may see. A
+    row proves nothing: the card that the searcher may read decides.
+    """
+
+    __tablename__ = "card_tag"
+
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
+    tag: str = Field(primary_key=True, max_length=200, index=True)
 
 
 class Upload(SQLModel, table=True):

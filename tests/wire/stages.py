@@ -49,6 +49,10 @@ async def stage(gatekeeper: Gatekeeper, name: str) -> None:
 async def release(gatekeeper: Gatekeeper, name: str) -> None:
     """Bring the head of main up to open."""
     ladder = Ladder.load(None)
+    async with gatekeeper.db.read() as session:
+        repo = await repos.require(session, RepoKind.MODEL, name)
+        commit = await repos.resolve_revision(session, repo, "main")
+    await repos.scanning.scan(gatekeeper.db, gatekeeper.store, repo.id, [commit], seconds=60)
     async with gatekeeper.db.write() as session:
         repo = await repos.require(session, RepoKind.MODEL, name)
         by = await principals.for_person(session, await person(session, "ada"))

@@ -14,7 +14,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import GatekeeperError, Invalid, Stale
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import commits, refs, revisions
+from gatekeeper.repos import arrivals, commits, refs, revisions
 from gatekeeper.repos.git import pktline
 from gatekeeper.repos.git.checks import Checked
 from gatekeeper.repos.git.graph import load_graph, reach
@@ -96,6 +96,7 @@ async def apply(
         await ledger.record(
             s, "repos:branch:commit", actor=by.person_id, token=by.token_id, repo=repo.id, subject=oid, body=body
         )
+    await arrivals.note(s, repo, (oid for oid in checked.commits if oid not in heads))
     repo.updated_at = now()
     s.add(repo)
     main = next((command.new for command in push.commands if command.ref == refs.MAIN), None)

@@ -23,6 +23,7 @@ _CRITERIA = {
     "license_text": "A readable license text is in force",
     "card_complete": "The card is complete",
     "safetensors_only": "Nothing in it runs code when loaded",
+    "scan_clean": "Every file was scanned and nothing was found",
     "not_held": "Neither held nor withdrawn",
     "below_target": "Stands below the target",
 }

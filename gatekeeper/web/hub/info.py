@@ -9,7 +9,7 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history, popularity
+from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history, popularity, scanning
 from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web.guard import Call, guarded
@@ -78,9 +78,10 @@ async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_fil
     card = Card()
     if authz.decide(policies, call.principal, Action.READ_CARD, resource, instant):
         card = await cards.card_of(session, repo, commit)
+    scans = await scanning.results_of(session, repo, files) if files and flag(call, "securityStatus") else None
     stage = known.revision.stage if known.revision is not None else None
     numbers = (await popularity.of(session, [repo.id])).get(repo.id, Popularity())
-    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), numbers)
+    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), scans, numbers)
 
 
 async def visible_commit(call: Call, repo: Repo, resource: authz.Resource) -> str:

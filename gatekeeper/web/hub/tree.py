@@ -9,8 +9,9 @@ from gatekeeper import authz, community
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import history, xet
+from gatekeeper.repos import history, scanning, xet
 from gatekeeper.repos.history import Commit, TreeEntry
+from gatekeeper.repos.scanning import FileResult
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import absent, api
@@ -33,7 +34,8 @@ async def tree(call: Call) -> Response:
     size = number(call, "limit", default=_EXPANDED_PAGE if expand else _PAGE, most=_PAGE) or _PAGE
     some, cursor = slice_page(call, rows, size=min(size, _EXPANDED_PAGE) if expand else size)
     last = await _last_commits(call, some) if expand else {}
-    return page(call, await _rows(call, some, last), next_cursor=cursor)
+    scans = await scanning.results_of(call.session, call.repo, some) if expand else {}
+    return page(call, await _rows(call, some, last, scans), next_cursor=cursor)
 
 
 async def paths_info(call: Call) -> Response:
@@ -43,8 +45,10 @@ async def paths_info(call: Call) -> Response:
     if len(paths) > _MOST_PATHS:
         raise Invalid(f"At most {_MOST_PATHS} paths can be asked at once.", next_step="Ask in several calls.")
     rows = await history.entries(call.session, call.repo, call.commit or "", paths)
-    last = await _last_commits(call, rows) if str(form.get("expand", "")).lower() == "true" else {}
-    return JSONResponse(await _rows(call, rows, last))
+    expand = str(form.get("expand", "")).lower() == "true"
+    last = await _last_commits(call, rows) if expand else {}
+    scans = await scanning.results_of(call.session, call.repo, rows) if expand else {}
+    return JSONResponse(await _rows(call, rows, last, scans))
 
 
 async def refs(call: Call) -> Response:
@@ -96,11 +100,18 @@ async def delete_tag(call: Call) -> Response:
     return JSONResponse({})
 
 
-async def _rows(call: Call, entries: Sequence[TreeEntry], last: Mapping[str, Commit]) -> list[Any]:
+async def _rows(
+    call: Call, entries: Sequence[TreeEntry], last: Mapping[str, Commit], scans: Mapping[str, FileResult]
+) -> list[Any]:
     """Entries as clients read them; by a Xet hash they go to Xet without asking for anything else first."""
     known = await xet.hashes_of(call.session, call.repo.id, (entry.lfs.sha256 for entry in entries if entry.lfs))
     return [
-        schemas.tree_entry(entry, last.get(entry.path), known.get(entry.lfs.sha256) if entry.lfs else None)
+        schemas.tree_entry(
+            entry,
+            last.get(entry.path),
+            known.get(entry.lfs.sha256) if entry.lfs else None,
+            scans.get(entry.path),
+        )
         for entry in entries
     ]
 

@@ -8,8 +8,10 @@ from starlette.responses import RedirectResponse, Response
 from gatekeeper import authz, licensing
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import history
+from gatekeeper.repos import history, scanning
 from gatekeeper.repos.history import TreeEntry
+from gatekeeper.repos.scanning import FileResult
+from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.model import denial
 from gatekeeper.web.portal.prose import card_page
@@ -28,6 +30,7 @@ class Row:
     size: int
     digest: str
     href: str
+    scan: words.Scan | None = None
 
 
 async def tree(call: Call) -> Response:
@@ -37,6 +40,7 @@ async def tree(call: Call) -> Response:
     entries = await history.tree(call.session, call.repo, seen.commit, folder)
     head = await history.require_commit(call.session, call.repo, seen.commit)
     base = f"{seen.head.url}/tree/{quote(call.params['rev'], safe='')}"
+    scans = await scanning.results_of(call.session, call.repo, entries)
     entries.sort(key=lambda entry: (entry.type != "directory", entry.path.lower()))
     return render(
         call,
@@ -50,7 +54,7 @@ async def tree(call: Call) -> Response:
         authored_at=head.authored_at,
         may_download=bool(seen.rights[Action.DOWNLOAD]),
         why_not=denial(seen, Action.DOWNLOAD),
-        entries=[_row(call, seen, entry, base) for entry in entries],
+        entries=[_row(call, seen, entry, base, scans.get(entry.path)) for entry in entries],
     )
 
 
@@ -107,14 +111,15 @@ async def terms(call: Call) -> Response:
     )
 
 
-def _row(call: Call, seen: Seen, entry: TreeEntry, base: str) -> Row:
+def _row(call: Call, seen: Seen, entry: TreeEntry, base: str, scanned: FileResult | None) -> Row:
     name = entry.path.rpartition("/")[2]
     if entry.type == "directory":
         return Row(name, True, 0, "", f"{base}/{quote(entry.path)}")
     action = authz.action_for_path(entry.path, is_lfs=entry.lfs is not None)
     href = f"{seen.head.url}/blob/{quote(call.params['rev'], safe='')}/{quote(entry.path)}"
     digest = entry.lfs.sha256 if entry.lfs else entry.oid
-    return Row(name, False, entry.size, digest, href if seen.rights[action] else "")
+    scan = words.scan_of(scanned) if scanned else None
+    return Row(name, False, entry.size, digest, href if seen.rights[action] else "", scan)
 
 
 def _trail(folder: str, base: str) -> list[tuple[str, str]]:

@@ -1,17 +1,18 @@
 """What the Hub's clients read, but for the info object."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
 from gatekeeper.access import HubRequest
 from gatekeeper.accounts import Organization, Person, Role
 from gatekeeper.kit.canonical import instant_text
-from gatekeeper.repos import Gate, GitRef, Repo
+from gatekeeper.repos import Gate, GitRef, Repo, scanning
 from gatekeeper.repos import lfs as lfs_room
 from gatekeeper.repos import uploads as uploads_room
 from gatekeeper.repos.history import Commit, LfsPointer, TreeEntry
 from gatekeeper.repos.large_files import LargeFile
+from gatekeeper.repos.scanning import FileResult
 from gatekeeper.tokens import AccessToken
 
 Json = dict[str, Any]
@@ -68,7 +69,9 @@ def sibling(entry: TreeEntry, *, with_sizes: bool) -> Json:
     return answer
 
 
-def tree_entry(entry: TreeEntry, last: Commit | None = None, xet_hash: str | None = None) -> Json:
+def tree_entry(
+    entry: TreeEntry, last: Commit | None = None, xet_hash: str | None = None, scanned: FileResult | None = None
+) -> Json:
     """One row of a tree. `xet_hash` is given for files that can be downloaded through Xet."""
     answer: Json = {"type": entry.type, "oid": entry.oid, "size": entry.size, "path": entry.path}
     if entry.lfs is not None:
@@ -77,7 +80,39 @@ def tree_entry(entry: TreeEntry, last: Commit | None = None, xet_hash: str | Non
         answer["xetHash"] = xet_hash
     if last is not None:
         answer["lastCommit"] = {"id": last.oid, "title": last.title, "date": instant_text(last.authored_at)}
+    if scanned is not None:
+        answer["securityFileStatus"] = file_status(scanned)
     return answer
+
+
+def file_status(scanned: FileResult) -> Json:
+    """What the scan says of a file. Both keys of scans must be there, also for a scan that is not made here."""
+    imports = [
+        {"module": each.module, "name": each.name, "safety": each.safety}
+        for each in (scanned.verdict.imports if scanned.verdict else ())
+    ]
+    return {
+        "status": scanned.status.value,
+        "avScan": None,
+        "pickleImportScan": {"status": _pickle_status(scanned), "pickleImports": imports} if imports else None,
+        "findings": [
+            {"kind": each.kind.value, "status": each.status.value, "detail": each.detail} for each in scanned.findings
+        ],
+    }
+
+
+def repo_status(results: Mapping[str, FileResult]) -> Json:
+    """`securityRepoStatus` of an info object."""
+    return {
+        "scansDone": scanning.is_done(results),
+        "filesWithIssues": [{"path": each.path, "level": each.status.value} for each in scanning.issues(results)],
+    }
+
+
+def _pickle_status(scanned: FileResult) -> str:
+    told = {each.status for each in scanned.findings if each.kind is scanning.Kind.PICKLE}
+    worst = (scanning.Status.UNSAFE, scanning.Status.SUSPICIOUS)
+    return next((status.value for status in worst if status in told), scanning.Status.SAFE.value)
 
 
 def _pointer(lfs: LfsPointer) -> Json:

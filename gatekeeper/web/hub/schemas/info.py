@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.repos import Card, RepoKind
 from gatekeeper.web.hub.described import Described
-from gatekeeper.web.hub.schemas.answers import Json, sibling
+from gatekeeper.web.hub.schemas.answers import Json, repo_status, sibling
 
 _EVERYWHERE = (
     "author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha",
@@ -56,6 +56,8 @@ def info(seen: Described, *, with_sizes: bool, only: frozenset[str] = frozenset(
     if seen.files or not is_row:
         answer["siblings"] = [sibling(entry, with_sizes=with_sizes) for entry in seen.files]
         answer["usedStorage"] = sum(entry.size for entry in seen.files)
+    if seen.scans is not None:
+        answer["securityRepoStatus"] = repo_status(seen.scans)
     if only:
         answer |= _asked_for(seen) | {
             "xetEnabled": True

@@ -1,0 +1,29 @@
+"""Scanning: what lies in uploaded files, looked at in a job after every change of a reference, whoever made it.
+
+Pickles are followed opcode by opcode and never run, headers of safetensors are checked, texts are searched for secrets,
+archives are looked into within limits. A content is scanned once (`ContentScan`); who may see the result follows the
+repository that holds the file (`FileScan`).
+"""
+
+from gatekeeper.repos.scanning.results import FileResult, is_done, issues, results_now, results_of, verdicts
+from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Import, Kind, Status, Verdict
+from gatekeeper.repos.scanning.work import Scanned, handle, heads, scan
+
+__all__ = [
+    "SCANNER",
+    "FileResult",
+    "Finding",
+    "Import",
+    "Kind",
+    "Scanned",
+    "Status",
+    "Verdict",
+    "handle",
+    "heads",
+    "is_done",
+    "issues",
+    "results_now",
+    "results_of",
+    "scan",
+    "verdicts",
+]
