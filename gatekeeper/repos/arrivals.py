@@ -6,13 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import jobs
 from gatekeeper.repos import cards
+from gatekeeper.repos.catalogue_tags import LONGEST_TAG
+from gatekeeper.repos.paths import is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import CardTag, Repo
 
 SCAN_JOB = "repos:scan"
-LONGEST_TAG = 200
 _MOST_COMMITS = 200
-_MOST_TAGS = 1_000
 
 
 async def note(s: AsyncSession, repo: Repo, commits: Iterable[str]) -> None:
@@ -26,5 +26,5 @@ async def note(s: AsyncSession, repo: Repo, commits: Iterable[str]) -> None:
 
 async def index(s: AsyncSession, repo: Repo, commit: str) -> None:
     """Let searches by the tags of this commit's card find the repository."""
-    tags = [tag for tag in (await cards.card_of(s, repo, commit)).all_tags if 0 < len(tag) <= LONGEST_TAG]
-    await insert_missing(s, CardTag, [{"repo_id": repo.id, "tag": tag} for tag in tags[:_MOST_TAGS]])
+    tags = [tag for tag in (await cards.card_of(s, repo, commit)).search_tags if is_lookup(tag, limit=LONGEST_TAG)]
+    await insert_missing(s, CardTag, [{"repo_id": repo.id, "tag": tag} for tag in tags])

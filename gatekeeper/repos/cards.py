@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.repos import front_matter, listing
+from gatekeeper.repos import card_rules, front_matter, listing
 from gatekeeper.repos.front_matter import FrontMatterError
 from gatekeeper.repos.lru import Lru
 from gatekeeper.repos.tables import Repo
@@ -64,9 +64,21 @@ class Card:
         found += self.tags
         found += _texts(self.data.get("language"))
         found += [f"base_model:{name}" for name in self.base_models]
+        found += [f"base_model:{self.base_relation}:{name}" for name in self.base_models]
         found += [f"dataset:{name}" for name in _texts(self.data.get("datasets"))]
         found += [f"license:{name}" for name in self.licenses]
+        found += [f"{key}:{value}" for key in card_rules.TEXT_LISTS for value in _texts(self.data.get(key))]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def search_tags(self) -> frozenset[str]:
+        """Tags that a search may name: those shown, and languages in the form that searches for data sets use."""
+        return frozenset(self.all_tags) | {f"language:{name}" for name in _texts(self.data.get("language"))}
+
+    @property
+    def base_relation(self) -> str:
+        """What the model is to its base models: finetune, adapter, merge or quantized."""
+        return _text(self.data.get("base_model_relation")) or "finetune"
 
     @property
     def pipeline_tag(self) -> str | None:
@@ -140,7 +152,8 @@ def validate(content: bytes | str) -> Findings:
         return Findings(errors=(card.problem,))
     if not card.data:
         return Findings(warnings=("empty or missing yaml metadata in repo card",))
-    return Findings(tuple(_errors(card.data)), tuple(_warnings(card)))
+    mistakes = (*_errors(card.data), *card_rules.errors(card.data))
+    return Findings(mistakes, (*_warnings(card), *card_rules.warnings(card.data)))
 
 
 async def card_of(s: AsyncSession, repo: Repo, commit: str) -> Card:

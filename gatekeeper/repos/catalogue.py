@@ -151,13 +151,18 @@ async def listing(
     author: str = "",
     sort: SortKey = "updated_at",
     after: str | None = None,
+    where: Sequence[sa.ColumnElement[bool]] = (),
     limit: int = 50,
 ) -> Sequence[Repo]:
-    """Repositories that meet `visible`, highest `sort` first. `after` is the id of the last one already seen."""
+    """Repositories that meet `visible`, highest `sort` first.
+
+    after  id of the last one already seen
+    where  further conditions on Repo, such as `tagged`
+    """
     if not is_lookup(search) or not is_lookup(author):
         return []
     order = _ORDERS[sort]
-    query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible)
+    query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible, *where)
     for word in search.lower().split()[:8]:
         query = query.where(col(Repo.key).contains(word, autoescape=True))
     if author:

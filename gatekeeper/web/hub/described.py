@@ -1,7 +1,8 @@
 """What the API says of a repository, as a value: `info` gathers it, `schemas.info` gives it the wire's names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from gatekeeper.repos import Card, Repo
 from gatekeeper.repos.history import TreeEntry
@@ -21,3 +22,4 @@ class Described:
     gated: str | bool
     scans: Mapping[str, FileResult] | None = None
     popularity: Popularity = Popularity()  # noqa: RUF009 - frozen
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The info object of a repository at a revision, and lists of them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,25 +10,32 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, history, popularity, scanning
+from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, catalogue_tags, history, popularity, scanning
 from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.described import Described
+from gatekeeper.web.hub.details import ASKED, details
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag, number, page
 
+_NEED_FILES = frozenset({"siblings", "usedStorage", "safetensors", "gguf"})
+_ALWAYS = frozenset({"safetensors", "gguf", "config", "transformersInfo", "mask_token"})
 _PAGE = 100
 _MOST = 500
+_MOST_TAGS = 20
 _TAGGED = 200
-_REFUSED = frozenset({"apps", "num_parameters", "trained_dataset", "emissions_thresholds"})
+_REFUSED = frozenset({"apps", "trained_dataset", "emissions_thresholds"})
+_BOUNDS = re.compile(r"(min|max):([0-9]{1,6}(?:\.[0-9]{1,6})?)([KMBT]?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 async def info(call: Call) -> Response:
     """`GET /api/{T}/{repo}` and `.../revision/{rev}`: readable by whoever may know the repository."""
     wanted = _expand(call)
-    seen = await describe(call, call.repo, call.resource, with_files=not wanted or "siblings" in wanted)
+    with_files = not wanted or bool(wanted & _NEED_FILES)
+    seen = await describe(call, call.repo, call.resource, with_files=with_files, wanted=wanted or _ALWAYS)
     with_sizes = flag(call, "blobs") or flag(call, "files_metadata")
     return JSONResponse(
         schemas.info(seen, with_sizes=with_sizes, only=wanted), headers={"Cache-Control": "private, no-store"}
@@ -38,6 +46,8 @@ async def listing(call: Call) -> Response:
     """`GET /api/{T}`: what the caller may know, newest change first unless they ask for another order."""
     query = call.request.query_params
     wanted, chosen = _expand(call), _chosen(call)
+    also = _also(call, wanted)
+    with_files = flag(call, "full") or bool((wanted | also) & _NEED_FILES)
     size = number(call, "limit", default=_PAGE, most=_MOST)
     if size == 0 or chosen is None:
         return page(call, [], next_cursor=None)
@@ -47,10 +57,11 @@ async def listing(call: Call) -> Response:
         call.session,
         kind,
         visible=authz.listing_filter(call.gatekeeper.policies, call.principal, instant),
-        search=query.get("search", ""),
+        search=" ".join(query.getlist("search")),
         author=query.get("author", ""),
         sort=_sort(query.get("sort", "lastModified")),
         after=query.get("cursor"),
+        where=[catalogue_tags.tagged(tag) for tag in sorted(_tags(call))[:_MOST_TAGS]],
         limit=min(size, _PAGE) + 1,
     )
     shown = rows[: min(size, _PAGE)]
@@ -59,15 +70,18 @@ async def listing(call: Call) -> Response:
         resource = await authz.load(call.session, call.principal, repo, instant=instant)
         # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
         if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
-            seen = await describe(call, repo, resource, with_files=flag(call, "full") or "siblings" in wanted)
+            seen = await describe(call, repo, resource, with_files=with_files, wanted=wanted | also)
             if chosen(seen):
-                items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True))
+                with_card = flag(call, "cardData") or flag(call, "full")
+                items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True, with_card=with_card))
     # A client that asked for `limit` rows counts them itself and stops. A page may be shorter than its size.
     return page(call, items, next_cursor=shown[-1].id if len(rows) > len(shown) else None)
 
 
-async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_files: bool) -> Described:
-    """What the caller may see of `repo`: files and card only as far as those rights go."""
+async def describe(
+    call: Call, repo: Repo, resource: authz.Resource, *, with_files: bool, wanted: frozenset[str] = frozenset()
+) -> Described:
+    """What the caller may see of `repo`: files and card only as far as those rights go, and the `wanted` details."""
     session, instant, policies = call.session, now(), call.gatekeeper.policies
     known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
     commit = call.commit or await visible_commit(call, repo, resource)
@@ -81,7 +95,8 @@ async def describe(call: Call, repo: Repo, resource: authz.Resource, *, with_fil
     scans = await scanning.results_of(session, repo, files) if files and flag(call, "securityStatus") else None
     stage = known.revision.stage if known.revision is not None else None
     numbers = (await popularity.of(session, [repo.id])).get(repo.id, Popularity())
-    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), scans, numbers)
+    more = await details(call, repo, resource, commit, files, wanted) if wanted & ASKED else {}
+    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), scans, numbers, more)
 
 
 async def visible_commit(call: Call, repo: Repo, resource: authz.Resource) -> str:
@@ -102,17 +117,48 @@ def _chosen(call: Call) -> Callable[[Described], bool] | None:
         raise Invalid(f"Listing by {unknown[0]} is not possible here.", next_step="Leave it out.")
     if "inference_provider" in query or "inference" in query:
         return None  # this hub names no provider for any model
-    tags = frozenset(tag for value in query.getlist("filter") for tag in value.split(","))
+    tags, bounds = _tags(call), _bounds(query.get("num_parameters"))
     task, gated = query.get("pipeline_tag"), query.get("gated")
 
     def meets(seen: Described) -> bool:
         return (
-            tags <= set(seen.card.all_tags)
+            tags <= seen.card.search_tags
+            and (bounds is None or bounds[0] <= _parameters(seen) <= bounds[1])
             and task in (None, seen.card.pipeline_tag)
             and (gated is None or (gated.lower() == "true") is bool(seen.gated))
         )
 
     return meets
+
+
+def _tags(call: Call) -> frozenset[str]:
+    query = call.request.query_params
+    found = {tag for value in query.getlist("filter") for tag in value.split(",") if tag}
+    return frozenset(found | set(query.getlist("pipeline_tag")))
+
+
+def _also(call: Call, wanted: frozenset[str]) -> frozenset[str]:
+    """Details that other parameters than `expand` need."""
+    asked = {"config"} if flag(call, "config") and not wanted else set()
+    return frozenset(asked | ({"safetensors", "gguf"} if "num_parameters" in call.request.query_params else set()))
+
+
+def _bounds(text: str | None) -> tuple[float, float] | None:
+    """`min:6B,max:128B` as two numbers. Raises Invalid."""
+    if text is None:
+        return None
+    found = {"min": 1.0, "max": float("inf")}
+    for part in text.split(","):
+        if (match := _BOUNDS.fullmatch(part.strip())) is None:
+            raise Invalid("num_parameters cannot be read.", next_step="Write it like min:1B,max:10B.")
+        found[match[1].lower()] = float(match[2]) * _UNITS[match[3].upper()]
+    return found["min"], found["max"]
+
+
+def _parameters(seen: Described) -> int:
+    """How many parameters the model has, 0 where nobody knows."""
+    counted = seen.details.get("safetensors") or seen.details.get("gguf") or {}
+    return int(counted.get("total", 0))
 
 
 def _expand(call: Call) -> frozenset[str]:

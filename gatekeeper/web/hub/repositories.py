@@ -84,7 +84,28 @@ async def not_offered(call: Call) -> Response:
     raise NotOffered("This hub does not offer that call.", next_step="See the documentation for clients.")
 
 
+class NoRuntime(NotOffered):
+    """Something of a running Space: this hub keeps the files of Spaces and runs none."""
+
+
+async def runtime(call: Call) -> Response:
+    """Spaces are kept here and not run: there is no runtime, hardware, secret or variable to speak of."""
+    raise NoRuntime(
+        "Spaces are stored on this hub and not run.", next_step="Download the Space's files and run them yourself."
+    )
+
+
+_SPACE = "/spaces/{ns}/{name}"
+_RUN_PARTS = (
+    "runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart", "storage", "volumes", "dev-mode",
+    "logs", "metrics", "events",
+)  # fmt: skip
+
 ROUTES = [
+    *(
+        api(f"{_SPACE}/{part}", runtime, needs=Action.KNOW, methods=("GET", "POST", "PUT", "DELETE"), mode="read")
+        for part in _RUN_PARTS
+    ),
     # Namespace and repository are named in the body, so these three decide themselves.
     api("/repos/create", create, needs=None, methods=("POST",)),
     api("/repos/delete", delete, needs=None, methods=("DELETE",)),

@@ -11,7 +11,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import history, mirrors, popularity
-from gatekeeper.web import words
+from gatekeeper.web import lineage, words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
 from gatekeeper.web.portal.prose import card_page
@@ -79,6 +79,8 @@ async def model(call: Call) -> Response:
         capabilities=await capability_rows(call, repo, seen),
         documents=texts_of(seen, terms),
         restrictions=restrictions_of(call, seen),
+        parents=await lineage.parents(call, seen.card),
+        children=[child.full_name for child, _ in await lineage.children(call, repo)],
         ladder=await _ladder(call, seen),
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,

@@ -29,7 +29,14 @@ EXPANDABLE = {
 _TAG_TYPES = {"base_model": "base_model", "dataset": "dataset", "license": "license"}
 
 
-def info(seen: Described, *, with_sizes: bool, only: frozenset[str] = frozenset(), is_row: bool = False) -> Json:
+def info(
+    seen: Described,
+    *,
+    with_sizes: bool,
+    only: frozenset[str] = frozenset(),
+    is_row: bool = False,
+    with_card: bool = False,
+) -> Json:
     """The info object. `sha` is always there without `expand`: downloads pin to it.
 
     No inference mapping is ever named: with one, a client would send prompt and token to the public router.
@@ -51,11 +58,12 @@ def info(seen: Described, *, with_sizes: bool, only: frozenset[str] = frozenset(
         answer["pipeline_tag"] = card.pipeline_tag
     if card.library_name:
         answer["library_name"] = card.library_name
-    if not is_row or "cardData" in only:
+    if not is_row or with_card or "cardData" in only:
         answer["cardData"] = dict(card.data)
     if seen.files or not is_row:
         answer["siblings"] = [sibling(entry, with_sizes=with_sizes) for entry in seen.files]
         answer["usedStorage"] = sum(entry.size for entry in seen.files)
+    answer |= seen.details
     if seen.scans is not None:
         answer["securityRepoStatus"] = repo_status(seen.scans)
     if only:
@@ -71,8 +79,7 @@ def _asked_for(seen: Described) -> Json:
     card = seen.card
     answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": 0}
     if card.base_models:
-        relation = str(card.data.get("base_model_relation") or "finetune")
-        answer["baseModels"] = {"relation": relation, "models": [{"id": name} for name in card.base_models]}
+        answer["baseModels"] = {"relation": card.base_relation, "models": [{"id": name} for name in card.base_models]}
     for name in ("model-index", "sdk", "models", "datasets", "paperswithcode_id"):
         if name in card.data:
             answer[name] = card.data[name]

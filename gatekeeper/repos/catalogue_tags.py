@@ -1,0 +1,16 @@
+"""Finding repositories by what their cards say, without reading every card."""
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from gatekeeper.repos.paths import is_lookup
+from gatekeeper.repos.tables import CardTag, Repo
+
+LONGEST_TAG = 200
+
+
+def tagged(tag: str) -> sa.ColumnElement[bool]:
+    """A condition on Repo that every repository meets of which some card has the tag; that card decides, not this."""
+    if not is_lookup(tag, limit=LONGEST_TAG):
+        return sa.false()
+    return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(col(CardTag.tag) == tag))
