@@ -4,9 +4,9 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper import authz, repos
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, GatekeeperError, Invalid
+from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import catalogue
+from gatekeeper.repos import RepoKind, catalogue
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api, page_path
@@ -90,12 +90,14 @@ class NoRuntime(NotOffered):
 
 async def runtime(call: Call) -> Response:
     """Spaces are kept here and not run: there is no runtime, hardware, secret or variable to speak of."""
+    if call.repo.kind is not RepoKind.SPACE:
+        raise NotFound("Only Spaces have a runtime.", next_step="See the documentation for clients.")
     raise NoRuntime(
         "Spaces are stored on this hub and not run.", next_step="Download the Space's files and run them yourself."
     )
 
 
-_SPACE = "/spaces/{ns}/{name}"
+_ANY = "/{kind:kind}/{ns}/{name}"
 _RUN_PARTS = (
     "runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart", "storage", "volumes", "dev-mode",
     "logs", "metrics", "events",
@@ -103,7 +105,7 @@ _RUN_PARTS = (
 
 ROUTES = [
     *(
-        api(f"{_SPACE}/{part}", runtime, needs=Action.KNOW, methods=("GET", "POST", "PUT", "DELETE"), mode="read")
+        api(f"{_ANY}/{part}", runtime, needs=Action.KNOW, methods=("GET", "POST", "PUT", "DELETE"), mode="read")
         for part in _RUN_PARTS
     ),
     # Namespace and repository are named in the body, so these three decide themselves.
