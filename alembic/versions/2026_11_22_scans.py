@@ -12,7 +12,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 
 revision = "2026_11_22_scans"
-down_revision = "2026_11_22_applications"
+down_revision = "2026_11_22_notices"
 branch_labels = None
 depends_on = None
 
