@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from gatekeeper import accounts, releases, repos
-from gatekeeper.community import Discussion
+from gatekeeper.community import Discussion, proposals
 from gatekeeper.releases import Stage
 from gatekeeper.repos import AddFile, AddLfs, Gate, Repo, RepoKind, RepoObject, StoredObject
 from tests.gatekeeper.web.site import CARD, Site
@@ -180,6 +180,47 @@ async def test_a_proposal_cannot_take_the_gate_away(site: Site) -> None:
         made = await repos.commit(session, repo, "main", changed, summary="Terms", by=by)
         await releases.take_note(session, repo, made, branch="main", by=by)
     assert (await ada.get(f"/{repo.full_name}/resolve/refs%2Fpr%2F1/copy.bin")).status_code == 403
+
+
+async def test_a_rewritten_proposal_stays_a_proposal(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        repo = await repos.create(session, RepoKind.MODEL, "lab", "gated", by=by)
+        files = [AddFile("LICENSE", b"Be kind.\n"), AddFile("README.md", CARD.encode()), AddFile("config.json", b"{}")]
+        await repos.commit(session, repo, "main", files, summary="Files", by=by)
+    await put_secret(site, repo)
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    gone = {"key": "deletedFile", "value": {"path": "LICENSE"}}
+    before = (await propose(ada, repo, gone, added("README.md", b"# Free for all\n"))).json()["commitOid"]
+    settings = await grace.put(f"/api/models/{repo.full_name}/settings", json={"gated": "auto"})
+    assert settings.status_code == 200, settings.text
+    body = {"deletions": {"sha": [DIGEST], "rewriteHistory": True}}
+    answer = await grace.post(f"/api/models/{repo.full_name}/lfs-files/batch", json=body)
+    assert answer.status_code == 200, answer.text
+    refs = (await grace.get(f"/api/models/{repo.full_name}/refs?include_prs=1", headers=_JSON)).json()
+    now_at = refs["pullRequests"][0]["targetCommit"]
+    assert now_at != before
+    async with site.gatekeeper.db.read() as session:
+        proposed = await proposals.find(session, repo.id, now_at)
+    assert proposed is not None
+    assert proposed.author_id == site.people["ada"].id
+    refused = await ada.get(f"/{repo.full_name}/resolve/{now_at}/config.json", headers=_JSON)
+    assert refused.headers["x-error-code"] == "GatedRepo"
+
+
+async def test_git_fetches_a_proposal_for_its_author_and_the_owners(site: Site) -> None:
+    repo = await site.model(stage=Stage.OPEN)
+    ada, alan, grace = [await site.as_(name) for name in ("ada", "alan", "grace")]
+    await propose(ada, repo, added("mine.txt", b"mine"))
+    for browser in (ada, alan):
+        stands = (await browser.get(f"/api/models/{repo.full_name}/access", headers=_JSON)).json()
+        fields = {"Affiliation": "University", "Country": "DE", "I agree to be kind": True}
+        accepted = {"accept": [text["sha256"] for text in stands["terms"]], "fields": fields}
+        assert (await browser.post(f"/api/models/{repo.full_name}/access", json=accepted)).status_code == 201
+    for browser, is_there in ((ada, True), (grace, True), (alan, False)):
+        told = await browser.get(f"/{repo.full_name}.git/info/refs?service=git-upload-pack", headers=_JSON)
+        assert told.status_code == 200, told.text
+        assert (" refs/pr/1\n" in told.text) is is_there
 
 
 async def test_preupload_tells_a_stranger_how_to_send_and_nothing_else(site: Site) -> None:
