@@ -289,7 +289,7 @@ def test_main_goes_forward_only_and_stays(hub: Hub, repo: str, git: Git, tmp_pat
     other = commit(git, at, {"other.txt": b"other"})
     assert "main only goes forward" in git("push", "--force", at=at, ok=False).stderr
     assert "Cannot delete" in git("push", "origin", ":main", at=at, ok=False).stderr
-    assert "neither a branch, a tag, nor a pull request" in git("push", "origin", "HEAD:refs/pr/1", at=at, ok=False).stderr
+    assert "nor a pull request that is there" in git("push", "origin", "HEAD:refs/pr/1", at=at, ok=False).stderr
     git("push", "-q", "--force", "origin", "HEAD:side", at=at)
     refs = {ref.name: ref.target_commit for ref in hub.api("ada").list_repo_refs(repo).branches}
     assert refs == {"main": head, "side": other}
