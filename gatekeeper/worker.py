@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import generation, jobs, ledger, notices, tokens
+from gatekeeper import generation, jobs, ledger, notices, releases, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
@@ -30,6 +30,7 @@ LAST_USE_SECONDS = 60
 COUNT_SECONDS = 300
 CLEAN_UP_SECONDS = 3600
 NOTICE_SECONDS = 1
+EMBARGO_SECONDS = 10
 
 
 def background(
@@ -53,6 +54,7 @@ def background(
         every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
         every(COUNT_SECONDS, lambda: count_downloads(database)),
+        every(EMBARGO_SECONDS, lambda: end_embargoes(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
@@ -144,6 +146,20 @@ async def remind(database: Database) -> None:
     """Tell people whose access ends soon."""
     async with database.write() as session:
         await notices.remind_of_ends(session)
+
+
+async def end_embargoes(gatekeeper: Gatekeeper) -> None:
+    """Open the releases whose embargo is over and whose criteria are green; hold the others."""
+    async with gatekeeper.db.read() as session:
+        due = await releases.due(session)
+    for release_id in due:
+        try:
+            async with gatekeeper.db.write() as session:
+                policies = await gatekeeper.in_force.refresh(session)
+                ladder = releases.Ladder.load(policies.directory)
+                await releases.open_or_hold(session, release_id, ladder=ladder, policy=policies.sha256)
+        except Exception:  # one that cannot be checked stays closed, and keeps no other one closed
+            _log.exception("the end of an embargo could not be checked", release=release_id)
 
 
 async def clean_up(database: Database, images: ImageFolder) -> None:

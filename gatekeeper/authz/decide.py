@@ -24,7 +24,7 @@ def decide(policies: Policies, principal: Principal, action: Action, resource: T
     _refuse_mixed_facts(principal, action, resource)
     question = ask(policies, principal, resource, instant)
     answer = policies.evaluate(question, action)
-    valid_until = _valid_until(resource, question.revision, instant)
+    valid_until = _valid_until(resource, instant)
     if answer.is_allowed:
         return Allowed(answer.rules, valid_until, question.revision)
     hides, hides_revision = _hides(policies, principal, resource, question, instant)
@@ -104,7 +104,7 @@ def ask(policies: Policies, principal: Principal, resource: Target, instant: dat
         return Question(kind, None, _hub_context(principal, resource), None)
     if resource.revision is not None:
         return _at(policies, principal, resource, resource.revision, instant)
-    releases = _best_first(resource.releases, instant)
+    releases = _best_first(resource.releases)
     for revision in releases:
         question = _at(policies, principal, resource, revision, instant)
         if policies.evaluate(question, Action.KNOW).is_allowed:
@@ -113,15 +113,11 @@ def ask(policies: Policies, principal: Principal, resource: Target, instant: dat
     return _at(policies, principal, resource, releases[0] if releases else nothing, instant)
 
 
-def _best_first(releases: tuple[Revision, ...], instant: datetime) -> list[Revision]:
+def _best_first(releases: tuple[Revision, ...]) -> list[Revision]:
     """What is in effect before what is embargoed, held or withdrawn; the order among equals is kept."""
     return sorted(
-        releases, key=lambda release: (release.is_withdrawn, release.is_held, _is_embargoed(release, instant))
+        releases, key=lambda release: (release.is_withdrawn, release.is_held, release.embargoed_until is not None)
     )
-
-
-def _is_embargoed(revision: Revision, instant: datetime) -> bool:
-    return revision.embargoed_until is not None and instant < revision.embargoed_until
 
 
 def _at(
@@ -133,7 +129,8 @@ def _at(
         stage=(revision.stage or Stage.DRAFT).value if resource.is_staged else "",
         private=resource.is_private,
         gate=resource.gate.value,
-        embargoed=_is_embargoed(revision, instant),
+        # Its instant opens nothing: what was announced is checked then, and opened (releases/embargoes.py).
+        embargoed=revision.embargoed_until is not None,
         held=revision.is_held,
         withdrawn=revision.is_withdrawn,
         deprecated=revision.is_deprecated,
@@ -197,12 +194,11 @@ def _hides(
     return True, False
 
 
-def _valid_until(resource: Target, revision: Revision | None, instant: datetime) -> datetime | None:
+def _valid_until(resource: Target, instant: datetime) -> datetime | None:
     """The earliest instant after which the same facts may give another answer."""
     if isinstance(resource, Hub):
         return None
     ends = [grant.ends_at for grant in resource.standing.grants]
-    ends += [release.embargoed_until for release in (revision, *resource.releases) if release]
     return min((end for end in ends if end is not None and end > instant), default=None)
 
 

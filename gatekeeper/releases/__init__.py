@@ -6,9 +6,13 @@ maintainer at once. `Ladder` is the rules of the stages as data.
 """
 
 from gatekeeper.releases.approvals import Quorum, maintainers, quorum, uploader
+from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of
 from gatekeeper.releases.criteria import Finding, can_be_waived
-from gatekeeper.releases.holds import demote, embargo, hold, resume, withdraw
+from gatekeeper.releases.embargoes import due, open_or_hold
+from gatekeeper.releases.holders import Holder, holders, without_account
+from gatekeeper.releases.holds import demote, deprecate, embargo, hold, resume, withdraw
 from gatekeeper.releases.ladder import BrokenLadder, Ladder, StageRule
+from gatekeeper.releases.organization_rules import ladder_for, ladder_of, set_rule
 from gatekeeper.releases.promotion import (
     approvals_of,
     approve_proposal,
@@ -24,13 +28,16 @@ from gatekeeper.releases.promotion import (
 )
 from gatekeeper.releases.rewriting import delete_files, require_kept, squash
 from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, take_note, timeline, visible_main
-from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
+from gatekeeper.releases.tables import Act, Approval, OrganizationRule, Proposal, ProposalState, Release, Stage
 
 __all__ = [
+    "Act",
     "Approval",
     "BrokenLadder",
     "Finding",
+    "Holder",
     "Ladder",
+    "OrganizationRule",
     "Proposal",
     "ProposalState",
     "Quorum",
@@ -39,19 +46,29 @@ __all__ = [
     "StageRule",
     "approvals_of",
     "approve_proposal",
+    "ask_change",
     "can_be_waived",
+    "carry_out",
+    "change_quorum",
+    "changes_of",
     "close_proposal",
     "current_findings",
     "delete_files",
     "demote",
+    "deprecate",
+    "due",
     "embargo",
     "enable_staging",
     "ensure",
     "get",
     "get_proposal",
     "hold",
+    "holders",
+    "ladder_for",
+    "ladder_of",
     "list_for",
     "maintainers",
+    "open_or_hold",
     "open_proposal",
     "promote",
     "proposals_of",
@@ -59,6 +76,7 @@ __all__ = [
     "quorum",
     "require_kept",
     "resume",
+    "set_rule",
     "squash",
     "stage_of",
     "standing_of",
@@ -68,4 +86,5 @@ __all__ = [
     "visible_main",
     "waive",
     "withdraw",
+    "without_account",
 ]

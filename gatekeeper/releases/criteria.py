@@ -3,12 +3,15 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import licensing
+from gatekeeper.kit.clock import now
+from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import cards, history, manifests, scanning
@@ -60,7 +63,9 @@ Check = Callable[[AsyncSession, Candidate], Awaitable[tuple[bool, str]]]
 async def check(session: AsyncSession, candidate: Candidate) -> list[Finding]:
     """The findings for every criterion of the target stage."""
     rule = candidate.ladder.rule(candidate.target)
-    return [Finding(id, *await _CHECKS[id](session, candidate)) for id in rule.criteria]
+    timed = [id for id, is_asked in (("soak_time", rule.soak_days), ("testers", rule.testers)) if is_asked]
+    asked = dict.fromkeys([*rule.criteria, *timed])
+    return [Finding(id, *await _CHECKS[id](session, candidate)) for id in asked]
 
 
 def can_be_waived(criterion: str) -> bool:
@@ -134,6 +139,23 @@ async def _below_target(session: AsyncSession, candidate: Candidate) -> tuple[bo
     return False, f"The release stands at “{stage}” already."
 
 
+async def _soak_time(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    """Time since it reached its present stage; a hold does not stop the clock, a demotion starts it again."""
+    needed, release = candidate.ladder.rule(candidate.target).soak_days, candidate.release
+    days = (now() - release.staged_at).days
+    if days >= needed:
+        return True, f"It has stood at “{release.stage}” for {days} days; {needed} were asked for."
+    ready = release.staged_at + timedelta(days=needed)
+    return False, f"It has stood at “{release.stage}” for {days} of {needed} days: until {ready:%Y-%m-%d %H:%M} UTC."
+
+
+async def _testers(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    """Different people who downloaded it or made images with it since it reached its present stage."""
+    needed = candidate.ladder.rule(candidate.target).testers
+    found = await users_since(session, candidate.release)
+    return found >= needed, f"{found} of {needed} different people have used it at “{candidate.release.stage}”."
+
+
 def _is_unsafe(path: str) -> bool:
     return _UNSAFE.fullmatch(PurePosixPath(path).suffix) is not None
 
@@ -154,5 +176,7 @@ _CHECKS: dict[str, Check] = {
     "scan_clean": _scan_clean,
     "not_held": _not_held,
     "below_target": _below_target,
+    "soak_time": _soak_time,
+    "testers": _testers,
 }
 assert set(_CHECKS) == CRITERIA

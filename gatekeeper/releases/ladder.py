@@ -12,7 +12,18 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases.tables import Stage
 
 FILE_NAME = "stages.toml"
-CRITERIA = frozenset({"license_text", "card_complete", "safetensors_only", "scan_clean", "not_held", "below_target"})
+CRITERIA = frozenset(
+    {
+        "license_text",
+        "card_complete",
+        "safetensors_only",
+        "scan_clean",
+        "not_held",
+        "below_target",
+        "soak_time",
+        "testers",
+    }
+)
 
 Requests = Literal["none", "manual", "auto"]
 
@@ -29,6 +40,8 @@ class StageRule:
     sole_maintainer  whether a repository's only maintainer may say yes to their own
     criteria         ids of the checks that must pass
     grant_days       days until a grant made at this stage ends; 0: no end
+    soak_days        days that a release stands one stage below before it may come here
+    testers          different people who used it one stage below before it may come here
     """
 
     stage: Stage
@@ -39,6 +52,8 @@ class StageRule:
     criteria: tuple[str, ...]
     requests: Requests
     grant_days: int
+    soak_days: int = 0
+    testers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,9 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
     for name in ("approvals", "grant_days"):
         if type(data[name]) is not int or data[name] < 0:
             raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
+    for name in ("soak_days", "testers"):
+        if type(data.get(name, 0)) is not int or data.get(name, 0) < 0:
+            raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
     if type(data["sole_maintainer"]) is not bool:
         raise ValueError(f"stage {stage}: sole_maintainer must be true or false")
     return StageRule(
@@ -106,4 +124,6 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         criteria=criteria,
         requests=data["requests"],
         grant_days=data["grant_days"],
+        soak_days=data.get("soak_days", 0),
+        testers=data.get("testers", 0),
     )

@@ -14,7 +14,8 @@ from gatekeeper.releases import criteria, rows
 from gatekeeper.releases.approvals import Quorum, quorum
 from gatekeeper.releases.criteria import Candidate, Finding
 from gatekeeper.releases.ladder import Ladder
-from gatekeeper.releases.tables import Approval, Proposal, ProposalState, Release, Stage
+from gatekeeper.releases.organization_rules import ladder_for
+from gatekeeper.releases.tables import Act, Approval, Proposal, ProposalState, Release, Stage
 from gatekeeper.repos import catalogue, manifests
 from gatekeeper.repos.tables import Repo
 
@@ -52,6 +53,7 @@ async def propose(
         raise errors.Conflict(
             "A promotion of this revision is proposed already.", next_step="Decide that one first, or take it back."
         )
+    ladder = await ladder_for(session, repo, ladder)
     findings = await criteria.check(session, Candidate(repo, release, target, ladder))
     made = Proposal(
         release_id=release.id,
@@ -62,7 +64,7 @@ async def propose(
     )
     session.add(made)
     await session.flush()  # pages and approvals refer to it
-    await _record(
+    await record(
         session,
         made,
         release,
@@ -84,7 +86,7 @@ async def approve_proposal(
         raise errors.Invalid(f"The note has {len(note):,} characters; at most {_MAX_NOTE_CHARS:,} are kept.")
     # Locked, so that it cannot be promoted or refused meanwhile. Two people's approvals do not exclude each other.
     proposal = await session.get_one(Proposal, proposal.id, populate_existing=True, with_for_update=True)
-    _must_be_open(proposal)
+    must_be_open(proposal)
     given = await approvals_of(session, proposal)
     if any(approval.person_id == by.person_id for approval in given):
         raise errors.Conflict("You have approved this promotion already.", next_step="Wait for the other approvals.")
@@ -92,7 +94,7 @@ async def approve_proposal(
     made = Approval(proposal_id=proposal.id, person_id=by.person_id, note=note.strip())
     session.add(made)
     await session.flush()  # the unique constraint speaks here
-    await _record(session, proposal, release, "approve", by=by, body={"approval_id": made.id}, policy=policy)
+    await record(session, proposal, release, "approve", by=by, body={"approval_id": made.id}, policy=policy)
     return made
 
 
@@ -101,7 +103,7 @@ async def waive(
 ) -> Proposal:
     """Let one unmet criterion pass, with a reason that shows publicly beside the release."""
     reason = rows.checked_reason(reason, what="A waiver")
-    _must_be_open(proposal)
+    must_be_open(proposal)
     found = next((row for row in proposal.criteria if row["id"] == criterion), None)
     if found is None or not criteria.can_be_waived(criterion):
         raise errors.Invalid(
@@ -114,9 +116,9 @@ async def waive(
         for row in proposal.criteria
     ]
     release = await rows.get(session, proposal.release_id)
-    fresh = await _step(session, proposal, ProposalState.OPEN, criteria=changed)
+    fresh = await step(session, proposal, ProposalState.OPEN, criteria=changed)
     body = {"criterion": criterion, "reason_sha256": sha256_hex(reason.encode())}
-    await _record(session, fresh, release, "waive", by=by, body=body, policy=policy)
+    await record(session, fresh, release, "waive", by=by, body=body, policy=policy)
     return fresh
 
 
@@ -127,9 +129,12 @@ async def promote(
 
     Raises Conflict with details {"criteria", "approvals"} that say what is missing.
     """
-    _must_be_open(proposal)
+    must_be_open(proposal)
+    if proposal.act is not Act.PROMOTE:
+        raise errors.Invalid("This proposal is not a promotion.", next_step="Carry it out.")
     release = await rows.get(session, proposal.release_id)
     repo = await _repo(session, release)
+    ladder = await ladder_for(session, repo, ladder)
     if (await manifests.manifest(session, repo, release.commit_id)).sha256 != release.manifest_sha256:
         raise errors.Conflict("The files are not those that were proposed.", next_step="Propose the new revision.")
     findings = await current_findings(session, proposal, ladder=ladder)
@@ -147,7 +152,7 @@ async def promote(
         )
     at = now()
     kept = [finding.as_json() for finding in findings]
-    await _step(session, proposal, ProposalState.EFFECTIVE, criteria=kept, effective_at=at)
+    await step(session, proposal, ProposalState.EFFECTIVE, criteria=kept, effective_at=at)
     body = {
         "proposal_id": proposal.id,
         "manifest_sha256": release.manifest_sha256,
@@ -165,13 +170,13 @@ async def close_proposal(
 ) -> Proposal:
     """End an open proposal without effect: taken back by who made it, refused by anybody else."""
     reason = rows.checked_reason(reason, what="Ending a proposal")
-    _must_be_open(proposal)
+    must_be_open(proposal)
     is_own = by.person_id is not None and by.person_id == proposal.proposed_by
     state = ProposalState.WITHDRAWN if is_own else ProposalState.REFUSED
     release = await rows.get(session, proposal.release_id)
-    fresh = await _step(session, proposal, state)
+    fresh = await step(session, proposal, state)
     body = {"before": ProposalState.OPEN, "after": state, "reason_sha256": sha256_hex(reason.encode())}
-    await _record(session, fresh, release, "withdraw" if is_own else "refuse", by=by, body=body, policy=policy)
+    await record(session, fresh, release, "withdraw" if is_own else "refuse", by=by, body=body, policy=policy)
     return fresh
 
 
@@ -180,6 +185,7 @@ async def current_findings(session: AsyncSession, proposal: Proposal, *, ladder:
     release = await rows.get(session, proposal.release_id)
     repo = await _repo(session, release)
     waivers = {row["id"]: (row["waived_by"], row["waiver"]) for row in proposal.criteria if row.get("waived_by")}
+    ladder = await ladder_for(session, repo, ladder)
     found = await criteria.check(session, Candidate(repo, release, proposal.target, ladder))
     return [
         Finding(finding.id, finding.is_met, finding.detail, *waivers.get(finding.id, (None, ""))) for finding in found
@@ -189,7 +195,9 @@ async def current_findings(session: AsyncSession, proposal: Proposal, *, ladder:
 async def standing_of(session: AsyncSession, proposal: Proposal, *, ladder: Ladder) -> tuple[list[Finding], Quorum]:
     """What a page shows of a proposal: its criteria and its approvals as they stand now."""
     release = await rows.get(session, proposal.release_id)
-    count = await quorum(session, await _repo(session, release), release, proposal, ladder.rule(proposal.target))
+    repo = await _repo(session, release)
+    rule = (await ladder_for(session, repo, ladder)).rule(proposal.target)
+    count = await quorum(session, repo, release, proposal, rule)
     return await current_findings(session, proposal, ladder=ladder), count
 
 
@@ -202,9 +210,13 @@ async def get_proposal(session: AsyncSession, proposal_id: str) -> Proposal:
 
 
 async def open_proposal(session: AsyncSession, release: Release) -> Proposal | None:
-    """The release's open proposal."""
+    """The release's open promotion."""
     found = await session.scalars(
-        sa.select(Proposal).where(col(Proposal.release_id) == release.id, col(Proposal.state) == ProposalState.OPEN)
+        sa.select(Proposal).where(
+            col(Proposal.release_id) == release.id,
+            col(Proposal.state) == ProposalState.OPEN,
+            col(Proposal.act) == Act.PROMOTE,
+        )
     )
     return found.first()
 
@@ -232,7 +244,8 @@ async def _repo(session: AsyncSession, release: Release) -> Repo:
     return repo
 
 
-async def _step(session: AsyncSession, proposal: Proposal, state: ProposalState, **values: Any) -> Proposal:
+async def step(session: AsyncSession, proposal: Proposal, state: ProposalState, **values: Any) -> Proposal:
+    """Move an open proposal on, compare-and-set on its version. Raises Conflict when somebody else was faster."""
     won = await session.scalar(
         sa.update(Proposal)
         .where(
@@ -246,14 +259,15 @@ async def _step(session: AsyncSession, proposal: Proposal, state: ProposalState,
     )
     fresh = await session.get_one(Proposal, proposal.id, populate_existing=True)
     if won is None:
-        _must_be_open(fresh)
+        must_be_open(fresh)
         raise errors.Conflict(
             "The proposal was changed by somebody else in the meantime.", next_step="Reload it and try again."
         )
     return fresh
 
 
-def _must_be_open(proposal: Proposal) -> None:
+def must_be_open(proposal: Proposal) -> None:
+    """Raise Conflict, saying what became of it, for a proposal that is over."""
     said = {
         ProposalState.EFFECTIVE: "is effective already",
         ProposalState.REFUSED: "was refused",
@@ -271,7 +285,7 @@ def _unmet(findings: list[Finding]) -> list[str]:
     return [finding.id for finding in findings if not finding.passes]
 
 
-async def _record(
+async def record(
     session: AsyncSession,
     proposal: Proposal,
     release: Release,
@@ -281,6 +295,7 @@ async def _record(
     body: dict[str, Any],
     policy: str | None,
 ) -> None:
+    """Leave evidence of an act on a proposal."""
     await ledger.record(
         session,
         f"releases:proposal:{act}",

@@ -32,6 +32,16 @@ class ProposalState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Act(StrEnum):
+    """What a proposal would do. Stored for good: values are added, none is renamed."""
+
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    WITHDRAW = "withdraw"
+    EMBARGO = "embargo"  # to a later instant than was announced
+    LIFT = "lift"  # the embargo ends before its instant
+
+
 class Release(SQLModel, table=True):
     """One revision of one staged repository, bound to the digest of its files and of its terms."""
 
@@ -48,19 +58,22 @@ class Release(SQLModel, table=True):
     embargoed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     held_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     hold_reason: str = Field(default="", max_length=2000)
+    is_hub_hold: bool = Field(default=False)  # an administrator of the hub held it; maintainers cannot lift that
     deprecated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     withdrawn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     version: int = Field(default=0)
 
 
 class Proposal(SQLModel, table=True):
-    """A wish to move a release up, with the criteria as they were checked."""
+    """A wish to change a release that takes more than one person, with the criteria of a promotion as checked."""
 
     __tablename__ = "proposal"
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
     release_id: str = Field(foreign_key="release.id", max_length=26, index=True)
-    target: Stage = Field(sa_type=EnumText(Stage))
+    act: Act = Field(default=Act.PROMOTE, sa_type=EnumText(Act))
+    target: Stage = Field(sa_type=EnumText(Stage))  # where it stands after; the same stage where that does not change
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of an embargo
     state: ProposalState = Field(default=ProposalState.OPEN, sa_type=EnumText(ProposalState))
     note: str = Field(default="", max_length=2000)
     criteria: list[dict[str, Any]] = Field(default_factory=list, sa_type=sa.JSON)
@@ -81,3 +94,18 @@ class Approval(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id", max_length=26)
     note: str = Field(default="", max_length=2000)
     approved_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class OrganizationRule(SQLModel, table=True):
+    """What an organization asks for at a stage beyond the ladder of the hub."""
+
+    __tablename__ = "organization_rule"
+
+    organization_id: str = Field(foreign_key="organization.id", primary_key=True, max_length=26)
+    stage: Stage = Field(sa_type=EnumText(Stage), primary_key=True)
+    approvals: int = Field(default=0)
+    sole_maintainer: bool = Field(default=True)
+    soak_days: int = Field(default=0)
+    testers: int = Field(default=0)
+    criteria: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

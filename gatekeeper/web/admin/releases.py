@@ -203,7 +203,7 @@ async def _view(call: Call, release: Release, *, is_main: bool, may_promote: boo
         held_at=release.held_at,
         hold_reason=release.hold_reason,
         is_withdrawn=release.withdrawn_at is not None,
-        is_embargoed=until is not None and until > now(),
+        is_embargoed=until is not None,
         is_deprecated=release.deprecated_at is not None,
         proposals=tuple(proposals),
         targets=tuple((stage.value, words.STAGES[stage].label) for stage in above) if not proposals else (),

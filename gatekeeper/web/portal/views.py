@@ -119,7 +119,7 @@ async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = T
         is_held=bool(revision and revision.is_held),
         hold_reason=release.hold_reason if release else "",
         is_withdrawn=bool(revision and revision.is_withdrawn),
-        is_embargoed=bool(revision and revision.embargoed_until and instant < revision.embargoed_until),
+        is_embargoed=bool(revision and revision.embargoed_until),
         is_deprecated=bool(revision and revision.is_deprecated),
     )
     if with_tabs:
