@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     session_days: int = Field(14, ge=1, le=90, description="Life of a browser session in days.")
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     upload_max_bytes: int = Field(64 * 2**30, ge=2**20, description="Largest single file in bytes.")
+    lfs_multipart_bytes: int = Field(
+        2**30, ge=2**20, description="LFS files above this size are sent in parts by clients that can."
+    )
+    lfs_part_bytes: int = Field(64 * 2**20, ge=2**20, description="Size of such a part in bytes.")
     api_calls: int = Field(
         20_000,
         ge=0,

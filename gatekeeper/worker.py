@@ -13,7 +13,7 @@ from gatekeeper import generation, jobs, ledger, notices, releases, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
-from gatekeeper.repos import arrivals, popularity, scanning
+from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
 from gatekeeper.web.judge import judge_of
@@ -59,6 +59,7 @@ def background(
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         courier.run(),
+        every(CLEAN_UP_SECONDS, lambda: lfs_parts.clean_up(database, gatekeeper.store)),
     ]
     tasks.append(work(database, house_handlers(gatekeeper) if handlers is None else handlers))
     return tasks

@@ -18,7 +18,7 @@ from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import objects
 from gatekeeper.repos.rows import affected
-from gatekeeper.repos.storage import Lying, Store
+from gatekeeper.repos.storage import Lying, Store, part_key
 from gatekeeper.repos.tables import (
     CardTag,
     FileScan,
@@ -28,6 +28,7 @@ from gatekeeper.repos.tables import (
     StoredObject,
     StoredXorb,
     Upload,
+    UploadPart,
     XetChunk,
     XetFile,
     XetPart,
@@ -62,6 +63,7 @@ async def collect(db: Database, store: Store, *, xorb_days: int = XORB_DAYS, clo
     swept = Swept()
     instant = clock()
     await _sweep_staging(store, swept)
+    await _sweep_parts(db, store, swept)
     async with db.read() as s:
         repo_ids = list(await s.scalars(sa.select(col(Repo.id)).order_by(col(Repo.id))))
     for repo_id in repo_ids:
@@ -197,6 +199,17 @@ async def _sweep_xorbs(db: Database, store: Store, swept: Swept) -> None:
             if not await s.scalar(is_named):
                 freed = await store.remove(lying.key, older_than_seconds=_FRESH_SECONDS)
                 swept.xorbs, swept.freed_bytes = swept.xorbs + (freed is not None), swept.freed_bytes + (freed or 0)
+
+
+async def _sweep_parts(db: Database, store: Store, swept: Swept) -> None:
+    """Parts of uploads that do not count, or no longer."""
+    async with db.read() as s:
+        rows = await s.execute(sa.select(col(UploadPart.upload_id), col(UploadPart.number), col(UploadPart.sha256)))
+        named = {part_key(upload_id, number, sha256) for upload_id, number, sha256 in rows}
+    for lying in await _old(store, "parts"):
+        if lying.key not in named:
+            freed = await store.remove(lying.key, older_than_seconds=_FRESH_SECONDS)
+            swept.staged, swept.freed_bytes = swept.staged + (freed is not None), swept.freed_bytes + (freed or 0)
 
 
 async def _old(store: Store, folder: str) -> list[Lying]:

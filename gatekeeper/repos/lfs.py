@@ -122,12 +122,17 @@ def verify_address(key: bytes, signed: str, *, instant: datetime) -> Claim:
     payload = links.unseal(key, _PURPOSE, signed)
     claim = Claim(**payload) if payload is not None else None
     if claim is None or claim.expires_at <= instant.timestamp():
-        raise NotAllowed(
-            "This upload address is not valid, or no longer.",
-            code="InvalidUploadAddress",
-            next_step="Start the upload again; the client asks for a new address.",
-        )
+        raise invalid_address()
     return claim
+
+
+def invalid_address() -> NotAllowed:
+    """The one refusal for an upload address that was altered, made for something else, or is over."""
+    return NotAllowed(
+        "This upload address is not valid, or no longer.",
+        code="InvalidUploadAddress",
+        next_step="Start the upload again; the client asks for a new address.",
+    )
 
 
 async def receive(store: Store, claim: Claim, pieces: AsyncIterator[bytes]) -> None:

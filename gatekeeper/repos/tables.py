@@ -179,7 +179,7 @@ class CardTag(SQLModel, table=True):
 
 
 class Upload(SQLModel, table=True):
-    """An LFS upload that was announced and authorized; its parts lie in the store's staging area."""
+    """An LFS upload that was announced and authorized. `part_bytes` is set while parts of it count."""
 
     __tablename__ = "upload"
     __table_args__ = (UniqueConstraint("repo_id", "sha256", "person_id"),)
@@ -191,6 +191,19 @@ class Upload(SQLModel, table=True):
     size_bytes: int = Field(sa_type=sa.BigInteger)
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    part_bytes: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+class UploadPart(SQLModel, table=True):
+    """A part of an upload that arrived, by its number from 1. It lies in the store under a name of its own digest."""
+
+    __tablename__ = "upload_part"
+
+    upload_id: str = Field(primary_key=True, foreign_key="upload.id", ondelete="CASCADE", max_length=26)
+    number: int = Field(primary_key=True)
+    sha256: str = Field(max_length=64)
+    size_bytes: int = Field(sa_type=sa.BigInteger)
+    received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class StoredXorb(SQLModel, table=True):

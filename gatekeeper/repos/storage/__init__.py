@@ -7,7 +7,7 @@ are what was announced. So what has a name in a store is complete and verified, 
 from gatekeeper.repos.storage.bucket import BucketStore
 from gatekeeper.repos.storage.contract import Lying, Store
 from gatekeeper.repos.storage.directory import DirectoryStore
-from gatekeeper.repos.storage.keys import Key, object_key, xorb_key
+from gatekeeper.repos.storage.keys import Key, object_key, part_key, xorb_key
 from gatekeeper.repos.storage.opening import open_store
 from gatekeeper.repos.storage.staging import BATCH_BYTES, CHUNK_BYTES, Staged
 
@@ -22,5 +22,6 @@ __all__ = [
     "Store",
     "object_key",
     "open_store",
+    "part_key",
     "xorb_key",
 ]

@@ -8,6 +8,7 @@ Key = NewType("Key", str)
 
 OBJECTS = "sha256"
 XORBS = "xorbs"
+PARTS = "parts"
 
 
 def object_key(sha256: str) -> Key:
@@ -22,6 +23,13 @@ def xorb_key(place: str, xorb_hash: str) -> Key:
     if not is_sha256(xorb_hash) or not place.isalnum():
         raise ValueError("not the name of a xorb")
     return Key(f"{XORBS}/{place}/{xorb_hash[:2]}/{xorb_hash}")
+
+
+def part_key(upload_id: str, number: int, sha256: str) -> Key:
+    """Where a part of an upload lies until all are there. Its own digest tells two senders of one part apart."""
+    if not is_sha256(sha256) or not upload_id.isalnum():
+        raise ValueError("not the name of a part")
+    return Key(f"{PARTS}/{upload_id}.{number}.{sha256}")
 
 
 def digest_of(key: Key) -> str:

@@ -3,6 +3,8 @@
 import base64
 import binascii
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
@@ -11,7 +13,7 @@ from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import catalogue, lfs, uploads
+from gatekeeper.repos import Repo, catalogue, lfs, lfs_parts, uploads
 from gatekeeper.repos.lfs import Claim
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call, guarded
@@ -47,13 +49,52 @@ async def batch(call: Call) -> Response:
     instant = now()
     verify = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}.git/info/lfs/objects/verify")
     rows = []
+    in_parts = _in_parts(call, asked.transfers, planned)
     for plan in planned:
         address = None
+        if plan in in_parts:
+            rows.append(await _parts(call, plan, verify=verify, instant=instant))
+            continue
         if not plan.is_stored and not plan.code:
             signed = lfs.sign_address(gatekeeper.keys.links, call.repo, plan, by=call.principal, instant=instant)
             address = gatekeeper.url(f"/uploads/lfs/{signed}")
         rows.append(schemas.lfs_object(plan, address=address, verify=verify))
-    return JSONResponse(schemas.lfs_batch(rows), media_type=_LFS_JSON)
+    # One answer has one name; clients tell the files apart by what each holds.
+    is_all = bool(in_parts) and all(plan in in_parts for plan in planned if not plan.is_stored and not plan.code)
+    return JSONResponse(schemas.lfs_batch(rows, transfer="multipart" if is_all else "basic"), media_type=_LFS_JSON)
+
+
+def _in_parts(call: Call, transfers: list[str], planned: list[lfs.Planned]) -> list[lfs.Planned]:
+    """The files that this client is to send in parts: large ones, as many as one answer can hold the addresses of."""
+    settings = call.gatekeeper.settings
+    left = lfs_parts.MAX_PARTS
+    chosen: list[lfs.Planned] = []
+    for plan in planned if "multipart" in transfers else []:
+        if not plan.is_stored and not plan.code and plan.size > settings.lfs_multipart_bytes:
+            left -= lfs_parts.count(plan.size, settings.lfs_part_bytes)
+            if left >= 0:
+                chosen.append(plan)
+    return chosen
+
+
+async def _parts(call: Call, plan: lfs.Planned, *, verify: str, instant: datetime) -> dict[str, Any]:
+    gatekeeper = call.gatekeeper
+    offer = await lfs_parts.offer(
+        call.session,
+        gatekeeper.keys.links,
+        call.repo,
+        plan,
+        by=call.principal,
+        part_bytes=gatekeeper.settings.lfs_part_bytes,
+        instant=instant,
+    )
+    return schemas.lfs_parts(
+        plan,
+        offer,
+        parts=[gatekeeper.url(f"/uploads/parts/{signed}") for signed in offer.parts],
+        completion=gatekeeper.url(f"/uploads/complete/{offer.completion}"),
+        verify=verify,
+    )
 
 
 async def put(call: Call) -> Response:
@@ -61,10 +102,10 @@ async def put(call: Call) -> Response:
     gatekeeper = call.gatekeeper
     claim = lfs.verify_address(gatekeeper.keys.links, call.params["signed"], instant=now())
     async with gatekeeper.db.read() as session:
-        await _still_may(call, session, claim)
+        await still_may(call, session, claim)
     await lfs.receive(gatekeeper.store, claim, pieces(call.request))
     async with gatekeeper.db.write() as session:
-        await _still_may(call, session, claim)
+        await still_may(call, session, claim)
         await lfs.register(session, claim)
     return JSONResponse({}, headers={"ETag": f'"{claim.sha256}"'})
 
@@ -77,8 +118,11 @@ async def verify(call: Call) -> Response:
     return JSONResponse({}, media_type=_LFS_JSON)
 
 
-async def _still_may(call: Call, session: AsyncSession, claim: Claim) -> None:
-    """Decide again for whom the address was given to: it must not outlive the right, nor the token, behind it."""
+async def still_may(call: Call, session: AsyncSession, claim: Claim) -> Repo:
+    """Decide again for whom the address was given to: it must not outlive the right, nor the token, behind it.
+
+    Returns the repository that it is for.
+    """
     repo = await catalogue.by_id(session, claim.repo_id)
     if repo is None:
         raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
@@ -86,6 +130,7 @@ async def _still_may(call: Call, session: AsyncSession, claim: Claim) -> None:
     instant = now()
     resource = await authz.load(session, principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
+    return repo
 
 
 def _sample(text: str) -> bytes:

@@ -12,6 +12,7 @@ from gatekeeper.repos import lfs as lfs_room
 from gatekeeper.repos import uploads as uploads_room
 from gatekeeper.repos.history import Commit, LfsPointer, TreeEntry
 from gatekeeper.repos.large_files import LargeFile
+from gatekeeper.repos.lfs_parts import Offer
 from gatekeeper.repos.scanning import FileResult
 from gatekeeper.tokens import AccessToken
 
@@ -238,6 +239,13 @@ def lfs_object(plan: lfs_room.Planned, *, address: str | None, verify: str) -> J
     return answer
 
 
+def lfs_parts(plan: lfs_room.Planned, offer: Offer, *, parts: list[str], completion: str, verify: str) -> Json:
+    """One object of a batch answer that is to be sent in parts: clients know it by `chunk_size`."""
+    header = {"chunk_size": str(offer.part_bytes)} | {str(at): part for at, part in enumerate(parts, 1)}
+    actions = {"upload": {"href": completion, "header": header}, "verify": {"href": verify}}
+    return {"oid": plan.sha256, "size": plan.size, "actions": actions}
+
+
 def lfs_download(plan: lfs_room.Planned, *, address: str | None, seconds: int) -> Json:
     """One object of the answer to a batch that downloads."""
     answer: Json = {"oid": plan.sha256, "size": plan.size}
@@ -248,9 +256,9 @@ def lfs_download(plan: lfs_room.Planned, *, address: str | None, seconds: int) -
     return answer
 
 
-def lfs_batch(rows: list[Json]) -> Json:
+def lfs_batch(rows: list[Json], *, transfer: str = "basic") -> Json:
     """`POST .../info/lfs/objects/batch`."""
-    return {"transfer": "basic", "objects": rows, "hash_algo": "sha256"}
+    return {"transfer": transfer, "objects": rows, "hash_algo": "sha256"}
 
 
 def xet_token(token: str, expires_at: int, address: str) -> Json:

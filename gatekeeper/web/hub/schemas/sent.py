@@ -130,8 +130,18 @@ class LfsObject(BaseModel):
     size: int = Field(ge=0)
 
 
+class LfsPart(BaseModel):
+    number: int = Field(alias="partNumber", ge=1, le=1_000_000)
+    etag: str = Field(max_length=100)
+
+
+class LfsParts(BaseModel):
+    parts: list[LfsPart] = Field(max_length=10_000)
+
+
 class LfsBatch(BaseModel):
     operation: Literal["upload", "download"]
+    transfers: list[str] = Field(default=["basic"], max_length=20)
     objects: list[LfsObject] = Field(max_length=1_000)
     hash_algo: Literal["sha256"] = "sha256"
 
