@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import generation, jobs, ledger, notices, releases, tokens
+from gatekeeper import access, generation, jobs, ledger, notices, releases, tokens
 from gatekeeper.accounts import sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
@@ -76,7 +77,19 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
         notices.NOTICE_MAIL: postman.send_notice,
         arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
+        access.EXPIRING: _in_transaction(gatekeeper.db, access.tell_of_end),
+        access.OVERDUE: _in_transaction(gatekeeper.db, access.tell_of_delay),
     }
+
+
+def _in_transaction(database: Database, tell: Callable[[AsyncSession, dict[str, Any]], Awaitable[object]]) -> Handler:
+    """A handler that looks again and tells in one transaction, so that it never races a decision."""
+
+    async def handle(payload: dict[str, Any]) -> None:
+        async with database.write() as session:
+            await tell(session, payload)
+
+    return handle
 
 
 def mail_server(settings: Settings) -> notices.MailServer | None:
@@ -170,5 +183,6 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await throttle.clean_up(session)
         await oauth.grants.clean_up(session)
         await jobs.clean_up(session)
+        await access.discard_drafts(session)
         await generation.clean_up(session, images)
         await notices.clean_up(session)

@@ -1,17 +1,20 @@
 """Grants: what enforcement reads. In force while not revoked and before their end, compared when somebody asks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import errors, ledger
+from gatekeeper import errors, jobs, ledger
 from gatekeeper.access import moves
 from gatekeeper.access.tables import AccessGrant, AccessRequest
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
+
+EXPIRING = "access:expiring"  # kind of the jobs that tell of a coming end
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,21 @@ async def grant_in_force(session: AsyncSession, person_id: str, repo_id: str, in
         .where(
             col(AccessGrant.person_id) == person_id,
             col(AccessGrant.repo_id) == repo_id,
-            col(AccessGrant.revoked_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+            in_force(instant),
         )
         .order_by(col(AccessGrant.ends_at).is_(None).desc(), col(AccessGrant.ends_at).desc(), col(AccessGrant.id))
         .limit(1)
     )
     return found.first()
+
+
+def in_force(instant: datetime) -> sa.ColumnElement[bool]:
+    """The condition on grants that count at `instant`."""
+    return sa.and_(
+        col(AccessGrant.revoked_at).is_(None),
+        col(AccessGrant.suspended_at).is_(None),
+        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+    )
 
 
 async def open_grant(
@@ -54,9 +65,13 @@ async def open_grant(
     at: datetime,
     ends_at: datetime | None,
     is_tester: bool,
+    notice_days: Iterable[int] = (),
     policy: str | None = None,
 ) -> AccessGrant:
-    """Make the grant of a request that has just become active."""
+    """Make the grant of a request that has just become active.
+
+    notice_days  so many days before the end its holder is told, by jobs that look again before they tell
+    """
     grant = AccessGrant(
         repo_id=request.repo_id,
         person_id=request.person_id,
@@ -84,6 +99,14 @@ async def open_grant(
         },
         policy=policy,
     )
+    for days in notice_days:
+        if ends_at is not None and ends_at - timedelta(days=days) > at:
+            await jobs.enqueue(
+                session,
+                EXPIRING,
+                {"grant_id": grant.id, "days": days, "ends_at": ends_at},
+                run_at=ends_at - timedelta(days=days),
+            )
     return grant
 
 
@@ -97,12 +120,36 @@ async def end_grant(session: AsyncSession, request: AccessRequest, *, at: dateti
     )
 
 
+async def suspend_grant(session: AsyncSession, request: AccessRequest, *, at: datetime | None) -> None:
+    """Make a request's open grant not count for now (`at`), or count again (None)."""
+    await session.execute(
+        sa.update(AccessGrant)
+        .where(col(AccessGrant.request_id) == request.id, col(AccessGrant.revoked_at).is_(None))
+        .values(suspended_at=at)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+async def open_grant_of(session: AsyncSession, request: AccessRequest) -> AccessGrant | None:
+    """A request's grant that was not ended, suspended or run out as it may be."""
+    found = await session.scalars(
+        sa.select(AccessGrant).where(col(AccessGrant.request_id) == request.id, col(AccessGrant.revoked_at).is_(None))
+    )
+    return found.first()
+
+
 async def revoke(
-    session: AsyncSession, grant: AccessGrant, *, by: Principal, reason: str, policy: str | None = None
+    session: AsyncSession,
+    grant: AccessGrant,
+    *,
+    by: Principal,
+    reason: str,
+    reason_code: str = "",
+    policy: str | None = None,
 ) -> AccessGrant:
     """End a grant at once, with a reason that its holder reads. Access is revoked, the license is not."""
     reason = moves.checked_reason(reason, what="A revocation")
-    return await _end(session, grant, moves.REVOKE, by=by, reason=reason, policy=policy)
+    return await _end(session, grant, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
 
 
 async def close(session: AsyncSession, grant: AccessGrant, *, by: Principal) -> AccessGrant:
@@ -121,7 +168,7 @@ def check_end(ends_at: datetime | None, at: datetime) -> None:
 
 
 async def latest_request(session: AsyncSession, person_id: str, repo_id: str) -> AccessRequest | None:
-    """The person's newest request for the repository."""
+    """The person's newest request for the repository, a draft included."""
     found = await session.scalars(
         sa.select(AccessRequest)
         .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id) == repo_id)
@@ -138,6 +185,7 @@ async def _end(
     *,
     by: Principal,
     reason: str,
+    reason_code: str = "",
     policy: str | None = None,
 ) -> AccessGrant:
     at = now()
@@ -153,7 +201,15 @@ async def _end(
     request = await session.get(AccessRequest, grant.request_id, populate_existing=True) if grant.request_id else None
     if request is not None and request.state in act.sources:
         await moves.step(
-            session, request, act, by=by, at=at, reason=reason, facts={"grant_id": grant.id}, policy=policy
+            session,
+            request,
+            act,
+            by=by,
+            at=at,
+            reason=reason,
+            facts={"grant_id": grant.id} | ({"reason_code": reason_code} if reason_code else {}),
+            values={"reason_code": reason_code},
+            policy=policy,
         )
     else:
         await ledger.record(

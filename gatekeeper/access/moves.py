@@ -1,4 +1,4 @@
-"""The request machine: which act leads from which state to which, and the one way to take a step."""
+"""The request machine: which act leads from which states to which, and the one way to take a step."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors, ledger
-from gatekeeper.access.tables import AccessRequest, RequestState
+from gatekeeper.access.tables import AccessRequest, AccessStep, RequestState
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.canonical import instant_text, sha256_hex
@@ -17,30 +17,71 @@ from gatekeeper.kit.canonical import instant_text, sha256_hex
 MAX_REASON_CHARS = 2_000
 
 S = RequestState
+_UNDECIDED = frozenset({S.DRAFT, S.IN_REVIEW, S.RETURNED, S.REFERRED, S.AWAITING_TERMS})
+_HELD = frozenset({S.ACTIVE, S.SUSPENDED})
+_OVER = frozenset({S.EXPIRED, S.REVOKED, S.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One kind of step. `done` completes "This request was ...", for whoever came second."""
+    """One kind of step. `target` None: the state stays. `is_shown`: the applicant reads of it, words and all."""
 
     name: str
     sources: frozenset[RequestState]
-    target: RequestState
+    target: RequestState | None
+    is_shown: bool = True
+
+
+def _act(name: str, sources: frozenset[S] | S, target: S | None = None, *, is_shown: bool = True) -> Act:
+    return Act(name, frozenset({sources}) if isinstance(sources, S) else sources, target, is_shown)
 
 
 # Compatibility: names of acts are parts of ledger events; they are added, never renamed.
-APPROVE = Act("approve", frozenset({S.IN_REVIEW, S.REJECTED, S.REVOKED}), S.ACTIVE)
-REJECT = Act("reject", frozenset({S.IN_REVIEW}), S.REJECTED)
-CANCEL = Act("cancel", frozenset({S.ACTIVE, S.REJECTED, S.REVOKED}), S.IN_REVIEW)
-WITHDRAW = Act("withdraw", frozenset({S.IN_REVIEW}), S.WITHDRAWN)
-REVOKE = Act("revoke", frozenset({S.ACTIVE}), S.REVOKED)
-CLOSE = Act("close", frozenset({S.ACTIVE}), S.CLOSED)
-EXPIRE = Act("expire", frozenset({S.ACTIVE}), S.EXPIRED)
-ACTS = (APPROVE, REJECT, CANCEL, WITHDRAW, REVOKE, CLOSE, EXPIRE)
+SAVE = _act("save", S.DRAFT)
+SUBMIT = _act("submit", frozenset({S.DRAFT, S.RETURNED}), S.IN_REVIEW)
+SCREEN = _act("screen", S.IN_REVIEW, is_shown=False)
+CORRECT = _act("correct", S.IN_REVIEW, S.RETURNED)
+WITHDRAW = _act("withdraw", _UNDECIDED, S.WITHDRAWN)
+APPEAL = _act("appeal", frozenset({S.REJECTED, S.REVOKED}), S.IN_REVIEW)
+CONFIRM = _act("confirm", S.AWAITING_TERMS)
+CLOSE_OUT = _act("close-out", _OVER)
+CLAIM = _act("claim", S.IN_REVIEW)
+UNCLAIM = _act("unclaim", S.IN_REVIEW, is_shown=False)
+ROUTE = _act("route", S.IN_REVIEW, is_shown=False)
+RETURN = _act("return", S.IN_REVIEW, S.RETURNED)
+REFER = _act("refer", S.IN_REVIEW, S.REFERRED, is_shown=False)
+ANSWER = _act("answer", S.REFERRED, S.IN_REVIEW, is_shown=False)
+RECALL = _act("recall", frozenset({S.REFERRED, S.RETURNED}), S.IN_REVIEW, is_shown=False)
+VOTE = _act("vote", frozenset({S.IN_REVIEW, S.REFERRED}), is_shown=False)
+DELEGATE = _act("delegate", frozenset({S.IN_REVIEW, S.RETURNED, S.REFERRED}), S.RETURNED)
+APPROVAL = _act("approval", S.IN_REVIEW, is_shown=False)
+APPROVE = _act("approve", frozenset({S.IN_REVIEW, S.REJECTED, S.REVOKED}), S.AWAITING_TERMS)
+ACTIVATE = _act("activate", S.AWAITING_TERMS, S.ACTIVE)
+ADD_TERMS = _act("add-terms", S.ACTIVE, S.AWAITING_TERMS)
+REJECT = _act("reject", S.IN_REVIEW, S.REJECTED)
+CANCEL = _act("cancel", frozenset({S.ACTIVE, S.AWAITING_TERMS, S.REJECTED, S.REVOKED}), S.IN_REVIEW)
+SUSPEND = _act("suspend", S.ACTIVE, S.SUSPENDED)
+RESUME = _act("resume", S.SUSPENDED, S.ACTIVE)
+REVOKE = _act("revoke", _HELD, S.REVOKED)
+CLOSE = _act("close", _HELD, S.CLOSED)
+EXPIRE = _act("expire", _HELD, S.EXPIRED)
+ACTS = (
+    SAVE, SUBMIT, SCREEN, CORRECT, WITHDRAW, APPEAL, CONFIRM, CLOSE_OUT,
+    CLAIM, UNCLAIM, ROUTE, RETURN, REFER, ANSWER, RECALL, VOTE, DELEGATE,
+    APPROVAL, APPROVE, ACTIVATE, ADD_TERMS, REJECT, CANCEL, SUSPEND, RESUME, REVOKE, CLOSE, EXPIRE,
+)  # fmt: skip
+
+_DECISIONS = frozenset({APPROVE, REJECT, REVOKE, EXPIRE})
+_ANEW = frozenset({CANCEL, APPEAL, SUBMIT})
 
 _SAYS = {
+    S.DRAFT: "is a draft",
     S.IN_REVIEW: "is in review",
+    S.RETURNED: "is with the applicant",
+    S.REFERRED: "waits for the opinion that was asked for",
+    S.AWAITING_TERMS: "was approved and waits for the applicant",
     S.ACTIVE: "was approved",
+    S.SUSPENDED: "was approved and the access suspended",
     S.REJECTED: "was rejected",
     S.WITHDRAWN: "was withdrawn by the applicant",
     S.REVOKED: "was approved and the access revoked",
@@ -58,20 +99,33 @@ async def step(
     at: datetime,
     reason: str = "",
     facts: dict[str, Any] | None = None,
+    values: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
     policy: str | None = None,
 ) -> AccessRequest:
-    """Take one step, compare-and-set on the request's version, and record it.
+    """Take one step, compare-and-set on the request's version, record it and remember its words.
 
+    reason  words of the act, for people; evidence gets their digest
+    facts   what evidence says beside that: ids and digests
+    values  further columns of the request to set
+    data    what the history keeps beside the words (answers that were replaced, marked fields)
     Raises Conflict, saying what happened, when the state does not allow the act or somebody else was faster.
     """
     before = request.state
+    after = act.target or before
     if before not in act.sources:
-        raise await _conflict(session, request, act)
-    values: dict[str, Any] = {"state": act.target, "version": request.version + 1, "reason": reason}
-    if by is None or by.person_id != request.person_id:
-        values |= {"decided_at": at, "decided_by": by.person_id if by else None}
-    if act is CANCEL:
-        values |= {"decided_at": None, "decided_by": None}
+        raise await conflict(session, request, act)
+    changes: dict[str, Any] = {"state": after, "version": request.version + 1, "changed_at": at}
+    if act.target is not None:
+        changes["reason"] = reason
+    if act in _DECISIONS:
+        changes |= {"decided_at": at, "decided_by": by.person_id if by else None}
+    if act in _ANEW:
+        changes |= {"decided_at": None, "decided_by": None, "round": request.round + 1, "waiting_since": at}
+    if after is not S.IN_REVIEW:
+        changes |= {"claimed_by": None}
+    if after is not S.REFERRED:
+        changes |= {"referred_to": None}
     won = await session.scalar(
         sa.update(AccessRequest)
         .where(
@@ -79,13 +133,14 @@ async def step(
             col(AccessRequest.version) == request.version,
             col(AccessRequest.state) == before,
         )
-        .values(**values)
+        .values(**changes | (values or {}))
         .returning(col(AccessRequest.id))
         .execution_options(synchronize_session=False)
     )
     if won is None:
-        raise await _conflict(session, request, act)
+        raise await conflict(session, request, act)
     fresh = await reload(session, request)
+    await remember(session, fresh, act.name, by=by, before=before, reason=reason, data=data, is_shown=act.is_shown)
     await ledger.record(
         session,
         f"access:request:{act.name}",
@@ -93,12 +148,39 @@ async def step(
         token=by.token_id if by else None,
         repo=request.repo_id,
         subject=request.id,
-        body={"before": before, "after": act.target, "person_id": request.person_id}
+        body={"before": before, "after": after, "person_id": fresh.person_id}
         | ({"reason_sha256": digest_of_reason(reason)} if reason else {})
         | (facts or {}),
         policy=policy,
     )
     return fresh
+
+
+async def remember(
+    session: AsyncSession,
+    request: AccessRequest,
+    act: str,
+    *,
+    by: Principal | None,
+    before: RequestState | None,
+    reason: str = "",
+    data: dict[str, Any] | None = None,
+    is_shown: bool = True,
+) -> None:
+    """Add what happened to the request's history, which people read."""
+    session.add(
+        AccessStep(
+            request_id=request.id,
+            act=act,
+            at=request.changed_at,
+            actor_id=by.person_id if by else None,
+            before=before,
+            after=request.state,
+            note=reason,
+            data=data or {},
+            is_shown=is_shown,
+        )
+    )
 
 
 async def reload(session: AsyncSession, request: AccessRequest) -> AccessRequest:
@@ -113,10 +195,18 @@ def checked_reason(reason: str, *, what: str) -> str:
         raise errors.Invalid(
             f"{what} needs a reason.", next_step="Write one or two sentences that the person will read."
         )
+    return checked_words(text)
+
+
+def checked_words(words: str) -> str:
+    """Words that may be left out, trimmed. Raises Invalid when they are too long."""
+    text = words.strip()
     if len(text) > MAX_REASON_CHARS:
         raise errors.Invalid(
             f"The reason has {len(text):,} characters; at most {MAX_REASON_CHARS:,} are kept.", next_step="Shorten it."
         )
+    if "\0" in text:
+        raise errors.Invalid("The text contains a NUL character.", next_step="Remove it.")
     return text
 
 
@@ -125,7 +215,8 @@ def digest_of_reason(reason: str) -> str | None:
     return sha256_hex(reason.encode()) if reason else None
 
 
-async def _conflict(session: AsyncSession, request: AccessRequest, act: Act) -> errors.Conflict:
+async def conflict(session: AsyncSession, request: AccessRequest, act: Act) -> errors.Conflict:
+    """What to raise for an act that came too late: it says what happened instead."""
     now_there = await session.get(AccessRequest, request.id, populate_existing=True)
     if now_there is None:
         return errors.Conflict("This request does not exist any more.", next_step="Reload the list of requests.")

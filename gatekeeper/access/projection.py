@@ -1,15 +1,15 @@
 """The public hub's view of requests: pending, accepted, rejected, and the three ways to change between them.
 
-    pending    in_review
+    pending    in_review, returned, referred, awaiting_terms, suspended
     accepted   active, while its grant is in force
     rejected   rejected, revoked
-    none       withdrawn, closed, expired
+    none       draft, withdrawn, closed, expired; and a renewal, while the access that it follows is in force
 
 The Hub's client expects 400 for a repository without a gate and 404 for a transition that has been made already.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors
-from gatekeeper.access import grants, requests
+from gatekeeper.access import activation, deciding, gate, grants, handling, moves
 from gatekeeper.access.direct import grant_directly
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import people
@@ -40,7 +40,13 @@ class HubStatus(StrEnum):
 
 
 _STATES = {
-    HubStatus.PENDING: (RequestState.IN_REVIEW,),
+    HubStatus.PENDING: (
+        RequestState.IN_REVIEW,
+        RequestState.RETURNED,
+        RequestState.REFERRED,
+        RequestState.AWAITING_TERMS,
+        RequestState.SUSPENDED,
+    ),
     HubStatus.ACCEPTED: (RequestState.ACTIVE,),
     HubStatus.REJECTED: (RequestState.REJECTED, RequestState.REVOKED),
 }
@@ -69,7 +75,12 @@ class HubPage:
 
 
 def hub_status(request: AccessRequest, grant: AccessGrant | None) -> HubStatus | None:
-    """The Hub's word for a standing, None where it has none."""
+    """The Hub's word for a standing, None where it has none.
+
+    grant  the person's grant that is in force, if there is one
+    """
+    if grant is not None and request.state is not RequestState.ACTIVE:
+        return HubStatus.ACCEPTED  # a newer request, for what comes after the access that is there
     if request.state is RequestState.ACTIVE and grant is None:
         return None
     return next((status for status, states in _STATES.items() if request.state in states), None)
@@ -90,6 +101,8 @@ async def list_hub(
     )
     if status is HubStatus.ACCEPTED:
         query = query.where(_has_grant_in_force(now()))
+    else:
+        query = query.where(~_person_has_grant_in_force(now()))
     if after:
         query = query.where(col(AccessRequest.id) > after)
     rows = (await session.execute(query)).all()
@@ -128,22 +141,60 @@ async def handle_hub(
         raise _not_there(f"The request of {person.name} for {repo.full_name} is {status} already.")
     match status:
         case HubStatus.ACCEPTED:
-            await requests.approve(session, request, by=by, policy=policy)
+            await _accept(session, request, by=by, policy=policy)
         case HubStatus.PENDING:
-            await requests.cancel(session, request, by=by, policy=policy)
-        case HubStatus.REJECTED if grant is not None and request.state is RequestState.ACTIVE:
-            await grants.revoke(session, grant, by=by, reason=reason or _NO_REASON, policy=policy)
+            await deciding.cancel(session, request, by=by, policy=policy)
         case HubStatus.REJECTED:
-            await requests.reject(session, request, by=by, reason=reason or _NO_REASON, policy=policy)
+            await _reject(session, request, by=by, reason=reason or _NO_REASON, policy=policy)
     return await session.get_one(AccessRequest, request.id, populate_existing=True)
 
 
 async def grant_hub(
-    session: AsyncSession, repo: Repo, user: str, *, by: Principal, policy: str | None = None
-) -> AccessGrant:
-    """Give access to a named person, as the Hub's `grant` call does."""
+    session: AsyncSession,
+    repo: Repo,
+    user: str,
+    *,
+    by: Principal,
+    rule: gate.AskRule | None = None,
+    policy: str | None = None,
+) -> AccessGrant | None:
+    """Give access to a named person, as the Hub's `grant` call does, until the end that the stage proposes."""
     _must_be_gated(repo)
-    return await grant_directly(session, repo, await _person(session, user), by=by, policy=policy)
+    days = rule.grant_days if rule else 0
+    return await grant_directly(
+        session,
+        repo,
+        await _person(session, user),
+        by=by,
+        ends_at=now() + timedelta(days=days) if days else None,
+        rule=rule,
+        policy=policy,
+    )
+
+
+async def _accept(session: AsyncSession, request: AccessRequest, *, by: Principal, policy: str | None) -> None:
+    if request.state is RequestState.SUSPENDED:
+        await deciding.resume(session, request, by=by, policy=policy)
+        return
+    if request.state in moves.RECALL.sources:
+        request = await handling.recall(session, request, by=by)
+    ends_at = activation.proposed_end(request, now())
+    await deciding.approve(session, request, by=by, ends_at=ends_at, policy=policy)
+
+
+async def _reject(
+    session: AsyncSession, request: AccessRequest, *, by: Principal, reason: str, policy: str | None
+) -> None:
+    if request.state in moves.REVOKE.sources:
+        grant = await grants.open_grant_of(session, request)
+        if grant is not None:
+            await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+            return
+    if request.state in moves.RECALL.sources:
+        request = await handling.recall(session, request, by=by)
+    if request.state is RequestState.AWAITING_TERMS:
+        request = await deciding.cancel(session, request, by=by, policy=policy)
+    await deciding.reject(session, request, by=by, reason=reason, policy=policy)
 
 
 def _has_grant_in_force(instant: datetime) -> sa.ColumnElement[bool]:
@@ -151,8 +202,19 @@ def _has_grant_in_force(instant: datetime) -> sa.ColumnElement[bool]:
         sa.exists()
         .where(
             col(AccessGrant.request_id) == col(AccessRequest.id),
-            col(AccessGrant.revoked_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
+            grants.in_force(instant),
+        )
+        .correlate(AccessRequest)
+    )
+
+
+def _person_has_grant_in_force(instant: datetime) -> sa.ColumnElement[bool]:
+    return (
+        sa.exists()
+        .where(
+            col(AccessGrant.person_id) == col(AccessRequest.person_id),
+            col(AccessGrant.repo_id) == col(AccessRequest.repo_id),
+            grants.in_force(instant),
         )
         .correlate(AccessRequest)
     )
@@ -178,10 +240,13 @@ async def _find(
         request = await session.get(AccessRequest, request_id)
         if request is None or request.repo_id != repo.id:
             raise _not_there(f"{repo.full_name} has no such request.")
-        return request, await session.get_one(Person, request.person_id)
+        return request, await session.get_one(Person, request.person_id)  # a draft has no status, so it is not told
     if not user:
         raise errors.Invalid("Whose request it is was not said.", next_step="Send the user's name or the request's id.")
     person = await _person(session, user)
+    held = await grants.grant_in_force(session, person.id, repo.id, now())
+    if held is not None and held.request_id:
+        return await session.get_one(AccessRequest, held.request_id), person
     found = await grants.latest_request(session, person.id, repo.id)
     if found is None:
         raise _not_there(f"{person.name} has no request for {repo.full_name}.")
@@ -205,7 +270,7 @@ def _status(status: HubStatus | str) -> HubStatus:
 
 
 def _must_be_gated(repo: Repo) -> None:
-    if not requests.is_gated(repo):
+    if not gate.is_gated(repo):
         raise errors.Invalid(
             f"{repo.full_name} is not gated, so it has no access requests.",
             next_step="Gate it in its settings, or turn on staged release.",

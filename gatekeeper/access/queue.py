@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,22 +30,42 @@ class Page:
     after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show of a review queue. Drafts are never shown.
+
+    states      only these; empty: any
+    claimed_by  only what this person looks after; "" for what nobody does
+    """
+
+    states: tuple[RequestState, ...] = ()
+    queue: str | None = None
+    claimed_by: str | None = None
+    is_flagged: bool = False
+    waiting_before: datetime | None = None
+
+
 async def review_queue(
     session: AsyncSession,
     *,
     repo_ids: frozenset[str] | None = None,
     state: RequestState | None = RequestState.IN_REVIEW,
+    only: Filter | None = None,
     after: str | None = None,
     limit: int = 50,
 ) -> Page:
     """Requests in one state (None: any), who waits longest first.
 
     repo_ids  only these repositories, those the reader may review; None: all, for an administrator
+    only      instead of `state`: a choice by more than that
     """
-    query = _rows().order_by(col(AccessRequest.id)).limit(limit + 1)
+    query = _rows().where(col(AccessRequest.state) != RequestState.DRAFT)
+    query = query.order_by(col(AccessRequest.id)).limit(limit + 1)
     if repo_ids is not None:
         query = query.where(col(AccessRequest.repo_id).in_(repo_ids))
-    if state is not None:
+    if only is not None:
+        query = query.where(*_chosen(only))
+    elif state is not None:
         query = query.where(col(AccessRequest.state) == state)
     if after:
         query = query.where(col(AccessRequest.id) > after)
@@ -65,6 +86,25 @@ async def count_waiting(session: AsyncSession, *, repo_ids: frozenset[str] | Non
     if repo_ids is not None:
         query = query.where(col(AccessRequest.repo_id).in_(repo_ids))
     return int(await session.scalar(query) or 0)
+
+
+def _chosen(only: Filter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if only.states:
+        conditions.append(col(AccessRequest.state).in_(only.states))
+    if only.queue is not None:
+        conditions.append(col(AccessRequest.queue) == only.queue)
+    if only.claimed_by is not None:
+        conditions.append(
+            col(AccessRequest.claimed_by) == only.claimed_by
+            if only.claimed_by
+            else col(AccessRequest.claimed_by).is_(None)
+        )
+    if only.is_flagged:
+        conditions.append(col(AccessRequest.is_flagged).is_(True))
+    if only.waiting_before is not None:
+        conditions.append(col(AccessRequest.waiting_since) <= only.waiting_before)
+    return conditions
 
 
 def _rows() -> sa.Select[AccessRequest, Person, Repo]:

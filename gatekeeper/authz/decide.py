@@ -142,6 +142,9 @@ def _at(
     )
     standing = resource.standing
     grants = [grant for grant in standing.grants if grant.is_in_force(instant)]
+    lacking = _lacking(policies, standing, revision, instant) if grants else ()
+    if lacking:
+        grants = []
     context = _context(principal, standing.role, is_disabled=standing.is_disabled)._replace(
         grant=bool(grants),
         tester=any(grant.is_tester for grant in grants),
@@ -150,7 +153,13 @@ def _at(
         terms_accepted=_has_accepted(revision, standing),
         proposer=revision.proposer_id is not None and revision.proposer_id == principal.person_id,
     )
-    return Question(_kind(principal), attributes, context, revision)
+    return Question(_kind(principal), attributes, context, revision, lacking)
+
+
+def _lacking(policies: Policies, standing: Standing, revision: Revision, instant: datetime) -> tuple[str, ...]:
+    """Prerequisites that the repository or the stage demands and that do not count at `instant`."""
+    demands = [*standing.demands, *policies.demands.get(revision.stage, ())]
+    return tuple(sorted({demand.kind for demand in demands if not demand.is_met(standing.brought, instant)}))
 
 
 def _has_accepted(revision: Revision, standing: Standing) -> bool:
@@ -199,6 +208,7 @@ def _valid_until(resource: Target, instant: datetime) -> datetime | None:
     if isinstance(resource, Hub):
         return None
     ends = [grant.ends_at for grant in resource.standing.grants]
+    ends += [brought.ends_at for brought in resource.standing.brought]
     return min((end for end in ends if end is not None and end > instant), default=None)
 
 

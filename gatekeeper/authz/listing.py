@@ -41,7 +41,7 @@ def listing_filter(policies: Policies, principal: Principal, instant: datetime) 
     shown must be decided again.
     """
     hub = Hub(principal.person_id)
-    kind, _, base, _ = ask(policies, principal, hub, instant)
+    kind, _, base, *_ = ask(policies, principal, hub, instant)
     conditions = []
     for role, standing in itertools.product(_ROLES, _STANDINGS):
         if principal.person_id is None and (role, standing) != (None, _NOBODY):
@@ -125,6 +125,7 @@ def _holds(principal: Principal, standing: str, instant: datetime) -> list[sa.Co
             col(AccessGrant.repo_id) == col(Repo.id),
             col(AccessGrant.person_id) == principal.person_id,
             col(AccessGrant.revoked_at).is_(None),
+            col(AccessGrant.suspended_at).is_(None),
             sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
         )
         .correlate(Repo)

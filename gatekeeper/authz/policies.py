@@ -5,7 +5,8 @@ What is evaluated is a pure function of the facts, so answers are remembered by 
 """
 
 import json
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ from gatekeeper.authz import bundle
 from gatekeeper.authz.actions import Action
 from gatekeeper.authz.bundle import BrokenPolicies, Rule
 from gatekeeper.authz.catalogue import Catalogue
-from gatekeeper.authz.resource import Attributes, Context, Question
+from gatekeeper.authz.resource import Attributes, Context, Demand, Question
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.canonical import digest_of, sha256_hex
+from gatekeeper.releases import ladder
+from gatekeeper.releases.ladder import FILE_NAME as LADDER
+from gatekeeper.releases.tables import Stage
 
 _REMEMBERED = 2**15
 _RESOURCE = {"type": "Repository", "id": "this"}
@@ -50,11 +54,13 @@ class Policies:
         catalogue: Catalogue,
         sha256: str,
         directory: Path | None = None,
+        demands: Mapping[Stage | None, tuple[Demand, ...]] | None = None,
     ) -> None:
         self.rules = rules
         self.catalogue = catalogue
         self.sha256 = sha256
         self.directory = directory
+        self.demands = demands or {}  # prerequisites by stage, from stages.toml
         self.alarms: list[Alarm] = []  # called with the facts of an evaluation that failed, e.g. to count them
         self._schema_text = schema_text
         self._schema = cedarpy.Schema.from_str(schema_text)
@@ -79,6 +85,7 @@ class Policies:
             catalogue=_catalogue(files.get(bundle.CATALOGUE, "")),
             sha256=digest_of({name: sha256_hex(text.encode()) for name, text in files.items()}),
             directory=directory,
+            demands=_demands(files.get(LADDER, "")),
         )
 
     def permits(self) -> "Policies":
@@ -176,6 +183,18 @@ def _catalogue(text: str) -> Catalogue:
         return Catalogue.parse(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokenPolicies([f"{bundle.CATALOGUE}: {type(error).__name__}: {error}."]) from error
+
+
+def _demands(text: str) -> dict[Stage | None, tuple[Demand, ...]]:
+    """What each stage demands of whoever holds a grant."""
+    if not text:
+        return {}
+    try:
+        rules = ladder.parse(tomllib.loads(text)).rules.values()
+    except (ValueError, KeyError, TypeError):
+        # INVARIANT: demands that cannot be read are met by nobody. What is wrong is told by the checks of that file.
+        return {stage: (Demand(f"a readable {LADDER}"),) for stage in Stage}
+    return {rule.stage: tuple(Demand(kind) for kind in rule.prerequisites) for rule in rules if rule.prerequisites}
 
 
 def _context_json(context: Context) -> str:

@@ -52,6 +52,14 @@ _CHANGES = (
     ),
     _Change(Code.ADMINS_ONLY, {"is_site_admin": True}),
 )
+# Requests under way; how a decided one stands is told by its grant.
+_OF_REQUESTS = {
+    RequestState.IN_REVIEW: Code.REQUEST_PENDING,
+    RequestState.REFERRED: Code.REQUEST_PENDING,
+    RequestState.RETURNED: Code.REQUEST_RETURNED,
+    RequestState.AWAITING_TERMS: Code.APPROVAL_INCOMPLETE,
+    RequestState.SUSPENDED: Code.ACCESS_SUSPENDED,
+}
 
 
 def why_not(policies: Policies, action: Action, resource: Target, question: Question, answer: Answer) -> Why:
@@ -114,8 +122,10 @@ def _refined(code: Code, resource: Resource, question: Question) -> Code:
         case Code.TERMS_NOT_ACCEPTED if standing.accepted:
             return Code.TERMS_CHANGED
         case Code.ACCESS_NOT_REQUESTED | Code.PURPOSE_NEEDED | Code.INSTITUTION_NEEDED if not question.context.grant:
-            if standing.request is RequestState.IN_REVIEW:
-                return Code.REQUEST_PENDING
+            if question.lacking:
+                return Code.PREREQUISITE_MISSING
+            if standing.request in _OF_REQUESTS:
+                return _OF_REQUESTS[standing.request]
             if standing.was_revoked or standing.request is RequestState.REVOKED:
                 return Code.ACCESS_REVOKED
             if standing.grants or standing.request is RequestState.EXPIRED:

@@ -45,17 +45,44 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant that was not revoked; in force while the instant of a decision is before `ends_at`."""
+    """A grant that was not revoked; in force while not suspended and the instant of a decision is before `ends_at`."""
 
     id: str
     ends_at: datetime | None = None
     is_tester: bool = False
     names_institution: bool = False
     names_purpose: bool = False
+    is_suspended: bool = False
 
     def is_in_force(self, instant: datetime) -> bool:
         """Exact to the microsecond, with no job running: at `ends_at` the right is gone."""
-        return self.ends_at is None or instant < self.ends_at
+        return not self.is_suspended and (self.ends_at is None or instant < self.ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A prerequisite that a person brings and nobody took back; it counts while the instant is before `ends_at`."""
+
+    kind: str
+    value: str = ""
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A prerequisite that a grant needs in order to count; of `accepted` values, if any are named."""
+
+    kind: str
+    accepted: frozenset[str] = frozenset()
+
+    def is_met(self, brought: tuple[Brought, ...], instant: datetime) -> bool:
+        """Whether one of them answers it at `instant`."""
+        return any(
+            one.kind == self.kind
+            and (not self.accepted or one.value in self.accepted)
+            and (one.ends_at is None or instant < one.ends_at)
+            for one in brought
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +93,8 @@ class Standing:
     grants           not revoked, possibly over
     request          state of their latest request
     was_revoked      their latest grant was revoked
+    demands          what the repository needs of everybody with a grant; its stage may need more
+    brought          prerequisites that they bring
     """
 
     role: Role | None = None
@@ -77,6 +106,8 @@ class Standing:
     request_reason: str = ""
     was_revoked: bool = False
     revoke_reason: str = ""
+    demands: tuple[Demand, ...] = ()
+    brought: tuple[Brought, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +198,11 @@ class Question(NamedTuple):
     principal   the Cedar type: Person, Anonymous or Operator
     attributes  None when the question is about the hub
     revision    the one the question is about
+    lacking     kinds of prerequisites without which the person's grant does not count
     """
 
     principal: str
     attributes: Attributes | None
     context: Context
     revision: Revision | None = None
+    lacking: tuple[str, ...] = ()

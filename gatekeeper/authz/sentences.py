@@ -51,8 +51,21 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "{restricted} Your request is waiting for a decision.",
         "See how it stands at {access}.",
     ),
+    Code.REQUEST_RETURNED: (
+        "{restricted} Your request came back with a question.",
+        "Read it and send your answers again at {access}.",
+    ),
+    Code.APPROVAL_INCOMPLETE: (
+        "{restricted} Your request was approved, and something is still missing on your side.",
+        "What it is says {access}.",
+    ),
     Code.REQUEST_REJECTED: ("{restricted} Your request was rejected.", "The reason is at {access}."),
     Code.ACCESS_REVOKED: ("{restricted} Your access was revoked.", "The reason is at {access}."),
+    Code.ACCESS_SUSPENDED: ("{restricted} Your access is suspended for now.", "The reason is at {access}."),
+    Code.PREREQUISITE_MISSING: (
+        "Your access to {name} does not count without a prerequisite that you lack or that has lapsed.",
+        "Which one says {access}; its maintainers record it.",
+    ),
     Code.ACCESS_EXPIRED: ("{restricted} Your access has ended.", "Ask for it again at {access}."),
     Code.INSTITUTION_NEEDED: (
         "At this stage, weights of {name} go to people whose request named their institution.",

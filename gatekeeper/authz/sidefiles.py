@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gatekeeper.access import rules as access_rules
 from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.licensing import FieldKind
 from gatekeeper.releases import ladder
 from gatekeeper.releases.tables import Stage
 
 LEVELS = ("off", "weak", "medium", "strong", "max")
-FORM_TYPES = frozenset({"text", "checkbox", "date_picker", "country", "select"})
+FORM_TYPES = frozenset(FieldKind)
 DUTIES = frozenset(
     {
         "hosting_is_distribution",
@@ -48,6 +50,7 @@ def problems(directory: Path) -> list[str]:
         ("safety.toml", _safety),
         ("licenses/catalogue.toml", _catalogue),
         ("forms/default.toml", _form),
+        ("requests.toml", _requests),
     ):
         try:
             table = tomllib.loads((directory / name).read_text(encoding="utf-8"))
@@ -65,6 +68,24 @@ def _stages(table: dict[str, Any], _directory: Path) -> Iterator[str]:
         yield f"{missing} is missing."
     except (TypeError, ValueError) as problem:
         yield f"{problem}."
+
+
+def _requests(table: dict[str, Any], directory: Path) -> Iterator[str]:
+    try:
+        known = {kind.kind for kind in access_rules.parse(table).kinds}
+    except KeyError as missing:
+        yield f"{missing} is missing."
+        return
+    except (TypeError, ValueError) as problem:
+        yield f"{problem}."
+        return
+    try:
+        stages = ladder.parse(tomllib.loads((directory / "stages.toml").read_text("utf-8"))).rules.values()
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # told about stages.toml itself
+    for rule in stages:
+        for kind in set(rule.prerequisites) - known:
+            yield f"stages.toml demands the prerequisite {kind!r} at {rule.stage}, which is not described here."
 
 
 def _safety(table: dict[str, Any], _directory: Path) -> Iterator[str]:

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper.access.tables import AccessGrant, AccessRequest
+from gatekeeper.access.tables import AccessGrant, AccessRequest, Prerequisite, RepoRequirement, RequestState
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person, Role
-from gatekeeper.authz.resource import Grant, Standing
+from gatekeeper.authz.resource import Brought, Demand, Grant, Standing
 from gatekeeper.licensing.tables import Acceptance, TermsBundle
 from gatekeeper.repos.tables import Repo
 
@@ -30,6 +30,9 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
     accepted = await _accepted(session, person_id, ids)
     grants = await _grants(session, person_id, ids)
     requests = await _latest_requests(session, person_id, ids)
+    held = [repo_id for repo_id in ids if grants.get(repo_id)]  # prerequisites matter to those who hold a grant only
+    demands = await _demands(session, held)
+    brought = await _brought(session, person_id, held)
     return {
         repo.id: _standing(
             role_in(principal, repo),
@@ -37,6 +40,8 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
             grants.get(repo.id, []),
             requests.get(repo.id),
             disabled=disabled,
+            demands=demands.get(repo.id, ()),
+            brought=(*brought.get(None, ()), *brought.get(repo.id, ())),
         )
         for repo in repos
     }
@@ -66,6 +71,8 @@ def _standing(
     request: AccessRequest | None,
     *,
     disabled: bool,
+    demands: tuple[Demand, ...],
+    brought: tuple[Brought, ...],
 ) -> Standing:
     newest = grants[0][0] if grants else None
     return Standing(
@@ -78,6 +85,8 @@ def _standing(
         request_reason=request.reason if request else "",
         was_revoked=newest is not None and newest.revoked_at is not None,
         revoke_reason=newest.revoke_reason if newest else "",
+        demands=demands,
+        brought=brought,
     )
 
 
@@ -88,6 +97,7 @@ def _grant(row: AccessGrant, answers: dict[str, Any]) -> Grant:
         is_tester=row.is_tester,
         names_institution=_names(answers, _INSTITUTION),
         names_purpose=_names(answers, _PURPOSE),
+        is_suspended=row.suspended_at is not None,
     )
 
 
@@ -133,10 +143,39 @@ async def _grants(
     return found
 
 
+async def _demands(session: AsyncSession, repo_ids: list[str]) -> dict[str, tuple[Demand, ...]]:
+    if not repo_ids:
+        return {}
+    found: dict[str, tuple[Demand, ...]] = {}
+    for row in await session.scalars(sa.select(RepoRequirement).where(col(RepoRequirement.repo_id).in_(repo_ids))):
+        found[row.repo_id] = (*found.get(row.repo_id, ()), Demand(row.kind, frozenset(row.accepted)))
+    return found
+
+
+async def _brought(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str | None, tuple[Brought, ...]]:
+    """Prerequisites by the repository where they count; under None those that count everywhere."""
+    if not repo_ids:
+        return {}
+    found: dict[str | None, tuple[Brought, ...]] = {}
+    for row in await session.scalars(
+        sa.select(Prerequisite).where(
+            col(Prerequisite.person_id) == person_id,
+            col(Prerequisite.withdrawn_at).is_(None),
+            sa.or_(col(Prerequisite.repo_id).is_(None), col(Prerequisite.repo_id).in_(repo_ids)),
+        )
+    ):
+        found[row.repo_id] = (*found.get(row.repo_id, ()), Brought(row.kind, row.value, row.ends_at))
+    return found
+
+
 async def _latest_requests(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str, AccessRequest]:
     rows = await session.scalars(
         sa.select(AccessRequest)
-        .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id).in_(repo_ids))
+        .where(
+            col(AccessRequest.person_id) == person_id,
+            col(AccessRequest.repo_id).in_(repo_ids),
+            col(AccessRequest.state) != RequestState.DRAFT,
+        )
         .order_by(col(AccessRequest.submitted_at), col(AccessRequest.id))
     )
     return {request.repo_id: request for request in rows}

@@ -38,17 +38,34 @@ async def list_requests(house: House, repository: str, state: str | None, as_jso
 
 @requests.command("approve")
 @click.argument("request_id")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of access (UTC); no end if left out.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Day (UTC) at whose start access ends.")
+@click.option("--no-end", is_flag=True, help="No end, even where the stage proposes one.")
+@click.option("--conditions", default="", help="What the applicant must agree to first.")
 @json_option
 @pass_house
 @command
-async def approve(house: House, request_id: str, until: datetime | None, as_json: bool) -> None:
-    """Approve a request."""
+async def approve(
+    house: House, request_id: str, until: datetime | None, no_end: bool, conditions: str, as_json: bool
+) -> None:
+    """Approve a request, until the end that the stage proposes unless told otherwise."""
     ends_at = None if until is None else until.replace(tzinfo=now().tzinfo)
     async with house.write() as session:
         request = await access.get(session, request_id)
-        await access.approve(session, request, by=OPERATOR, ends_at=ends_at, policy=house.policies.sha256)
-    show({"id": request_id, "state": "active"}, f"Approved {request_id}.", as_json=as_json)
+        if ends_at is None and not no_end:
+            ends_at = access.proposed_end(request, now())
+        await access.approve(
+            session,
+            request,
+            by=OPERATOR,
+            ends_at=ends_at,
+            conditions=conditions,
+            rules=_rules(house),
+            policy=house.policies.sha256,
+        )
+        state = (await access.get(session, request_id)).state
+    done = state is RequestState.ACTIVE
+    told = f"Approved {request_id}." if done else f"Your approval of {request_id} counts; it is {state} still."
+    show({"id": request_id, "state": state.value}, told, as_json=as_json)
 
 
 @requests.command("reject")
@@ -80,6 +97,10 @@ async def revoke(house: House, request_id: str, reason: str, as_json: bool) -> N
             raise Conflict("There is no access in force to revoke.", next_step="Look at `gatekeeper requests list`.")
         await access.revoke(session, grant, by=OPERATOR, reason=reason, policy=house.policies.sha256)
     show({"id": request_id, "state": "revoked"}, f"Revoked the access of {request_id}.", as_json=as_json)
+
+
+def _rules(house: House) -> access.Rules:
+    return access.Rules.load(house.policies.directory)
 
 
 def _row(row: access.Row) -> dict[str, str]:

@@ -1,32 +1,32 @@
 """The questions an applicant answers: a card's `extra_gated_fields`, read, and answers to them, checked."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from gatekeeper import errors
 from gatekeeper.kit.canonical import digest_of
-from gatekeeper.licensing.countries import COUNTRIES
+from gatekeeper.licensing import answers as checks
+from gatekeeper.licensing.answers import MAX_ANSWER_CHARS, MAX_LONG_CHARS
 
-MAX_ANSWER_CHARS = 2_000
 _MAX_FIELDS = 50
 _MAX_NAME_CHARS = 500
 _MAX_OPTIONS = 200
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_YES = frozenset({"true", "on", "yes", "1"})
+_MAX_HELP_CHARS = 1_000
+_CHOSEN_FROM = ("select", "multi_select")
 
 
 class FieldKind(StrEnum):
-    """The public hub's field types. The values are part of bundle digests."""
+    """The public hub's field types, then our own two. The values are part of bundle digests."""
 
     TEXT = "text"
     CHECKBOX = "checkbox"
     DATE = "date_picker"
     COUNTRY = "country"
     SELECT = "select"
+    LONG_TEXT = "long_text"
+    MULTI_SELECT = "multi_select"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,26 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One question. Its name is its label; every question must be answered, every box be ticked."""
+    """One question. Its name is its label; it must be answered, a box be ticked, unless it is optional.
+
+    condition     (an earlier question, the answer to it): only then is this one asked
+    least, most   limits of a text in characters; of a multiple choice, how many may be chosen (0: all)
+    """
 
     name: str
     kind: FieldKind
     options: tuple[Option, ...] = ()
+    help: str = ""
+    is_optional: bool = False
+    condition: tuple[str, Any] | None = None
+    least_chars: int = 0
+    limit_chars: int = 0
+    most_choices: int = 0
+
+    @property
+    def most_chars(self) -> int:
+        """The longest answer that is kept."""
+        return self.limit_chars or (MAX_LONG_CHARS if self.kind is FieldKind.LONG_TEXT else MAX_ANSWER_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +78,10 @@ class Form:
         problems: list[str] = []
         if len(value) > _MAX_FIELDS:
             problems.append(f"extra_gated_fields has {len(value)} questions; at most {_MAX_FIELDS} are asked.")
-        parsed = tuple(_field(name, kind, problems) for name, kind in list(value.items())[:_MAX_FIELDS])
-        return cls(parsed, tuple(problems))
+        parsed: list[FormField] = []
+        for name, kind in list(value.items())[:_MAX_FIELDS]:
+            parsed.append(_field(name, kind, parsed, problems))
+        return cls(tuple(parsed), tuple(problems))
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Form":
@@ -75,6 +92,12 @@ class Form:
                     field["name"],
                     FieldKind(field["type"]),
                     tuple(Option(option["label"], option["value"]) for option in field.get("options", [])),
+                    field.get("help", ""),
+                    field.get("optional", False),
+                    (field["when"]["question"], field["when"]["answer"]) if "when" in field else None,
+                    field.get("min_chars", 0),
+                    field.get("max_chars", 0),
+                    field.get("max_choices", 0),
                 )
                 for field in stored.get("fields", [])
             )
@@ -108,36 +131,95 @@ class Form:
         wrong = {str(name)[:_MAX_NAME_CHARS]: "This question is not asked." for name in answers if name not in known}
         given: dict[str, Any] = {}
         for field in self.fields:
+            if not checks.applies(field, given):
+                continue  # what was typed before another answer made the question disappear is not kept
             try:
-                given[field.name] = _answer(field, answers.get(field.name))
+                answer = checks.checked(field, answers.get(field.name))
             except ValueError as problem:
                 wrong[field.name] = str(problem)
-        if wrong:
-            sentences = "; ".join(f"{name}: {why}" for name, why in wrong.items())
-            raise errors.Invalid(
-                f"{len(wrong)} of the answers cannot be accepted: {sentences}",
-                status=422,
-                next_step="Correct the named answers and send the form again.",
-                details={"fields": wrong},
-            )
+            else:
+                if answer is not None:
+                    given[field.name] = answer
+        _refuse(wrong)
         return given
 
+    def drafted(self, answers: Any) -> dict[str, Any]:
+        """Answers as a draft keeps them: to known questions, bounded, not yet checked. Raises Invalid as `validate`."""
+        if not isinstance(answers, Mapping):
+            return self.validate(answers)
+        known = {field.name: field for field in self.fields}
+        wrong = {str(name)[:_MAX_NAME_CHARS]: "This question is not asked." for name in answers if name not in known}
+        kept: dict[str, Any] = {}
+        for name, field in known.items():
+            if checks.is_blank(answers.get(name)):
+                continue
+            try:
+                kept[name] = checks.drafted(field, answers[name])
+            except ValueError as problem:
+                wrong[name] = str(problem)
+        _refuse(wrong)
+        return kept
 
-def _field(name: Any, kind: Any, problems: list[str]) -> FormField:
+
+def _refuse(wrong: Mapping[str, str]) -> None:
+    if wrong:
+        sentences = "; ".join(f"{name}: {why}" for name, why in wrong.items())
+        raise errors.Invalid(
+            f"{len(wrong)} of the answers cannot be accepted: {sentences}",
+            status=422,
+            next_step="Correct the named answers and send the form again.",
+            details={"fields": dict(wrong)},
+        )
+
+
+def _field(name: Any, kind: Any, earlier: list[FormField], problems: list[str]) -> FormField:
     label = str(name).strip()[:_MAX_NAME_CHARS]
-    options: tuple[Option, ...] = ()
-    if isinstance(kind, Mapping):
-        options = _options(label, kind.get("options"), problems)
-        kind = kind.get("type")
+    if not isinstance(kind, Mapping):
+        return _typed(label, kind, (), problems)
+    field = _typed(label, kind.get("type"), _options(label, kind.get("options"), problems), problems)
+    return replace(
+        field,
+        help=str(kind.get("help", ""))[:_MAX_HELP_CHARS],
+        is_optional=kind.get("optional") is True,
+        condition=_condition(label, kind.get("when"), earlier, problems),
+        least_chars=_limit(label, "min_chars", kind, problems),
+        limit_chars=_limit(label, "max_chars", kind, problems),
+        most_choices=_limit(label, "max_choices", kind, problems),
+    )
+
+
+def _condition(label: str, when: Any, earlier: list[FormField], problems: list[str]) -> tuple[str, Any] | None:
+    """The one earlier answer that a question depends on. What is not understood asks the question of everybody."""
+    if when is None:
+        return None
+    if isinstance(when, Mapping) and len(when) == 1:
+        question, answer = next(iter(when.items()))
+        asked = next((field for field in earlier if field.name == str(question).strip()), None)
+        if asked is not None and isinstance(answer, str | bool):
+            return asked.name, answer if asked.kind is not FieldKind.CHECKBOX else bool(answer)
+    problems.append(f"{label}: `when` must name one earlier question and its answer; asked of everybody.")
+    return None
+
+
+def _limit(label: str, key: str, kind: Mapping[str, Any], problems: list[str]) -> int:
+    value = kind.get(key, 0)
+    most = MAX_LONG_CHARS if kind.get("type") == FieldKind.LONG_TEXT else MAX_ANSWER_CHARS
+    if type(value) is int and 0 <= value <= most:
+        return value
+    problems.append(f"{label}: {key} must be a whole number up to {most:,}; left out.")
+    return 0
+
+
+def _typed(label: str, kind: Any, options: tuple[Option, ...], problems: list[str]) -> FormField:
     try:
         parsed = FieldKind(str(kind))
     except ValueError:
         problems.append(f"{label}: the type {str(kind)[:40]!r} is not one of {', '.join(FieldKind)}; asked as text.")
         return FormField(label, FieldKind.TEXT)
-    if parsed is FieldKind.SELECT and not options:
+    if parsed in _CHOSEN_FROM and not options:
         problems.append(f"{label}: a select question needs options; asked as text.")
         return FormField(label, FieldKind.TEXT)
-    return FormField(label, parsed, options if parsed is FieldKind.SELECT else ())
+    return FormField(label, parsed, options if parsed in _CHOSEN_FROM else ())
 
 
 def _options(label: str, value: Any, problems: list[str]) -> tuple[Option, ...]:
@@ -158,59 +240,14 @@ def _field_json(field: FormField) -> dict[str, Any]:
     plain: dict[str, Any] = {"name": field.name, "type": field.kind.value}
     if field.options:
         plain["options"] = [{"label": option.label, "value": option.value} for option in field.options]
+    if field.condition is not None:
+        plain["when"] = {"question": field.condition[0], "answer": field.condition[1]}
+    extras = {
+        "help": field.help,
+        "optional": field.is_optional,
+        "min_chars": field.least_chars,
+        "max_chars": field.limit_chars,
+        "max_choices": field.most_choices,
+    }
+    plain |= {key: value for key, value in extras.items() if value}
     return plain
-
-
-def _answer(field: FormField, value: Any) -> Any:
-    """The answer in its stored form. Raises ValueError with the sentence for the applicant."""
-    if field.kind is FieldKind.CHECKBOX:
-        if value is True or (isinstance(value, str) and value.strip().lower() in _YES):
-            return True
-        if value is None or value is False or value == "":
-            raise ValueError("This box must be ticked.")
-        raise ValueError("This is a box: send true.")
-    if value is None or value == "":
-        raise ValueError("An answer is missing.")
-    if not isinstance(value, str):
-        raise ValueError(f"This must be text, not {type(value).__name__}.")
-    text = value.strip()
-    if len(value) > MAX_ANSWER_CHARS:
-        raise ValueError(f"The answer has {len(value):,} characters; at most {MAX_ANSWER_CHARS:,} are kept.")
-    if not text:
-        raise ValueError("An answer is missing.")
-    match field.kind:
-        case FieldKind.DATE:
-            return _date(text)
-        case FieldKind.COUNTRY:
-            return _country(text)
-        case FieldKind.SELECT:
-            return _choice(field, text)
-        case _:
-            if _CONTROL.search(text):
-                raise ValueError("The answer contains control characters.")
-            return text
-
-
-def _date(text: str) -> str:
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-            raise ValueError
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("This must be a date like 2026-01-31.") from None
-
-
-def _country(text: str) -> str:
-    if text.upper() in COUNTRIES:
-        return text.upper()
-    code = next((code for code, name in COUNTRIES.items() if name.casefold() == text.casefold()), None)
-    if code is None:
-        raise ValueError("This must be a country's two-letter code, such as DE.")
-    return code
-
-
-def _choice(field: FormField, text: str) -> str:
-    for option in field.options:
-        if text in (option.value, option.label):
-            return option.value
-    raise ValueError(f"This must be one of: {', '.join(option.label for option in field.options)[:400]}.")

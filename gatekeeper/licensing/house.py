@@ -34,7 +34,7 @@ def _load(path: Path) -> HouseForm:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
         asked = {
-            field["name"]: {"type": field["type"], "options": field["options"]} if "options" in field else field["type"]
+            field["name"]: {key: value for key, value in field.items() if key != "name"}
             for field in data.get("field", [])
         }
         form = Form.parse(asked)

@@ -42,6 +42,8 @@ class StageRule:
     grant_days       days until a grant made at this stage ends; 0: no end
     soak_days        days that a release stands one stage below before it may come here
     testers          different people who used it one stage below before it may come here
+    request_approvals  reviewers who must say yes to a request for access
+    prerequisites    kinds of prerequisites (requests.toml) without which a grant does not count here
     """
 
     stage: Stage
@@ -54,6 +56,8 @@ class StageRule:
     grant_days: int
     soak_days: int = 0
     testers: int = 0
+    request_approvals: int = 1
+    prerequisites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,11 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
             raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
     if type(data["sole_maintainer"]) is not bool:
         raise ValueError(f"stage {stage}: sole_maintainer must be true or false")
+    request_approvals, prerequisites = data.get("request_approvals", 1), data.get("prerequisites", [])
+    if type(request_approvals) is not int or not 1 <= request_approvals <= 20:
+        raise ValueError(f"stage {stage}: request_approvals must be a whole number from 1 to 20")
+    if not isinstance(prerequisites, list) or not all(isinstance(kind, str) and kind for kind in prerequisites):
+        raise ValueError(f"stage {stage}: prerequisites must be names of kinds")
     return StageRule(
         stage=stage,
         title=str(data["title"]),
@@ -126,4 +135,6 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         grant_days=data["grant_days"],
         soak_days=data.get("soak_days", 0),
         testers=data.get("testers", 0),
+        request_approvals=request_approvals,
+        prerequisites=tuple(prerequisites),
     )

@@ -47,6 +47,10 @@ MINE: dict[Code, tuple[str, str]] = {
     Code.TERMS_CHANGED: ("wait", "Accept new terms"),
     Code.ACCESS_NOT_REQUESTED: ("wait", "Ask"),
     Code.REQUEST_PENDING: ("wait", "Waiting"),
+    Code.REQUEST_RETURNED: ("wait", "Answer"),
+    Code.APPROVAL_INCOMPLETE: ("wait", "Complete"),
+    Code.ACCESS_SUSPENDED: ("no", "Suspended"),
+    Code.PREREQUISITE_MISSING: ("wait", "Prerequisite"),
     Code.REQUEST_REJECTED: ("no", "Not approved"),
     Code.ACCESS_REVOKED: ("no", "Revoked"),
     Code.ACCESS_EXPIRED: ("wait", "Ask again"),
@@ -82,6 +86,19 @@ class StateFacts:
 
 
 REQUEST_STATES: dict[str, StateFacts] = {
+    RequestState.DRAFT: StateFacts("Draft", "", "Only you see it. Complete it and send it when you are ready."),
+    RequestState.RETURNED: StateFacts(
+        "With you", "warn", "Read what was asked back, change your answers and send them again."
+    ),
+    RequestState.REFERRED: StateFacts(
+        "Waiting for review", "warn", "The maintainers asked somebody for an opinion. Nothing is needed from you."
+    ),
+    RequestState.AWAITING_TERMS: StateFacts(
+        "Approved, not complete", "warn", "It was approved. What is still missing stands on the request's page."
+    ),
+    RequestState.SUSPENDED: StateFacts(
+        "Suspended", "stop", "No new files or images for now. The maintainers can let the access go on."
+    ),
     RequestState.IN_REVIEW: StateFacts(
         "Waiting for review", "warn", "A maintainer of the model will read your answers. Nothing is needed from you."
     ),
@@ -89,7 +106,7 @@ REQUEST_STATES: dict[str, StateFacts] = {
     RequestState.REJECTED: StateFacts(
         "Not approved",
         "stop",
-        "If the reason no longer applies, write to the maintainers: they can take the decision back.",
+        "You can appeal: somebody else then looks at it. The maintainers can take the decision back, too.",
     ),
     RequestState.WITHDRAWN: StateFacts("Withdrawn", "", "You took the request back. You may ask again."),
     RequestState.REVOKED: StateFacts(

@@ -1,7 +1,6 @@
 """Our own calls around the gate: where I stand, what I must accept, asking, and giving access up."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -12,18 +11,24 @@ from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Form, HouseForm, Terms
-from gatekeeper.releases import Ladder, StageRule
+from gatekeeper.releases import StageRule
 from gatekeeper.repos import Gate, history
+from gatekeeper.web.asking import request_rules, stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
 
 
+async def form_and_standing(call: Call) -> Response:
+    """`GET .../ask-access`: the form to fill in, the terms to accept, and how the caller's own request stands."""
+    return await standing(call)
+
+
 async def standing(call: Call) -> Response:
-    """`GET .../access`: the caller's own standing, with what is denied and why."""
+    """`GET .../access`: the caller's own standing, with what is denied and why, the form and the terms."""
     instant = now()
     terms = await _terms(call)
-    rule = _rule(call)
+    rule = stage_rule(call)
     stands = await access.standing(call.session, call.principal.person_id, call.repo.id, instant)
     accepted = (
         await licensing.current_acceptance(call.session, call.principal.person_id, terms, repo=call.repo)
@@ -41,6 +46,16 @@ async def standing(call: Call) -> Response:
         grant=stands.grant,
         status=status.value if status is not None else None,
         rights=rights,
+        lacking=await access.lacking(
+            call.session,
+            call.principal.person_id,
+            call.repo,
+            access.AskRule.of(rule).required,
+            at=instant,
+        )
+        if call.principal.person_id is not None
+        else [],
+        median_days=await access.median_days(call.session, call.repo.id, request_rules(call), at=instant),
         address=call.gatekeeper.url(f"/api/{call.repo.kind.value}/{call.repo.full_name}/terms"),
     )
     return JSONResponse(body, headers={"Cache-Control": "private, no-store"})
@@ -49,16 +64,28 @@ async def standing(call: Call) -> Response:
 async def ask(call: Call) -> Response:
     """`POST .../access`: accept the named texts and ask for access."""
     asked = schemas.parse(schemas.AskAccess, await call.request.body())
-    return await _ask(call, asked.accept, asked.fields, presentation_id=asked.presentation_id)
+    if asked.draft:
+        return await _save(call, asked.fields, is_renewal=asked.renew)
+    return await _ask(call, asked.accept, asked.fields, presentation_id=asked.presentation_id, is_renewal=asked.renew)
 
 
 async def ask_by_form(call: Call) -> Response:
-    """`POST .../ask-access`: the same as a form; `accept` names the texts, every other field answers a question."""
-    form = await call.request.form(max_files=0, max_fields=200)
-    fields = {
-        name: value for name, value in form.multi_items() if name != "accept" and not isinstance(value, UploadFile)
-    }
-    return await _ask(call, [str(value) for value in form.getlist("accept")], fields, presentation_id=None)
+    """`POST .../ask-access`: the same as a form; `accept` names the texts, every other field answers a question.
+
+    A field that is sent several times is a list of choices. `?draft=1` only saves, `?renew=1` asks for what follows.
+    """
+    form = await call.request.form(max_files=0, max_fields=_MOST_FIELDS)
+    sent: dict[str, list[str]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            raise Invalid("Files cannot be sent here.", next_step="Answer with text.")
+        sent.setdefault(name, []).append(value)
+    texts = sent.pop("accept", [])
+    fields = {name: values if len(values) > 1 else values[0] for name, values in sent.items()}
+    query = call.request.query_params
+    if query.get("draft") == "1":
+        return await _save(call, fields, is_renewal=query.get("renew") == "1")
+    return await _ask(call, texts, fields, presentation_id=None, is_renewal=query.get("renew") == "1")
 
 
 async def give_up(call: Call) -> Response:
@@ -67,7 +94,12 @@ async def give_up(call: Call) -> Response:
     if stands.grant is not None:
         await access.close(call.session, stands.grant, by=call.principal)
         return JSONResponse({"status": "closed"})
-    if stands.request is not None and stands.request.state is access.RequestState.IN_REVIEW:
+    if stands.request is not None and stands.request.state is access.RequestState.SUSPENDED:
+        suspended = await access.open_grant_of(call.session, stands.request)
+        if suspended is not None:
+            await access.close(call.session, suspended, by=call.principal)
+            return JSONResponse({"status": "closed"})
+    if stands.request is not None and stands.request.state in access.OPEN:
         await access.withdraw(call.session, stands.request, by=call.principal)
         return JSONResponse({"status": "withdrawn"})
     raise Conflict("You have neither a grant nor an open request here.", next_step="There is nothing to give up.")
@@ -82,11 +114,66 @@ async def text(call: Call) -> Response:
     return _exact((await licensing.text_of(call.session, call.repo, call.params["sha256"])).body)
 
 
-async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, presentation_id: str | None) -> Response:
+async def appeal(call: Call) -> Response:
+    """`POST .../access/appeal`: `{"text"}` asks that somebody else look at a rejection or revocation again."""
+    sent = schemas.parse(schemas.Appeal, await call.request.body())
+    done = await access.appeal(
+        call.session, await _latest(call), by=call.principal, text=sent.text, rules=request_rules(call)
+    )
+    return JSONResponse(schemas.asked(done, None))
+
+
+async def correct(call: Call) -> Response:
+    """`POST .../access/correct`: take a request that waits back, to change its answers."""
+    return JSONResponse(schemas.asked(await access.correct(call.session, await _latest(call), by=call.principal), None))
+
+
+async def confirm(call: Call) -> Response:
+    """`POST .../access/confirm`: `{"conditions_sha256"}` agrees to the conditions of an approval."""
+    sent = schemas.parse(schemas.Confirm, await call.request.body())
+    done = await access.confirm(
+        call.session, await _latest(call), by=call.principal, conditions_sha256=sent.conditions_sha256
+    )
+    return JSONResponse(schemas.asked(done, None))
+
+
+async def close_out(call: Call) -> Response:
+    """`POST .../access/close-out`: `{"answer", "comment"}` says what became of the copies after access ended."""
+    sent = schemas.parse(schemas.CloseOut, await call.request.body())
+    done = await access.close_out(
+        call.session, await _latest(call), by=call.principal, answer=sent.answer, comment=sent.comment
+    )
+    return JSONResponse(schemas.asked(done, None))
+
+
+async def _latest(call: Call) -> access.AccessRequest:
+    found = await access.latest_request(call.session, call.principal.person_id or "", call.repo.id)
+    if found is None:
+        raise Conflict("You have not asked for access here.", next_step="Ask first.")
+    return found
+
+
+async def _save(call: Call, fields: Mapping[str, Any], *, is_renewal: bool) -> Response:
+    terms = await _terms(call)
+    draft = await access.save(
+        call.session,
+        call.principal,
+        call.repo,
+        fields=fields,
+        bundle=terms,
+        form=_form(call, terms, stage_rule(call)),
+        is_renewal=is_renewal,
+    )
+    return JSONResponse(schemas.asked(draft, None), 201)
+
+
+async def _ask(
+    call: Call, texts: list[str], fields: Mapping[str, Any], *, presentation_id: str | None, is_renewal: bool
+) -> Response:
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
     digest = call.gatekeeper.policies.sha256
-    terms, rule = await _terms(call), _rule(call)
+    terms, rule = await _terms(call), stage_rule(call)
     form = _form(call, terms, rule)
     _check_all(terms, form, texts, fields)
     receipt: dict[str, Any] | None = None
@@ -111,7 +198,7 @@ async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, prese
         return JSONResponse(schemas.asked(None, receipt), 201)
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
-    if authz.decide(call.gatekeeper.policies, principal, Action.DOWNLOAD, fresh, instant):
+    if not is_renewal and authz.decide(call.gatekeeper.policies, principal, Action.DOWNLOAD, fresh, instant):
         # The terms were all that was missing: there is nothing left to ask for.
         return JSONResponse(schemas.asked(None, receipt), 201)
     authz.require(call.gatekeeper.policies, principal, Action.REQUEST_ACCESS, fresh, instant)
@@ -122,8 +209,9 @@ async def _ask(call: Call, texts: list[str], fields: Mapping[str, Any], *, prese
         fields=fields,
         bundle=terms,
         form=form,
-        is_automatic=rule is not None and rule.requests == "auto",
-        ends_at=instant + timedelta(days=rule.grant_days) if rule is not None and rule.grant_days else None,
+        rule=access.AskRule.of(rule),
+        is_renewal=is_renewal,
+        rules=request_rules(call),
         policy=digest,
     )
     return JSONResponse(schemas.asked(request, receipt), 201)
@@ -151,13 +239,6 @@ def _check_all(terms: Terms | None, form: Form, texts: list[str], fields: Mappin
         )
 
 
-def _rule(call: Call) -> StageRule | None:
-    """The rule of the stage that the caller stands before, None for a repository without stages."""
-    known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, call.resource, now())
-    stage = known.revision.stage if known.revision is not None else None
-    return Ladder.load(call.gatekeeper.policies.directory).rule(stage) if stage is not None else None
-
-
 def _form(call: Call, terms: Terms | None, rule: StageRule | None) -> Form:
     """The card's questions, else the house's own where a person decides."""
     if terms is not None and terms.form.fields:
@@ -181,12 +262,18 @@ def _exact(body: bytes) -> Response:
     )
 
 
+_MOST_FIELDS = 400
 _REPO = "/{kind:kind}/{ns}/{name}"
 
 ROUTES = [
     api(f"{_REPO}/access", standing, needs=Action.KNOW),
     api(f"{_REPO}/access", ask, needs=Action.ACCEPT_TERMS, methods=("POST",)),
     api(f"{_REPO}/access", give_up, needs=Action.ACCEPT_TERMS, methods=("DELETE",)),
+    api(f"{_REPO}/access/appeal", appeal, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    api(f"{_REPO}/access/correct", correct, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    api(f"{_REPO}/access/confirm", confirm, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    api(f"{_REPO}/access/close-out", close_out, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    api(f"{_REPO}/ask-access", form_and_standing, needs=Action.KNOW),
     api(f"{_REPO}/ask-access", ask_by_form, needs=Action.ACCEPT_TERMS, methods=("POST",)),
     api(f"{_REPO}/terms/{{sha256}}", text, needs=Action.KNOW),
 ]

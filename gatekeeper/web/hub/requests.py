@@ -4,6 +4,7 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper import access
 from gatekeeper.authz import Action
+from gatekeeper.web.asking import stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -39,9 +40,14 @@ async def grant(call: Call) -> Response:
     """`POST .../grant`: access for somebody who need not have asked."""
     asked = schemas.parse(schemas.DirectGrant, await call.request.body())
     made = await access.grant_hub(
-        call.session, call.repo, asked.user, by=call.principal, policy=call.gatekeeper.policies.sha256
+        call.session,
+        call.repo,
+        asked.user,
+        by=call.principal,
+        rule=access.AskRule.of(stage_rule(call)),
+        policy=call.gatekeeper.policies.sha256,
     )
-    return JSONResponse({"grant_id": made.id})
+    return JSONResponse({"grant_id": made.id if made is not None else None})
 
 
 _PLACE = "/{kind:kind}/{ns}/{name}/user-access-request"

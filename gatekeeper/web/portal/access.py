@@ -21,6 +21,7 @@ from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.releases import Ladder, Stage, StageRule
 from gatekeeper.web import words
+from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import restrictions_of, texts_of
@@ -130,8 +131,8 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
         fields=answers,
         bundle=terms,
         form=case.form,
-        is_automatic=case.rule is not None and case.rule.requests == "auto",
-        ends_at=grant_end(case.rule, instant),
+        rule=access.AskRule.of(case.rule),
+        rules=request_rules(call),
         policy=policies.sha256,
     )
     return "accepted" if request.state is RequestState.ACTIVE else "requested"

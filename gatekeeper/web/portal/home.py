@@ -68,7 +68,7 @@ async def _waiting(call: Call) -> list[dict[str, str]]:
     return [
         {"text": f"Your request for {row.repo.full_name} waits for a decision", "href": "/requests", "action": "See it"}
         for row in own.rows
-        if row.request.state is access.RequestState.IN_REVIEW
+        if row.request.state in access.OPEN
     ]
 
 

@@ -10,7 +10,7 @@ from gatekeeper.accounts.tables import Role
 from gatekeeper.authz import Action, Code, Denied, Grant, Hub, Policies, decide
 from gatekeeper.authz.policies import Answer
 from gatekeeper.authz.reasons import why_not
-from gatekeeper.authz.resource import Context, Question, Target, Text
+from gatekeeper.authz.resource import Context, Demand, Question, Target, Text
 from gatekeeper.authz.sentences import ACTS, SENTENCES
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Gate, RepoKind
@@ -41,6 +41,29 @@ _CASES: list[tuple[Code, Principal, Action, Target, str]] = [
     (Code.ACCESS_NOT_REQUESTED, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.AUTO, request=RequestState.WITHDRAWN), _PATH),
     (Code.ACCESS_NOT_REQUESTED, ADA, Action.DERIVE, staged(ADA, Stage.GATED), _PATH),
     (Code.REQUEST_PENDING, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.MANUAL, request=RequestState.IN_REVIEW), _PATH),
+    (Code.REQUEST_PENDING, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.MANUAL, request=RequestState.REFERRED), _PATH),
+    (Code.REQUEST_RETURNED, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.MANUAL, request=RequestState.RETURNED), _PATH),
+    (
+        Code.APPROVAL_INCOMPLETE,
+        ADA,
+        Action.DOWNLOAD,
+        repo(ADA, gate=Gate.MANUAL, request=RequestState.AWAITING_TERMS, was_revoked=True),
+        _PATH,
+    ),
+    (
+        Code.ACCESS_SUSPENDED,
+        ADA,
+        Action.DOWNLOAD,
+        repo(ADA, gate=Gate.MANUAL, request=RequestState.SUSPENDED, grants=(Grant("g", is_suspended=True),)),
+        _PATH,
+    ),
+    (
+        Code.PREREQUISITE_MISSING,
+        ADA,
+        Action.DOWNLOAD,
+        staged(ADA, Stage.GATED, demands=(Demand("training"),), **_BOTH),
+        "Which one",
+    ),
     (Code.REQUEST_REJECTED, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.MANUAL, request=RequestState.REJECTED), _PATH),
     (Code.ACCESS_REVOKED, ADA, Action.DOWNLOAD, staged(ADA, Stage.GATED, was_revoked=True), _PATH),
     (Code.ACCESS_EXPIRED, ADA, Action.DOWNLOAD, staged(ADA, Stage.GATED, grants=(_ENDED,)), _PATH),

@@ -33,7 +33,7 @@ def test_good_answers_take_their_stored_form() -> None:
         ("Institution", "   ", "missing"),
         ("Institution", "x" * (MAX_ANSWER_CHARS + 1), "2,001 characters"),
         ("Institution", 7, "must be text, not int"),
-        ("Institution", ["ACME"], "must be text, not list"),
+        ("Institution", ["ACME"], "takes one answer"),
         ("Institution", "a\x00b", "control characters"),
         ("Country", "Atlantis", "two-letter"),
         ("Born", "28.02.1990", "2026-01-31"),

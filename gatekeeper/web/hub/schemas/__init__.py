@@ -36,7 +36,10 @@ from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, 
 from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
 from gatekeeper.web.hub.schemas.sent import (
     KIND_OF_TYPE,
+    Appeal,
     AskAccess,
+    CloseOut,
+    Confirm,
     CopyFiles,
     DeleteFiles,
     DirectGrant,
@@ -62,8 +65,11 @@ from gatekeeper.web.hub.schemas.xet import first_reconstruction, reconstruction
 __all__ = [
     "EXPANDABLE",
     "KIND_OF_TYPE",
+    "Appeal",
     "AskAccess",
+    "CloseOut",
     "CollectionChanges",
+    "Confirm",
     "CopyFiles",
     "DeleteFiles",
     "DirectGrant",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from gatekeeper.access import AccessGrant, AccessRequest
+from gatekeeper.access import AccessGrant, AccessRequest, digest_of_reason
 from gatekeeper.authz import Action, Decision, Denied
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.licensing import Form, Terms
@@ -27,9 +27,14 @@ def standing(
     grant: AccessGrant | None,
     status: str | None,
     rights: Mapping[Action, Decision],
+    lacking: list[str],
+    median_days: int | None,
     address: str,
 ) -> Json:
-    """`GET .../access`. `code` and `next_step` are those of the first right that is refused."""
+    """`GET .../access`. `code` and `next_step` are those of the first right that is refused.
+
+    `lacking` names prerequisites the caller has not; `median_days` is null where too few were answered to tell.
+    """
     refused = next((found for action in _TOLD_FIRST if isinstance(found := rights[action], Denied)), None)
     return {
         "repository": repo.full_name,
@@ -52,10 +57,24 @@ def standing(
         "request_id": request.id if request is not None else None,
         "request_state": request.state.value if request is not None else None,
         "decision_reason": request.reason or None if request is not None else None,
+        "answers": request.fields if request is not None else None,
+        "conditions": _conditions(request),
+        "lacking_prerequisites": lacking,
+        "median_waiting_days": median_days,
         "grant": None
         if grant is None
         else {"id": grant.id, "granted_at": instant_text(grant.granted_at), "ends_at": _instant(grant.ends_at)},
         "capabilities": {action.value: right(decision) for action, decision in rights.items()},
+    }
+
+
+def _conditions(request: AccessRequest | None) -> Json | None:
+    if request is None or not request.conditions:
+        return None
+    return {
+        "text": request.conditions,
+        "sha256": digest_of_reason(request.conditions),
+        "accepted_at": _instant(request.conditions_accepted_at),
     }
 
 

@@ -161,6 +161,21 @@ class AskAccess(Body):
     accept: list[str] = Field(default_factory=list, max_length=50)
     fields: dict[str, Any] = Field(default_factory=dict)
     presentation_id: str | None = Field(None, max_length=26)
+    renew: bool = False
+    draft: bool = False
+
+
+class Appeal(Body):
+    text: str = Field(max_length=2_000)
+
+
+class Confirm(Body):
+    conditions_sha256: str = Field(max_length=64)
+
+
+class CloseOut(Body):
+    answer: str = Field(max_length=40)
+    comment: str = Field("", max_length=2_000)
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -1,0 +1,178 @@
+"""Whose requests are not taken: for one repository, for an organization's, or for all. Access that is there stays,
+unless whoever blocks chooses to revoke it too."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import errors, ledger
+from gatekeeper.access import grants, moves
+from gatekeeper.access.tables import AccessBlock, AccessGrant
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Organization, Person
+from gatekeeper.kit.clock import now
+from gatekeeper.repos.tables import Repo
+
+_MOST = 500
+
+
+async def block(
+    session: AsyncSession,
+    person: Person,
+    *,
+    by: Principal,
+    reason: str,
+    repo: Repo | None = None,
+    organization: Organization | None = None,
+    is_revoking: bool = False,
+    policy: str | None = None,
+) -> AccessBlock:
+    """Take no more requests from a person: for `repo`, for `organization`'s repositories, or for all.
+
+    is_revoking  also revoke the access they have there
+    Raises Conflict when they are blocked there already.
+    """
+    reason = moves.checked_reason(reason, what="A block")
+    if by.person_id == person.id:
+        raise errors.Invalid("Nobody blocks themselves.", next_step="Name somebody else.")
+    repo_id, organization_id = repo.id if repo else None, organization.id if organization else None
+    if repo_id and organization_id:
+        raise ValueError("a block is for a repository or for an organization")
+    twin = await session.scalar(
+        sa.select(col(AccessBlock.id)).where(
+            col(AccessBlock.person_id) == person.id,
+            col(AccessBlock.repo_id).is_not_distinct_from(repo_id),
+            col(AccessBlock.organization_id).is_not_distinct_from(organization_id),
+            col(AccessBlock.lifted_at).is_(None),
+        )
+    )
+    if twin is not None:
+        raise errors.Conflict(f"{person.name} is blocked there already.", next_step="Look at the list of blocks.")
+    made = AccessBlock(
+        person_id=person.id,
+        repo_id=repo_id,
+        organization_id=organization_id,
+        reason=reason,
+        blocked_by=by.person_id,
+        blocked_at=now(),
+    )
+    session.add(made)
+    await session.flush()  # evidence names it
+    await _record(session, made, "block", by=by, is_revoking=is_revoking, policy=policy)
+    if is_revoking:
+        for grant in await _grants(session, made, now()):
+            await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+    return made
+
+
+async def unblock(session: AsyncSession, made: AccessBlock, *, by: Principal, policy: str | None = None) -> AccessBlock:
+    """Take requests again. Raises Conflict when somebody did so already."""
+    at = now()
+    won = await session.scalar(
+        sa.update(AccessBlock)
+        .where(col(AccessBlock.id) == made.id, col(AccessBlock.lifted_at).is_(None))
+        .values(lifted_at=at, lifted_by=by.person_id)
+        .returning(col(AccessBlock.id))
+        .execution_options(synchronize_session=False)
+    )
+    if won is None:
+        raise errors.Conflict("This block was lifted already.", next_step="Reload the list of blocks.")
+    fresh = await session.get_one(AccessBlock, made.id, populate_existing=True)
+    await _record(session, fresh, "unblock", by=by, policy=policy)
+    return fresh
+
+
+async def is_blocked(session: AsyncSession, person_id: str, repo: Repo) -> bool:
+    """Whether requests of this person for this repository are not taken."""
+    found = await session.scalar(
+        sa.select(col(AccessBlock.id))
+        .where(
+            col(AccessBlock.person_id) == person_id,
+            col(AccessBlock.lifted_at).is_(None),
+            sa.or_(
+                col(AccessBlock.repo_id) == repo.id,
+                col(AccessBlock.organization_id) == (repo.owner_organization_id or ""),
+                sa.and_(col(AccessBlock.repo_id).is_(None), col(AccessBlock.organization_id).is_(None)),
+            ),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def get_block(session: AsyncSession, block_id: str) -> AccessBlock:
+    """A block by id. Raises NotFound."""
+    found = await session.get(AccessBlock, block_id)
+    if found is None:
+        raise errors.NotFound("There is no such block.", next_step="Take it from the list of blocks.")
+    return found
+
+
+async def blocks_of(
+    session: AsyncSession, *, repo_ids: Collection[str], organization_ids: Collection[str], has_all: bool
+) -> list[tuple[AccessBlock, Person]]:
+    """Blocks in force and lifted ones, newest first.
+
+    has_all  those for all repositories too
+    """
+    scopes: list[sa.ColumnElement[bool]] = [
+        col(AccessBlock.repo_id).in_(repo_ids),
+        col(AccessBlock.organization_id).in_(organization_ids),
+    ]
+    if has_all:
+        scopes.append(sa.and_(col(AccessBlock.repo_id).is_(None), col(AccessBlock.organization_id).is_(None)))
+    rows = await session.execute(
+        sa.select(AccessBlock, Person)
+        .join(Person, col(Person.id) == col(AccessBlock.person_id))
+        .where(sa.or_(*scopes))
+        .order_by(col(AccessBlock.lifted_at).is_not(None), col(AccessBlock.id).desc())
+        .limit(_MOST)
+    )
+    return [(made, person) for made, person in rows]
+
+
+async def _grants(session: AsyncSession, made: AccessBlock, at: datetime) -> list[AccessGrant]:
+    """The open grants that lie under a block, suspended ones too."""
+    query = (
+        sa.select(AccessGrant)
+        .join(Repo, col(Repo.id) == col(AccessGrant.repo_id))
+        .where(
+            col(AccessGrant.person_id) == made.person_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > at),
+        )
+    )
+    if made.repo_id:
+        query = query.where(col(AccessGrant.repo_id) == made.repo_id)
+    if made.organization_id:
+        query = query.where(col(Repo.owner_organization_id) == made.organization_id)
+    return list(await session.scalars(query))
+
+
+async def _record(
+    session: AsyncSession,
+    made: AccessBlock,
+    act: str,
+    *,
+    by: Principal,
+    is_revoking: bool = False,
+    policy: str | None = None,
+) -> None:
+    await ledger.record(
+        session,
+        f"access:person:{act}",
+        actor=by.person_id,
+        token=by.token_id,
+        repo=made.repo_id,
+        subject=made.person_id,
+        body={
+            "block_id": made.id,
+            "organization_id": made.organization_id,
+            "reason_sha256": moves.digest_of_reason(made.reason),
+        }
+        | ({"is_revoking": is_revoking} if act == "block" else {}),
+        policy=policy,
+    )

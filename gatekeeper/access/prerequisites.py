@@ -1,0 +1,240 @@
+"""What people bring before access counts: training, credentials, a country, each with evidence and an end.
+
+What a repository or a stage demands is compared when somebody asks (`authz`), so a lapse denies by itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import errors, ledger
+from gatekeeper.access import moves
+from gatekeeper.access.rules import Rules
+from gatekeeper.access.tables import Prerequisite, RepoRequirement
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Person
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing import COUNTRIES
+from gatekeeper.repos.tables import Repo
+
+_MOST = 500
+_MAX_VALUE_CHARS = 200
+_COUNTRY = "country"
+
+
+async def record(
+    session: AsyncSession,
+    person: Person,
+    kind: str,
+    *,
+    by: Principal,
+    evidence: str,
+    value: str = "",
+    repo: Repo | None = None,
+    ends_at: datetime | None = None,
+    rules: Rules | None = None,
+    policy: str | None = None,
+) -> Prerequisite:
+    """Record that a person has a prerequisite, with what was seen.
+
+    repo     it counts there only; None: everywhere
+    ends_at  None: after the kind's own number of days, if it has one
+    """
+    known = (rules or Rules.load()).kind(kind)
+    at = now()
+    evidence = moves.checked_reason(evidence, what="A prerequisite")
+    if by.person_id == person.id:
+        raise errors.NotAllowed("Nobody vouches for themselves.", next_step="Ask another maintainer.")
+    if ends_at is None and known.days:
+        ends_at = at + timedelta(days=known.days)
+    if ends_at is not None and (ends_at.tzinfo is None or ends_at <= at):
+        raise errors.Invalid("The end must be a later instant with a time zone.", next_step="Choose a later date.")
+    made = Prerequisite(
+        person_id=person.id,
+        repo_id=repo.id if repo else None,
+        kind=known.kind,
+        value=_checked_value(known.kind, value),
+        evidence=evidence,
+        set_at=at,
+        set_by=by.person_id,
+        ends_at=ends_at,
+    )
+    session.add(made)
+    await session.flush()  # evidence names it
+    await _record(session, made, "set", by=by, policy=policy)
+    return made
+
+
+async def take_back(
+    session: AsyncSession, made: Prerequisite, *, by: Principal, reason: str, policy: str | None = None
+) -> Prerequisite:
+    """Let a prerequisite not count any more. Raises Conflict when it does not already."""
+    reason = moves.checked_reason(reason, what="Taking a prerequisite back")
+    won = await session.scalar(
+        sa.update(Prerequisite)
+        .where(col(Prerequisite.id) == made.id, col(Prerequisite.withdrawn_at).is_(None))
+        .values(withdrawn_at=now())
+        .returning(col(Prerequisite.id))
+        .execution_options(synchronize_session=False)
+    )
+    if won is None:
+        raise errors.Conflict("This prerequisite was taken back already.", next_step="Reload the list.")
+    fresh = await session.get_one(Prerequisite, made.id, populate_existing=True)
+    await _record(session, fresh, "withdraw", by=by, reason=reason, policy=policy)
+    return fresh
+
+
+async def require(
+    session: AsyncSession,
+    repo: Repo,
+    kind: str,
+    *,
+    by: Principal,
+    accepted: Sequence[str] = (),
+    rules: Rules | None = None,
+    policy: str | None = None,
+) -> RepoRequirement:
+    """Demand a prerequisite of everybody who uses a grant of this repository.
+
+    accepted  the values that count, such as countries; empty: any
+    """
+    known = (rules or Rules.load()).kind(kind)
+    values = sorted({_checked_value(known.kind, value) for value in accepted})
+    if len(values) > 300:
+        raise errors.Invalid("At most 300 values can be named.", next_step="Name fewer.")
+    found = await session.get(RepoRequirement, (repo.id, known.kind))
+    if found is None:
+        found = RepoRequirement(repo_id=repo.id, kind=known.kind)
+    found.accepted = values
+    session.add(found)
+    await _record_requirement(session, repo, known.kind, values, "require", by=by, policy=policy)
+    return found
+
+
+async def no_longer_require(
+    session: AsyncSession, repo: Repo, kind: str, *, by: Principal, policy: str | None = None
+) -> None:
+    """Stop demanding a prerequisite. Raises NotFound when it was not demanded."""
+    found = await session.get(RepoRequirement, (repo.id, kind))
+    if found is None:
+        raise errors.NotFound(f"{repo.full_name} does not demand this.", next_step="Reload the page.")
+    await session.delete(found)
+    await _record_requirement(session, repo, kind, [], "waive", by=by, policy=policy)
+
+
+async def requirements_of(session: AsyncSession, repo: Repo) -> list[RepoRequirement]:
+    """What the repository itself demands; its stage may demand more."""
+    return list(
+        await session.scalars(
+            sa.select(RepoRequirement)
+            .where(col(RepoRequirement.repo_id) == repo.id)
+            .order_by(col(RepoRequirement.kind))
+        )
+    )
+
+
+async def prerequisites_of(session: AsyncSession, person_id: str, *, repo: Repo | None = None) -> list[Prerequisite]:
+    """A person's prerequisites that count anywhere, and those for `repo`; newest first."""
+    where: sa.ColumnElement[bool] = col(Prerequisite.repo_id).is_(None)
+    if repo is not None:
+        where = sa.or_(where, col(Prerequisite.repo_id) == repo.id)
+    found = await session.scalars(
+        sa.select(Prerequisite)
+        .where(col(Prerequisite.person_id) == person_id, where)
+        .order_by(col(Prerequisite.id).desc())
+        .limit(_MOST)
+    )
+    return list(found)
+
+
+async def prerequisites_at(session: AsyncSession, repo: Repo) -> list[tuple[Prerequisite, Person]]:
+    """Prerequisites that were set for this repository, newest first."""
+    rows = await session.execute(
+        sa.select(Prerequisite, Person)
+        .join(Person, col(Person.id) == col(Prerequisite.person_id))
+        .where(col(Prerequisite.repo_id) == repo.id)
+        .order_by(col(Prerequisite.id).desc())
+        .limit(_MOST)
+    )
+    return [(made, person) for made, person in rows]
+
+
+async def get_prerequisite(session: AsyncSession, prerequisite_id: str) -> Prerequisite:
+    """A prerequisite by id. Raises NotFound."""
+    found = await session.get(Prerequisite, prerequisite_id)
+    if found is None:
+        raise errors.NotFound("There is no such prerequisite.", next_step="Take it from the list.")
+    return found
+
+
+async def lacking(
+    session: AsyncSession, person_id: str, repo: Repo, kinds: Iterable[str], *, at: datetime
+) -> list[str]:
+    """Kinds that are demanded (by the repository, and `kinds` by the stage) and that the person has not, at `at`."""
+    demands: dict[str, list[str]] = {kind: [] for kind in kinds}
+    demands |= {found.kind: found.accepted for found in await requirements_of(session, repo)}
+    if not demands:
+        return []
+    has = [made for made in await prerequisites_of(session, person_id, repo=repo) if counts(made, at)]
+    return [
+        kind
+        for kind, accepted in sorted(demands.items())
+        if not any(made.kind == kind and (not accepted or made.value in accepted) for made in has)
+    ]
+
+
+def counts(made: Prerequisite, at: datetime) -> bool:
+    """Whether it is in force at an instant: compared, by no job."""
+    return made.withdrawn_at is None and (made.ends_at is None or at < made.ends_at)
+
+
+def _checked_value(kind: str, value: str) -> str:
+    text = value.strip()
+    if len(text) > _MAX_VALUE_CHARS or not text.isprintable():
+        raise errors.Invalid(
+            f"The value must be one line of at most {_MAX_VALUE_CHARS} characters.", next_step="Shorten it."
+        )
+    if kind == _COUNTRY:
+        text = text.upper()
+        if text not in COUNTRIES:
+            raise errors.Invalid("This must be a country's two-letter code, such as DE.", next_step="Correct it.")
+    return text
+
+
+async def _record(
+    session: AsyncSession, made: Prerequisite, act: str, *, by: Principal, reason: str = "", policy: str | None
+) -> None:
+    await ledger.record(
+        session,
+        f"access:prerequisite:{act}",
+        actor=by.person_id,
+        token=by.token_id,
+        repo=made.repo_id,
+        subject=made.person_id,
+        body={
+            "prerequisite_id": made.id,
+            "kind": made.kind,
+            "ends_at": made.ends_at,
+            "evidence_sha256": moves.digest_of_reason(made.evidence),
+        }
+        | ({"reason_sha256": moves.digest_of_reason(reason)} if reason else {}),
+        policy=policy,
+    )
+
+
+async def _record_requirement(
+    session: AsyncSession, repo: Repo, kind: str, accepted: list[str], act: str, *, by: Principal, policy: str | None
+) -> None:
+    await ledger.record(
+        session,
+        f"access:prerequisite:{act}",
+        actor=by.person_id,
+        token=by.token_id,
+        repo=repo.id,
+        subject=repo.id,
+        body={"kind": kind, "accepted": accepted},
+        policy=policy,
+    )

@@ -1,0 +1,120 @@
+"""Screening: what rules say about a request before a person looks at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper.access import blocks
+from gatekeeper.access.rules import Rules, ScreeningRule
+from gatekeeper.access.tables import AccessRequest
+from gatekeeper.accounts.tables import Person
+from gatekeeper.licensing import COUNTRIES, FieldKind, Form
+from gatekeeper.repos.tables import Repo
+
+BLOCKED = "blocked"
+_BLOCKED_REASON = "The maintainers do not take requests from this account."
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What rules look at. `countries` are the answers to questions for a country, as codes."""
+
+    answers: Mapping[str, Any]
+    countries: frozenset[str]
+    email_domain: str
+    account_days: int
+    stage: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What screening found: ids of the rules that spoke, and what follows from them."""
+
+    rules: tuple[str, ...] = ()
+    reject_reason: str = ""
+    is_flagged: bool = False
+    is_approved: bool = False
+    queue: str = ""
+
+
+async def screen(
+    session: AsyncSession,
+    request: AccessRequest,
+    repo: Repo,
+    form: Form,
+    rules: Rules,
+    *,
+    stage: str,
+    at: datetime,
+) -> Verdict:
+    """The verdict on a request that was just submitted."""
+    if await blocks.is_blocked(session, request.person_id, repo):
+        return Verdict((BLOCKED,), _BLOCKED_REASON)
+    person = await session.get_one(Person, request.person_id)
+    return judge(rules.screening, facts_of(person, repo, form, request.fields, stage=stage, at=at))
+
+
+def facts_of(person: Person, repo: Repo, form: Form, answers: Mapping[str, Any], *, stage: str, at: datetime) -> Facts:
+    """What the rules look at, of a person and their answers."""
+    asked = {field.name for field in form.fields if field.kind is FieldKind.COUNTRY}
+    return Facts(
+        answers=answers,
+        countries=frozenset(str(answer) for name, answer in answers.items() if name in asked and answer in COUNTRIES),
+        email_domain=person.email.rpartition("@")[2].lower(),
+        account_days=(at - person.created_at).days,
+        stage=stage,
+        namespace=repo.namespace.lower(),
+    )
+
+
+def judge(rules: tuple[ScreeningRule, ...], facts: Facts) -> Verdict:
+    """What the rules say about the facts. Rejecting wins over flagging, flagging over approving. Pure."""
+    spoke = [rule for rule in rules if _applies(rule.when, facts)]
+    rejects = [rule for rule in spoke if rule.then == "reject"]
+    is_flagged = any(rule.then == "flag" for rule in spoke)
+    return Verdict(
+        rules=tuple(rule.id for rule in spoke),
+        reject_reason=rejects[0].reason if rejects else "",
+        is_flagged=is_flagged,
+        is_approved=not rejects and not is_flagged and any(rule.then == "approve" for rule in spoke),
+        queue=next((rule.queue for rule in spoke if rule.then == "route"), ""),
+    )
+
+
+def _applies(when: Mapping[str, Any], facts: Facts) -> bool:
+    return all(_holds(key, wanted, facts) for key, wanted in when.items())
+
+
+def _holds(key: str, wanted: Any, facts: Facts) -> bool:
+    match key:
+        case "countries":
+            return bool(facts.countries & set(wanted))
+        case "email_domains":
+            return any(
+                facts.email_domain == domain.lower() or facts.email_domain.endswith("." + domain.lower())
+                for domain in wanted
+            )
+        case "account_days_below":
+            return facts.account_days < int(wanted)
+        case "account_days_from":
+            return facts.account_days >= int(wanted)
+        case "stages":
+            return facts.stage in wanted
+        case "namespaces":
+            return facts.namespace in {name.lower() for name in wanted}
+        case "answers":
+            return all(_answered(facts.answers.get(question), values) for question, values in wanted.items())
+    return False
+
+
+def _answered(answer: Any, values: list[Any]) -> bool:
+    given = answer if isinstance(answer, list) else [answer]
+    return any(_plain(one) in {_plain(value) for value in values} for one in given)
+
+
+def _plain(value: Any) -> Any:
+    return value.strip().casefold() if isinstance(value, str) else value
