@@ -14,7 +14,7 @@ from alembic import op
 from gatekeeper.kit.revision import drop_trigger_ddl, trigger_ddl
 
 revision = "2026_11_22_requests"
-down_revision = "2026_11_22_release_changes"
+down_revision = "2026_11_22_upload_parts"
 branch_labels = None
 depends_on = None
 
