@@ -9,48 +9,83 @@ from gatekeeper.licensing.acceptance import (
     accept,
     acceptances_of,
     current_acceptance,
+    latest_acceptance,
     own_acceptance,
     present,
     text_to_show,
     withdraw_acceptance,
 )
-from gatekeeper.licensing.catalogue import add_license, by_license_id, import_catalogue
+from gatekeeper.licensing.catalogue import Catalogue, Known, add_license, by_license_id, import_catalogue
+from gatekeeper.licensing.changes import (
+    GRACE_DAYS,
+    Earlier,
+    changes_of,
+    classify,
+    difference,
+    earlier_texts,
+    get_change,
+    put_in_force,
+)
 from gatekeeper.licensing.countries import COUNTRIES
+from gatekeeper.licensing.differences import Difference, between
 from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
 from gatekeeper.licensing.house import HouseForm
+from gatekeeper.licensing.packaged import packaged_text
 from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt
+from gatekeeper.licensing.recognition import license_ids, recognize, recognized, suggested
+from gatekeeper.licensing.tables import ChangeClass, TermsChange
 from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for, text_of
 from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, similar
 
 __all__ = [
     "COUNTRIES",
+    "GRACE_DAYS",
     "PRESENTATION_LIFE",
+    "Catalogue",
+    "ChangeClass",
+    "Difference",
     "Document",
+    "Earlier",
     "FieldKind",
     "Form",
     "FormField",
     "HouseForm",
+    "Known",
     "Option",
     "Terms",
+    "TermsChange",
     "Verdict",
     "accept",
     "acceptances_of",
     "add",
     "add_license",
+    "between",
     "by_license_id",
     "canonical_sha256",
+    "changes_of",
+    "classify",
     "current_acceptance",
+    "difference",
+    "earlier_texts",
     "get",
+    "get_change",
     "import_catalogue",
     "is_readable",
     "keep",
     "key_id",
+    "latest_acceptance",
+    "license_ids",
     "own_acceptance",
+    "packaged_text",
     "present",
+    "put_in_force",
     "read_receipt",
+    "recognize",
+    "recognized",
     "sign_receipt",
     "similar",
     "stored",
+    "suggested",
     "terms_for",
     "text_of",
     "text_to_show",

@@ -17,7 +17,7 @@ from gatekeeper.kit.canonical import digest_of, instant_text, sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.signing import SigningKey
-from gatekeeper.licensing import receipt, terms
+from gatekeeper.licensing import changes, receipt, terms
 from gatekeeper.licensing.tables import Acceptance, Presentation, TermsBundle
 from gatekeeper.licensing.terms import Terms
 from gatekeeper.licensing.texts import fold
@@ -162,7 +162,8 @@ async def current_acceptance(
 ) -> Acceptance | None:
     """This person's acceptance of all texts of these terms for this repository, None when there is none.
 
-    The texts count, not the questions: who accepted the same texts with another form has accepted them.
+    The texts count, not the questions: who accepted the same texts with another form has accepted them. So has who
+    accepted older texts that a person found to differ in nothing that matters.
     """
     repo_id = repo.id if repo else wanted.repo_id
     if person_id is None:
@@ -177,7 +178,28 @@ async def current_acceptance(
         )
         .order_by((col(Acceptance.bundle_sha256) == wanted.sha256).desc(), col(Acceptance.accepted_at).desc())
     )
-    return next((acceptance for acceptance, texts in found if set(wanted.texts) <= set(texts)), None)
+    given = [(acceptance, frozenset(texts)) for acceptance, texts in found]
+    covering = [frozenset(wanted.texts)]
+    if given and not any(covering[0] <= texts for _, texts in given):
+        earlier = await changes.earlier_texts(session, repo_id, wanted.texts)
+        covering += [each.texts for each in earlier if each.until is None]
+    return next((acceptance for acceptance, texts in given if any(needed <= texts for needed in covering)), None)
+
+
+async def latest_acceptance(session: AsyncSession, person_id: str | None, repo: Repo) -> Acceptance | None:
+    """The last terms of this repository that a person accepted and did not withdraw, whatever binds now."""
+    if person_id is None:
+        return None
+    return await session.scalar(
+        sa.select(Acceptance)
+        .where(
+            col(Acceptance.person_id) == person_id,
+            col(Acceptance.repo_id) == repo.id,
+            col(Acceptance.withdrawn_at).is_(None),
+        )
+        .order_by(col(Acceptance.accepted_at).desc(), col(Acceptance.id).desc())
+        .limit(1)
+    )
 
 
 async def withdraw_acceptance(

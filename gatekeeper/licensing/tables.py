@@ -1,14 +1,23 @@
 """License texts, bundles of them, what was shown to whom, and who accepted."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from gatekeeper.kit.clock import now
-from gatekeeper.kit.columns import UtcDateTime
+from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
+
+
+class ChangeClass(StrEnum):
+    """What a person says of new terms beside the old ones. Only a material change asks people to accept again."""
+
+    TYPOGRAPHIC = "typographic"
+    CLARIFICATION = "clarification"
+    MATERIAL = "material"
 
 
 class LicenseText(SQLModel, table=True):
@@ -38,6 +47,17 @@ class CatalogueLicense(SQLModel, table=True):
     added_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
+class Recognition(SQLModel, table=True):
+    """A person says: this text is the license of this identifier, though it is no copy that the catalogue lists."""
+
+    __tablename__ = "recognition"
+
+    text_sha256: str = Field(primary_key=True, foreign_key="license_text.sha256", max_length=64)
+    license_id: str = Field(max_length=80)
+    confirmed_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    confirmed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class TermsBundle(SQLModel, table=True):
     """What one acceptance covers: ordered text digests and the form's digest. `sha256` is over their canonical JSON."""
 
@@ -57,6 +77,27 @@ class RepoTerms(SQLModel, table=True):
     repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
     commit_id: str = Field(primary_key=True, max_length=40)
     bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
+
+
+class TermsChange(SQLModel, table=True):
+    """Terms came into force for a repository in the place of older ones (None: there were none before).
+
+    Until somebody says otherwise a change is material, and acceptances of the old terms count until `deadline_at`.
+    """
+
+    __tablename__ = "terms_change"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
+    old_sha256: str | None = Field(default=None, foreign_key="terms_bundle.sha256", max_length=64)
+    new_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
+    change_class: ChangeClass | None = Field(default=None, sa_type=EnumText(ChangeClass))
+    in_force_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    deadline_at: datetime = Field(sa_type=UtcDateTime)
+    classified_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    classified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str = Field(default="", max_length=2000)
+    version: int = Field(default=0)
 
 
 class Presentation(SQLModel, table=True):

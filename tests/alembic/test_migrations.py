@@ -30,6 +30,12 @@ _guards = importlib.util.spec_from_file_location("guards", bundled_dir("alembic"
 guards = importlib.util.module_from_spec(_guards)
 _guards.loader.exec_module(guards)
 
+_terms = importlib.util.spec_from_file_location(
+    "terms", bundled_dir("alembic") / "versions/2026_11_22_terms_changes.py"
+)
+terms = importlib.util.module_from_spec(_terms)
+_terms.loader.exec_module(terms)
+
 
 @pytest.fixture
 async def full(database: Database) -> AsyncIterator[Database]:
@@ -116,6 +122,8 @@ REFUSED = [
     "UPDATE license_text SET sha256 = 'y'",
     "UPDATE license_text SET title = 'y'",
     "DELETE FROM license_text",
+    "UPDATE terms_change SET old_sha256 = NULL",
+    "DELETE FROM terms_change",
     "UPDATE terms_bundle SET texts = '[]'",
     "DELETE FROM terms_bundle",
     "UPDATE presentation SET shown = 'y'",
@@ -161,10 +169,9 @@ async def test_a_text_that_no_bundle_names_can_be_deleted(full: Database) -> Non
 
 
 async def test_every_change_that_a_decision_reads_is_counted(full: Database) -> None:
-    for table in (*guards.COUNTED, *names.COUNTED, *requests.COUNTED):
+    for table in (*guards.COUNTED, *names.COUNTED, *requests.COUNTED, *terms.COUNTED):
         column = next(iter(models.metadata.tables[table].primary_key)).name
-        if table == "acceptance":
-            column = "withdrawn_at"
+        column = {"acceptance": "withdrawn_at", "terms_change": "deadline_at"}.get(table, column)
         before = await revision(full)
         assert await run(full, f"UPDATE {table} SET {column} = {column}") == 1
         assert await revision(full) > before, table
