@@ -26,7 +26,7 @@ def decide(policies: Policies, principal: Principal, action: Action, resource: T
     answer = policies.evaluate(question, action)
     valid_until = _valid_until(resource, instant)
     if answer.is_allowed:
-        return Allowed(answer.rules, valid_until, question.revision)
+        return Allowed(answer.rules, valid_until, question.revision, _terms_until(policies, question, action))
     hides, hides_revision = _hides(policies, principal, resource, question, instant)
     why = reasons.why_not(policies, action, resource, question, answer)
     if why.code is Code.EMBARGOED and question.revision:
@@ -145,15 +145,16 @@ def _at(
     lacking = _lacking(policies, standing, revision, instant) if grants else ()
     if lacking:
         grants = []
+    accepted, terms_until = _has_accepted(revision, standing, instant)
     context = _context(principal, standing.role, is_disabled=standing.is_disabled)._replace(
         grant=bool(grants),
         tester=any(grant.is_tester for grant in grants),
         institution=any(grant.names_institution for grant in grants),
         purpose=any(grant.names_purpose for grant in grants),
-        terms_accepted=_has_accepted(revision, standing),
+        terms_accepted=accepted,
         proposer=revision.proposer_id is not None and revision.proposer_id == principal.person_id,
     )
-    return Question(_kind(principal), attributes, context, revision, lacking)
+    return Question(_kind(principal), attributes, context, revision, lacking, terms_until)
 
 
 def _lacking(policies: Policies, standing: Standing, revision: Revision, instant: datetime) -> tuple[str, ...]:
@@ -162,10 +163,27 @@ def _lacking(policies: Policies, standing: Standing, revision: Revision, instant
     return tuple(sorted({demand.kind for demand in demands if not demand.is_met(standing.brought, instant)}))
 
 
-def _has_accepted(revision: Revision, standing: Standing) -> bool:
-    """Whether one act of acceptance covers every text in force now."""
+def _has_accepted(revision: Revision, standing: Standing, instant: datetime) -> tuple[bool, datetime | None]:
+    """Whether one act of acceptance covers the terms now, and until when if it covers earlier ones only for a while."""
     texts = {text.sha256 for text in revision.texts}
-    return bool(texts) and any(texts <= accepted for accepted in standing.accepted)
+    if not texts:
+        return False, None
+    if any(texts <= accepted for accepted in standing.accepted):
+        return True, None
+    ends = [
+        each.until
+        for each in revision.earlier
+        if (each.until is None or instant < each.until) and any(each.texts <= given for given in standing.accepted)
+    ]
+    return bool(ends), None if None in ends else max((end for end in ends if end), default=None)
+
+
+def _terms_until(policies: Policies, question: Question, action: Action) -> datetime | None:
+    """The end of an answer that rests on earlier terms; None where nothing rests on them."""
+    if question.terms_until is None:
+        return None
+    without = question._replace(context=question.context._replace(terms_accepted=False))
+    return None if policies.evaluate(without, action).is_allowed else question.terms_until
 
 
 def _hub_context(principal: Principal, hub: Hub) -> Context:
@@ -209,6 +227,8 @@ def _valid_until(resource: Target, instant: datetime) -> datetime | None:
         return None
     ends = [grant.ends_at for grant in resource.standing.grants]
     ends += [brought.ends_at for brought in resource.standing.brought]
+    revisions = [release for release in (resource.revision, *resource.releases) if release]
+    ends += [each.until for release in revisions for each in release.earlier]
     return min((end for end in ends if end is not None and end > instant), default=None)
 
 

@@ -15,7 +15,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.authz.resource import Hub, Resource, Revision, Text
 from gatekeeper.authz.standing import is_disabled, standings
-from gatekeeper.authz.terms import terms_of
+from gatekeeper.authz.terms import terms_of, with_earlier
 from gatekeeper.community import proposals
 from gatekeeper.community.proposals import Proposed
 from gatekeeper.releases.tables import Release, Stage
@@ -49,7 +49,8 @@ async def load(
     elif proposed:
         resource = replace(resource, revision=_staged_revision(resource.releases, proposed.base))
     revisions = [*resource.releases, *([resource.revision] if resource.revision else [])]
-    terms = await terms_of(session, repo, revisions)
+    standing = (await standings(session, principal, [repo]))[repo.id]
+    terms = await with_earlier(session, repo, await terms_of(session, repo, revisions), standing)
     revision = terms.get(resource.revision.commit) if resource.revision else None
     if proposed and revision is not None:
         revision = as_proposal(revision, commit or "", proposed)
@@ -57,7 +58,7 @@ async def load(
         resource,
         revision=revision,
         releases=tuple(terms[release.commit] for release in resource.releases),
-        standing=(await standings(session, principal, [repo]))[repo.id],
+        standing=standing,
     )
 
 

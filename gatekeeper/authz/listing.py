@@ -41,7 +41,8 @@ def listing_filter(policies: Policies, principal: Principal, instant: datetime) 
     shown must be decided again.
     """
     hub = Hub(principal.person_id)
-    kind, _, base, *_ = ask(policies, principal, hub, instant)
+    asked = ask(policies, principal, hub, instant)
+    kind, base = asked.principal, asked.context
     conditions = []
     for role, standing in itertools.product(_ROLES, _STANDINGS):
         if principal.person_id is None and (role, standing) != (None, _NOBODY):

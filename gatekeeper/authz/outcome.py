@@ -45,12 +45,14 @@ class Code(StrEnum):
 class Allowed:
     """Yes, by `policies`. Time alone can change the answer at `valid_until` (None: never).
 
-    revision  the one the answer is about
+    revision     the one the answer is about
+    terms_until  the terms have changed; an acceptance of earlier ones opens this until then, and must be renewed
     """
 
     policies: tuple[str, ...]
     valid_until: datetime | None = None
     revision: Revision | None = None
+    terms_until: datetime | None = None
 
     def __bool__(self) -> bool:
         return True

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gatekeeper.access.tables import RequestState
 from gatekeeper.accounts.tables import Role
+from gatekeeper.licensing import Earlier
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Gate, RepoKind
 
@@ -28,6 +29,7 @@ class Revision:
     is_proposed  it came through a pull request, and is decided as what it is based on
     proposer_id  whose work alone it then is
     texts        what must be accepted of them (a form alone has none)
+    earlier      older texts that this person accepted and that still count, for good or until an instant
     """
 
     commit: str = ""
@@ -41,6 +43,7 @@ class Revision:
     proposer_id: str | None = None
     bundle: str | None = None
     texts: tuple[Text, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,7 @@ class Question(NamedTuple):
     attributes  None when the question is about the hub
     revision    the one the question is about
     lacking     kinds of prerequisites without which the person's grant does not count
+    terms_until  until when the terms count as accepted though the present ones are not; None: they are, or do not count
     """
 
     principal: str
@@ -206,3 +210,4 @@ class Question(NamedTuple):
     context: Context
     revision: Revision | None = None
     lacking: tuple[str, ...] = ()
+    terms_until: datetime | None = None

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import licensing
-from gatekeeper.authz.resource import Revision, Text
+from gatekeeper.authz.resource import Revision, Standing, Text
 from gatekeeper.errors import NotFound
-from gatekeeper.licensing.tables import LicenseText, RepoTerms, TermsBundle
+from gatekeeper.licensing.tables import RepoTerms, TermsBundle
 from gatekeeper.repos.tables import Repo
 
 
@@ -32,7 +32,7 @@ async def terms_of(session: AsyncSession, repo: Repo, revisions: Sequence[Revisi
         if terms is not None:
             bundles[commit] = terms.sha256
             texts[terms.sha256] = list(terms.texts)
-    ids = await _license_ids(session, {sha256 for digests in texts.values() for sha256 in digests})
+    ids = await licensing.license_ids(session, {sha256 for digests in texts.values() for sha256 in digests})
     found = {}
     for revision in revisions:
         bundle = bundles.get(revision.commit)
@@ -41,6 +41,20 @@ async def terms_of(session: AsyncSession, repo: Repo, revisions: Sequence[Revisi
         found[revision.commit] = replace(
             revision, bundle=bundle, texts=tuple(Text(sha256, ids.get(sha256, "")) for sha256 in digests)
         )
+    return found
+
+
+async def with_earlier(
+    session: AsyncSession, repo: Repo, terms: dict[str, Revision], standing: Standing
+) -> dict[str, Revision]:
+    """The same with the earlier texts that count for this person. Nothing is asked where the present are accepted."""
+    found = dict(terms)
+    for commit, revision in terms.items():
+        texts = frozenset(text.sha256 for text in revision.texts)
+        if texts and standing.accepted and not any(texts <= accepted for accepted in standing.accepted):
+            earlier = await licensing.earlier_texts(session, repo.id, texts)
+            counting = tuple(each for each in earlier if any(each.texts <= given for given in standing.accepted))
+            found[commit] = replace(revision, earlier=counting)
     return found
 
 
@@ -60,12 +74,3 @@ async def _bundles(session: AsyncSession, digests: Iterable[str]) -> Sequence[Te
     if not wanted:
         return []
     return (await session.scalars(sa.select(TermsBundle).where(col(TermsBundle.sha256).in_(wanted)))).all()
-
-
-async def _license_ids(session: AsyncSession, digests: set[str]) -> dict[str, str]:
-    if not digests:
-        return {}
-    rows = await session.execute(
-        sa.select(col(LicenseText.sha256), col(LicenseText.license_id)).where(col(LicenseText.sha256).in_(digests))
-    )
-    return {row.sha256: row.license_id for row in rows}

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gatekeeper import licensing
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases.tables import Stage
 
@@ -44,6 +45,7 @@ class StageRule:
     testers          different people who used it one stage below before it may come here
     request_approvals  reviewers who must say yes to a request for access
     prerequisites    kinds of prerequisites (requests.toml) without which a grant does not count here
+    terms_grace_days  days in which acceptances of earlier terms count after a change of them
     """
 
     stage: Stage
@@ -58,6 +60,7 @@ class StageRule:
     testers: int = 0
     request_approvals: int = 1
     prerequisites: tuple[str, ...] = ()
+    terms_grace_days: int = licensing.GRACE_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +109,13 @@ def parse(data: Mapping[str, Any]) -> Ladder:
 
 
 def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
+    data = {"terms_grace_days": licensing.GRACE_DAYS} | dict(data)
     criteria = tuple(data["criteria"])
     if unknown := set(criteria) - CRITERIA:
         raise ValueError(f"stage {stage}: unknown criterion {', '.join(sorted(unknown))}")
     if data["requests"] not in ("none", "manual", "auto"):
         raise ValueError(f"stage {stage}: requests must be none, manual or auto")
-    for name in ("approvals", "grant_days"):
+    for name in ("approvals", "grant_days", "terms_grace_days"):
         if type(data[name]) is not int or data[name] < 0:
             raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
     for name in ("soak_days", "testers"):
@@ -137,4 +141,5 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         testers=data.get("testers", 0),
         request_approvals=request_approvals,
         prerequisites=tuple(prerequisites),
+        terms_grace_days=data["terms_grace_days"],
     )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import errors, ledger
+from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
@@ -162,7 +162,22 @@ async def promote(
         "waived": [finding.id for finding in findings if finding.waived_by],
     }
     values = {"stage": proposal.target, "staged_at": at}
+    await _put_terms_in_force(session, repo, release, by=by, grace_days=ladder.rule(proposal.target).terms_grace_days)
     return await rows.change(session, release, "promote", values, by=by, body=body, policy=policy)
+
+
+async def _put_terms_in_force(
+    session: AsyncSession, repo: Repo, release: Release, *, by: Principal, grace_days: int
+) -> None:
+    """From now on the release's terms bind; people may have accepted what older promoted releases had."""
+    if release.bundle_sha256 is None:
+        return
+    older = [
+        each.bundle_sha256
+        for each in await rows.list_for(session, repo)
+        if each.id < release.id and each.stage is not Stage.DRAFT and each.bundle_sha256
+    ]
+    await licensing.put_in_force(session, repo, release.bundle_sha256, by=by, after=older, grace_days=grace_days)
 
 
 async def close_proposal(

@@ -87,12 +87,16 @@ async def ensure(session: AsyncSession, repo: Repo, commit: str, *, by: Principa
 async def take_note(session: AsyncSession, repo: Repo, commit: str, *, branch: str, by: Principal) -> None:
     """What follows from a new commit: its terms are remembered, and on main of a staged repository it is a draft.
 
+    On main of one without stages its terms are in force from now on.
+
     Terms are fixed in the transaction of the commit, so that a later change of the catalogue never changes them.
     """
     if repo.is_staged and branch == "main":
         await ensure(session, repo, commit, by=by)
-    else:
-        await licensing.terms_for(session, repo, commit)
+        return
+    terms = await licensing.terms_for(session, repo, commit)
+    if branch == "main" and not repo.is_staged and terms is not None and not terms.problems:
+        await licensing.put_in_force(session, repo, terms.sha256, by=by)
 
 
 async def stage_of(session: AsyncSession, repo: Repo, commit: str) -> Release | None:
