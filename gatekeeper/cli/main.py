@@ -8,10 +8,10 @@ from gatekeeper.cli.demo import demo
 from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
 from gatekeeper.cli.ladder import releases_group
+from gatekeeper.cli.licenses import licenses_group
 from gatekeeper.cli.mirroring import list_mirrors, mirror
 from gatekeeper.cli.people import orgs, people, tokens_group
 from gatekeeper.cli.policies import policies
-from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
 
@@ -29,6 +29,7 @@ for each in (
     db_group,
     demo,
     ledger_group,
+    licenses_group,
     orgs,
     people,
     policies,
@@ -43,6 +44,3 @@ for each in (
 
 for each in (mirror, list_mirrors):
     repos_group.add_command(each)
-
-for each in (carry_out, change, holders, rollback, waive):
-    releases_group.add_command(each)
