@@ -16,6 +16,7 @@ from gatekeeper.community import Discussion, DiscussionEvent
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
+from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.notices.courier import Judge, Question
 from gatekeeper.notices.events import Domain
 from gatekeeper.notices.telling import tell
@@ -41,6 +42,8 @@ _TO_HOLDERS = {
     "releases:release:withdraw": "release-withdrawn",
 }
 
+_TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
+
 
 async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
     """Leave notices for those whom an event concerns. Nobody is told of what they did themselves."""
@@ -50,7 +53,7 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
             await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
     elif event.kind == "access:request:submit":
         await _tell_reviewers(session, event, repo, judge)
-    elif event.kind in _TO_HOLDERS:
+    elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
         await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
     elif event.kind == "community:person:mention":
         await _tell_mentioned(session, event, repo, judge)
@@ -59,7 +62,7 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
-    """The job TELL_HOLDERS: everybody who has a grant for the release's repository, some at a time."""
+    """The job TELL_HOLDERS: everybody who has a grant for the repository, or accepted its terms, some at a time."""
     after = ""
     while True:
         async with database.write() as session:
@@ -67,26 +70,34 @@ async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
             repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
             if event is None or repo is None:
                 return
-            query = (
-                sa.select(col(AccessGrant.person_id))
-                .where(
-                    col(AccessGrant.repo_id) == repo.id,
-                    col(AccessGrant.revoked_at).is_(None),
-                    sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
-                    col(AccessGrant.person_id) > after,
-                )
-                .distinct()
-                .order_by(col(AccessGrant.person_id))
-                .limit(_PAGE)
-            )
-            holders = list(await session.scalars(query))
-            facts = _names(repo) | {"commit": str(event.body.get("commit", ""))[:12]}
-            for person_id in holders:
-                if person_id != event.actor_id:
-                    await tell(session, person_id, _TO_HOLDERS[event.kind], event=event.id, **facts)
+            person_id = col(Acceptance.person_id if event.kind in _TO_ACCEPTORS else AccessGrant.person_id)
+            query = sa.select(person_id).where(person_id > after, *_concerned(event, repo))
+            holders = list(await session.scalars(query.distinct().order_by(person_id).limit(_PAGE)))
+            facts = _names(repo) | {
+                "commit": str(event.body.get("commit", ""))[:12],
+                "day": str(event.body.get("deadline_at", ""))[:10],
+            }
+            for holder in holders:
+                if holder != event.actor_id:
+                    await tell(session, holder, (_TO_HOLDERS | _TO_ACCEPTORS)[event.kind], event=event.id, **facts)
         if len(holders) < _PAGE:
             return
         after = holders[-1]
+
+
+def _concerned(event: LedgerEvent, repo: Repo) -> list[sa.ColumnElement[bool]]:
+    """Who has a grant in force; of a change of terms, who accepted other terms than the new ones."""
+    if event.kind in _TO_ACCEPTORS:
+        return [
+            col(Acceptance.repo_id) == repo.id,
+            col(Acceptance.withdrawn_at).is_(None),
+            col(Acceptance.bundle_sha256) != str(event.body.get("new_sha256", "")),
+        ]
+    return [
+        col(AccessGrant.repo_id) == repo.id,
+        col(AccessGrant.revoked_at).is_(None),
+        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+    ]
 
 
 async def remind_of_ends(session: AsyncSession) -> int:

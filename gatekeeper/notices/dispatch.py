@@ -20,7 +20,7 @@ from gatekeeper.repos.tables import Repo, RepoRedirect
 
 _BATCH = 100
 _DOWNLOAD = "repos:file:download"
-_SOURCES = ("repos", "releases", "access", "community")
+_SOURCES = ("repos", "releases", "access", "community", "licensing")
 
 _log = structlog.get_logger("gatekeeper.notices")
 

@@ -85,6 +85,13 @@ KINDS: dict[str, Kind] = {
         "The release {commit} of {repo} was withdrawn for good; the reason is on its page.",
         "{url}",
     ),
+    "terms-changed": Kind(
+        "Terms that I accepted have changed",
+        "The terms of {repo} have changed",
+        "The terms of {repo} that you accepted have changed. Unless its maintainers say that nothing of weight is "
+        "different, your acceptance counts until {day}. Read what is different, and accept it to go on.",
+        "{url}/access",
+    ),
     "mentioned": Kind(
         "Somebody mentions me",
         "You were mentioned in {repo}",

@@ -1,0 +1,61 @@
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gatekeeper import ledger, licensing, notices, releases
+from gatekeeper.db import Database
+from gatekeeper.kit.signing import SigningKey
+from gatekeeper.ledger import LedgerEvent
+from gatekeeper.notices.tables import Notice
+from tests.gatekeeper.licensing.builders import LICENSE, accept_terms, commit_files, make_person, make_repo
+
+pytestmark = pytest.mark.anyio
+
+KEY = SigningKey(Ed25519PrivateKey.generate())
+
+
+async def test_who_accepted_terms_that_changed_is_told_once_and_nobody_else(database: Database) -> None:
+    async with database.write() as session:
+        owner, ada, alan = [await make_person(session, name) for name in ("owner", "ada", "alan")]
+        await make_person(session, "eve")
+        repo, commit = await make_repo(session, owner)
+        await releases.take_note(session, repo, commit, branch="main", by=owner)
+        terms = await licensing.terms_for(session, repo, commit)
+        assert terms is not None
+        for person in (ada, alan):
+            mine = await accept_terms(session, person, repo, terms, KEY)
+        await licensing.withdraw_acceptance(session, alan, mine)
+        commit = await commit_files(session, repo, {"LICENSE": LICENSE + b"More.\n"}, by=owner)
+        await releases.take_note(session, repo, commit, branch="main", by=owner)
+        event = await session.scalar(sa.select(LedgerEvent).where(LedgerEvent.kind == "licensing:terms:change"))
+        assert event is not None
+        body = dict(event.body)
+    for _ in range(2):
+        await notices.tell_holders(database, {"event": event.id})
+    async with database.read() as session:
+        [notice] = list(await session.scalars(sa.select(Notice)))
+    assert (notice.person_id, notice.kind) == (ada.person_id, "terms-changed")
+    said = notices.say(notice.kind, notice.facts)
+    assert body["deadline_at"][:10] in said.text
+    assert said.path == f"/{repo.full_name}/access"
+
+
+async def test_a_change_of_terms_reaches_the_job_that_tells(database: Database) -> None:
+    async def never(*_: object) -> bool:
+        return False
+
+    sealer = ledger.Sealer(database, KEY, origin="test")
+    async with database.write() as session:
+        owner = await make_person(session, "owner")
+        repo, commit = await make_repo(session, owner)
+        await releases.take_note(session, repo, commit, branch="main", by=owner)
+    await sealer.seal()
+    await notices.hand_out(database, judge=never)
+    async with database.write() as session:
+        commit = await commit_files(session, repo, {"LICENSE": LICENSE + b"More.\n"}, by=owner)
+        await releases.take_note(session, repo, commit, branch="main", by=owner)
+    await sealer.seal()
+    await notices.hand_out(database, judge=never)
+    async with database.read() as session:
+        waiting = await session.scalars(sa.text("SELECT kind FROM job"))
+    assert notices.TELL_HOLDERS in list(waiting)
