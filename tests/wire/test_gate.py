@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def ask(hub: Hub, person: str, name: str) -> Any:
             "fields": {"Institution": "A university", "I agree": True},
         }
         return http.post(f"/api/models/{name}/access", json=body)
+
+
+def accept(hub: Hub, person: str, name: str) -> Any:
+    with hub.http(person) as http:
+        texts = http.get(f"/api/models/{name}/access").json()["terms"]
+        return http.post(f"/api/models/{name}/access", json={"accept": [text["sha256"] for text in texts]})
 
 
 def test_who_is_not_on_the_list_is_told_where_to_ask(hub: Hub, gated: str, tmp_path: Path) -> None:
@@ -154,3 +161,34 @@ def test_the_evidence_log_shows_its_head(hub: Hub, name: str) -> None:
             time.sleep(0.1)
     assert answer.status_code == 200
     assert len(answer.text.splitlines()) >= 5
+
+
+def test_the_client_shows_that_terms_have_changed(hub: Hub, name: str, run_client: Callable[..., Any]) -> None:
+    ada = hub.api("ada")
+    names = [name, f"{name}-b"]
+    for each in names:
+        ada.create_repo(each)
+        files = {"LICENSE": b"Use it kindly.\n", "a.txt": b"a", "b.txt": b"b"}
+        ada.create_commit(each, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="f")
+        ada.update_repo_settings(each, gated="auto")
+        assert accept(hub, "bob", each).status_code == 201
+        operation = CommitOperationAdd("LICENSE", b"Use it very kindly.\n")
+        ada.create_commit(each, [operation], commit_message="new terms")
+    code = """
+        import logging
+        from huggingface_hub import hf_hub_download
+        lines = []
+        handler = logging.Handler()
+        handler.emit = lambda record: lines.append(record.getMessage())
+        logging.getLogger("huggingface_hub").addHandler(handler)
+        for each in values["names"]:
+            for path in ("a.txt", "b.txt"):
+                hf_hub_download(each, path)
+        answer = [line for line in lines if "terms" in line]
+    """
+    said = run_client(code, person="bob", names=names)
+    assert [f"The terms of {each} have changed." in line for each, line in zip(names, said, strict=True)] == [True] * 2
+    assert all(f"{hub.url}/{each}/access" in line for each, line in zip(names, said, strict=True))
+    with hub.http("bob") as http:
+        assert accept(hub, "bob", name).status_code == 201
+        assert "x-hf-warning" not in http.get(f"/{name}/resolve/main/a.txt").headers

@@ -22,7 +22,7 @@ CHUNK = 2**20
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 # What a client reads from the answer that sends it on; the rest describes bytes that are not in it.
-_KEPT_ON_THE_WAY = frozenset({b"x-repo-commit", b"x-linked-etag", b"x-linked-size", b"vary"})
+_KEPT_ON_THE_WAY = frozenset({b"x-repo-commit", b"x-linked-etag", b"x-linked-size", b"x-hf-warning", b"vary"})
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]

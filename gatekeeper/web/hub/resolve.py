@@ -7,8 +7,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatekeeper import authz
-from gatekeeper.authz import Action
+from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import EntryNotFound
+from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import history, lfs, xet
 from gatekeeper.repos.storage import object_key
@@ -62,7 +63,9 @@ async def prepare(call: Call) -> Prepared:
         content = await history.read_blob(session, repo, entry.oid)
         size = len(content)
     return Prepared(
-        headers=_headers(path, commit=commit, digest=digest, size=size) + (_xet_headers(call, known) if known else ()),
+        headers=_headers(path, commit=commit, digest=digest, size=size)
+        + (_xet_headers(call, known) if known else ())
+        + changed_terms(call, allowed),
         size=size,
         etag=f'"{digest}"'.encode(),
         path=None if path_on_disk is None else str(path_on_disk),
@@ -117,6 +120,23 @@ def _xet_headers(call: Call, file_hash: str) -> RawHeaders:
     repo = call.repo
     token = call.gatekeeper.url(f"/api/{repo.kind.value}/{repo.full_name}/xet-read-token/{call.commit}")
     return ((b"x-xet-hash", file_hash.encode()), (b"link", f'<{token}>; rel="xet-auth"'.encode()))
+
+
+def changed_terms(call: Call, allowed: Allowed) -> RawHeaders:
+    """The header by which the public client warns, once in a process, that the terms must be accepted anew.
+
+    Its topic names repository and terms, or the warning for a second repository would be swallowed.
+    """
+    revision = allowed.revision
+    if allowed.terms_until is None or revision is None:
+        return ()
+    name, page = call.repo.full_name, call.gatekeeper.url(f"{call.resource.page}/access")
+    topic = f"terms of {name} {(revision.bundle or '')[:12]}"
+    text = (
+        f"The terms of {name} have changed. Your acceptance of the earlier ones counts until "
+        f"{instant_text(allowed.terms_until)}. Read the change and accept it at {page}"
+    )
+    return ((b"x-hf-warning", f"{topic}; {text}".encode("latin-1", "replace")),)
 
 
 def _media_type(path: str) -> str:

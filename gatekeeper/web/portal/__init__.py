@@ -14,6 +14,7 @@ from gatekeeper.web.portal import (
     model,
     notices,
     playground,
+    terms,
     tokens,
     webhooks,
 )
@@ -31,6 +32,7 @@ ROUTES = (
     *collections.ROUTES,
     *likes.ROUTES,
     *access.ROUTES,
+    *terms.ROUTES,
     *playground.ROUTES,
     *community.ROUTES,
     *files.ROUTES,

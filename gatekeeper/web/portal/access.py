@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import access, authz, licensing
 from gatekeeper.access import RequestState, Standing
-from gatekeeper.authz import Action, Code, Denied
+from gatekeeper.authz import Action, Allowed, Code, Denied
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
@@ -56,7 +56,10 @@ class Filled:
 
 @dataclass(frozen=True)
 class _Case:
-    """Everything the page is about. `form` is what is asked: the card's questions, else the house's own."""
+    """Everything the page is about. `form` is what is asked: the card's questions, else the house's own.
+
+    changed  from the terms that this person accepted to the present ones; then one click accepts
+    """
 
     seen: Seen
     terms: Terms | None
@@ -64,6 +67,7 @@ class _Case:
     stands: Standing
     rule: StageRule | None
     form: licensing.Form
+    changed: licensing.Difference | None = None
 
 
 async def show(call: Call) -> Response:
@@ -152,7 +156,17 @@ async def _case(call: Call) -> _Case:
     form = terms.form if terms else licensing.Form()
     if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
         form = _house(call).form
-    return _Case(seen, terms, accepted, stands, rule, form)
+    changed = await _changed(call, terms) if terms and terms.need_acceptance and accepted is None else None
+    return _Case(seen, terms, accepted, stands, rule, form, changed)
+
+
+async def _changed(call: Call, terms: Terms) -> licensing.Difference | None:
+    """What became of the terms that this person accepted before."""
+    before = await licensing.latest_acceptance(call.session, call.principal.person_id, call.repo)
+    if before is None:
+        return None
+    accepted = await licensing.stored(call.session, before.bundle_sha256)
+    return licensing.between(accepted.documents, terms.documents)
 
 
 def _house(call: Call) -> HouseForm:
@@ -180,11 +194,13 @@ def _read(sent: FormData, case: _Case) -> Filled:
         for number, document in enumerate(documents, 1)
         if forms.text(sent, f"accept-{number}") == document.sha256
     )
+    if case.changed is not None and case.terms and forms.text(sent, "accept-all") == case.terms.sha256:
+        ticked = frozenset(document.sha256 for document in documents)
     answers = {name: forms.text(sent, name) for name in sent if name.startswith("q-")}
     errors = {
         f"accept-{number}": f"Accept “{document.title}” to go on."
         for number, document in enumerate(documents, 1)
-        if f"text-{number}" in sent and document.sha256 not in ticked
+        if case.accepted is None and document.sha256 not in ticked
     }
     if "show_form" in sent:
         try:
@@ -245,6 +261,9 @@ async def _page(call: Call, case: _Case, filled: Filled, *, status: int = 200) -
         "fields": questions,
         "to_accept": to_accept,
         "can_accept": can_act,
+        "changed": case.changed if to_accept and not may_ask else None,
+        "bundle": terms.sha256 if terms else "",
+        "until": _until(case),
         "ticked": filled.ticked,
         "description": case.seen.card.gated_description or (_house(call).description if questions else ""),
         **_titles(case, to_accept=to_accept, may_ask=may_ask),
@@ -279,6 +298,12 @@ async def _presentation(call: Call, session: AsyncSession, terms: Terms, shown: 
     return (await licensing.present(session, call.principal, call.repo, terms, shown=shown)).id
 
 
+def _until(case: _Case) -> datetime | None:
+    """Until when the acceptance of earlier terms still opens something."""
+    rights = (case.seen.rights[Action.DOWNLOAD], case.seen.rights[Action.GENERATE])
+    return max((each.terms_until for each in rights if isinstance(each, Allowed) and each.terms_until), default=None)
+
+
 def _titles(case: _Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     card = case.seen.card
     note = "You get a signed receipt of exactly what you accepted."
@@ -290,6 +315,13 @@ def _titles(case: _Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
             else "Answer the questions of the maintainers. You see their decision here and under Requests.",
             "submit": card.gated_button or ("Accept and ask for access" if to_accept else "Ask for access"),
             "submit_note": f"{note} You can withdraw the request at any time.",
+        }
+    if to_accept and case.changed is not None:
+        return {
+            "title": "The terms have changed",
+            "lead": "Read what is different from the terms that you accepted. One click accepts the present ones.",
+            "submit": "I accept the changed terms",
+            "submit_note": note,
         }
     if to_accept:
         return {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gatekeeper.access import RequestState, Standing
 from gatekeeper.accounts import Principal
-from gatekeeper.authz import Action, Code, Denied
+from gatekeeper.authz import Action, Allowed, Code, Denied
 from gatekeeper.licensing import Terms
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.web.portal.views import Seen
@@ -54,6 +54,20 @@ def way_in(
     playground = any(label == "Playground" for _, label in seen.head.tabs)
     if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
         return Way("Not open right now", f"{download.reason} {download.next_step}")
+    until = max(
+        (each.terms_until for each in (download, generate) if isinstance(each, Allowed) and each.terms_until),
+        default=None,
+    )
+    if until is not None:
+        return Way(
+            "The terms have changed",
+            f"You are let in with the earlier ones until {day_words(until)}. Read the change and accept it.",
+            href=f"{url}/access",
+            action="Read and accept the change",
+            also_href=f"{url}/playground" if playground and generate else "",
+            also_action="Open the playground",
+            is_open=True,
+        )
     if download and generate:
         ends = stands.grant.ends_at if stands.grant else None
         return Way(
