@@ -3,12 +3,14 @@
 import base64
 import json
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from gatekeeper import ledger, licensing
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.kit.note import Checkpoint, open_note
 
 
 @click.group("ledger")
@@ -18,7 +20,12 @@ def ledger_group() -> None:
 
 @ledger_group.command("verify")
 @click.option(
-    "--kept", type=click.Path(exists=True, path_type=Path), multiple=True, help="A checkpoint kept elsewhere."
+    "--checkpoint",
+    "--kept",
+    "kept",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="A checkpoint kept elsewhere.",
 )
 @json_option
 @pass_house
@@ -65,13 +72,40 @@ async def prove(house: House, event_id: str) -> None:
     """Print the inclusion proof of one event as JSON."""
     async with house.read() as session:
         proof = await ledger.prove(session, event_id)
-    value = {
-        "number": proof.number,
-        "leaf": proof.leaf.decode(),
-        "hashes": [base64.b64encode(part).decode() for part in proof.hashes],
-        "checkpoint": proof.checkpoint,
-    }
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(proof.as_json(), indent=2))
+
+
+@ledger_group.command("consistency")
+@click.argument("checkpoint", type=click.File())
+@pass_house
+@command
+async def consistency(house: House, checkpoint: TextIO) -> None:
+    """Print the proof, as JSON, that the log of now begins with that of a kept CHECKPOINT."""
+    try:
+        old = Checkpoint.parse(open_note(checkpoint.read(), house.keys.signing.public))
+    except ValueError as error:
+        raise Failure(f"The kept checkpoint cannot be trusted: {error}.") from None
+    async with house.read() as session:
+        growth = await ledger.prove_from(session, old.size)
+    click.echo(json.dumps(growth.as_json(), indent=2))
+
+
+@ledger_group.command("check")
+@click.argument("proof", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One that was kept.")
+@click.option("--key", default="", help="The hub's public key in base64; this hub's own if left out.")
+@json_option
+@click.pass_context
+def check(context: click.Context, proof: Path, checkpoint: Path | None, key: str, as_json: bool) -> None:
+    """Check a PROOF offline: with --key, neither database nor network is needed."""
+    public = _public_key(context, key)
+    try:
+        found = ledger.offline.check(proof.read_bytes(), public, kept=checkpoint.read_text() if checkpoint else None)
+    except GatekeeperError as error:
+        raise Failure(error.sentence) from None
+    show({"valid": found.is_valid, "text": found.text}, found.text, as_json=as_json)
+    if not found.is_valid:
+        raise Failure("The proof does not hold.")
 
 
 @click.group()
@@ -86,10 +120,7 @@ def receipt() -> None:
 @click.pass_context
 def verify_receipt(context: click.Context, file: Path, key: str, as_json: bool) -> None:
     """Check a receipt offline: with --key, neither database nor network is needed."""
-    try:
-        public = base64.b64decode(key, validate=True) if key else context.ensure_object(House).keys.signing.public
-    except ValueError:
-        raise Failure("The key is not base64; take it from the hub's /receipts page.") from None
+    public = _public_key(context, key)
     try:
         verdict = licensing.verify_receipt(licensing.read_receipt(file.read_bytes()), public)
     except GatekeeperError as error:
@@ -98,3 +129,14 @@ def verify_receipt(context: click.Context, file: Path, key: str, as_json: bool) 
     show(value, "Valid." if verdict.is_valid else f"Not valid. {verdict.problem}", as_json=as_json)
     if not verdict.is_valid:
         raise Failure("Do not rely on this receipt.")
+
+
+def _public_key(context: click.Context, key: str) -> bytes:
+    """The key as given, also in the form that C2SP tools take (`name+id+base64`); this hub's own for none."""
+    if not key:
+        return context.ensure_object(House).keys.signing.public
+    try:
+        raw = base64.b64decode(key.split("+", 2)[2] if key.count("+") >= 2 and len(key) > 44 else key, validate=True)
+    except ValueError:
+        raise Failure("The key is not base64; take it from the hub's /receipts page.") from None
+    return raw[1:] if len(raw) == 33 and raw[0] == 1 else raw

@@ -31,7 +31,7 @@ async def list_releases(house: House, repository: str, as_json: bool) -> None:
     """Every release of REPOSITORY."""
     async with house.read() as session:
         repo = await require_repo(session, repository)
-        rows = [_row(release) for release in await releases.list_for(session, repo)]
+        rows = [row_of(release) for release in await releases.list_for(session, repo)]
     lines = [f"{row['commit'][:12]}  {row['stage']:<17} {row['side']:<10} {row['staged_at']}" for row in rows]
     show(rows, "\n".join(lines) or "No releases; turn on staging with `gatekeeper releases stage`.", as_json=as_json)
 
@@ -45,9 +45,9 @@ async def list_releases(house: House, repository: str, as_json: bool) -> None:
 async def stage(house: House, repository: str, actor: str, as_json: bool) -> None:
     """Turn on staged release: from now on only promoted revisions are seen by others."""
     async with house.write() as session:
-        repo, by = await _both(session, repository, actor)
+        repo, by = await both(session, repository, actor)
         release = await releases.enable_staging(session, repo, by=by, policy=house.policies.sha256)
-        row = _row(release)
+        row = row_of(release)
     show(row, f"{repo.full_name} is released in stages; {row['commit'][:12]} is a draft.", as_json=as_json)
 
 
@@ -66,7 +66,7 @@ async def propose(
     """Propose a promotion and print how its criteria stand."""
     ladder = releases.Ladder.load(house.policies_dir)
     async with house.write() as session:
-        repo, by = await _both(session, repository, actor)
+        repo, by = await both(session, repository, actor)
         commit = await repos.resolve_revision(session, repo, revision)
         proposal = await releases.propose(
             session, repo, commit, Stage(target), by=by, ladder=ladder, note=note, policy=house.policies.sha256
@@ -93,7 +93,7 @@ async def approve(house: House, proposal_id: str, note: str, actor: str, as_json
     async with house.write() as session:
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
-        by = await _maintainer(session, await _repo_of(session, release), actor)
+        by = await maintainer(session, await repo_of(session, release), actor)
         await releases.approve_proposal(session, proposal, by=by, note=note, policy=house.policies.sha256)
     show({"proposal": proposal_id, "approved_by": by.name}, f"{by.name} approved {proposal_id}.", as_json=as_json)
 
@@ -110,9 +110,9 @@ async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> 
     async with house.write() as session:
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
-        by = await _maintainer(session, await _repo_of(session, release), actor)
+        by = await maintainer(session, await repo_of(session, release), actor)
         release = await releases.promote(session, proposal, by=by, ladder=ladder, policy=house.policies.sha256)
-    show(_row(release), f"{release.commit_id[:12]} is now at {release.stage}.", as_json=as_json)
+    show(row_of(release), f"{release.commit_id[:12]} is now at {release.stage}.", as_json=as_json)
 
 
 @releases_group.command("hold")
@@ -126,10 +126,10 @@ async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> 
 async def hold(house: House, repository: str, revision: str, reason: str, actor: str, as_json: bool) -> None:
     """Stop downloads and inference of a revision at once."""
     async with house.write() as session:
-        repo, by = await _both(session, repository, actor)
-        release = await _release(session, repo, revision)
+        repo, by = await both(session, repository, actor)
+        release = await release_at(session, repo, revision)
         release = await releases.hold(session, release, by=by, reason=reason, policy=house.policies.sha256)
-    show(_row(release), f"{release.commit_id[:12]} is held; it binds on the next request.", as_json=as_json)
+    show(row_of(release), f"{release.commit_id[:12]} is held; it binds on the next request.", as_json=as_json)
 
 
 @releases_group.command("resume")
@@ -143,18 +143,19 @@ async def hold(house: House, repository: str, revision: str, reason: str, actor:
 async def resume(house: House, repository: str, revision: str, reason: str, actor: str, as_json: bool) -> None:
     """End a hold."""
     async with house.write() as session:
-        repo, by = await _both(session, repository, actor)
-        release = await _release(session, repo, revision)
+        repo, by = await both(session, repository, actor)
+        release = await release_at(session, repo, revision)
         release = await releases.resume(session, release, by=by, reason=reason, policy=house.policies.sha256)
-    show(_row(release), f"{release.commit_id[:12]} is at {release.stage} again.", as_json=as_json)
+    show(row_of(release), f"{release.commit_id[:12]} is at {release.stage} again.", as_json=as_json)
 
 
-async def _both(session: AsyncSession, repository: str, actor: str) -> tuple[Repo, Principal]:
+async def both(session: AsyncSession, repository: str, actor: str) -> tuple[Repo, Principal]:
+    """A repository by name, and the maintainer of it who acts."""
     repo = await require_repo(session, repository)
-    return repo, await _maintainer(session, repo, actor)
+    return repo, await maintainer(session, repo, actor)
 
 
-async def _maintainer(session: AsyncSession, repo: Repo, name: str) -> Principal:
+async def maintainer(session: AsyncSession, repo: Repo, name: str) -> Principal:
     """The maintainer called `name`. Raises NotFound for anybody else: the log must name who may act."""
     person = await require_person(session, name)
     if person.id not in await releases.maintainers(session, repo) and not person.is_admin:
@@ -164,7 +165,8 @@ async def _maintainer(session: AsyncSession, repo: Repo, name: str) -> Principal
     return await accounts.principals.for_person(session, person)
 
 
-async def _release(session: AsyncSession, repo: Repo, revision: str) -> Release:
+async def release_at(session: AsyncSession, repo: Repo, revision: str) -> Release:
+    """The release of a branch, tag or commit. Raises NotFound."""
     commit = await repos.resolve_revision(session, repo, revision)
     release = await releases.stage_of(session, repo, commit)
     if release is None:
@@ -172,14 +174,16 @@ async def _release(session: AsyncSession, repo: Repo, revision: str) -> Release:
     return release
 
 
-async def _repo_of(session: AsyncSession, release: Release) -> Repo:
+async def repo_of(session: AsyncSession, release: Release) -> Repo:
+    """The repository of a release. Raises NotFound where it was deleted."""
     repo = await repos.by_id(session, release.repo_id)
     if repo is None:
         raise NotFound("The repository of this release was deleted.")
     return repo
 
 
-def _row(release: Release) -> dict[str, str]:
+def row_of(release: Release) -> dict[str, str]:
+    """A release for machines."""
     side = "withdrawn" if release.withdrawn_at else "held" if release.held_at else ""
     return {
         "id": release.id,

@@ -12,6 +12,7 @@ from gatekeeper.cli.licenses import licenses_group
 from gatekeeper.cli.mirroring import list_mirrors, mirror
 from gatekeeper.cli.people import orgs, people, tokens_group
 from gatekeeper.cli.policies import policies
+from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
 
@@ -44,3 +45,6 @@ for each in (
 
 for each in (mirror, list_mirrors):
     repos_group.add_command(each)
+
+for each in (carry_out, change, holders, rollback, waive):
+    releases_group.add_command(each)

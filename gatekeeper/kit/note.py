@@ -33,8 +33,8 @@ class Checkpoint:
         if len(lines) < 4 or lines[-1] or not lines[0] or not _DECIMAL.fullmatch(lines[1]):
             raise ValueError("not a checkpoint: origin, size and root each have a line")
         try:
-            root = base64.b64decode(lines[2], validate=True)
-        except binascii.Error as error:
+            root = strict_base64(lines[2])
+        except ValueError as error:
             raise ValueError("not a checkpoint: the root is not base64") from error
         if len(root) != 32:
             raise ValueError("not a checkpoint: the root has not 32 bytes")
@@ -62,8 +62,8 @@ def open_note(note: str, public: bytes, *, name: str | None = None) -> str:
         match line.split(" "):
             case ["\u2014", signer, encoded] if name is None or signer == name:
                 try:
-                    raw = base64.b64decode(encoded, validate=True)
-                except binascii.Error:
+                    raw = strict_base64(encoded)
+                except ValueError:
                     continue
                 if raw[:4] == key_id(signer, public) and verify_signature(public, text.encode(), raw[4:]):
                     return text
@@ -78,3 +78,14 @@ def verifier_key(name: str, public: bytes) -> str:
 def key_id(name: str, public: bytes) -> bytes:
     """The first four bytes of SHA-256 over name, newline, algorithm and key."""
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def strict_base64(text: str) -> bytes:
+    """The bytes of `text`, if it is the one usual way to write them: no byte is changed unseen. Raises ValueError."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("not the usual base64")
+    return raw

@@ -5,9 +5,10 @@ RFC 6962 tree and signs a checkpoint; from then on the database refuses to chang
 Downloads, which change nothing, are written by the `EvidenceWriter` in groups.
 """
 
+from gatekeeper.ledger import offline, tiles
 from gatekeeper.ledger.evidence import EvidenceWriter
 from gatekeeper.ledger.listing import events
-from gatekeeper.ledger.prove import Proof, newest_checkpoint, prove, prove_growth
+from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from, prove_growth
 from gatekeeper.ledger.record import record
 from gatekeeper.ledger.seal import Sealer, has_pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
@@ -15,6 +16,7 @@ from gatekeeper.ledger.verify import Report, verify
 
 __all__ = [
     "EvidenceWriter",
+    "Growth",
     "LedgerCheckpoint",
     "LedgerEvent",
     "LedgerNode",
@@ -24,8 +26,11 @@ __all__ = [
     "events",
     "has_pending",
     "newest_checkpoint",
+    "offline",
     "prove",
+    "prove_from",
     "prove_growth",
     "record",
+    "tiles",
     "verify",
 ]

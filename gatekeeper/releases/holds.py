@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
+from gatekeeper.releases.approvals import maintainers
 from gatekeeper.releases.ladder import Ladder
 from gatekeeper.releases.rows import change, checked_reason
 from gatekeeper.releases.tables import Act, Release, Stage
+from gatekeeper.repos import catalogue
 
 
 async def hold(
@@ -23,17 +25,18 @@ async def hold(
     *,
     by: Principal,
     reason: str,
-    by_hub: bool = False,
     policy: str | None = None,
 ) -> Release:
     """Stop all use of a release at once, because something may be wrong. Everybody who sees it reads the reason.
 
-    by_hub  an administrator of the hub acts, not a maintainer: then only such a one lifts it
+    Where an administrator of the hub does it, who is none of its maintainers, only such a one lifts it.
     """
     reason = checked_reason(reason, what="A hold")
     _must_not_be_withdrawn(release)
     if release.held_at is not None:
         raise errors.Conflict("The release is on hold already.", next_step="Resume it first to give another reason.")
+    repo = await catalogue.by_id(session, release.repo_id)
+    by_hub = repo is not None and by.person_id not in await maintainers(session, repo)
     values = {"held_at": now(), "hold_reason": reason, "is_hub_hold": by_hub}
     return await change(session, release, "hold", values, by=by, reason=reason, body={"by_hub": by_hub}, policy=policy)
 

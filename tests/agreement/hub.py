@@ -16,8 +16,11 @@ from gatekeeper.web.state import Gatekeeper
 
 T = TypeVar("T")
 
-# Kept by the server on its own account: when a token was seen, the sealed form of the log, jobs that are due.
-_OWN_ACCOUNT = frozenset({"token_use", "ledger_checkpoint", "ledger_node", "job"})
+# Kept by the server on its own account: when a token was seen, the sealed form of the log, jobs that are due, what
+# scans found, how far notices were handed out.
+_OWN_ACCOUNT = frozenset(
+    {"token_use", "ledger_checkpoint", "ledger_node", "job", "content_scan", "file_scan", "notice_cursor"}
+)
 
 
 class Hub:

@@ -10,11 +10,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gatekeeper import accounts, authz, releases
 from gatekeeper.access import AccessGrant
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.releases import Finding, Ladder, Proposal, ProposalState, Release, Stage
+from gatekeeper.releases import Act, Finding, Proposal, ProposalState, Release, Stage
 from gatekeeper.repos import history
 from gatekeeper.web import words
+from gatekeeper.web.admin.release import ladder, proposal_of, release_of
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
@@ -26,6 +27,8 @@ _CRITERIA = {
     "scan_clean": "Every file was scanned and nothing was found",
     "not_held": "Neither held nor withdrawn",
     "below_target": "Stands below the target",
+    "soak_time": "Stood long enough at its stage",
+    "testers": "Used by enough people at its stage",
 }
 
 
@@ -33,9 +36,11 @@ _CRITERIA = {
 class Criterion:
     """One check of a proposal as it stands now."""
 
+    id: str
     title: str
     passed: bool
     detail: str
+    can_waive: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ async def propose(call: Call) -> Response:
                 commit,
                 Stage(target),
                 by=call.principal,
-                ladder=_ladder(call),
+                ladder=ladder(call),
                 note=forms.text(sent, f"note-{commit[:10]}"),
                 policy=_policy(call),
             )
@@ -114,7 +119,7 @@ async def propose(call: Call) -> Response:
 
 async def approve(call: Call) -> Response:
     """`POST .../releases/{rev}/proposals/{id}/approve`."""
-    proposal = await _proposal(call)
+    proposal = await proposal_of(call)
     try:
         async with call.session.begin_nested():
             await releases.approve_proposal(call.session, proposal, by=call.principal, policy=_policy(call))
@@ -125,12 +130,10 @@ async def approve(call: Call) -> Response:
 
 async def promote(call: Call) -> Response:
     """`POST .../releases/{rev}/proposals/{id}/promote`."""
-    proposal = await _proposal(call)
+    proposal = await proposal_of(call)
     try:
         async with call.session.begin_nested():
-            await releases.promote(
-                call.session, proposal, by=call.principal, ladder=_ladder(call), policy=_policy(call)
-            )
+            await releases.promote(call.session, proposal, by=call.principal, ladder=ladder(call), policy=_policy(call))
     except (Invalid, Conflict) as error:
         return await _page(call, errors={"": error.sentence}, status=422)
     return _back(call, "promoted")
@@ -138,12 +141,12 @@ async def promote(call: Call) -> Response:
 
 async def confirm_hold(call: Call) -> Response:
     """`GET .../releases/{rev}/hold`: says what it will do before it does it."""
-    return await _hold_page(call, await _release(call))
+    return await _hold_page(call, await release_of(call))
 
 
 async def hold(call: Call) -> Response:
     """`POST .../releases/{rev}/hold`."""
-    release = await _release(call)
+    release = await release_of(call)
     sent = await forms.read(call.request)
     reason = forms.text(sent, "reason")
     try:
@@ -156,7 +159,7 @@ async def hold(call: Call) -> Response:
 
 async def resume(call: Call) -> Response:
     """`POST .../releases/{rev}/resume`."""
-    await releases.resume(call.session, await _release(call), by=call.principal, policy=_policy(call))
+    await releases.resume(call.session, await release_of(call), by=call.principal, policy=_policy(call))
     return _back(call, "resumed")
 
 
@@ -184,13 +187,13 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
 
 
 async def _view(call: Call, release: Release, *, is_main: bool, may_promote: bool) -> ReleaseView:
-    ladder = _ladder(call)
+    rules = await releases.ladder_for(call.session, call.repo, ladder(call))
     commit = await history.require_commit(call.session, call.repo, release.commit_id)
-    above = [stage for stage in ladder.stages if ladder.rank(stage) > ladder.rank(release.stage)]
+    above = [stage for stage in rules.stages if rules.rank(stage) > rules.rank(release.stage)]
     proposals = []
     if may_promote:
         for proposal in await releases.proposals_of(call.session, release):
-            if proposal.state is ProposalState.OPEN:
+            if proposal.state is ProposalState.OPEN and proposal.act is Act.PROMOTE:
                 proposals.append(await _proposal_view(call, proposal))
     until = release.embargoed_until
     return ReleaseView(
@@ -212,7 +215,7 @@ async def _view(call: Call, release: Release, *, is_main: bool, may_promote: boo
 
 
 async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
-    findings, quorum = await releases.standing_of(call.session, proposal, ladder=_ladder(call))
+    findings, quorum = await releases.standing_of(call.session, proposal, ladder=ladder(call))
     proposer = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
     given = {approval.person_id for approval in await releases.approvals_of(call.session, proposal)}
     me = call.principal.person_id
@@ -237,7 +240,8 @@ async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
 
 def _criterion(finding: Finding) -> Criterion:
     detail = f"{finding.detail} Waived: {finding.waiver}" if finding.waived_by else finding.detail
-    return Criterion(_CRITERIA.get(finding.id, finding.id), finding.passes, detail)
+    can_waive = not finding.passes and releases.can_be_waived(finding.id)
+    return Criterion(finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, can_waive)
 
 
 async def _hold_page(
@@ -270,7 +274,7 @@ async def _effects(call: Call, release: Release) -> list[str]:
         for other in await releases.list_for(call.session, call.repo)
         if other.id != release.id and other.held_at is None and other.withdrawn_at is None
     ]
-    best = max(others, key=lambda other: _ladder(call).rank(other.stage), default=None)
+    best = max(others, key=lambda other: ladder(call).rank(other.stage), default=None)
     people = f"{holders} {'person' if holders == 1 else 'people'} with granted access" if holders else "Nobody"
     refused = f"{people} and everybody else" if holders else "Everybody"
     return [
@@ -283,25 +287,6 @@ async def _effects(call: Call, release: Release) -> list[str]:
         "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
         "Copies that people already downloaded are not reached.",
     ]
-
-
-async def _release(call: Call) -> Release:
-    found = await releases.stage_of(call.session, call.repo, call.commit or "")
-    if found is None:
-        raise NotFound("There is no such release.", next_step="Take it from the list of releases.")
-    return found
-
-
-async def _proposal(call: Call) -> Proposal:
-    release = await _release(call)
-    proposal = await releases.get_proposal(call.session, call.params["id"])
-    if proposal.release_id != release.id:
-        raise NotFound("There is no such proposal.", next_step="Take it from the list of releases.")
-    return proposal
-
-
-def _ladder(call: Call) -> Ladder:
-    return Ladder.load(call.gatekeeper.policies.directory)
 
 
 def _policy(call: Call) -> str:

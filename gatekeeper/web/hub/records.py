@@ -1,14 +1,10 @@
-"""Proof: what I accepted, what a repository has released, and the head of the evidence log."""
+"""Proof: what I accepted, and what a repository has released."""
 
-import sqlalchemy as sa
-from sqlmodel import col
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from gatekeeper import authz, licensing
 from gatekeeper.authz import Action
-from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.ledger import LedgerCheckpoint
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Repo
 from gatekeeper.web.guard import Call
@@ -44,18 +40,8 @@ async def releases(call: Call) -> Response:
     return JSONResponse(schemas.releases(rows), headers=_PRIVATE)
 
 
-async def checkpoint(call: Call) -> Response:
-    """`GET /api/ledger/checkpoint`: the newest signed tree head, for anybody who watches the log."""
-    newest = await call.session.scalar(sa.select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size).desc()).limit(1))
-    if newest is None:
-        raise NotFound("The evidence log has no checkpoint yet.", next_step="Ask again in a minute.")
-    return PlainTextResponse(newest.note, headers={"Cache-Control": "no-cache"})
-
-
 ROUTES = [
     api("/receipts", receipts, needs=Action.USE_ACCOUNT),
     api("/receipts/{id}", receipt, needs=Action.USE_ACCOUNT),
     api("/{kind:kind}/{ns}/{name}/releases", releases, needs=Action.KNOW),
-    # Signed and without content: meant to be copied and compared by strangers.
-    api("/ledger/checkpoint", checkpoint, needs=None),
 ]

@@ -133,7 +133,7 @@ async def test_a_red_criterion_at_the_instant_holds_it_and_lifting_the_hold_chec
 async def test_a_hold_by_the_hub_is_lifted_by_the_hub(
     session: AsyncSession, owner: Principal, release: Release
 ) -> None:
-    held = await releases.hold(session, release, by=OPERATOR, reason="Reported.", by_hub=True)
+    held = await releases.hold(session, release, by=OPERATOR, reason="Reported.")
     with pytest.raises(NotAllowed, match="administrators of this hub"):
         await releases.resume(session, held, by=owner)
     free = await releases.resume(session, held, by=OPERATOR)

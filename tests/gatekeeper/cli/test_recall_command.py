@@ -1,0 +1,62 @@
+"""`gatekeeper releases`, the way down: change, carry-out, holders, rollback, as run at a terminal."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gatekeeper import ledger, releases
+from gatekeeper.cli.main import main
+from gatekeeper.db import Database
+from gatekeeper.releases import Stage
+from tests.gatekeeper.licensing.builders import make_person, make_repo
+
+
+@pytest.fixture
+def run(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """ada/model stands at gated, with an older release behind it; bob holds the newer one."""
+    (tmp_path / "gatekeeper.sqlite3").write_bytes(template.read_bytes())
+    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
+
+    async def fill() -> None:
+        database = Database(f"sqlite+aiosqlite:///{tmp_path / 'gatekeeper.sqlite3'}")
+        async with database.write() as session:
+            ada, bob = await make_person(session, "ada"), await make_person(session, "bob")
+            repo, commit = await make_repo(session, ada, name="model")
+            release = await releases.enable_staging(session, repo, by=ada)
+            release.stage = Stage.GATED
+            body = {"action": "download", "path": "w.safetensors", "digest": "a" * 64}
+            await ledger.record(
+                session, "repos:file:download", actor=bob.person_id, repo=repo.id, subject=commit, body=body
+            )
+        await database.close()
+
+    asyncio.run(fill())
+    return lambda *words: CliRunner().invoke(main, ["releases", *words])
+
+
+def test_a_rollback_is_one_command_that_says_who_holds_what(run) -> None:  # type: ignore[no-untyped-def]
+    done: Result = run("rollback", "ada/model", "--reason", "Leaked faces.", "--as", "ada", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.output)
+    assert told["side"] == "held"
+    assert told["falls_back_to"] is None
+    [holder] = told["holders"]
+    assert (holder["person"], holder["files"]) == ("bob", [{"path": "w.safetensors", "sha256": "a" * 64}])
+    assert f"{'a' * 64}  w.safetensors" in run("holders", "ada/model").output
+    again = run("rollback", "ada/model", "--reason", "Again.", "--as", "ada")
+    assert again.exit_code == 1
+    assert "on hold already" in again.output
+
+
+def test_an_embargo_is_announced_and_a_sole_maintainer_withdraws_at_once(run) -> None:  # type: ignore[no-untyped-def]
+    embargo = ("change", "ada/model", "--act", "embargo", "--reason", "Paper.", "--as", "ada")
+    assert run(*embargo, "--until", "soon").exit_code == 1
+    announced = run(*embargo, "--until", "2099-01-01T10:00")
+    assert announced.exit_code == 0, announced.output
+    assert "under embargo until 2099-01-01T10:00" in announced.output
+    gone = run("change", "ada/model", "--act", "withdraw", "--reason", "Stolen.", "--as", "ada", "--json")
+    assert gone.exit_code == 0, gone.output
+    assert json.loads(gone.output)["side"] == "withdrawn"

@@ -1,0 +1,130 @@
+"""One release's page: timeline, changes that take agreement, waivers, holders."""
+
+import re
+
+import pytest
+
+from gatekeeper import ledger, releases
+from gatekeeper.accounts import OPERATOR, Role, organizations
+from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import MODEL, Site, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def address_of(site: Site) -> str:
+    page = (await (await site.as_("grace")).get(f"{MODEL}/releases")).text
+    return re.findall(r'href="([^"]+/releases/[0-9a-f]{40})"', page)[0]
+
+
+async def test_everybody_reads_what_happened_and_only_maintainers_what_can_be_done(site: Site, model: Repo) -> None:
+    address = await address_of(site)
+    stranger = words((await site.browser().get(address)).text)
+    assert "What happened" in stranger
+    assert "was promoted" in stranger
+    assert "Withdraw it for good" not in stranger
+    assert "Withdraw it for good" in words((await (await site.as_("grace")).get(address)).text)
+    for path in (f"{address}/holders",):
+        assert (await (await site.as_("ada")).get(path)).status_code == 403
+    assert (await (await site.as_("ada")).post(f"{address}/change", data={"act": "withdraw"})).status_code == 403
+
+
+async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, model: Repo) -> None:
+    address, grace = await address_of(site), await site.as_("grace")
+    for data in (
+        {"act": "announce", "until-announce": "soon", "reason-announce": "Paper."},
+        {"act": "announce", "until-announce": "2020-01-01T10:00", "reason-announce": "Paper."},
+        {"act": "announce", "until-announce": "2099-01-01T10:00", "reason-announce": " "},
+        {"act": "lift", "reason-lift": "Now."},
+        {"act": "fly"},
+    ):
+        assert (await grace.post(f"{address}/change", data=data)).status_code == 422, data
+    good = {"act": "announce", "until-announce": "2099-01-01T10:00", "reason-announce": "Paper."}
+    assert (await grace.post(f"{address}/change", data=good)).status_code == 303
+    page = words((await site.browser().get(address)).text)
+    assert "Embargoed" in page
+    assert "every criterion is checked again" in page
+
+
+async def test_a_withdrawal_leaves_a_tombstone_with_the_reason(site: Site, model: Repo) -> None:
+    address, grace = await address_of(site), await site.as_("grace")
+    sent = await grace.post(
+        f"{address}/change", data={"act": "withdraw", "reason-withdraw": "Trained on <stolen> data."}
+    )
+    assert sent.status_code == 303
+    page = (await grace.get(address)).text
+    assert "Asked for" not in words(page)  # the only maintainer suffices
+    assert "Trained on &lt;stolen&gt; data." in page
+    assert "Withdrawn" in words(page)
+    assert "Change it" not in words(page)
+
+
+async def test_a_change_that_was_asked_for_is_ended_without_effect(site: Site, model: Repo) -> None:
+    address = await address_of(site)
+    async with site.gatekeeper.db.write() as session:
+        lab = await organizations.find(session, "lab")
+        assert lab is not None
+        await organizations.add_member(session, lab, site.people["alan"], Role.ADMIN, by=OPERATOR)
+    grace = await site.as_("grace")
+    sent = await grace.post(
+        f"{address}/change", data={"act": "demote", "target-demote": "internal", "reason-demote": "Bias."}
+    )
+    assert sent.status_code == 303
+    page = (await grace.get(address)).text
+    assert "0 of 1 approvals are given." in words(page)
+    closing = re.findall(r'action="([^"]+/close)"', page)[0]
+    assert (await grace.post(closing.replace("/close", "/carry-out"))).status_code == 422
+    assert (await grace.post(closing, data={})).status_code == 422
+    assert (await grace.post(closing, data={f"close-{closing.split('/')[-2]}": "Not after all."})).status_code == 303
+    assert "Asked for" not in words((await grace.get(address)).text)
+
+
+async def test_who_holds_it_is_listed_and_saved(site: Site, model: Repo) -> None:
+    address = await address_of(site)
+    commit = address.rpartition("/")[2]
+    async with site.gatekeeper.db.write() as session:
+        body = {"action": "download", "path": "=weights.safetensors", "digest": "a" * 64}
+        ada = site.people["ada"].id
+        for actor in (ada, None):
+            await ledger.record(session, "repos:file:download", actor=actor, repo=model.id, subject=commit, body=body)
+    grace = await site.as_("grace")
+    page = words((await grace.get(f"{address}/holders")).text)
+    assert "ada" in page
+    assert "fetched 1 time without an account" in page
+    saved = await grace.get(f"{address}/holders?format=csv")
+    assert saved.headers["content-type"].startswith("text/csv")
+    assert f"ada,'=weights.safetensors,{'a' * 64},False" in saved.text
+
+
+async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:
+    repo = await site.model("bare", stage=Stage.DRAFT)
+    async with site.gatekeeper.db.write() as session:
+        [release] = await releases.list_for(session, repo)
+        release.bundle_sha256 = "d" * 64
+        session.add(release)
+    grace = await site.as_("grace")
+    await grace.post(
+        f"/lab/bare/releases/{release.commit_id}/propose", data={f"target-{release.commit_id[:10]}": "gated"}
+    )
+    page = (await grace.get("/lab/bare/releases")).text
+    waiving = re.findall(r'action="([^"]+/waive)"', page)[0]
+    refused = await grace.post(waiving, data={"criterion": "license_text", "waive-license_text": ""})
+    good = {"criterion": "license_text", "waive-license_text": "The text is the same."}
+    waived = await grace.post(waiving, data=good)
+    assert (refused.status_code, waived.status_code) == (422, 303)
+    shown = words((await grace.get(f"/lab/bare/releases/{release.commit_id}")).text)
+    assert "by grace: The text is the same." in shown
+
+
+async def test_an_organization_asks_for_more_and_only_its_administrators_say_so(site: Site, model: Repo) -> None:
+    grace, page = await site.as_("grace"), "/admin/organizations/lab/ladder"
+    assert (await (await site.as_("ada")).get(page)).status_code in (403, 404)
+    assert "never for less" in words((await grace.get(page)).text)
+    good = {"stage": "open", "approvals-open": "3", "soak_days-open": "14", "testers-open": "5", "second-open": "yes"}
+    for wrong in ({"approvals-open": "many"}, {"approvals-open": "21"}, {"soak_days-open": "-1"}, {"stage": "moon"}):
+        assert (await grace.post(page, data={**good, **wrong})).status_code in (400, 422), wrong
+    assert (await grace.post(page, data=good)).status_code == 303
+    async with site.gatekeeper.db.read() as session:
+        rule = (await releases.ladder_for(session, model, releases.Ladder.load())).rule(Stage.OPEN)
+    assert (rule.approvals, rule.soak_days, rule.testers, rule.sole_maintainer) == (3, 14, 5, False)
