@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"/?|(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?")
+_INTERNAL = re.compile(r"(/[A-Za-z0-9_-]+)+")
 _ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+", re.ASCII)
 
 
@@ -45,6 +46,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Room for local copies of files that lie in a bucket, which the inference process reads; those in "
         "use may take more.",
+    )
+    accel: Literal["", "nginx"] = Field(
+        "",
+        description="`nginx`: an nginx before the hub sends the bytes of large files, by `X-Accel-Redirect`, once the "
+        "hub has allowed it; see docs/nginx.md. Empty: the hub sends them itself.",
+    )
+    accel_prefix: str = Field(
+        "/_files", description="Where that nginx has the files of the store, as an `internal` location."
     )
     public_url: str = Field(
         "http://localhost:8000", description="Scheme, host and port under which people reach the hub."
@@ -123,6 +132,19 @@ class Settings(BaseSettings):
     def _whole_key(self) -> Self:
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
+        return self
+
+    @field_validator("accel_prefix")
+    @classmethod
+    def _plain_path(cls, value: str) -> str:
+        if not _INTERNAL.fullmatch(value):
+            raise ValueError("must be like /_files: letters, digits, - and _ between slashes, none at the end")
+        return value
+
+    @model_validator(mode="after")
+    def _accel_needs_a_directory(self) -> Self:
+        if self.accel and self.bucket is not None:
+            raise ValueError("accel is for files in a directory; a bucket's files are fetched from the bucket")
         return self
 
     @field_validator("webhook_allowed_networks")

@@ -11,13 +11,17 @@ from huggingface_hub import HfApi
 
 @dataclass(frozen=True)
 class Hub:
-    """A running server. `tokens` maps a person's name to the secret of a token that may do all they may."""
+    """A running server. `tokens` maps a person's name to the secret of a token that may do all they may.
+
+    public_port  where a proxy before it listens, if there is one
+    """
 
     url: str
     port: int
     data_dir: Path
     pid: int
     tokens: dict[str, str]
+    public_port: int | None = None
 
     def api(self, person: str | None) -> HfApi:
         """The public client, signed in as somebody or as nobody."""

@@ -36,9 +36,8 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = Settings(
-            data_dir=data_dir, public_url=self.url, host="127.0.0.1", port=self.port, _env_file=None, **more
-        )
+        usual = {"public_url": self.url, "host": "127.0.0.1", "port": self.port}
+        self.settings = Settings(data_dir=data_dir, _env_file=None, **usual | more)
         self.secrets = asyncio.run(_prepare(self.settings))
         self._words = words
         self._env = _server_env(self.settings, more)

@@ -81,6 +81,7 @@ async def prepare(call: Call) -> Prepared:
         },
         valid_until=allowed.valid_until,
         away=away,
+        inside=None if path_on_disk is None else _inside(call, digest),
     )
 
 
@@ -93,6 +94,12 @@ async def resolve(call: Call) -> Response:
     cache = call.gatekeeper.cache
     cache.remember(call.request.scope, prepared, valid_until=(prepared.valid_until, call.principal.valid_until))
     return FileAnswer(prepared, cache.keep)
+
+
+def _inside(call: Call, digest: str) -> bytes | None:
+    """Where the proxy before us has a stored file. Made of settings and a digest: nothing of a request is in it."""
+    settings = call.gatekeeper.settings
+    return f"{settings.accel_prefix}/{object_key(digest)}".encode() if settings.accel else None
 
 
 def _headers(path: str, *, commit: str, digest: str, size: int) -> RawHeaders:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,4 +89,37 @@ async def test_a_short_object_breaks_the_stream_rather_than_end_it(tmp_path: Pat
     answer = prepared(b"0123456789", tmp_path / "object")
     (tmp_path / "object").write_bytes(b"01234")
     with pytest.raises(OSError, match="ends at 5 bytes"):
+        await ask(answer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "headers",
+    [(), ((b"range", b"bytes=2-4"),), ((b"if-none-match", b'"other"'),)],
+    ids=["whole", "a part", "another version"],
+)
+async def test_a_proxy_is_told_the_file_after_the_evidence(
+    tmp_path: Path, headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    answer = replace(prepared(b"0123456789", tmp_path / "object"), inside=b"/_files/object")
+    status, told, body, kept, _ = await ask(answer, *headers)
+    assert (status, told[b"x-accel-redirect"], told[b"etag"], body) == (200, b"/_files/object", b'"abc"', b"")
+    assert len(kept) == 1
+    assert ("first_byte" in kept[0]["body"]) == (b"range" in dict(headers))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("value", [b"bytes=0-1,3-4", b"bytes=4-2", b"lines=1-2"])
+async def test_what_a_proxy_would_read_otherwise_is_sent_here(tmp_path: Path, value: bytes) -> None:
+    answer = replace(prepared(b"0123456789", tmp_path / "object"), inside=b"/_files/object")
+    status, told, body, _, _ = await ask(answer, (b"range", value))
+    assert (status, body) == (200, b"0123456789")
+    assert b"x-accel-redirect" not in told
+
+
+@pytest.mark.anyio
+async def test_a_proxy_is_never_told_of_a_file_of_another_length(tmp_path: Path) -> None:
+    answer = replace(prepared(b"0123456789", tmp_path / "object"), inside=b"/_files/object")
+    (tmp_path / "object").write_bytes(b"01234")
+    with pytest.raises(OSError, match="does not have its 10 bytes"):
         await ask(answer)
