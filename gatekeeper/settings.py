@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         description="Room for local copies of files that lie in a bucket, which the inference process reads; those in "
         "use may take more.",
     )
+    server: Literal["uvicorn", "granian"] = Field(
+        "uvicorn",
+        description="The HTTP server. `granian` (the extra of that name) sends whole files without Python; worth it "
+        "where no nginx does that.",
+    )
     accel: Literal["", "nginx"] = Field(
         "",
         description="`nginx`: an nginx before the hub sends the bytes of large files, by `X-Accel-Redirect`, once the "

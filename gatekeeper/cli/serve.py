@@ -2,15 +2,20 @@
 
 import os
 import socket
+from functools import partial
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gatekeeper import logs
 from gatekeeper.app import build
-from gatekeeper.cli.protocol import BoundedHead
+from gatekeeper.cli.protocol import LONGEST_HEAD, BoundedHead
 from gatekeeper.cli.run import Failure, House, pass_house
 from gatekeeper.settings import Settings
+
+_NOT_STARTED = "The server could not start; the lines above say why."
 
 
 @click.command()
@@ -40,6 +45,11 @@ def run_server(settings: Settings, *, greeting: str = "") -> None:
     if "public_url" not in settings.model_fields_set:
         settings = settings.model_copy(update={"public_url": f"http://localhost:{port}"})
     settings = settings.model_copy(update={"port": port})
+    said = f"{greeting}Gatekeeper is at {settings.public_url}  (Ctrl-C stops it)"
+    if settings.server == "granian":
+        listener.close()  # it listens by itself
+        _run_granian(settings, said)
+        return
     config = uvicorn.Config(
         build(settings),
         loop="uvloop",
@@ -53,10 +63,46 @@ def run_server(settings: Settings, *, greeting: str = "") -> None:
         timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
-    click.echo(f"{greeting}Gatekeeper is at {settings.public_url}  (Ctrl-C stops it)")
+    click.echo(said)
     server.run(sockets=[listener])
     if not server.started:
-        raise Failure("The server could not start; the lines above say why.")
+        raise Failure(_NOT_STARTED)
+
+
+def _run_granian(settings: Settings, said: str) -> None:
+    try:
+        from granian import Granian  # an extra: not everybody has it
+        from granian.constants import HTTPModes, Interfaces, Loops
+        from granian.http import HTTP1Settings
+    except ImportError:
+        raise Failure(
+            "GATEKEEPER_SERVER=granian needs the package granian: pip install 'gatekeeper-hub[granian]'."
+        ) from None
+    server = Granian(
+        "gatekeeper",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=LONGEST_HEAD),
+        websockets=False,
+        log_enabled=False,
+        workers_kill_timeout=15,
+    )
+    click.echo(said)
+    try:
+        server.serve(target_loader=partial(_in_worker, settings), wrap_loader=False)
+    except SystemExit as ended:
+        if ended.code:
+            raise Failure(_NOT_STARTED) from None
+
+
+def _in_worker(settings: Settings) -> ASGIApp:
+    """The application in granian's process. About addresses of callers it believes whom uvicorn believes."""
+    logs.configure()
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    return ProxyHeadersMiddleware(build(settings), trusted_hosts=trusted)  # type: ignore[return-value, arg-type]
 
 
 def _listen(host: str, port: int) -> socket.socket:
