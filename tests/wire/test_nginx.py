@@ -64,7 +64,7 @@ def repo(hub: Hub) -> str:
     name = f"ada/m{time.monotonic_ns()}"
     ada = hub.api("ada")
     ada.create_repo(name, private=True)
-    files = {"w.bin": CONTENT, "config.json": b"{}", "counted.bin": CONTENT}
+    files = {"w.bin": CONTENT, "config.json": b"{}", "counted.bin": CONTENT[::-1]}
     ada.create_commit(name, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="files")
     return name
 
