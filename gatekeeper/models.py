@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from gatekeeper.access import tables as access
 from gatekeeper.accounts import tables as accounts
+from gatekeeper.accounts.factors import tables as factors
 from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
 from gatekeeper.community import tables as community
@@ -26,6 +27,7 @@ __all__ = [
     "authz",
     "collections",
     "community",
+    "factors",
     "generation",
     "jobs",
     "ledger",

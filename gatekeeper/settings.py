@@ -80,6 +80,17 @@ class Settings(BaseSettings):
         "download records can be lost in a power cut; grants, revocations and acceptances are always durable.",
     )
     session_days: int = Field(14, ge=1, le=90, description="Life of a browser session in days.")
+    recent_sign_in_minutes: int = Field(
+        30,
+        ge=1,
+        le=1440,
+        description="Acts that could hand an account or the hub to others need a sign-in within so many minutes.",
+    )
+    admin_second_factor: Literal["optional", "required"] = Field(
+        "optional",
+        description="`required`: administrators of the hub come to nothing in a browser before they have a passkey or "
+        "an app with codes.",
+    )
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     upload_max_bytes: int = Field(64 * 2**30, ge=2**20, description="Largest single file in bytes.")
     lfs_multipart_bytes: int = Field(

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, generation, jobs, ledger, notices, releases, tokens
-from gatekeeper.accounts import sessions, throttle
+from gatekeeper.accounts import factors, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
@@ -181,6 +181,7 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
     async with database.write() as session:
         await sessions.clean_up(session)
         await throttle.clean_up(session)
+        await factors.steps.clean_up(session)
         await oauth.grants.clean_up(session)
         await jobs.clean_up(session)
         await access.discard_drafts(session)

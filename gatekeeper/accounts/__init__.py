@@ -5,11 +5,22 @@ in the evidence above all, people appear by id. Callers write `people.add`, `org
 `sign_in(...)`; `principals.for_person` makes the value from the rows.
 """
 
-from gatekeeper.accounts import names, organizations, passwords, people, principals, sessions, throttle
+from gatekeeper.accounts import (
+    devices,
+    factors,
+    names,
+    organizations,
+    passwords,
+    people,
+    principals,
+    second_step,
+    sessions,
+    throttle,
+)
 from gatekeeper.accounts.namespaces import find_namespace
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
-from gatekeeper.accounts.signin import SignedIn, change_password, sign_in
-from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role
+from gatekeeper.accounts.signin import SecondStepNeeded, SignedIn, change_password, sign_in
+from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role, Strength
 
 __all__ = [
     "ANONYMOUS",
@@ -21,14 +32,19 @@ __all__ = [
     "Person",
     "Principal",
     "Role",
+    "SecondStepNeeded",
     "SignedIn",
+    "Strength",
     "change_password",
+    "devices",
+    "factors",
     "find_namespace",
     "names",
     "organizations",
     "passwords",
     "people",
     "principals",
+    "second_step",
     "sessions",
     "sign_in",
     "throttle",

@@ -6,6 +6,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts import namespaces, sessions
+from gatekeeper.accounts.factors import steps
 from gatekeeper.accounts.names import check_email, email_key, fold
 from gatekeeper.accounts.passwords import check_password, hash_password
 from gatekeeper.accounts.principal import OPERATOR, Principal
@@ -112,6 +113,7 @@ async def keep_password(session: AsyncSession, person: Person, hashed: str, *, b
     """Store the hash of a checked password and end the person's other sessions. Who may is decided before."""
     person.password_hash = hashed
     session.add(person)
+    await steps.forget(session, person.id)
     await sessions.end_all(session, person, by=by, keep=by.session_id)
     await ledger.record(session, "accounts:person:set-password", actor=by.person_id, subject=person.id)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from gatekeeper.accounts.tables import Role
+from gatekeeper.accounts.tables import Role, Strength
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Principal:
     token_id       the access token used, None for a browser session
     scopes         what the token allows; None means no narrowing (a browser session)
     valid_until    end of the token or session: until then a cache may believe in it, if nothing is changed
+    signed_in_at   when this session's sign-in was; None for a token
+    strength       how, None for a token
     """
 
     person_id: str | None = None
@@ -26,6 +28,8 @@ class Principal:
     scopes: frozenset[str] | None = None
     session_id: str | None = None
     valid_until: datetime | None = None
+    signed_in_at: datetime | None = None
+    strength: Strength | None = None
 
     @property
     def is_signed_in(self) -> bool:

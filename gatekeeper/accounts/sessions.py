@@ -1,5 +1,6 @@
 """Browser sessions, kept on the server: a cookie names one, and ending it here ends it everywhere."""
 
+from dataclasses import replace as changed
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -9,8 +10,8 @@ from sqlmodel import col
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.principals import for_person
-from gatekeeper.accounts.tables import BrowserSession, Person
-from gatekeeper.errors import NotFound
+from gatekeeper.accounts.tables import BrowserSession, Person, Strength
+from gatekeeper.errors import NotFound, NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash, new_secret
 
@@ -19,11 +20,18 @@ _KEPT_DAYS = 30
 
 
 async def start(
-    session: AsyncSession, person: Person, *, key: bytes, user_agent: str, days: int
+    session: AsyncSession,
+    person: Person,
+    *,
+    key: bytes,
+    user_agent: str,
+    days: int,
+    strength: Strength = Strength.PASSWORD,
 ) -> tuple[BrowserSession, str]:
     """A fresh session for `person`, and the secret for the cookie. The secret is not stored.
 
-    key  key of the hashes in the database
+    key       key of the hashes in the database
+    strength  how they proved who they are
     """
     secret = new_secret(PREFIX)
     browser = BrowserSession(
@@ -31,9 +39,32 @@ async def start(
         person_id=person.id,
         expires_at=now() + timedelta(days=days),
         user_agent="".join(sign for sign in user_agent[:200] if sign.isprintable()),
+        strength=strength,
     )
     session.add(browser)
     return browser, secret
+
+
+async def strengthen(session: AsyncSession, person: Person, strength: Strength, *, key: bytes, by: Principal) -> str:
+    """Put a session of that strength in the place of the caller's own, under a new secret, and end all others.
+
+    What was known of the session before gives nothing afterwards. Raises NotSignedIn when it has ended meanwhile.
+    """
+    old = await session.get(BrowserSession, by.session_id) if by.session_id else None
+    if old is None or old.ended_at is not None or old.person_id != person.id:
+        raise NotSignedIn("You are not signed in any more.", next_step="Sign in again.")
+    secret = new_secret(PREFIX)
+    fresh = BrowserSession(
+        secret_hash=keyed_hash(key, secret),
+        person_id=person.id,
+        signed_in_at=old.signed_in_at,
+        expires_at=old.expires_at,
+        user_agent=old.user_agent,
+        strength=strength,
+    )
+    session.add(fresh)
+    await end_all(session, person, by=by, keep=fresh.id)
+    return secret
 
 
 async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principal | None:
@@ -52,7 +83,8 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principa
     browser, person = row
     if browser.ended_at is not None or browser.expires_at <= now() or person.is_disabled:
         return None
-    return await for_person(session, person, session_id=browser.id, valid_until=browser.expires_at)
+    found = await for_person(session, person, session_id=browser.id, valid_until=browser.expires_at)
+    return changed(found, signed_in_at=browser.signed_in_at, strength=browser.strength)
 
 
 async def list_for(session: AsyncSession, person_id: str) -> list[BrowserSession]:

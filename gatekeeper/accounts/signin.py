@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import ledger
-from gatekeeper.accounts import passwords, people, sessions, throttle
+from gatekeeper.accounts import devices, passwords, people, sessions, throttle
+from gatekeeper.accounts.factors import held, steps
+from gatekeeper.accounts.factors.tables import StepKind
 from gatekeeper.accounts.names import fold
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.accounts.tables import BrowserSession, Person
+from gatekeeper.accounts.tables import BrowserSession, Person, Strength
 from gatekeeper.db import Database
 from gatekeeper.errors import Invalid, NotSignedIn
 
@@ -26,6 +28,14 @@ class SignedIn:
     secret: str
 
 
+@dataclass(frozen=True)
+class SecondStepNeeded:
+    """The password was right, and the person has a second factor. `secret` belongs into the cookie of the step."""
+
+    person: Person
+    secret: str
+
+
 async def sign_in(
     database: Database,
     name_or_email: str,
@@ -36,10 +46,12 @@ async def sign_in(
     user_agent: str = "",
     days: int = 14,
     replaces: str | None = None,
-) -> SignedIn:
-    """Check the password and start a session under a new secret.
+    device: str = "",
+) -> SignedIn | SecondStepNeeded:
+    """Check the password and start a session under a new secret, or the second step if the person has a second factor.
 
     address   the caller's address, used for throttling and kept only as a keyed hash for five minutes
+    device    the mark of a browser in which somebody signed in before (see accounts.devices)
     replaces  id of the session the browser had before, which ends: a secret planted earlier gains nothing
 
     Raises NotSignedIn, the same for an unknown name, a wrong password and a disabled account, and TooMany with
@@ -48,7 +60,10 @@ async def sign_in(
     async with database.write() as session:
         person = await _find(session, name_or_email)
         account = person.id if person else fold(name_or_email)
-        attempt = await throttle.reserve(session, throttle.Target.of(account, address, key=key))
+        own = devices.mark_for(person.id, device, key=key) if person else ""
+        # Tries from a browser that the person uses count for themselves: a stranger's cannot lock its owner out.
+        target = throttle.Target.of(f"{account} {own}", own, key=key) if own else None
+        attempt = await throttle.reserve(session, target or throttle.Target.of(account, address, key=key))
 
     fits = len(password) <= passwords.LONGEST
     is_right = await passwords.verify_password(person.password_hash if person else None, password if fits else "")
@@ -66,11 +81,38 @@ async def sign_in(
             current.password_hash = rehashed
             session.add(current)
         await throttle.forgive(session, attempt)
-        if replaces is not None:
-            await sessions.replace(session, replaces)
-        browser, secret = await sessions.start(session, current, key=key, user_agent=user_agent, days=days)
-        await ledger.record(session, "accounts:session:start", actor=current.id, subject=browser.id)
-    return SignedIn(current, browser, secret)
+        if (await held(session, current.id)).any:
+            secret = await steps.start(session, StepKind.SECOND, key=key, person_id=current.id)
+            return SecondStepNeeded(current, secret)
+        return await open_session(
+            session, current, Strength.PASSWORD, key=key, user_agent=user_agent, days=days, replaces=replaces
+        )
+
+
+async def open_session(
+    session: AsyncSession,
+    person: Person,
+    strength: Strength,
+    *,
+    key: bytes,
+    user_agent: str,
+    days: int,
+    replaces: str | None,
+) -> SignedIn:
+    """A session under a new secret, for somebody who has just proved who they are."""
+    if replaces is not None:
+        await sessions.replace(session, replaces)
+    browser, secret = await sessions.start(
+        session, person, key=key, user_agent=user_agent, days=days, strength=strength
+    )
+    await ledger.record(
+        session,
+        "accounts:session:start",
+        actor=person.id,
+        subject=browser.id,
+        body={"strength": strength.value},
+    )
+    return SignedIn(person, browser, secret)
 
 
 async def change_password(

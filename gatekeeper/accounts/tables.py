@@ -18,6 +18,19 @@ class Role(StrEnum):
     READ = "read"
 
 
+class Strength(StrEnum):
+    """How somebody proved who they are when a session began."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a way, not a secret
+    SECOND_FACTOR = "second-factor"
+    PASSKEY = "passkey"
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether a stolen password alone would not have been enough."""
+        return self is not Strength.PASSWORD
+
+
 class Person(SQLModel, table=True):
     """Somebody who can sign in. `id` never changes; name and e-mail may."""
 
@@ -84,6 +97,7 @@ class BrowserSession(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     user_agent: str = Field(default="", max_length=200)
+    strength: Strength = Field(default=Strength.PASSWORD, sa_type=EnumText(Strength))
 
 
 class SignInAttempt(SQLModel, table=True):

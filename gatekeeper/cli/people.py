@@ -59,6 +59,20 @@ async def disable_person(house: House, name: str, as_json: bool) -> None:
     show({"id": person.id, "name": person.name}, f"Disabled {person.name}.", as_json=as_json)
 
 
+@people.command("forget-factors")
+@click.argument("name")
+@json_option
+@pass_house
+@command
+async def forget_factors(house: House, name: str, as_json: bool) -> None:
+    """Take every second factor off somebody who has lost them all. Make sure that it is them who ask."""
+    async with house.write() as session:
+        person = await require_person(session, name)
+        await accounts.second_step.take_off(session, person, by=OPERATOR)
+    text = f"{person.name} signs in with the password alone, and has to sign in again."
+    show({"id": person.id, "name": person.name}, text, as_json=as_json)
+
+
 @click.group()
 def orgs() -> None:
     """Organizations and their members."""

@@ -21,6 +21,7 @@ from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, history
+from gatekeeper.web import stepping
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.respond import wants_page
 from gatekeeper.web.routing import RawRoute
@@ -100,6 +101,8 @@ def guarded(
     mode: Mode | None = None,
     body_limit: int = _BODY_LIMIT,
     for_applications: bool = False,
+    is_dangerous: bool = False,
+    for_enrolment: bool = False,
 ) -> RawRoute:
     """A route that is decided before it runs.
 
@@ -109,6 +112,8 @@ def guarded(
     body_limit  largest body in bytes that is read into memory (not in mode `own`)
     for_applications  the endpoint itself asks an application for its credential: nobody is looked for in the header,
                 which holds a client's secret and no token
+    is_dangerous   in a browser it needs a recent sign-in (see web.stepping)
+    for_enrolment  open to administrators who still lack the second factor that they must have
 
     A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model); `{rev}` names a revision.
     """
@@ -117,7 +122,13 @@ def guarded(
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         response = await _answer(
-            request, endpoint, needs=needs, mode=chosen, body_limit=body_limit, is_bare=for_applications
+            request,
+            endpoint,
+            needs=needs,
+            mode=chosen,
+            body_limit=body_limit,
+            is_bare=for_applications,
+            asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
         )
         await response(scope, receive, send)
 
@@ -128,11 +139,19 @@ def guarded(
         name=endpoint.__qualname__,
         needs=needs.value if needs else "",
         summary=(endpoint.__doc__ or "").strip().partition("\n")[0],
+        is_dangerous=is_dangerous,
     )
 
 
 async def _answer(
-    request: Request, endpoint: Endpoint, *, needs: Action | None, mode: Mode, body_limit: int, is_bare: bool
+    request: Request,
+    endpoint: Endpoint,
+    *,
+    needs: Action | None,
+    mode: Mode,
+    body_limit: int,
+    is_bare: bool,
+    asks: stepping.Asks,
 ) -> Response:
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     if request.method not in _SAFE_METHODS:
@@ -154,6 +173,8 @@ async def _answer(
             if request.method not in _SAFE_METHODS:
                 raise
             return _to_new_name(request, moved.repo)
+        if elsewhere := stepping.sent_elsewhere(request, call.principal, gatekeeper.settings, asks):
+            return elsewhere
         if mode != "own":
             call._session = session
             return await endpoint(call)

@@ -32,6 +32,7 @@ class RawRoute:
     name: str = ""
     needs: str = ""
     summary: str = ""
+    is_dangerous: bool = False
     regex: re.Pattern[bytes] = field(init=False)
     names: tuple[str, ...] = field(init=False)
 

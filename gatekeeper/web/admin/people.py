@@ -98,7 +98,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
 
 ROUTES = [
     guarded("/admin/people", show, needs=Action.ADMIN_PEOPLE),
-    guarded("/admin/people", add, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+    guarded("/admin/people", add, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
     guarded("/admin/people/{person}/disable", confirm, needs=Action.ADMIN_PEOPLE),
-    guarded("/admin/people/{person}/disable", disable, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+    guarded("/admin/people/{person}/disable", disable, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
 ]

@@ -309,5 +309,5 @@ ROUTES = [
     guarded(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
     guarded(f"{_ONE}/hold", confirm_hold, needs=Action.HOLD),
     guarded(f"{_ONE}/hold", hold, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",)),
+    guarded(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
 ]

@@ -44,5 +44,5 @@ async def disable(call: Call) -> Response:
 
 ROUTES = [
     guarded("/admin/webhooks", show, needs=Action.ADMIN_HUB),
-    guarded("/admin/webhooks/{id}/disable", disable, needs=Action.ADMIN_HUB, methods=("POST",)),
+    guarded("/admin/webhooks/{id}/disable", disable, needs=Action.ADMIN_HUB, methods=("POST",), is_dangerous=True),
 ]

@@ -1,6 +1,5 @@
 """Signing in and out, and one's own account."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,17 +7,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts
+from gatekeeper.accounts import SecondStepNeeded
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, NotAllowed, NotSignedIn, TooMany
+from gatekeeper.errors import Invalid, NotSignedIn, TooMany
 from gatekeeper.web.guard import Call, guarded, read_body
-from gatekeeper.web.portal import forms
+from gatekeeper.web.portal import entering, forms
 from gatekeeper.web.portal.views import render
 from gatekeeper.web.principal import cookie_name
 from gatekeeper.web.respond import error_headers
+from gatekeeper.web.stepping import safe_next
 
 _BODY_LIMIT = 20_000
-_LONGEST_NEXT = 2_000  # an application's request to sign in comes back here whole
-_PLAIN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # printable ASCII without backslash; never `//host`
+_LONGEST_NEXT = 2_000
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,16 @@ class Browser:
 async def login(call: Call) -> Response:
     """`GET /login`."""
     return_to = safe_next(call.request.query_params.get("next", "/"))
-    if call.principal.is_signed_in:
+    if not call.principal.is_signed_in:
+        return _login_page(call, return_to=return_to)
+    if "again" not in call.request.query_params:
         return RedirectResponse(return_to, 303)
-    return _login_page(call, return_to=return_to)
+    return _login_page(call, return_to=return_to, name=call.principal.name)
 
 
 async def sign_in(call: Call) -> Response:
     """`POST /login`. In no unit of work: a failed try is counted although it is refused."""
-    _refuse_foreign(call)
+    entering.refuse_foreign(call)
     await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
     return_to = safe_next(forms.text(form, "next", most=_LONGEST_NEXT) or "/")
@@ -51,34 +53,23 @@ async def sign_in(call: Call) -> Response:
         wrong = {key: text for key, text in (("name", "Give your name or e-mail."),) if not name.strip()}
         wrong |= {"password": "Give your password."} if not password else {}
         return _login_page(call, return_to=return_to, name=name, errors=wrong, status=422)
-    gatekeeper = call.gatekeeper
     try:
         signed_in = await accounts.sign_in(
-            gatekeeper.db,
+            call.gatekeeper.db,
             name,
             password,
-            address=_address(call),
-            key=gatekeeper.keys.sessions,
-            user_agent=call.request.headers.get("user-agent", ""),
-            days=gatekeeper.settings.session_days,
-            replaces=call.principal.session_id,
+            address=entering.address(call),
+            device=entering.device(call),
+            **entering.caller(call),
         )
     except (NotSignedIn, TooMany) as error:
         page = _login_page(call, return_to=return_to, name=name, errors={"name": error.sentence}, status=error.status)
         if isinstance(error, TooMany):
             page.headers["Retry-After"] = error_headers(error, status=error.status)["Retry-After"]
         return page
-    response = RedirectResponse(return_to, 303)
-    response.set_cookie(
-        cookie_name(gatekeeper),
-        signed_in.secret,
-        max_age=gatekeeper.settings.session_days * 86_400,
-        path="/",
-        secure=gatekeeper.settings.is_https,
-        httponly=True,
-        samesite="lax",
-    )
-    return response
+    if isinstance(signed_in, SecondStepNeeded):
+        return entering.second_step(call, signed_in.secret, return_to)
+    return entering.entered(call, signed_in, return_to)
 
 
 async def sign_out(call: Call) -> Response:
@@ -110,7 +101,7 @@ async def change_password(call: Call) -> Response:
             call.gatekeeper.db,
             forms.text(form, "current", most=5_000),
             forms.text(form, "password", most=5_000),
-            address=_address(call),
+            address=entering.address(call),
             key=call.gatekeeper.keys.sessions,
             by=call.principal,
         )
@@ -127,33 +118,18 @@ async def end_session(call: Call) -> Response:
     return RedirectResponse("/settings?done=session-ended", 303)
 
 
-def safe_next(path: str) -> str:
-    """`path` if it stays on this site, else the start page."""
-    is_plain = len(path) <= _LONGEST_NEXT and _PLAIN_PATH.fullmatch(path)
-    return path if is_plain and not path.startswith(("/login", "/logout")) else "/"
-
-
-def _refuse_foreign(call: Call) -> None:
-    """Signing in needs no cookie, so the guard's check does not see it: a foreign page must not sign anybody in."""
-    headers = call.request.headers
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site in ("same-origin", "none") or (site is None and origin in (None, call.gatekeeper.settings.public_url)):
-        return
-    raise NotAllowed(
-        "This request came from another site and was not carried out.",
-        next_step=f"Open {call.gatekeeper.settings.public_url}/login and sign in there.",
-        code="CrossOrigin",
-    )
-
-
 def _login_page(
     call: Call, *, return_to: str, name: str = "", errors: dict[str, str] | None = None, status: int = 200
 ) -> HTMLResponse:
-    return render(call, "portal/login.html", status=status, return_to=return_to, name=name, errors=errors or {})
-
-
-def _address(call: Call) -> str:
-    return call.request.client.host if call.request.client else ""
+    return render(
+        call,
+        "portal/login.html",
+        status=status,
+        return_to=return_to,
+        name=name,
+        is_again=call.principal.is_signed_in,
+        errors=errors or {},
+    )
 
 
 async def _settings_page(
@@ -178,10 +154,17 @@ async def _settings_page(
 
 
 ROUTES = [
-    guarded("/login", login, needs=None),
-    guarded("/login", sign_in, needs=None, methods=("POST",), mode="own"),
-    guarded("/logout", sign_out, needs=None, methods=("POST",)),
+    guarded("/login", login, needs=None, for_enrolment=True),
+    guarded("/login", sign_in, needs=None, methods=("POST",), mode="own", for_enrolment=True),
+    guarded("/logout", sign_out, needs=None, methods=("POST",), for_enrolment=True),
     guarded("/settings", settings, needs=Action.USE_ACCOUNT),
-    guarded("/settings/password", change_password, needs=Action.MANAGE_ACCOUNT, methods=("POST",), mode="own"),
+    guarded(
+        "/settings/password",
+        change_password,
+        needs=Action.MANAGE_ACCOUNT,
+        methods=("POST",),
+        mode="own",
+        is_dangerous=True,
+    ),
     guarded("/settings/sessions/{id}/end", end_session, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

@@ -130,6 +130,6 @@ def _day_options(call: Call) -> list[tuple[str, str]]:
 
 ROUTES = [
     guarded("/settings/tokens", show, needs=Action.USE_ACCOUNT),
-    guarded("/settings/tokens", make, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded("/settings/tokens", make, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded("/settings/tokens/{id}/revoke", revoke, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

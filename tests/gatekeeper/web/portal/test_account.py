@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from gatekeeper.web.portal.account import safe_next
+from gatekeeper.web.stepping import safe_next
 from tests.gatekeeper.web.site import PASSWORD, Site, words
 
 pytestmark = pytest.mark.anyio
