@@ -41,7 +41,7 @@ def test_a_passkey_signs_in_by_itself_and_as_the_second_step(demo: Demo, visit: 
 
     page.context.clear_cookies()
     page.goto("/login?next=/settings/second-factor")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url("**/settings/second-factor")
     expect(page.get_by_text("Last used")).to_be_visible()
 
@@ -58,5 +58,5 @@ def test_a_passkey_signs_in_by_itself_and_as_the_second_step(demo: Demo, visit: 
     expect(page.get_by_text("Removed. It opens nothing any more.")).to_be_visible()
     page.context.clear_cookies()
     page.goto("/login")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_text("The passkey did not prove who you are.")).to_be_visible()
