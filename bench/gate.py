@@ -8,17 +8,22 @@ second is the one to read. HEAD is compared with a bare 302 (it tells, but sends
 leaves no evidence), the small file with bytes from memory, the large one with Starlette's FileResponse. Goals
 (docs/performance.md): at least 0.40 of the bare app, at least 0.22 with the evidence of every download on disk before
 its answer.
+
+Then, each against its own baseline: files that nobody asked for before (P3), the obvious way to build a gate (P5,
+bench/obvious.py), and HEAD while the policies are put in force and taken back again and again (P14).
 """
 
 import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +34,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MEBIBYTE = 2**20
+FRESH = 6_000
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,6 +45,7 @@ class Figure:
     per_second: float
     cpu_us: float
     p99_ms: float
+    worst_ms: float
     statuses: dict[str, int]
 
 
@@ -55,6 +62,8 @@ def main() -> None:
         model.mkdir()
         (model / "weights.bin").write_bytes(os.urandom(MEBIBYTE))
         (model / "small.bin").write_bytes(os.urandom(1024))
+        for number in range(FRESH):
+            (model / f"fresh{number}.json").write_text(f'{{"number": {number}}}')
         (model / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
         bare = stack.enter_context(_bare(model / "weights.bin"))
         gates = {}
@@ -72,6 +81,62 @@ def main() -> None:
                 goal = 0.40 if evidence == "queued" else 0.22
                 gate, secret = gates[evidence]
                 _compare(f"{label:<9} evidence {evidence:<7}", goal, method, path, bare, gate, secret, options)
+        gate, secret = gates["queued"]
+        _fresh(bare, gate, secret, options)
+        obvious = stack.enter_context(_obvious(work / "obvious.sqlite3"))
+        _against_obvious(obvious, gate, secret, options)
+        _while_policies_change(work / "queued", gate, secret, options)
+
+
+def _fresh(bare: tuple[int, int], gate: tuple[int, int], secret: str, options: argparse.Namespace) -> None:
+    """P3: each file is asked for once, so that token, facts and decision come from the database."""
+    paths = "\0".join(f"fresh{number}.json" for number in range(FRESH))
+    plain = _drive(*bare, "HEAD", "fresh0.json", secret, options.connections, options.seconds)
+    fresh = _drive(*gate, "HEAD", paths, secret, options.connections, options.seconds)
+    share, goal = min(FRESH / max(fresh.per_second * options.seconds, 1), 1.0), 0.15
+    ratio = fresh.per_second / plain.per_second
+    print(
+        f"P3  HEAD of files not asked for before  {fresh.per_second:.0f} /s against {plain.per_second:.0f} /s bare ="
+        f" {ratio:.3f} (goal {goal}, {'met' if ratio >= goal else 'NOT met'}); {share:.0%} of them were new"
+    )
+
+
+def _against_obvious(obvious: tuple[int, int], gate: tuple[int, int], secret: str, options: argparse.Namespace) -> None:
+    """P5: the same question to the obvious build."""
+    theirs = _drive(*obvious, "HEAD", "weights.bin", "gk_obvious", options.connections, options.seconds)
+    ours = _drive(*gate, "HEAD", "weights.bin", secret, options.connections, options.seconds)
+    ratio = ours.per_second / theirs.per_second
+    print(
+        f"P5  HEAD  {ours.per_second:.0f} /s against {theirs.per_second:.0f} /s of the obvious build ="
+        f" {ratio:.1f} times (goal 15, {'met' if ratio >= 15 else 'NOT met'}); statuses {theirs.statuses}"
+    )
+
+
+def _while_policies_change(data: Path, gate: tuple[int, int], secret: str, options: argparse.Namespace) -> None:
+    """P14: policies are changed about once a second by another process meanwhile."""
+    changed = data.parent / "changed"
+    shutil.copytree(ROOT / "policies", changed)
+    over, changes = threading.Event(), 0
+
+    def change() -> None:
+        nonlocal changes
+        run = _command(data)
+        while not over.is_set():
+            with (changed / "know.cedar").open("a") as file:
+                file.write(f"// change {changes}\n")
+            run("policies", "activate", str(changed), "--note", "bench")
+            changes += 1
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    figure = _drive(*gate, "HEAD", "weights.bin", secret, options.connections, max(options.seconds, 8))
+    over.set()
+    thread.join()
+    print(
+        f"P14 HEAD while policies change ({changes} times)  {figure.per_second:.0f} /s, 99th percentile"
+        f" {figure.p99_ms:.1f} ms, worst {figure.worst_ms:.0f} ms"
+        f" (goal 1000, {'met' if figure.worst_ms < 1000 else 'NOT met'})"
+    )
 
 
 def _compare(
@@ -103,9 +168,10 @@ def _compare(
 
 
 def _drive(port: int, pid: int, method: str, path: str, secret: str, connections: int, seconds: float) -> Figure:
-    request = (
-        f"{method} /bench/model/resolve/main/{path} HTTP/1.1\r\nHost: localhost:{port}\r\n"
+    request = "\0".join(
+        f"{method} /bench/model/resolve/main/{each} HTTP/1.1\r\nHost: localhost:{port}\r\n"
         f"User-Agent: bench\r\nAuthorization: Bearer {secret}\r\nAccept-Encoding: identity\r\n\r\n"
+        for each in path.split("\0")
     )
     before = _cpu_seconds(pid)
     done = subprocess.run(
@@ -117,7 +183,11 @@ def _drive(port: int, pid: int, method: str, path: str, secret: str, connections
     figures = json.loads(done.stdout)
     used = _cpu_seconds(pid) - before
     return Figure(
-        figures["per_second"], used / max(figures["requests"], 1) * 1e6, figures["p99_ms"] or 0.0, figures["statuses"]
+        per_second=figures["per_second"],
+        cpu_us=used / max(figures["requests"], 1) * 1e6,
+        p99_ms=figures["p99_ms"] or 0.0,
+        worst_ms=figures["worst_ms"] or 0.0,
+        statuses=figures["statuses"],
     )
 
 
@@ -177,6 +247,15 @@ def _bare(file: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
+def _obvious(database: Path) -> Iterator[tuple[int, int]]:
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", "obvious:app", "--app-dir", str(HERE), "--port", str(port)]
+    command += ["--no-access-log", "--log-level", "warning"]
+    with _server(command, {**os.environ, "OBVIOUS_DATABASE": str(database)}, port, "/") as pid:
+        yield port, pid
+
+
+@contextlib.contextmanager
 def _server(command: list[str], environment: dict[str, str], port: int, probe: str) -> Iterator[int]:
     process = subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -195,6 +274,8 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
             raise SystemExit("a server of the benchmark did not start")
         try:
             urllib.request.urlopen(address, timeout=2).close()
+            return
+        except urllib.error.HTTPError:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)

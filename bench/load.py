@@ -2,14 +2,16 @@
 
     python bench/load.py PORT CONNECTIONS SECONDS < request-bytes      prints one JSON line
 
-It runs as a process of its own, so that its CPU time is not counted as the server's. Answers are measured by
-Content-Length; a HEAD request's answer ends with its headers.
+Several requests, separated by NUL bytes, are sent in turn. It runs as a process of its own, so that its CPU time is not
+counted as the server's. Answers are measured by Content-Length; a HEAD request's answer ends with its headers.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 
 import uvloop
 
@@ -17,9 +19,11 @@ import uvloop
 class Client(asyncio.Protocol):
     """One connection. Counts answers and remembers how long each took."""
 
-    def __init__(self, request: bytes, until: float, latencies: list[float], statuses: dict[str, int]) -> None:
-        self.request, self.until, self.latencies, self.statuses = request, until, latencies, statuses
-        self.is_head = request.startswith(b"HEAD")
+    def __init__(
+        self, requests: Iterator[bytes], until: float, latencies: list[float], statuses: dict[str, int]
+    ) -> None:
+        self.requests, self.until, self.latencies, self.statuses = requests, until, latencies, statuses
+        self.is_head = False
         self.buffer = b""
         self.body_left = -1
         self.closed = asyncio.get_running_loop().create_future()
@@ -34,7 +38,9 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return
         self.sent_at = now
-        self.transport.write(self.request)
+        request = next(self.requests)
+        self.is_head = request.startswith(b"HEAD")
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self.body_left >= 0:
@@ -67,11 +73,12 @@ async def run(port: int, connections: int, seconds: float, request: bytes) -> di
     latencies: list[float] = []
     statuses: dict[str, int] = {}
     started = time.perf_counter()
+    requests = itertools.cycle(request.split(b"\0"))
     loop = asyncio.get_running_loop()
     clients = []
     for _ in range(connections):
         _, client = await loop.create_connection(
-            lambda: Client(request, started + seconds, latencies, statuses), "127.0.0.1", port
+            lambda: Client(requests, started + seconds, latencies, statuses), "127.0.0.1", port
         )
         clients.append(client)
     await asyncio.gather(*(client.closed for client in clients))
@@ -81,6 +88,7 @@ async def run(port: int, connections: int, seconds: float, request: bytes) -> di
         "requests": len(latencies),
         "per_second": round(len(latencies) / elapsed, 1),
         "p50_ms": round(latencies[len(latencies) // 2] * 1000, 2) if latencies else None,
+        "worst_ms": round(latencies[-1] * 1000, 2) if latencies else None,
         "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 2) if latencies else None,
         "statuses": statuses,
     }
