@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
-from gatekeeper.authz.resource import Hub, Resource, Revision, Text
+from gatekeeper.authz.resource import Hub, Resource, Revision, Standing, Text
 from gatekeeper.authz.standing import is_disabled, standings
 from gatekeeper.authz.terms import terms_of, with_earlier
 from gatekeeper.community import proposals
@@ -34,12 +34,14 @@ async def load(
     commit: str | None = None,
     path: str | None = None,
     instant: datetime | None = None,
+    standing: Standing | None = None,
 ) -> Resource:
     """Everything a decision about `repo` (at `commit`, at `path` in it) has to know about `principal`.
 
     commit   a full commit id; None leaves a staged repository's revision to the decision (the best one they may know),
              and means the head of main in one without stages
     instant  not needed for the facts; accepted so that callers pass one instant through
+    standing the principal's to this repository, where this session has read it already
     """
     releases = await _releases(session, [repo.id]) if repo.is_staged else {}
     resource = _resource(principal, repo, releases.get(repo.id, []), commit=commit, path=path)
@@ -49,7 +51,8 @@ async def load(
     elif proposed:
         resource = replace(resource, revision=_staged_revision(resource.releases, proposed.base))
     revisions = [*resource.releases, *([resource.revision] if resource.revision else [])]
-    standing = (await standings(session, principal, [repo]))[repo.id]
+    if standing is None:
+        standing = (await standings(session, principal, [repo]))[repo.id]
     terms = await with_earlier(session, repo, await terms_of(session, repo, revisions), standing)
     revision = terms.get(resource.revision.commit) if resource.revision else None
     if proposed and revision is not None:

@@ -194,11 +194,19 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
             raise await _moved(call, session, repo, instant)
         call.repo_or_none = repo
         commit = None
-        revision = params.get("rev")
+        revision, standing = params.get("rev"), None
         if revision is not None and needs is not Action.WRITE:
-            commit = call.commit = await _commit(call, session, repo, revision, instant)
+            known = await authz.load(session, call.principal, repo, instant=instant)
+            commit = call.commit = await _commit(call, session, known, revision, instant)
+            standing = known.standing
         call.resource_or_none = await authz.load(
-            session, call.principal, repo, commit=commit, path=params.get("path"), instant=instant
+            session,
+            call.principal,
+            repo,
+            commit=commit,
+            path=params.get("path"),
+            instant=instant,
+            standing=standing,
         )
         if needs is not None:
             try:
@@ -230,14 +238,13 @@ def _to_new_name(request: Request, repo: Repo) -> Response:
     return Response(status_code=307, headers=headers)
 
 
-async def _commit(call: Call, session: AsyncSession, repo: Repo, revision: str, instant: datetime) -> str:
+async def _commit(call: Call, session: AsyncSession, known: Resource, revision: str, instant: datetime) -> str:
     """The commit that `revision` means for this caller.
 
     A revision may only be named by those who may know the repository, so that is decided first. In a staged repository
     `main` is the best release the caller may know; its writers see the branch as it is.
     """
-    policies = call.gatekeeper.policies
-    known = await authz.load(session, call.principal, repo, instant=instant)
+    policies, repo = call.gatekeeper.policies, call.repo
     allowed = authz.require(policies, call.principal, Action.KNOW, known, instant)
     if repo.is_staged and revision in _DEFAULT_BRANCH and allowed.revision and allowed.revision.commit:
         may_write = authz.decide(policies, call.principal, Action.WRITE, known, instant)
