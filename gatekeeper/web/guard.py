@@ -34,7 +34,6 @@ Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
 _DEFAULT_BRANCH = ("main", "refs/heads/main")
-_NO_COMMIT = "0" * 40
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -259,7 +258,7 @@ async def missing_repo(call: Call, session: AsyncSession) -> RepoNotFound:
     The facts of a private one that is nobody's are loaded and decided about, or the time would tell the two apart.
     """
     nobodys = Repo(kind=RepoKind.MODEL, namespace="-", name="-", key=None, is_private=True)
-    resource = await authz.load(session, call.principal, nobodys, commit=_NO_COMMIT)
+    resource = await authz.load(session, call.principal, nobodys)
     authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
     return _not_found()
 
