@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from gatekeeper.access import tables as access
+from gatekeeper.accounts import link_tables as links
 from gatekeeper.accounts import tables as accounts
 from gatekeeper.accounts.factors import tables as factors
 from gatekeeper.authz import tables as authz
@@ -32,6 +33,7 @@ __all__ = [
     "jobs",
     "ledger",
     "licensing",
+    "links",
     "metadata",
     "mirrors",
     "notices",

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         description="`required`: administrators of the hub come to nothing in a browser before they have a passkey or "
         "an app with codes.",
     )
+    sign_up: Literal["closed", "invited", "open"] = Field(
+        "closed",
+        description="Who gets an account besides those whom administrators add: nobody, people invited by mail, or "
+        "anybody with an address. The last two need a mail server.",
+    )
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     upload_max_bytes: int = Field(64 * 2**30, ge=2**20, description="Largest single file in bytes.")
     lfs_multipart_bytes: int = Field(
@@ -174,6 +179,8 @@ class Settings(BaseSettings):
     def _mail_has_a_sender(self) -> Self:
         if self.mail_host and not _ADDRESS.fullmatch(self.mail_from):
             raise ValueError("mail_from must be an address like hub@example.org when mail_host is set")
+        if self.sign_up != "closed" and not self.mail_host:
+            raise ValueError("sign_up needs mail_host: an account begins with a link in a mail")
         return self
 
     @cached_property

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, generation, jobs, ledger, notices, releases, tokens
-from gatekeeper.accounts import factors, sessions, throttle
+from gatekeeper.accounts import factors, links, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
@@ -54,6 +54,7 @@ def background(
     tasks = [
         every(SEAL_SECONDS, lambda: sealer.seal(most=SEAL_MOST)),
         every(LAST_USE_SECONDS, lambda: tokens.write_last_use(database)),
+        every(LAST_USE_SECONDS, lambda: seen.write_last_seen(database)),
         every(COUNT_SECONDS, lambda: count_downloads(database)),
         every(EMBARGO_SECONDS, lambda: end_embargoes(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
@@ -74,6 +75,13 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
     )
     return {
         notices.MAIL: postman.send_mail,
+        notices.MAIL_LINK: lambda payload: notices.send_link(
+            gatekeeper.db,
+            payload,
+            box=gatekeeper.keys.sealing,
+            key=gatekeeper.keys.sessions,
+            public_url=settings.public_url,
+        ),
         notices.NOTICE_MAIL: postman.send_notice,
         arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
@@ -182,6 +190,7 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await sessions.clean_up(session)
         await throttle.clean_up(session)
         await factors.steps.clean_up(session)
+        await links.clean_up(session)
         await oauth.grants.clean_up(session)
         await jobs.clean_up(session)
         await access.discard_drafts(session)

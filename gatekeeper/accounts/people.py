@@ -90,6 +90,12 @@ async def disable(session: AsyncSession, person: Person, *, by: Principal) -> No
     await ledger.record(session, "accounts:person:disable", actor=by.person_id, token=by.token_id, subject=person.id)
 
 
+async def record_invitation(session: AsyncSession, *, by: Principal) -> None:
+    """Keep that somebody was invited; not who, for they have no account yet. Raises NotAllowed for no administrator."""
+    _require_admin(by)
+    await ledger.record(session, "accounts:person:invite", actor=by.person_id, token=by.token_id)
+
+
 async def enable(session: AsyncSession, person: Person, *, by: Principal) -> None:
     """Let `person` in again; their sessions stay ended. Raises NotAllowed unless an administrator does it."""
     _require_admin(by)

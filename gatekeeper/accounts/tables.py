@@ -42,6 +42,7 @@ class Person(SQLModel, table=True):
     fullname: str = Field(default="", max_length=120)
     email: str = Field(max_length=254)
     email_key: str = Field(max_length=254, unique=True)
+    email_verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     password_hash: str | None = Field(default=None, max_length=200)
     is_admin: bool = Field(default=False)
     is_disabled: bool = Field(default=False)

@@ -10,6 +10,7 @@ from gatekeeper.notices.audience import TELL_HOLDERS, remind_of_ends, tell_holde
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
+from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
 from gatekeeper.notices.mail import MAIL, MailServer, Postman, mail
 from gatekeeper.notices.sending import Sender, signature
 from gatekeeper.notices.tables import DeliveryState, Notice, Webhook, WebhookDelivery
@@ -29,6 +30,7 @@ from gatekeeper.notices.wording import KINDS, Said, say
 __all__ = [
     "KINDS",
     "MAIL",
+    "MAIL_LINK",
     "NOTICE_MAIL",
     "TELL_HOLDERS",
     "Courier",
@@ -46,6 +48,7 @@ __all__ = [
     "Watched",
     "Webhook",
     "WebhookDelivery",
+    "ask_link",
     "clean_up",
     "hand_out",
     "listing",
@@ -55,6 +58,7 @@ __all__ = [
     "prefer_mail",
     "remind_of_ends",
     "say",
+    "send_link",
     "signature",
     "tell",
     "tell_holders",

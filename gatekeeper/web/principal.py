@@ -31,6 +31,8 @@ async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gate
     secret = request.cookies.get(cookie_name(gatekeeper))
     if secret:
         found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions)
+        if found is not None and found.session_id is not None:
+            accounts.seen.saw(found.session_id, request.client.host if request.client else "")
         return found or ANONYMOUS
     return ANONYMOUS
 

@@ -92,6 +92,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         status=status,
         people=await accounts.people.list_all(call.session),
         form=form,
+        invites=call.gatekeeper.settings.sign_up != "closed",
         errors=errors or {},
     )
 

@@ -30,6 +30,8 @@ class Browser:
     is_this: bool
     signed_in_at: datetime
     expires_at: datetime
+    seen_at: datetime | None
+    network: str
 
 
 async def login(call: Call) -> Response:
@@ -112,6 +114,14 @@ async def change_password(call: Call) -> Response:
     return RedirectResponse("/settings?done=password", 303)
 
 
+async def end_others(call: Call) -> Response:
+    """`POST /settings/sessions/end`: every browser but this one is signed out."""
+    person = await accounts.people.get(call.session, call.principal.person_id or "")
+    assert person is not None  # the guard has just found them
+    await accounts.sessions.end_all(call.session, person, by=call.principal, keep=call.principal.session_id)
+    return RedirectResponse("/settings?done=sessions-ended", 303)
+
+
 async def end_session(call: Call) -> Response:
     """`POST /settings/sessions/{id}/end`."""
     await accounts.sessions.end(call.session, call.params["id"], by=call.principal)
@@ -128,6 +138,8 @@ def _login_page(
         return_to=return_to,
         name=name,
         is_again=call.principal.is_signed_in,
+        sends_mail=bool(call.gatekeeper.settings.mail_host),
+        is_open=call.gatekeeper.settings.sign_up == "open",
         errors=errors or {},
     )
 
@@ -137,9 +149,19 @@ async def _settings_page(
 ) -> HTMLResponse:
     person_id = call.principal.person_id or ""
     person = await accounts.people.get(session, person_id)
+    live = await accounts.sessions.list_for(session, person_id)
+    seen = await accounts.seen.of(session, [row.id for row in live])
     browsers = [
-        Browser(row.id, row.user_agent, row.id == call.principal.session_id, row.signed_in_at, row.expires_at)
-        for row in await accounts.sessions.list_for(session, person_id)
+        Browser(
+            row.id,
+            row.user_agent,
+            row.id == call.principal.session_id,
+            row.signed_in_at,
+            row.expires_at,
+            seen[row.id].at if row.id in seen else None,
+            seen[row.id].network if row.id in seen else "",
+        )
+        for row in live
     ]
     belongs = await accounts.organizations.organizations_of(session, person_id)
     return render(
@@ -149,6 +171,7 @@ async def _settings_page(
         person=person,
         organizations=[(organization.name, role.value) for organization, role in belongs],
         browsers=browsers,
+        sends_mail=bool(call.gatekeeper.settings.mail_host),
         errors=errors or {},
     )
 
@@ -166,5 +189,6 @@ ROUTES = [
         mode="own",
         is_dangerous=True,
     ),
+    guarded("/settings/sessions/end", end_others, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded("/settings/sessions/{id}/end", end_session, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]
