@@ -11,7 +11,7 @@ DATA ?= data
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help setup setup-test demo test check bench format clean
+.PHONY: help setup setup-test demo test check bench bench-hub format clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ test: setup-test check ## All checks and tests, browser and wire tests included
 bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how to read them)
 	@$(BIN)/python bench/engine.py
 	@$(BIN)/python bench/gate.py
+	@echo "==> whole hub: bench/hub.py --part NAME, or all of it in about ten minutes with make bench-hub"
+
+bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (4 GiB of disk, ten minutes)
+	@$(BIN)/python bench/hub.py
 
 format: setup-test ## Rewrite code and templates in the house's format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/djlint --reformat --quiet gatekeeper/web/templates

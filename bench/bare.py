@@ -1,6 +1,12 @@
-"""The baseline: a bare Starlette application that checks nothing. Run by bench/gate.py under uvicorn."""
+"""The baseline: a bare Starlette application that checks nothing. Run by bench/gate.py and bench/hub.py.
+
+BARE_FILE    the file that is served, whatever was asked for (bench/gate.py)
+BARE_FOLDER  a folder whose files are served by name (bench/hub.py)
+BARE_ACCEL   where the nginx before it has that folder, if it is to send them
+"""
 
 import os
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +25,8 @@ _HEADERS = {
     "vary": "Authorization, Cookie",
     "x-content-type-options": "nosniff",
 }
+_FOLDER, _ACCEL = os.environ.get("BARE_FOLDER", ""), os.environ.get("BARE_ACCEL", "")
+_SMALL = os.urandom(1024)
 
 
 async def redirect(request: Request) -> Response:
@@ -27,13 +35,15 @@ async def redirect(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """A small file from memory, a large one as Starlette serves files."""
-    if request.path_params["path"] == "small.bin":
+    """A small file from memory, a large one as Starlette serves files; a folder's files as the settings say."""
+    name = request.path_params["path"]
+    if _ACCEL:
+        return Response(headers={**_HEADERS, "x-accel-redirect": f"{_ACCEL}/sha256/{name}"})
+    if _FOLDER:
+        return FileResponse(Path(_FOLDER) / name)
+    if name == "small.bin":
         return Response(_SMALL, headers=_HEADERS)
     return FileResponse(os.environ["BARE_FILE"])
-
-
-_SMALL = os.urandom(1024)
 
 
 app = Starlette(
