@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     )
     server: Literal["uvicorn", "granian"] = Field(
         "uvicorn",
-        description="The HTTP server. `granian` (the extra of that name) sends whole files without Python; worth it "
-        "where no nginx does that.",
+        description="The HTTP server. `granian` (the extra of that name) answers more requests for files where no "
+        "nginx sends them.",
     )
     accel: Literal["", "nginx"] = Field(
         "",

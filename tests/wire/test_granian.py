@@ -1,4 +1,4 @@
-"""The hub under granian: the same answers, whole files sent by the server itself."""
+"""The hub under granian: the same answers."""
 
 import os
 import time

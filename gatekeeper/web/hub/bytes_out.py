@@ -22,9 +22,6 @@ CHUNK = 2**20
 # A read that the page cache can answer is done at once; one that would wait for the disk goes to a thread.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
-# An extension of ASGI that granian has, for whole files.
-_PATH_SEND = "http.response.pathsend"
-
 # What a client reads from the answer that sends it on; the rest describes bytes that are not in it.
 _KEPT_ON_THE_WAY = frozenset({b"x-repo-commit", b"x-linked-etag", b"x-linked-size", b"x-hf-warning", b"vary"})
 
@@ -76,9 +73,6 @@ async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extr
         return
     if has_body and prepared.inside is not None and _proxy_agrees(scope, what):
         await _send_by_proxy(prepared, prepared.inside, what, send, keep=keep, extra=extra)
-        return
-    if has_body and what.status == 200 and prepared.path is not None and _PATH_SEND in scope.get("extensions", {}):
-        await _send_by_server(prepared, prepared.path, send, keep=keep, extra=extra)
         return
     file = None
     if has_body:
@@ -137,15 +131,6 @@ async def _send_by_proxy(
     own = [(b"x-accel-redirect", inside), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 200, "headers": [*headers, *own, *extra]})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_by_server(prepared: Prepared, path: str, send: Send, *, keep: Keep, extra: RawHeaders) -> None:
-    """Tell the server that runs us which file to send, where it can: no byte of it then passes through Python."""
-    _require_whole(prepared)
-    await keep(prepared.evidence)
-    length = (b"content-length", b"%d" % prepared.size)
-    await send({"type": "http.response.start", "status": 200, "headers": [*prepared.headers, length, *extra]})
-    await send({"type": _PATH_SEND, "path": path})
 
 
 def _require_whole(prepared: Prepared) -> None:

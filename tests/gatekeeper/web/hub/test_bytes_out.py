@@ -123,22 +123,3 @@ async def test_a_proxy_is_never_told_of_a_file_of_another_length(tmp_path: Path)
     (tmp_path / "object").write_bytes(b"01234")
     with pytest.raises(OSError, match="does not have its 10 bytes"):
         await ask(answer)
-
-
-@pytest.mark.anyio
-async def test_a_server_that_can_is_told_the_file_after_the_evidence(tmp_path: Path) -> None:
-    sent: list[MutableMapping[str, Any]] = []
-    kept: list[Mapping[str, Any]] = []
-
-    async def keep(fields: Mapping[str, Any]) -> None:
-        assert not sent
-        kept.append(fields)
-
-    async def collect(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "headers": [], "extensions": {"http.response.pathsend": {}}}
-    await send(prepared(b"0123456789", tmp_path / "object"), scope, collect, keep=keep)
-    assert dict(sent[0]["headers"])[b"content-length"] == b"10"
-    assert sent[1] == {"type": "http.response.pathsend", "path": str(tmp_path / "object")}
-    assert len(kept) == 1
