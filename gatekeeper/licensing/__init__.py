@@ -26,12 +26,14 @@ from gatekeeper.licensing.changes import (
     get_change,
     put_in_force,
 )
+from gatekeeper.licensing.circumstances import Act, Source, forget_sources
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
+from gatekeeper.licensing.flow_down import FlowDown, flow_down
 from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.packaged import packaged_text
-from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt
+from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt, with_proof
 from gatekeeper.licensing.recognition import license_ids, recognize, recognized, suggested
 from gatekeeper.licensing.tables import ChangeClass, TermsChange
 from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for, text_of
@@ -41,17 +43,20 @@ __all__ = [
     "COUNTRIES",
     "GRACE_DAYS",
     "PRESENTATION_LIFE",
+    "Act",
     "Catalogue",
     "ChangeClass",
     "Difference",
     "Document",
     "Earlier",
     "FieldKind",
+    "FlowDown",
     "Form",
     "FormField",
     "HouseForm",
     "Known",
     "Option",
+    "Source",
     "Terms",
     "TermsChange",
     "Verdict",
@@ -67,6 +72,8 @@ __all__ = [
     "current_acceptance",
     "difference",
     "earlier_texts",
+    "flow_down",
+    "forget_sources",
     "get",
     "get_change",
     "import_catalogue",
@@ -90,5 +97,6 @@ __all__ = [
     "text_of",
     "text_to_show",
     "verify_receipt",
+    "with_proof",
     "withdraw_acceptance",
 ]

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from gatekeeper import licensing
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.licensing import Catalogue
 from gatekeeper.releases.tables import Stage
 
 FILE_NAME = "stages.toml"
 CRITERIA = frozenset(
     {
         "license_text",
+        "flow_down",
         "card_complete",
         "safetensors_only",
         "scan_clean",
@@ -69,6 +71,7 @@ class Ladder:
 
     stages: tuple[Stage, ...]
     rules: Mapping[Stage, StageRule]
+    licenses: Catalogue = field(default_factory=Catalogue)
 
     def rule(self, stage: Stage) -> StageRule:
         """The rule of a stage."""
@@ -91,7 +94,7 @@ class Ladder:
 def _load(path: Path) -> Ladder:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-        return parse(data)
+        return replace(parse(data), licenses=Catalogue.load(path.parent))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BrokenLadder(f"{path}: {problem}") from problem
 

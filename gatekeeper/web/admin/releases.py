@@ -22,6 +22,7 @@ from gatekeeper.web.portal.views import render, repo_url, see
 
 _CRITERIA = {
     "license_text": "A readable license text is in force",
+    "flow_down": "Restrictions of its base models are passed on",
     "card_complete": "The card is complete",
     "safetensors_only": "Nothing in it runs code when loaded",
     "scan_clean": "Every file was scanned and nothing was found",

@@ -1,0 +1,97 @@
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import licensing
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.licensing import Catalogue, FlowDown
+from gatekeeper.repos import Repo
+from tests.gatekeeper.licensing.builders import make_person, make_repo
+
+pytestmark = pytest.mark.anyio
+
+CATALOGUE = Catalogue.load(bundled_dir("policies"))
+EMOJI = (bundled_dir("policies") / "licenses" / "gatekeeper-emoji-openrail-m.txt").read_bytes()
+LOOSER = b"A license of the operator's that forbids less."
+
+
+@pytest.fixture
+async def lab(session: AsyncSession) -> Principal:
+    await licensing.add_license(session, "creativeml-openrail-m", LOOSER, title="C")
+    return await make_person(session, "lab")
+
+
+@pytest.fixture
+async def base(session: AsyncSession, lab: Principal) -> Repo:
+    repo, _ = await make_repo(session, lab, name="base", files={"LICENSE": EMOJI})
+    return repo
+
+
+async def owed(
+    session: AsyncSession, text: bytes, *, notice: str = "NOTICE", named: str = "lab/base", shown: bool = True
+) -> FlowDown:
+    async def is_shown(_: Repo) -> bool:
+        return shown
+
+    card = f"---\nbase_model: {named}\n---\n# Made from it\n".encode()
+    files = {"README.md": card, "LICENSE": text} | ({notice: b"The unet was tuned."} if notice else {})
+    repo, commit = await make_repo(session, await make_person(session), files=files)
+    return await licensing.flow_down(session, repo, commit, catalogue=CATALOGUE, is_shown=is_shown)
+
+
+async def test_the_base_s_own_text_with_a_notice_is_enough(session: AsyncSession, base: Repo) -> None:
+    found = await owed(session, EMOJI)
+    assert found.is_met
+    assert found.bases == ("lab/base",)
+
+
+async def test_what_a_looser_text_does_not_forbid_is_missing(session: AsyncSession, base: Repo) -> None:
+    [one] = (await owed(session, LOOSER)).owed
+    assert (one.base, one.license.id) == ("lab/base", "gatekeeper-emoji-openrail-m")
+    assert set(one.missing) == {"disclose", "impersonate"}
+
+
+async def test_a_text_that_nobody_read_passes_nothing_on(session: AsyncSession, base: Repo) -> None:
+    [one] = (await owed(session, b"Do as you like.")).owed
+    assert one.missing == one.license.restrictions
+
+
+async def test_a_stricter_text_may_be_another_one(session: AsyncSession, base: Repo) -> None:
+    await licensing.add_license(session, "bigcode-openrail-m", b"Forbids more.", title="G")
+    assert (await owed(session, b"Forbids more.")).is_met
+
+
+@pytest.mark.parametrize("notice", ["NOTICE", "CHANGES.md", "changelog.md"])
+async def test_changes_are_said_in_a_file(session: AsyncSession, base: Repo, notice: str) -> None:
+    assert (await owed(session, EMOJI, notice=notice)).is_met
+    assert (await owed(session, EMOJI, notice="")).lacks_notice
+
+
+async def test_changes_may_be_said_in_the_card(session: AsyncSession, base: Repo, lab: Principal) -> None:
+    async def is_shown(_: Repo) -> bool:
+        return True
+
+    card = b"---\nbase_model: lab/base\n---\n# Model\n\n## What was changed\n\nThe unet.\n"
+    repo, commit = await make_repo(session, lab, files={"README.md": card, "LICENSE": EMOJI})
+    assert (await licensing.flow_down(session, repo, commit, catalogue=CATALOGUE, is_shown=is_shown)).is_met
+
+
+async def test_a_rail_text_whose_restrictions_are_not_worked_out_is_carried_itself(
+    session: AsyncSession, lab: Principal
+) -> None:
+    await licensing.add_license(session, "responsible-ai-source-1.1", b"RAISE text.", title="R")
+    await make_repo(session, lab, name="base", files={"LICENSE": b"RAISE text."})
+    [one] = (await owed(session, EMOJI)).owed
+    assert one.needs_text
+    assert (await owed(session, b"RAISE text.")).is_met
+
+
+@pytest.mark.parametrize("named", ["somebody/else", "lab", "no such name!"])
+async def test_a_base_that_is_not_here_owes_nothing(session: AsyncSession, base: Repo, named: str) -> None:
+    found = await owed(session, b"Do as you like.", notice="", named=named)
+    assert found.is_met
+    assert found.bases == ()
+
+
+async def test_a_base_that_may_not_be_named_is_not_spoken_of(session: AsyncSession, base: Repo) -> None:
+    assert (await owed(session, b"Do as you like.", notice="", shown=False)) == FlowDown((), (), False)
