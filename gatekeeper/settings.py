@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         "anybody with an address. The last two need a mail server.",
     )
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
+    keep_source_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        description="Days for which the network that an acceptance of terms came from is kept.",
+    )
     upload_max_bytes: int = Field(64 * 2**30, ge=2**20, description="Largest single file in bytes.")
     lfs_multipart_bytes: int = Field(
         2**30, ge=2**20, description="LFS files above this size are sent in parts by clients that can."

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import access, generation, jobs, ledger, notices, releases, tokens
+from gatekeeper import access, generation, jobs, ledger, licensing, notices, releases, tokens
 from gatekeeper.accounts import factors, links, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
@@ -196,3 +196,4 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await access.discard_drafts(session)
         await generation.clean_up(session, images)
         await notices.clean_up(session)
+        await licensing.forget_sources(session)

@@ -126,7 +126,9 @@ def verify_receipt(context: click.Context, file: Path, key: str, as_json: bool) 
     except GatekeeperError as error:
         raise Failure(error.sentence) from None
     value = {"valid": verdict.is_valid, "problem": verdict.problem, "statement": verdict.statement}
-    show(value, "Valid." if verdict.is_valid else f"Not valid. {verdict.problem}", as_json=as_json)
+    value["number"] = verdict.number
+    proven = "" if verdict.number is None else f" It is number {verdict.number} of the log."
+    show(value, f"Valid.{proven}" if verdict.is_valid else f"Not valid. {verdict.problem}", as_json=as_json)
     if not verdict.is_valid:
         raise Failure("Do not rely on this receipt.")
 

@@ -18,9 +18,10 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing import changes, receipt, terms
+from gatekeeper.licensing.circumstances import BY_API, Act, Source, authentication, commit_to
 from gatekeeper.licensing.tables import Acceptance, Presentation, TermsBundle
-from gatekeeper.licensing.terms import Terms
-from gatekeeper.licensing.texts import fold
+from gatekeeper.licensing.terms import Document, Terms
+from gatekeeper.licensing.texts import canonical_sha256, fold
 from gatekeeper.repos.tables import Repo
 
 METHODS = ("page", "terminal", "api")
@@ -92,6 +93,10 @@ async def accept(
     key: SigningKey,
     presentation_id: str | None = None,
     fields: Mapping[str, Any] | None = None,
+    act: Act = BY_API,
+    source: Source | None = None,
+    keep_source_days: int = 90,
+    stage: str = "",
     policy: str | None = None,
 ) -> Acceptance:
     """Record that this person accepts these terms of this repository, and give them the signed receipt.
@@ -99,6 +104,9 @@ async def accept(
     texts            digests of all texts of the bundle, each named by the person
     method           page and terminal need a presentation: issued to this person, for this bundle, within 24 hours
     fields           answers given with it; the receipt commits to them without holding them
+    act              what the person did: a button, boxes, a call
+    source           from where; kept apart, for `keep_source_days`
+    stage            of the release that the person stood before, "" where there are none
     policy           digest of the policies in force
     Accepting again what is accepted gives the record that is there.
     """
@@ -112,6 +120,7 @@ async def accept(
         return earlier
     await terms.keep(session, repo, wanted)
     person = await session.get_one(Person, person_id)
+    before = await latest_acceptance(session, person_id, repo)
     made = Acceptance(
         id=new_id(),
         person_id=person_id,
@@ -128,7 +137,7 @@ async def accept(
         "repository_id": repo.id,
         "commit": wanted.commit_id,
         "person": {"id": person_id, "name": person.name},
-        "texts": [{"sha256": document.sha256, "title": document.title} for document in wanted.documents],
+        "texts": [_text_facts(document, is_shown=presentation is not None) for document in wanted.documents],
         "bundle_sha256": wanted.sha256,
         "form_sha256": wanted.form.sha256,
         "presentation": {"id": presentation.id, "sha256": presentation.shown_sha256, "shown_at": presentation.shown_at}
@@ -136,10 +145,18 @@ async def accept(
         else None,
         "answers": _commitment(fields),
         "method": method,
+        "act": act.as_json(),
+        "authentication": await authentication(session, principal),
+        "scope": {"repository_id": repo.id, "commit": wanted.commit_id, "stage": stage},
+        "supersedes": before.id if before else None,
+        "source": None,
         "accepted_at": made.accepted_at,
         "token": principal.token_id,
         "policy_sha256": policy,
     }
+    from_where = None
+    if source is not None:
+        from_where, statement["source"] = commit_to(made.id, source, keep_days=keep_source_days)
     statement = _as_json(statement)
     event = await ledger.record(
         session,
@@ -154,6 +171,8 @@ async def accept(
     made.receipt = receipt.sign_receipt(receipt.ACCEPTANCE, statement, event=event.id, key=key)
     session.add(made)
     await session.flush()  # a request made in the same transaction looks for it
+    if from_where is not None:
+        session.add(from_where)
     return made
 
 
@@ -299,6 +318,17 @@ async def _presentation(
             "The terms were shown more than 24 hours ago.", next_step="Open the terms page again and accept there."
         )
     return found
+
+
+def _text_facts(document: Document, *, is_shown: bool) -> dict[str, Any]:
+    """One text of the statement. `shown` says how it was put before the person: in full, or named by digest alone."""
+    return {
+        "sha256": document.sha256,
+        "canonical_sha256": canonical_sha256(document.body),
+        "title": document.title,
+        "language": document.language,
+        "shown": "in full" if is_shown else "named",
+    }
 
 
 def _commitment(fields: Mapping[str, Any] | None) -> dict[str, str] | None:

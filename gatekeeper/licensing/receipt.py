@@ -1,7 +1,11 @@
 """Receipts: signed statements that verify years later with nothing but the public key.
 
     {"format": "gatekeeper-acceptance", "version": 1, "statement": {...}, "event": "<ledger event>",
-     "key": "<key id>", "signature": "<base64 of the Ed25519 signature over all of the above as canonical JSON>"}
+     "key": "<key id>", "signature": "<base64 of the Ed25519 signature over all of the above as canonical JSON>",
+     "proof": {...}}
+
+Once the event is sealed the receipt comes with the proof that it is in the log (`ledger.Proof.as_json`), under a
+checkpoint of the same key. It is not signed with the rest: a later one, under a later checkpoint, serves as well.
 
 Compatibility: a receipt made today verifies for good. Fields are added to `statement`, never renamed or given a new
 meaning; a change of the frame or of the signed bytes raises `VERSION`, and old versions stay readable here.
@@ -13,15 +17,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gatekeeper import errors
-from gatekeeper.kit.canonical import canonical_json, sha256_hex
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import errors, ledger
+from gatekeeper.kit.canonical import canonical_json, digest_of, sha256_hex
 from gatekeeper.kit.signing import SigningKey, verify_signature
+from gatekeeper.ledger import offline
 
 VERSION = 1
 ACCEPTANCE = "gatekeeper-acceptance"
 IMAGE = "gatekeeper-image"
 MAX_RECEIPT_BYTES = 2**20
 
+_PROOF = "proof"
 _FRAME = frozenset({"format", "version", "statement", "event", "key", "signature"})
 _REQUIRED = {
     ACCEPTANCE: frozenset(
@@ -33,12 +41,16 @@ _REQUIRED = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a receipt is genuine. `problem` says in one sentence what is wrong, empty when nothing is."""
+    """Whether a receipt is genuine. `problem` says in one sentence what is wrong, empty when nothing is.
+
+    number  of its event in the log, where the receipt proves that it is there
+    """
 
     is_valid: bool
     problem: str
     format: str = ""
     statement: dict[str, Any] | None = None
+    number: int | None = None
 
 
 def key_id(public: bytes) -> str:
@@ -58,9 +70,18 @@ def sign_receipt(format: str, statement: dict[str, Any], *, event: str, key: Sig
     return {**unsigned, "signature": base64.b64encode(key.sign(canonical_json(unsigned))).decode()}
 
 
+async def with_proof(session: AsyncSession, receipt: dict[str, Any]) -> dict[str, Any]:
+    """The receipt with the proof that its event is in the log; as it is while the event waits to be sealed."""
+    try:
+        proof = await ledger.prove(session, receipt["event"])
+    except (errors.NotFound, errors.Conflict):
+        return receipt
+    return {**receipt, "proof": proof.as_json()}
+
+
 def verify_receipt(receipt: Any, public: bytes) -> Verdict:
     """Check a receipt offline. Pure: needs no database and no network, and never raises for a bad receipt."""
-    if not isinstance(receipt, dict) or set(receipt) != _FRAME or not isinstance(receipt["statement"], dict):
+    if not isinstance(receipt, dict) or set(receipt) - {_PROOF} != _FRAME or not isinstance(receipt["statement"], dict):
         return Verdict(False, f"This is not a receipt: it must have exactly the fields {', '.join(sorted(_FRAME))}.")
     format = receipt["format"]
     if format not in _REQUIRED or receipt["version"] != VERSION or isinstance(receipt["version"], bool):
@@ -75,7 +96,7 @@ def verify_receipt(receipt: Any, public: bytes) -> Verdict:
         )
     try:
         signature = base64.b64decode(receipt["signature"], validate=True)
-        message = canonical_json({name: value for name, value in receipt.items() if name != "signature"})
+        message = canonical_json({name: value for name, value in receipt.items() if name not in ("signature", _PROOF)})
     except (binascii.Error, ValueError, TypeError, RecursionError):
         return Verdict(False, "The receipt is damaged: it cannot be put into the form that was signed.", format)
     # base64 can write the same bytes in several ways; only the usual one is ours, so that no byte can be changed unseen
@@ -86,7 +107,27 @@ def verify_receipt(receipt: Any, public: bytes) -> Verdict:
     missing = _REQUIRED[format] - set(receipt["statement"])
     if missing:
         return Verdict(False, f"The receipt is signed but lacks {', '.join(sorted(missing))}.", format)
-    return Verdict(True, "", format, receipt["statement"])
+    if _PROOF not in receipt:
+        return Verdict(True, "", format, receipt["statement"])
+    number = _proven_number(receipt, public)
+    if number is None:
+        return Verdict(False, "The proof does not show that the receipt's event is in this hub's log.", format)
+    return Verdict(True, "", format, receipt["statement"], number)
+
+
+def _proven_number(receipt: dict[str, Any], public: bytes) -> int | None:
+    """The number of the receipt's event in the log; None where the proof does not hold or is about something else."""
+    given = receipt[_PROOF]
+    try:
+        proof = offline.read(canonical_json(given))
+        if not isinstance(proof, ledger.Proof) or canonical_json(proof.as_json()) != canonical_json(given):
+            return None
+        event = json.loads(proof.leaf)
+    except (errors.Invalid, ValueError, TypeError, RecursionError):
+        return None
+    statement = digest_of(receipt["statement"])
+    is_its_own = event.get("id") == receipt["event"] and statement in proof.leaf.decode()
+    return proof.number if is_its_own and proof.holds(public) else None
 
 
 def read_receipt(data: bytes) -> dict[str, Any]:

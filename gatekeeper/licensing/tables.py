@@ -115,6 +115,18 @@ class Presentation(SQLModel, table=True):
     shown_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
+class AcceptanceSource(SQLModel, table=True):
+    """From where an acceptance came, kept briefly. The receipt holds a salted digest; the salt goes with the row."""
+
+    __tablename__ = "acceptance_source"
+
+    acceptance_id: str = Field(primary_key=True, foreign_key="acceptance.id", ondelete="CASCADE", max_length=26)
+    network: str = Field(default="", max_length=60)
+    user_agent: str = Field(default="", max_length=200)
+    salt: str = Field(max_length=32)
+    kept_until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class Acceptance(SQLModel, table=True):
     """A person's affirmative act on one bundle, with the signed receipt."""
 

@@ -27,6 +27,7 @@ class Document:
     sha256: str
     title: str
     body: bytes = field(repr=False)
+    language: str = "en"
 
     @property
     def text(self) -> str:
@@ -86,7 +87,7 @@ async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = ""
             next_step="Take the digest from the repository's page or from the receipt.",
         )
     found = await session.scalars(sa.select(LicenseText).where(col(LicenseText.sha256).in_(bundle.texts)))
-    by_digest = {text.sha256: Document(text.sha256, text.title, text.body) for text in found}
+    by_digest = {text.sha256: Document(text.sha256, text.title, text.body, text.language) for text in found}
     documents = tuple(by_digest[sha256] for sha256 in bundle.texts)
     return Terms(repo_id, commit, bundle.sha256, documents, Form.from_json(bundle.form))
 

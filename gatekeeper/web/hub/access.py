@@ -17,6 +17,7 @@ from gatekeeper.web.asking import request_rules, stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
+from gatekeeper.web.source import source_of
 
 
 async def form_and_standing(call: Call) -> Response:
@@ -189,6 +190,9 @@ async def _ask(
                 key=call.gatekeeper.keys.signing,
                 presentation_id=presentation_id,
                 fields=fields,
+                source=source_of(call),
+                keep_source_days=call.gatekeeper.settings.keep_source_days,
+                stage=rule.stage.value if rule is not None else "",
                 policy=digest,
             )
             receipt = acceptance.receipt

@@ -22,9 +22,9 @@ async def receipts(call: Call) -> Response:
 
 
 async def receipt(call: Call) -> Response:
-    """`GET /api/receipts/{id}`: one signed receipt, as `gatekeeper receipt verify` reads it."""
+    """`GET /api/receipts/{id}`: one signed receipt, with the proof that it is in the log."""
     row = await licensing.own_acceptance(call.session, call.principal, call.params["id"])
-    return JSONResponse(row.receipt, headers=_PRIVATE)
+    return JSONResponse(await licensing.with_proof(call.session, row.receipt), headers=_PRIVATE)
 
 
 async def releases(call: Call) -> Response:

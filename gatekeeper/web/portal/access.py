@@ -26,6 +26,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
+from gatekeeper.web.source import source_of
 
 _LACKS_GRANT = (Code.ACCESS_NOT_REQUESTED, Code.ACCESS_EXPIRED, Code.INSTITUTION_NEEDED, Code.PURPOSE_NEEDED)
 _SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
@@ -121,6 +122,10 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
             key=call.gatekeeper.keys.signing,
             presentation_id=filled.presentation_id or None,
             fields=answers,
+            act=_act(case, filled),
+            source=source_of(call),
+            keep_source_days=call.gatekeeper.settings.keep_source_days,
+            stage=case.seen.head.stage,
             policy=policies.sha256,
         )
     instant = now()
@@ -140,6 +145,14 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
         policy=policies.sha256,
     )
     return "accepted" if request.state is RequestState.ACTIVE else "requested"
+
+
+def _act(case: _Case, filled: Filled) -> licensing.Act:
+    """What the person did on the page: ticked a box for each text, or used the button that accepts a change."""
+    label = _titles(case, to_accept=True, may_ask=_may_ask(case))["submit"]
+    if case.changed is not None and not _may_ask(case):
+        return licensing.Act("button accept-all", label)
+    return licensing.Act("boxes and button", label, tuple(sorted(filled.ticked)))
 
 
 async def _case(call: Call) -> _Case:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
-from gatekeeper import generation
+from gatekeeper import generation, licensing
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.generation import Generation, GenerationState
@@ -113,7 +113,8 @@ async def receipt(call: Call) -> Response:
     for found in _receipts(made):
         if _number(found) == index:
             name = f"image-{made.id}-{index}.json"
-            return JSONResponse(found, headers=_PRIVATE | {"Content-Disposition": f'attachment; filename="{name}"'})
+            whole = await licensing.with_proof(call.session, found)
+            return JSONResponse(whole, headers=_PRIVATE | {"Content-Disposition": f'attachment; filename="{name}"'})
     raise NotFound("There is no such receipt.", next_step="Each delivered image has one, on its page.")
 
 

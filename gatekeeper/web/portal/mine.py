@@ -78,10 +78,11 @@ async def receipt(call: Call) -> Response:
     """`GET /receipts/{id}`, and the same with `.json` for the file."""
     acceptance_id, _, suffix = call.params["id"].partition(".")
     row = await licensing.own_acceptance(call.session, call.principal, acceptance_id)
-    text = json.dumps(row.receipt, indent=2, ensure_ascii=False)
+    whole = await licensing.with_proof(call.session, row.receipt)
+    text = json.dumps(whole, indent=2, ensure_ascii=False)
     if suffix == "json":
         return JSONResponse(
-            row.receipt,
+            whole,
             headers={
                 "Content-Disposition": f'attachment; filename="receipt-{row.id}.json"',
                 "Cache-Control": "private, no-store",
@@ -92,7 +93,7 @@ async def receipt(call: Call) -> Response:
         "portal/receipt.html",
         id=row.id,
         full_name=await _name_of(call, row.repo_id),
-        verdict=licensing.verify_receipt(row.receipt, call.gatekeeper.keys.signing.public),
+        verdict=licensing.verify_receipt(whole, call.gatekeeper.keys.signing.public),
         accepted_at=row.accepted_at,
         withdrawn_at=row.withdrawn_at,
         method=row.method,

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -7,14 +8,15 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import licensing
+from gatekeeper import ledger, licensing
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
+from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, NotSignedIn
 from gatekeeper.kit.canonical import canonical_json, digest_of
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing import Terms
-from gatekeeper.licensing.tables import Acceptance
+from gatekeeper.licensing.tables import Acceptance, AcceptanceSource
 from gatekeeper.repos import Repo
 from tests.gatekeeper.licensing.builders import (
     ANSWERS,
@@ -297,6 +299,107 @@ async def test_receipts_are_their_owner_s(session: AsyncSession, ada: Principal,
         with pytest.raises(NotFound):
             await licensing.own_acceptance(session, principal, made.id)
     assert await session.scalar(sa.select(sa.func.count()).select_from(Acceptance)) == 1
+
+
+async def test_the_record_says_what_was_done_by_whom_and_for_what(
+    session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]
+) -> None:
+    repo, terms = offer
+    shown = await licensing.present(session, ada, repo, terms)
+    first = await licensing.accept(
+        session,
+        ada,
+        repo,
+        terms,
+        texts=list(terms.texts),
+        presentation_id=shown.id,
+        method="page",
+        key=KEY,
+        act=licensing.Act("boxes and button", "Accept the license", terms.texts),
+        stage="gated",
+    )
+    statement = first.receipt["statement"]
+    [box] = statement["act"]["boxes"]
+    assert box == {"text_sha256": terms.texts[0], "was_ticked": False, "is_ticked": True}
+    assert (statement["act"]["element"], statement["act"]["label"]) == ("boxes and button", "Accept the license")
+    [text] = statement["texts"]
+    assert text["canonical_sha256"] == licensing.canonical_sha256(LICENSE)
+    assert (text["language"], text["shown"]) == ("en", "in full")
+    assert statement["scope"] == {"repository_id": repo.id, "commit": terms.commit_id, "stage": "gated"}
+    assert (statement["supersedes"], statement["source"]) == (None, None)
+    owner = Principal(person_id=repo.owner_person_id, name=repo.namespace)
+    commit = await commit_files(session, repo, {"LICENSE": LICENSE + b"More.\n"}, by=owner)
+    changed = await licensing.terms_for(session, repo, commit)
+    assert changed is not None
+    by_token = dataclasses.replace(ada, token_id="t" * 26, scopes=frozenset({"write", "read"}))
+    second = (await accept_terms(session, by_token, repo, changed, KEY)).receipt["statement"]
+    assert second["supersedes"] == first.id
+    assert second["authentication"] == {"by": "token", "scopes": ["read", "write"], "signed_in_at": None}
+    assert (second["act"]["element"], second["texts"][0]["shown"]) == ("api", "named")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("192.0.2.77", "192.0.2.0/24"), ("2001:db8:1:2::9", "2001:db8:1::/48"), ("testclient", ""), ("", "")],
+)
+async def test_the_network_is_kept_briefly_and_apart(
+    session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms], address: str, network: str
+) -> None:
+    repo, terms = offer
+    source = licensing.Source.of(address, "a browser\n")
+    start = now()
+    with time_machine.travel(start, tick=False):
+        made = await licensing.accept(
+            session,
+            ada,
+            repo,
+            terms,
+            texts=list(terms.texts),
+            method="api",
+            key=KEY,
+            source=source,
+            keep_source_days=2,
+        )
+        [row] = list(await session.scalars(sa.select(AcceptanceSource)))
+        assert (row.network, row.user_agent) == (network, "a browser")
+        told = {"network": row.network, "user_agent": row.user_agent, "salt": row.salt}
+        assert made.receipt["statement"]["source"] == digest_of(told)
+        assert "a browser" not in str(made.receipt)
+        assert await licensing.forget_sources(session) == 0
+    with time_machine.travel(start + timedelta(days=2), tick=False):
+        assert await licensing.forget_sources(session) == 1
+    assert licensing.verify_receipt(made.receipt, KEY.public).is_valid
+
+
+async def test_a_sealed_receipt_proves_that_it_is_in_the_log(database: Database) -> None:
+    async with database.write() as session:
+        ada = await make_person(session, "ada")
+        repo, commit = await make_repo(session, await make_person(session))
+        terms = await licensing.terms_for(session, repo, commit)
+        assert terms is not None
+        made = await accept_terms(session, ada, repo, terms, KEY)
+        assert await licensing.with_proof(session, made.receipt) == made.receipt
+        other = await accept_terms(session, await make_person(session), repo, terms, KEY)
+    await ledger.Sealer(database, KEY, origin="hub.test/ledger").seal()
+    async with database.read() as session:
+        whole = await licensing.with_proof(session, made.receipt)
+        others = await licensing.with_proof(session, other.receipt)
+    verdict = licensing.verify_receipt(licensing.read_receipt(canonical_json(whole)), KEY.public)
+    assert verdict.is_valid
+    assert verdict.number == whole["proof"]["number"]
+    assert licensing.verify_receipt(made.receipt, KEY.public).number is None
+    swapped = licensing.verify_receipt(whole | {"proof": others["proof"]}, KEY.public)
+    assert "not show" in swapped.problem
+    for odd in (None, {}, [], whole["proof"] | {"more": 1}, whole["proof"] | {"number": True}):
+        assert not licensing.verify_receipt(whole | {"proof": odd}, KEY.public).is_valid
+    data = canonical_json(whole)
+    for position in range(data.index(b'"proof"'), data.index(b'"signature"')):
+        changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+        try:
+            receipt = licensing.read_receipt(changed)
+        except Invalid:
+            continue
+        assert not licensing.verify_receipt(receipt, KEY.public).is_valid, (position, changed[position])
 
 
 def _leaves(value: object, path: tuple[object, ...] = ()):  # type: ignore[no-untyped-def]

@@ -116,5 +116,11 @@ async def test_the_receipt_can_be_downloaded_and_only_by_its_owner(site: Site, m
     other = await (await site.as_("alan")).get(f"{found[1]}.json")
 
     assert own.json()["format"] == "gatekeeper-acceptance"
+    statement = own.json()["statement"]
+    assert (statement["authentication"]["by"], statement["authentication"]["strength"]) == ("session", "password")
+    assert statement["act"]["element"] == "boxes and button"
+    assert [box["was_ticked"] for box in statement["act"]["boxes"]] == [False]
+    assert statement["scope"]["stage"] == "gated"
+    assert len(statement["source"]) == 64
     assert "Genuine" in words((await ada.get(found[1])).text)
     assert other.status_code == 404

@@ -1,0 +1,95 @@
+"""How an acceptance came about: the act itself, how the person had signed in, and, for a short time, from where."""
+
+import ipaddress
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import BrowserSession
+from gatekeeper.kit.canonical import digest_of
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing.tables import AcceptanceSource
+
+_MAX_AGENT_CHARS = 200
+_KEPT_BITS = {4: 24, 6: 48}  # of an address: the network, never the machine
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What the person did.
+
+    element, label  the control that was used, and the words on it
+    boxes           texts with a box of their own, all empty when shown and ticked by the person
+    """
+
+    element: str
+    label: str
+    boxes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For the signed statement."""
+        boxes = [{"text_sha256": sha256, "was_ticked": False, "is_ticked": True} for sha256 in self.boxes]
+        return {"element": self.element, "label": self.label, "boxes": boxes}
+
+
+BY_API = Act("api", "accept")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """From where: the network of the address, and what the program called itself."""
+
+    network: str
+    user_agent: str
+
+    @classmethod
+    def of(cls, address: str, user_agent: str) -> "Source":
+        """The source of a request; what is no address is left out."""
+        try:
+            found = ipaddress.ip_address(address)
+            network = str(ipaddress.ip_network(f"{found}/{_KEPT_BITS[found.version]}", strict=False))
+        except ValueError:
+            network = ""
+        return cls(network, "".join(sign for sign in user_agent[:_MAX_AGENT_CHARS] if sign.isprintable()))
+
+
+async def authentication(session: AsyncSession, principal: Principal) -> dict[str, Any]:
+    """How the person had signed in, how strongly, and when."""
+    if principal.token_id is not None:
+        return {"by": "token", "scopes": sorted(principal.scopes or ()), "signed_in_at": None}
+    browser = await session.get(BrowserSession, principal.session_id) if principal.session_id else None
+    if browser is None:
+        return {"by": "unknown", "signed_in_at": None}
+    return {"by": "session", "strength": browser.strength.value, "signed_in_at": browser.signed_in_at}
+
+
+def commit_to(acceptance_id: str, source: Source, *, keep_days: int) -> tuple[AcceptanceSource, str]:
+    """A row that is forgotten after `keep_days`, and the digest by which the receipt commits to it until then.
+
+    The salt goes with the row, so that nothing can be guessed from the digest afterwards.
+    """
+    salt = secrets.token_hex(16)
+    row = AcceptanceSource(
+        acceptance_id=acceptance_id,
+        network=source.network,
+        user_agent=source.user_agent,
+        salt=salt,
+        kept_until=now() + timedelta(days=keep_days),
+    )
+    return row, digest_of({"network": source.network, "user_agent": source.user_agent, "salt": salt})
+
+
+async def forget_sources(session: AsyncSession) -> int:
+    """Delete where acceptances came from, once their time is over; returns how many were deleted."""
+    done = await session.scalars(
+        sa.delete(AcceptanceSource)
+        .where(col(AcceptanceSource.kept_until) <= now())
+        .returning(col(AcceptanceSource.acceptance_id))
+    )
+    return len(list(done))
