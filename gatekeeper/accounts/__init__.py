@@ -20,7 +20,7 @@ from gatekeeper.accounts import (
     throttle,
 )
 from gatekeeper.accounts.namespaces import find_namespace
-from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
+from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal, Reach
 from gatekeeper.accounts.signin import SecondStepNeeded, SignedIn, change_password, sign_in
 from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role, Strength
 
@@ -33,6 +33,7 @@ __all__ = [
     "Organization",
     "Person",
     "Principal",
+    "Reach",
     "Role",
     "SecondStepNeeded",
     "SignedIn",

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.principal import Principal, Reach
 from gatekeeper.accounts.tables import Membership, Person
 from gatekeeper.errors import NotSignedIn
 
@@ -20,6 +20,9 @@ async def for_person(
     scopes: frozenset[str] | None = None,
     session_id: str | None = None,
     valid_until: datetime | None = None,
+    reach: Reach | None = None,
+    closed: frozenset[str] = frozenset(),
+    is_service: bool = False,
 ) -> Principal:
     """`person` as they stand now, with their roles in organizations. Raises NotSignedIn for a disabled person."""
     if person.is_disabled:
@@ -36,4 +39,7 @@ async def for_person(
         scopes=scopes,
         session_id=session_id,
         valid_until=valid_until,
+        reach=reach,
+        closed=closed,
+        is_service=is_service,
     )

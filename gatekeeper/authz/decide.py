@@ -13,6 +13,17 @@ from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resour
 from gatekeeper.releases.tables import Stage
 
 _OWNERS = (Role.ADMIN, Role.WRITE)
+# Refusals that have nothing to do with the gate, so nobody should be sent there.
+_NO_GATE = frozenset(
+    {
+        Code.TOKEN_SCOPE_MISSING,
+        Code.TOKEN_REACH_MISSING,
+        Code.TOKEN_NOT_APPROVED,
+        Code.PERSON_REQUIRED,
+        Code.ACCOUNT_DISABLED,
+        Code.POLICY_ERROR,
+    }
+)
 _NOTHING_RELEASED = Revision(stage=Stage.DRAFT)
 
 
@@ -87,7 +98,7 @@ def error_for(denied: Denied, principal: Principal, action: Action) -> errors.Ga
         )
     if denied.hides_revision:
         return errors.RevisionNotFound("Revision not found.", next_step="Check its name in the list of releases.")
-    if action.is_gated and denied.code not in (Code.TOKEN_SCOPE_MISSING, Code.ACCOUNT_DISABLED, Code.POLICY_ERROR):
+    if action.is_gated and denied.code not in _NO_GATE:
         status = errors.Gated.status if principal.is_signed_in else errors.NotSignedIn.status
         return errors.Gated(
             denied.reason, next_step=denied.next_step, status=status, rules=denied.rules, details=details
@@ -146,7 +157,9 @@ def _at(
     if lacking:
         grants = []
     accepted, terms_until = _has_accepted(revision, standing, instant)
-    context = _context(principal, standing.role, is_disabled=standing.is_disabled)._replace(
+    context = _context(
+        principal, standing.role, is_disabled=standing.is_disabled, owner_id=resource.owner_id, repo_id=resource.repo_id
+    )._replace(
         grant=bool(grants),
         tester=any(grant.is_tester for grant in grants),
         institution=any(grant.names_institution for grant in grants),
@@ -187,10 +200,12 @@ def _terms_until(policies: Policies, question: Question, action: Action) -> date
 
 
 def _hub_context(principal: Principal, hub: Hub) -> Context:
-    return _context(principal, hub.role, is_disabled=hub.is_disabled)
+    return _context(principal, hub.role, is_disabled=hub.is_disabled, owner_id=hub.owner_id)
 
 
-def _context(principal: Principal, role: Role | None, *, is_disabled: bool) -> Context:
+def _context(
+    principal: Principal, role: Role | None, *, is_disabled: bool, owner_id: str | None, repo_id: str | None = None
+) -> Context:
     return Context(
         is_member=role is not None,
         is_owner=role in _OWNERS,
@@ -200,6 +215,10 @@ def _context(principal: Principal, role: Role | None, *, is_disabled: bool) -> C
         is_disabled=is_disabled,
         is_token=principal.scopes is not None,
         scopes=tuple(sorted(principal.scopes or ())),
+        token_covers=principal.covers(owner_id, repo_id),
+        token_public=principal.reach is None or principal.reach.is_public,
+        token_pending=owner_id in principal.closed,
+        is_service=principal.is_service,
     )
 
 

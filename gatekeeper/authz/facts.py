@@ -82,13 +82,16 @@ async def load_namespace(session: AsyncSession, principal: Principal, name: str 
     """The facts for a right in a namespace (creating a repository, managing members), or in the hub without a name."""
     person_id = principal.person_id
     role: Role | None = None
+    owner_id: str | None = None
     if name and person_id:
         row = await session.get(Namespace, name.lower())
         if row is not None and row.person_id == person_id:
             role = Role.ADMIN
         elif row is not None and row.organization_id is not None:
             role = principal.organizations.get(row.organization_id)
-    return Hub(person_id, namespace=name, role=role, is_disabled=await is_disabled(session, person_id))
+        owner_id = (row.person_id or row.organization_id) if row is not None else None
+    disabled = await is_disabled(session, person_id)
+    return Hub(person_id, namespace=name, role=role, is_disabled=disabled, owner_id=owner_id)
 
 
 def as_proposal(base: Revision, commit: str, proposed: Proposed) -> Revision:
@@ -125,6 +128,7 @@ def _resource(
         name=repo.full_name,
         kind=repo.kind,
         person_id=principal.person_id,
+        owner_id=repo.owner_organization_id or repo.owner_person_id,
         is_staged=repo.is_staged,
         is_private=repo.is_private,
         gate=repo.gate,

@@ -43,6 +43,40 @@ def listing_filter(policies: Policies, principal: Principal, instant: datetime) 
     hub = Hub(principal.person_id)
     asked = ask(policies, principal, hub, instant)
     kind, base = asked.principal, asked.context
+    base = base._replace(token_pending=False)  # decides what may be done, never what may be known
+    covered = _covered(principal)
+    if covered is None:
+        known = _known(policies, principal, kind, base._replace(token_covers=True), instant)
+    else:
+        inside = _known(policies, principal, kind, base._replace(token_covers=True), instant)
+        outside = _known(policies, principal, kind, base._replace(token_covers=False), instant)
+        known = sa.or_(sa.and_(covered, inside), outside)
+    return sa.and_(col(Repo.deleted_at).is_(None), known)
+
+
+def _covered(principal: Principal) -> sa.ColumnElement[bool] | None:
+    """The condition that the token is about a repository; None where it is about all of them (`Principal.covers`)."""
+    reach, closed = principal.reach, sorted(principal.closed)
+    if reach is None and not closed:
+        return None
+    conditions: list[sa.ColumnElement[bool]] = []
+    if reach is not None:
+        owners = sorted(reach.owners)
+        named = (
+            col(Repo.id).in_(sorted(reach.repositories)),
+            col(Repo.owner_organization_id).in_(owners),
+            col(Repo.owner_person_id).in_(owners),
+        )
+        conditions.append(sa.or_(*named))
+    if closed:
+        organization = col(Repo.owner_organization_id)
+        conditions.append(sa.or_(organization.is_(None), organization.not_in(closed)))
+    return sa.and_(*conditions)
+
+
+def _known(
+    policies: Policies, principal: Principal, kind: str, base: Context, instant: datetime
+) -> sa.ColumnElement[bool]:
     conditions = []
     for role, standing in itertools.product(_ROLES, _STANDINGS):
         if principal.person_id is None and (role, standing) != (None, _NOBODY):
@@ -56,7 +90,7 @@ def listing_filter(policies: Policies, principal: Principal, instant: datetime) 
         if places:
             who = [*([_has_role(principal, role)] if role else []), *_holds(principal, standing, instant)]
             conditions.append(sa.and_(*who, _in_places(places)))
-    return sa.and_(col(Repo.deleted_at).is_(None), sa.or_(sa.false(), *conditions))
+    return sa.or_(sa.false(), *conditions)
 
 
 async def filter_known(
@@ -109,7 +143,8 @@ def _places(policies: Policies, kind: str, base: Context, role: str, standing: s
 
 
 def _facts(audience: str) -> dict[str, Any]:
-    return {name: True for name, holds in AUDIENCES[audience].context._asdict().items() if holds}
+    ordinary = Context()._asdict()
+    return {name: fact for name, fact in AUDIENCES[audience].context._asdict().items() if fact != ordinary[name]}
 
 
 def _less(standing: str) -> tuple[str, ...]:

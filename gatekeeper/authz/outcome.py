@@ -13,6 +13,9 @@ class Code(StrEnum):
     SIGN_IN_REQUIRED = "sign_in_required"
     ACCOUNT_DISABLED = "account_disabled"
     TOKEN_SCOPE_MISSING = "token_scope_missing"  # noqa: S105 (a code, no password)
+    TOKEN_REACH_MISSING = "token_reach_missing"  # noqa: S105
+    TOKEN_NOT_APPROVED = "token_not_approved"  # noqa: S105
+    PERSON_REQUIRED = "person_required"
     SESSION_REQUIRED = "session_required"
     WITHDRAWN = "withdrawn"
     HELD = "held"

@@ -60,5 +60,7 @@ def _drawn(draws: int, seed: int) -> Iterator[Case]:
             if pick.random() < 0.4:
                 share = pick.choice((0.0, 0.5, 0.9))
                 scopes = tuple(scope for scope in SCOPES if pick.random() < share)
-                context = context._replace(is_token=True, scopes=tuple(sorted(scopes)))
+                limits: dict[str, Any] = {"token_covers": pick.random() < 0.6, "token_public": pick.random() < 0.5}
+                limits |= {"token_pending": pick.random() < 0.2, "is_service": pick.random() < 0.2}
+                context = context._replace(is_token=True, scopes=tuple(sorted(scopes)), **limits)
         yield question._replace(context=context), action

@@ -117,6 +117,7 @@ class Standing:
 class Resource:
     """A repository (at a commit, and a path in it) together with one person's standing.
 
+    owner_id   the person or organization it belongs to
     revision   the one that was asked for; None leaves the choice: the newest highest release they may know
     releases   every release of a staged repository, best first (see facts.ranked)
     """
@@ -125,6 +126,7 @@ class Resource:
     name: str
     kind: RepoKind
     person_id: str | None
+    owner_id: str | None = None
     is_staged: bool = False
     is_private: bool = False
     gate: Gate = Gate.NONE
@@ -153,6 +155,7 @@ class Hub:
     namespace: str = ""
     role: Role | None = None
     is_disabled: bool = False
+    owner_id: str | None = None
 
 
 Target = Resource | Hub
@@ -187,6 +190,10 @@ class Context(NamedTuple):
     is_disabled: bool = False
     is_token: bool = False
     scopes: tuple[str, ...] = ()
+    token_covers: bool = True
+    token_public: bool = False
+    token_pending: bool = False
+    is_service: bool = False
     grant: bool = False
     tester: bool = False
     institution: bool = False

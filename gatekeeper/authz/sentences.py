@@ -24,6 +24,15 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "{rule} It is needed to {act}.",
         "Use a token that has the scope {scope}, made at /settings/tokens.",
     ),
+    Code.TOKEN_REACH_MISSING: (
+        "{rule} It may not {act}.",
+        "Use a token that covers {name}, made at /settings/tokens.",
+    ),
+    Code.TOKEN_NOT_APPROVED: (
+        "{rule}",
+        "/settings/tokens shows what your token waits for; an administrator of the organization approves it.",
+    ),
+    Code.PERSON_REQUIRED: ("{rule}", "Ask a member of the organization to do it."),
     Code.SESSION_REQUIRED: ("{rule}", "Sign in with a browser and do it there."),
     Code.WITHDRAWN: ("This release of {name} was withdrawn.", "Its reason and later releases are on {page}."),
     Code.HELD: (

@@ -5,12 +5,13 @@ its HMAC under a key that lies in a file. A token is checked against its row on 
 and a disabled owner bind on the next one.
 """
 
+from gatekeeper.tokens import approval, limits
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
 from gatekeeper.tokens.leave import report_leaked, revoke_all
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
-from gatekeeper.tokens.tables import AccessToken, TokenUse
-from gatekeeper.tokens.use import LastUse, saw, write_last_use
+from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenPolicy, TokenUse, Verdict
+from gatekeeper.tokens.use import LastUse, Seen, saw, write_last_use
 
 __all__ = [
     "PREFIX",
@@ -19,10 +20,16 @@ __all__ = [
     "AccessToken",
     "LastUse",
     "Scope",
+    "Seen",
+    "TokenKind",
+    "TokenPolicy",
     "TokenUse",
+    "Verdict",
+    "approval",
     "is_live",
     "issue",
     "last_used",
+    "limits",
     "list_for",
     "refused",
     "report_leaked",

@@ -7,14 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import OPERATOR, Person, Principal
+from gatekeeper.accounts import OPERATOR, Person, Principal, Reach
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import keyed_hash, new_secret
+from gatekeeper.tokens import limits
 from gatekeeper.tokens.scopes import scopes_for
-from gatekeeper.tokens.tables import AccessToken, TokenUse
+from gatekeeper.tokens.tables import AccessToken, ServiceAccount, TokenKind, TokenUse
 
 PREFIX = "gk_"
+_BY_HAND = (TokenKind.PERSONAL, TokenKind.SERVICE)
 
 
 async def issue(
@@ -24,6 +26,7 @@ async def issue(
     label: str,
     role: str = "read",
     scopes: list[str] | None = None,
+    reach: Reach | None = None,
     expires_at: datetime | None = None,
     max_days: int = 365,
     key: bytes,
@@ -31,6 +34,7 @@ async def issue(
 ) -> tuple[AccessToken, str]:
     """A new token of `person`, and its secret, which is shown once and stored nowhere.
 
+    reach       repositories and namespaces that it is limited to; None for everything its person has
     scopes      exactly these instead of the role's own
     expires_at  at most `max_days` from now, which is also what None means: no token lives for good
     key         key of the hashes in the database
@@ -42,12 +46,45 @@ async def issue(
         raise NotAllowed("A token cannot make tokens.", next_step="Sign in in a browser to make one.")
     if person.is_disabled or not (by.is_admin or by.person_id == person.id):
         raise NotAllowed("Tokens are made by their owner.", next_step="Sign in as the person it is for.")
+    if await session.get(ServiceAccount, person.id) is not None:
+        raise NotAllowed("This is a service account.", next_step="Its organization makes its tokens.")
+    limits.check(reach, person, by)
+    return await make(
+        session,
+        person,
+        TokenKind.PERSONAL,
+        label=label,
+        role=role,
+        chosen=scopes_for(role, scopes),
+        reach=reach,
+        expires_at=expires_at,
+        max_days=max_days,
+        key=key,
+        by=by,
+    )
+
+
+async def make(
+    session: AsyncSession,
+    person: Person,
+    kind: TokenKind,
+    *,
+    label: str,
+    role: str,
+    chosen: frozenset[str],
+    reach: Reach | None,
+    expires_at: datetime | None,
+    max_days: int,
+    key: bytes,
+    by: Principal,
+) -> tuple[AccessToken, str]:
+    """A new token of `person`, as `issue` makes it. Who may, and for what, is decided before."""
     label = label.strip()
     if not 1 <= len(label) <= 80 or not label.isprintable():
         raise Invalid("A token needs a label of 1 to 80 printable characters.", next_step="Name what it is for.")
-    chosen = scopes_for(role, scopes)
-    latest = now() + timedelta(days=max_days)
-    if expires_at is not None and (expires_at.tzinfo is None or not now() < expires_at <= latest):
+    made_at = now()
+    latest = made_at + timedelta(days=max_days)
+    if expires_at is not None and (expires_at.tzinfo is None or not made_at < expires_at <= latest):
         raise Invalid(
             f"A token ends within {max_days} days from now.", next_step="Choose an earlier end in the future."
         )
@@ -60,6 +97,9 @@ async def issue(
     secret = new_secret(PREFIX)
     token = AccessToken(
         person_id=person.id,
+        kind=kind,
+        reach=limits.stored(reach),
+        created_at=made_at,
         label=label,
         secret_hash=keyed_hash(key, secret),
         hint=secret[-4:],
@@ -73,20 +113,27 @@ async def issue(
         "tokens:token:issue",
         actor=by.person_id,
         subject=token.id,
-        body={"person": person.id, "role": role, "scopes": token.scopes, "expires_at": token.expires_at},
+        body={
+            "person": person.id,
+            "kind": kind.value,
+            "role": role,
+            "scopes": token.scopes,
+            "reach": token.reach,
+            "expires_at": token.expires_at,
+        },
     )
     await session.flush()  # a caller may use the token in the same transaction
     return token, secret
 
 
 async def list_for(session: AsyncSession, person_id: str) -> list[AccessToken]:
-    """The live tokens that a person made by hand, newest first. Those of applications go with their grants."""
+    """A person's live tokens made by hand, newest first. Those of applications go with their grants."""
     return list(
         await session.scalars(
             sa.select(AccessToken)
             .where(
                 col(AccessToken.person_id) == person_id,
-                col(AccessToken.grant_id).is_(None),
+                col(AccessToken.kind).in_(_BY_HAND),
                 col(AccessToken.revoked_at).is_(None),
                 sa.or_(col(AccessToken.expires_at).is_(None), col(AccessToken.expires_at) > now()),
             )
@@ -95,14 +142,14 @@ async def list_for(session: AsyncSession, person_id: str) -> list[AccessToken]:
     )
 
 
-async def last_used(session: AsyncSession, person_id: str) -> dict[str, datetime]:
-    """When each of a person's tokens was last seen, to the minute; tokens never used are absent."""
-    rows = await session.execute(
-        sa.select(col(TokenUse.token_id), col(TokenUse.last_used_at))
+async def last_used(session: AsyncSession, person_id: str) -> dict[str, TokenUse]:
+    """When, from where and by what each of a person's tokens was last seen; tokens never used are absent."""
+    rows = await session.scalars(
+        sa.select(TokenUse)
         .join(AccessToken, col(AccessToken.id) == col(TokenUse.token_id))
         .where(col(AccessToken.person_id) == person_id)
     )
-    return dict(rows.all())
+    return {use.token_id: use for use in rows}
 
 
 async def revoke(session: AsyncSession, token_id: str, *, by: Principal) -> None:
@@ -121,9 +168,19 @@ async def revoke(session: AsyncSession, token_id: str, *, by: Principal) -> None
 
 
 async def end(session: AsyncSession, tokens: list[AccessToken], *, by: Principal) -> None:
-    """End these tokens. Who may is decided before."""
+    """End these tokens, with those made with them. Who may is decided before."""
     for token in tokens:
         if token.revoked_at is None:
             token.revoked_at = now()
             session.add(token)
+            await end_children(session, [token.id])
             await ledger.record(session, "tokens:token:revoke", actor=by.person_id, token=by.token_id, subject=token.id)
+
+
+async def end_children(session: AsyncSession, token_ids: list[str]) -> None:
+    """End the tokens that were made with these."""
+    await session.execute(
+        sa.update(AccessToken)
+        .where(col(AccessToken.parent_id).in_(token_ids), col(AccessToken.revoked_at).is_(None))
+        .values(revoked_at=now())
+    )

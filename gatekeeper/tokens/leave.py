@@ -9,7 +9,7 @@ from gatekeeper.accounts import Person, Principal
 from gatekeeper.errors import NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
-from gatekeeper.tokens.issue import PREFIX, end, list_for
+from gatekeeper.tokens.issue import PREFIX, end, end_children, list_for
 from gatekeeper.tokens.oauth import grants
 from gatekeeper.tokens.tables import AccessToken
 
@@ -48,4 +48,5 @@ async def report_leaked(session: AsyncSession, secret: str, *, key: bytes) -> No
     if token is not None and token.revoked_at is None:
         token.revoked_at = now()
         session.add(token)
+        await end_children(session, [token.id])
         await ledger.record(session, "tokens:token:revoke", subject=token.id, body={"why": "reported as leaked"})

@@ -27,7 +27,9 @@ async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gate
     """
     authorization = request.headers.get("authorization", "")
     if authorization:
-        return await tokens.resolve(session, bearer_secret(authorization), key=gatekeeper.keys.tokens)
+        address = request.client.host if request.client else ""
+        seen = tokens.Seen.of(address, request.headers.get("user-agent", ""))
+        return await tokens.resolve(session, bearer_secret(authorization), key=gatekeeper.keys.tokens, seen=seen)
     secret = request.cookies.get(cookie_name(gatekeeper))
     if secret:
         found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions)

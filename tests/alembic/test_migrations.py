@@ -26,6 +26,11 @@ _requests = importlib.util.spec_from_file_location(
 )
 requests = importlib.util.module_from_spec(_requests)
 _requests.loader.exec_module(requests)
+_limits = importlib.util.spec_from_file_location(
+    "limits", bundled_dir("alembic") / "versions/2026_11_22_limited_tokens.py"
+)
+limits = importlib.util.module_from_spec(_limits)
+_limits.loader.exec_module(limits)
 _guards = importlib.util.spec_from_file_location("guards", bundled_dir("alembic") / "versions/2026_11_22_guards.py")
 guards = importlib.util.module_from_spec(_guards)
 _guards.loader.exec_module(guards)
@@ -169,7 +174,7 @@ async def test_a_text_that_no_bundle_names_can_be_deleted(full: Database) -> Non
 
 
 async def test_every_change_that_a_decision_reads_is_counted(full: Database) -> None:
-    for table in (*guards.COUNTED, *names.COUNTED, *requests.COUNTED, *terms.COUNTED):
+    for table in (*guards.COUNTED, *names.COUNTED, *requests.COUNTED, *terms.COUNTED, *limits.COUNTED):
         column = next(iter(models.metadata.tables[table].primary_key)).name
         column = {"acceptance": "withdrawn_at", "terms_change": "deadline_at"}.get(table, column)
         before = await revision(full)

@@ -16,10 +16,11 @@ from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import UtcDateTime
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
+from gatekeeper.tokens.issue import end_children
 from gatekeeper.tokens.oauth.clients import Client
 from gatekeeper.tokens.oauth.tables import Code, DeviceRequest, Grant, RefreshToken
 from gatekeeper.tokens.scopes import Scope
-from gatekeeper.tokens.tables import AccessToken, TokenUse
+from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenUse
 
 REFRESH_PREFIX = "gr_"
 REFRESH_DAYS = 30
@@ -63,6 +64,7 @@ async def keep_tokens(
     token = AccessToken(
         person_id=grant.person_id,
         grant_id=grant.id,
+        kind=TokenKind.APPLICATION,
         label=grant.label,
         secret_hash=keyed_hash(key, access),
         hint=access[-4:],
@@ -166,6 +168,7 @@ async def hand_back(session: AsyncSession, found: Held) -> None:
         return
     found.token.revoked_at = now()
     session.add(found.token)
+    await end_children(session, [found.token.id])
     await ledger.record(session, "tokens:token:revoke", subject=found.token.id, body={"why": "handed back"})
 
 
@@ -178,6 +181,8 @@ async def end(session: AsyncSession, grant: Grant, *, actor: str | None, why: st
         return
     grant.revoked_at = now()
     session.add(grant)
+    given = await session.scalars(sa.select(col(AccessToken.id)).where(col(AccessToken.grant_id) == grant.id))
+    await end_children(session, list(given))
     await session.execute(
         sa.update(AccessToken)
         .where(col(AccessToken.grant_id) == grant.id, col(AccessToken.revoked_at).is_(None))

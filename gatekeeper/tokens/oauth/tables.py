@@ -113,3 +113,32 @@ class Consent(SQLModel, table=True):
     client_id: str = Field(max_length=64)
     scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
     given_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Publisher(SQLModel, table=True):
+    """Jobs elsewhere that a maintainer trusts: whoever shows their issuer's statement with these claims gets a token.
+
+    claims  name -> pattern, see `publishers.matches`
+    """
+
+    __tablename__ = "trusted_publisher"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
+    person_id: str = Field(foreign_key="person.id", max_length=26)  # who trusts them, and whom their tokens act for
+    label: str = Field(max_length=60)
+    issuer: str = Field(max_length=300)
+    claims: dict[str, str] = Field(default_factory=dict, sa_type=sa.JSON)
+    scopes: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SeenStatement(SQLModel, table=True):
+    """A statement that was exchanged: never again, for as long as it could be."""
+
+    __tablename__ = "seen_statement"
+
+    digest: str = Field(primary_key=True, max_length=64)  # of issuer and `jti`
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)

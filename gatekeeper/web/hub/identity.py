@@ -2,11 +2,12 @@
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import accounts
+from gatekeeper import accounts, tokens
 from gatekeeper.accounts import organizations
 from gatekeeper.errors import NotSignedIn
 from gatekeeper.repos import cards
 from gatekeeper.tokens import AccessToken, Scope
+from gatekeeper.web.covering import Covered, describe
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -23,6 +24,10 @@ async def whoami(call: Call) -> Response:
     belongs = await organizations.organizations_of(call.session, person.id)
     token = await call.session.get(AccessToken, call.principal.token_id) if call.principal.token_id else None
     answer = schemas.whoami(person, belongs, token)
+    if token is not None and tokens.limits.is_fine_grained(token):
+        reach = tokens.limits.reach_of(token)
+        covered = await describe(call, reach) if reach is not None else [Covered(person.id, "user", person.name)]
+        answer["auth"]["accessToken"] |= schemas.fine_grained(token, covered, is_limited=reach is not None)
     if token is not None and token.grant_id is not None and Scope.READ not in token.scopes:
         del answer["email"]  # a site that somebody only signed in to learns it by the scope `email`, at /oauth/userinfo
     return JSONResponse(answer)

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, tokens
+from gatekeeper.accounts import Reach
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.tokens import AccessToken
+from gatekeeper.repos import Repo
+from gatekeeper.tokens import AccessToken, TokenUse
+from gatekeeper.web.covering import describe, repositories_named
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -26,6 +31,10 @@ class Form:
     role: str = "read"
     scopes: tuple[str, ...] = ()
     days: str = str(_DEFAULT_DAYS)
+    limit: str = "all"
+    repositories: str = ""
+    owners: tuple[str, ...] = ()
+    is_public: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,10 @@ class Row:
     scopes: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: datetime | None
+    used: TokenUse | None
+    covers: tuple[str, ...] | None
+    is_public: bool
+    closed: tuple[str, ...]
 
 
 async def show(call: Call) -> Response:
@@ -54,6 +66,10 @@ async def make(call: Call) -> Response:
         role=forms.text(sent, "role", most=20),
         scopes=tuple(forms.texts(sent, "scopes")),
         days=forms.text(sent, "days", most=10),
+        limit=forms.text(sent, "limit", most=10) or "all",
+        repositories=forms.text(sent, "repositories"),
+        owners=tuple(forms.texts(sent, "owners"))[:200],
+        is_public=forms.text(sent, "public", most=10) == "yes",
     )
     person = await accounts.people.get(call.session, call.principal.person_id or "")
     assert person is not None  # the guard has just found them
@@ -67,6 +83,7 @@ async def make(call: Call) -> Response:
                 label=form.label,
                 role=form.role,
                 scopes=list(form.scopes) or None,
+                reach=await _reach(call, form),
                 expires_at=now() + timedelta(days=int(form.days)),
                 max_days=call.gatekeeper.settings.token_max_days,
                 key=call.gatekeeper.keys.tokens,
@@ -74,6 +91,7 @@ async def make(call: Call) -> Response:
             )
     except (Invalid, Conflict) as error:
         named = "label" if "label" in error.sentence.lower() or isinstance(error, Conflict) else ""
+        named = str(error.details.get("field", named))
         return await _page(call, form, errors={named: error.sentence}, status=422)
     return await _page(call, Form(), made=made, secret=secret)
 
@@ -95,17 +113,10 @@ async def _page(
 ) -> HTMLResponse:
     person_id = call.principal.person_id or ""
     used = await tokens.last_used(call.session, person_id)
+    mine = await accounts.organizations.organizations_of(call.session, person_id)
+    names = {organization.id: organization.name for organization, _ in mine}
     rows = [
-        Row(
-            token.id,
-            token.label,
-            token.hint,
-            tuple(token.scopes),
-            token.created_at,
-            token.expires_at,
-            used.get(token.id),
-        )
-        for token in await tokens.list_for(call.session, person_id)
+        await _row(call, token, used.get(token.id), names) for token in await tokens.list_for(call.session, person_id)
     ]
     return render(
         call,
@@ -114,11 +125,40 @@ async def _page(
         errors=errors or {},
         tokens=rows,
         form=form,
+        namespaces=[(person_id, call.principal.name), *names.items()],
         day_options=_day_options(call),
         made=made,
         secret=secret,
         login_lines=f"export HF_ENDPOINT={call.gatekeeper.settings.public_url}\nhf auth login --token {secret}",
     )
+
+
+async def _row(call: Call, token: AccessToken, used: TokenUse | None, names: dict[str, str]) -> Row:
+    reach = tokens.limits.reach_of(token)
+    closed = await tokens.approval.closed_to(call.session, token)
+    if reach is not None and closed:
+        owners = sa.select(col(Repo.owner_organization_id)).where(col(Repo.id).in_(reach.repositories))
+        closed &= {*await call.session.scalars(owners), *reach.owners}
+    return Row(
+        token.id,
+        token.label,
+        token.hint,
+        tuple(token.scopes),
+        token.created_at,
+        token.expires_at,
+        used,
+        None if reach is None else tuple(one.name for one in await describe(call, reach)),
+        reach is not None and reach.is_public,
+        tuple(sorted(names[id] for id in closed if id in names)),
+    )
+
+
+async def _reach(call: Call, form: Form) -> Reach | None:
+    """The limits that the form asks for. Raises Invalid."""
+    if form.limit != "some":
+        return None
+    named = await repositories_named(call, form.repositories)
+    return Reach(frozenset(repo.id for repo in named), frozenset(form.owners), form.is_public)
 
 
 def _day_options(call: Call) -> list[tuple[str, str]]:

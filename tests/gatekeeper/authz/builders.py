@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gatekeeper.accounts.principal import ANONYMOUS, Principal
+from gatekeeper.accounts.principal import ANONYMOUS, Principal, Reach
 from gatekeeper.accounts.tables import Role
 from gatekeeper.authz import Grant, Resource, Revision, Standing
 from gatekeeper.authz.resource import Text
@@ -18,11 +18,15 @@ TERMS = (Text("t" * 64, "creativeml-openrail-m"),)
 ACCEPTED = (frozenset({"t" * 64}),)
 GRANT = Grant("grant")
 
-__all__ = ["ACCEPTED", "ADA", "ANONYMOUS", "GRANT", "NOW", "SITE_ADMIN", "TERMS", "repo", "staged", "token"]
+__all__ = ["ACCEPTED", "ADA", "ANONYMOUS", "GRANT", "NOW", "SITE_ADMIN", "TERMS", "limited", "repo", "staged", "token"]
 
 
 def token(principal: Principal, *scopes: str) -> Principal:
     return replace(principal, token_id="token", scopes=frozenset(scopes))
+
+
+def limited(principal: Principal, reach: Reach, *scopes: str) -> Principal:
+    return replace(token(principal, *scopes), reach=reach)
 
 
 def repo(principal: Principal, *, gate: Gate = Gate.NONE, is_private: bool = False, **standing: Any) -> Resource:
@@ -32,6 +36,7 @@ def repo(principal: Principal, *, gate: Gate = Gate.NONE, is_private: bool = Fal
         name="acme/demo",
         kind=RepoKind.MODEL,
         person_id=principal.person_id,
+        owner_id="acme",
         gate=gate,
         is_private=is_private,
         revision=Revision("c" * 40, texts=TERMS, bundle="b" * 64),
@@ -48,6 +53,7 @@ def staged(principal: Principal, stage: Stage, *, commit: str | None = None, **c
         name="acme/demo",
         kind=RepoKind.MODEL,
         person_id=principal.person_id,
+        owner_id="acme",
         is_staged=True,
         commit=commit,
         revision=None if commit is None else release,

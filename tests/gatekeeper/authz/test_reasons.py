@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.access.tables import RequestState
-from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.principal import Principal, Reach
 from gatekeeper.accounts.tables import Role
 from gatekeeper.authz import Action, Code, Denied, Grant, Hub, Policies, decide
 from gatekeeper.authz.policies import Answer
@@ -14,10 +14,12 @@ from gatekeeper.authz.resource import Context, Demand, Question, Target, Text
 from gatekeeper.authz.sentences import ACTS, SENTENCES
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Gate, RepoKind
-from tests.gatekeeper.authz.builders import ACCEPTED, ADA, ANONYMOUS, GRANT, NOW, TERMS, repo, staged, token
+from tests.gatekeeper.authz.builders import ACCEPTED, ADA, ANONYMOUS, GRANT, NOW, TERMS, limited, repo, staged, token
 
 _ENDED = Grant("g", ends_at=NOW)
 _PATH = "/acme/demo/access"
+CLOSED = replace(token(ADA, "read", "write"), closed=frozenset({"acme"}))
+SERVICE = replace(token(ADA, "review"), is_service=True)
 _BOTH = {"grants": (GRANT,), "accepted": ACCEPTED}
 
 # code, who, action, what, and a part of the next step
@@ -30,6 +32,10 @@ _CASES: list[tuple[Code, Principal, Action, Target, str]] = [
     (Code.ACCOUNT_DISABLED, ADA, Action.KNOW, repo(ADA, is_disabled=True), "administrator"),
     (Code.TOKEN_SCOPE_MISSING, token(ADA, "read"), Action.DOWNLOAD, repo(ADA), "scope download"),
     (Code.TOKEN_SCOPE_MISSING, token(ADA, "read"), Action.CREATE_REPO, Hub("ada", role=Role.ADMIN), "scope write"),
+    (Code.TOKEN_REACH_MISSING, limited(ADA, Reach(), "download"), Action.DOWNLOAD, repo(ADA), "acme/demo"),
+    (Code.TOKEN_REACH_MISSING, limited(ADA, Reach(), "write"), Action.CREATE_REPO, Hub("ada"), "token"),
+    (Code.TOKEN_NOT_APPROVED, CLOSED, Action.WRITE, repo(CLOSED, role=Role.ADMIN), "administrator"),
+    (Code.PERSON_REQUIRED, SERVICE, Action.REVIEW, repo(SERVICE, role=Role.WRITE), "member"),
     (Code.SESSION_REQUIRED, token(ADA, "write"), Action.MANAGE_ACCOUNT, Hub("ada"), "browser"),
     (Code.WITHDRAWN, ADA, Action.DOWNLOAD, staged(ADA, Stage.OPEN, is_withdrawn=True, is_held=True), "/acme/demo"),
     (Code.HELD, ADA, Action.GENERATE, staged(ADA, Stage.OPEN, is_held=True), "/acme/demo"),

@@ -59,6 +59,7 @@ from gatekeeper.web.hub.schemas.sent import (
     YamlToCheck,
     parse,
 )
+from gatekeeper.web.hub.schemas.tokens import fine_grained
 from gatekeeper.web.hub.schemas.webhooks import WebhookFields, webhook
 from gatekeeper.web.hub.schemas.xet import first_reconstruction, reconstruction
 
@@ -99,6 +100,7 @@ __all__ = [
     "committed",
     "copied",
     "created",
+    "fine_grained",
     "first_reconstruction",
     "gated",
     "info",
