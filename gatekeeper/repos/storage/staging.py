@@ -59,16 +59,22 @@ class Staged:
         self._hash = hashlib.sha256()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
         self._is_sealed = False
         self.size = 0
 
     async def write(self, piece: bytes) -> None:
-        """Take the next bytes. Raises TooLarge beyond the limit, Unavailable (507) when the disk is full."""
+        """Take the next bytes. Raises TooLarge beyond the limit, Unavailable (507) when the disk is full.
+
+        One batch is hashed and written in a thread while the next one arrives, so a failure may be told one late.
+        """
         self._count(len(piece))
         self._waiting.append(piece)
         self._waiting_bytes += len(piece)
         if self._waiting_bytes >= BATCH_BYTES:
-            await self._flush()
+            await self._written()
+            waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            self._writing = asyncio.create_task(asyncio.to_thread(self._put, waiting))
 
     def write_here(self, pieces: Iterable[bytes]) -> None:
         """Take `pieces` in the calling thread: for content that is made by blocking work, such as decoding."""
@@ -108,6 +114,8 @@ class Staged:
 
     async def discard(self) -> None:
         """Drop what was not kept."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
         await asyncio.to_thread(self._drop)
         await self._landing.leave()
 
@@ -120,9 +128,16 @@ class Staged:
             )
 
     async def _flush(self) -> None:
+        await self._written()
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if waiting:
             await asyncio.to_thread(self._put, waiting)
+
+    async def _written(self) -> None:
+        """Wait for the batch that is being written. A cancelled caller leaves it to `discard`."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+            self._writing = None
 
     async def _seal(self) -> None:
         """The file is complete: flush it to disk and close it."""

@@ -1,6 +1,7 @@
 """A store keeps what was announced and nothing else, in a directory and in a bucket alike."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import resource
@@ -14,7 +15,7 @@ import obstore
 import pytest
 
 from gatekeeper.errors import Invalid, TooLarge, Unavailable
-from gatekeeper.repos.storage import BucketStore, DirectoryStore, Key, Store, object_key, xorb_key
+from gatekeeper.repos.storage import BATCH_BYTES, BucketStore, DirectoryStore, Key, Store, object_key, xorb_key
 from gatekeeper.repos.storage import bucket as bucket_module
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +155,51 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(any_store: Store) -> Non
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert (await keys(any_store), on_the_way(any_store)) == ([], [])
+
+
+async def test_an_upload_that_is_cut_off_while_a_batch_is_written_leaves_nothing(any_store: Store) -> None:
+    async def upload() -> None:
+        async with any_store.stage() as staged:
+            while True:
+                await staged.write(bytes(BATCH_BYTES))
+
+    task = asyncio.create_task(upload())
+    while not on_the_way(any_store):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await keys(any_store), on_the_way(any_store)) == ([], [])
+
+
+async def test_batches_are_written_in_their_order(any_store: Store) -> None:
+    pieces = [bytes([number]) * (BATCH_BYTES // 2 + number) for number in range(9)]
+    async with any_store.stage() as staged:
+        for piece in pieces:
+            await staged.write(piece)
+        assert await staged.digest() == hashlib.sha256(b"".join(pieces)).hexdigest()
+        digest = await staged.keep()
+    assert await any_store.digest(object_key(digest)) == digest
+
+
+async def test_a_batch_that_cannot_be_written_fails_the_upload(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def upload() -> None:
+        async with any_store.stage() as staged:
+            await staged.write(bytes(BATCH_BYTES))
+            await staged.digest()
+            monkeypatch.setattr("gatekeeper.repos.storage.staging._write_all", full)
+            await staged.write(bytes(BATCH_BYTES))
+            await staged.keep()
+
+    with pytest.raises(Unavailable):
+        await upload()
     assert (await keys(any_store), on_the_way(any_store)) == ([], [])
 
 
