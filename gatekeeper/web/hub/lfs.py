@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import authz, tokens
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action
-from gatekeeper.errors import NotFound, RepoNotFound
+from gatekeeper.errors import NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import catalogue, git, lfs, lfs_downloads
 from gatekeeper.web.guard import Call, guarded, read_body
@@ -59,6 +59,12 @@ async def download(call: Call) -> Response:
     """`GET /downloads/lfs/{signed}`: the file, if who asked for the address may still have it."""
     gatekeeper, session, instant = call.gatekeeper, call.session, now()
     claim = lfs_downloads.verify(gatekeeper.keys.links, call.params["signed"], instant=instant)
+    if claim.person_id is not None and call.principal.person_id not in (None, claim.person_id):
+        raise NotAllowed(
+            "This download address was given to somebody else.",
+            code="InvalidDownloadAddress",
+            next_step="Run git lfs pull with your own token; it asks for an address of your own.",
+        )
     repo = await catalogue.by_id(session, claim.repo_id)
     if repo is None:
         raise RepoNotFound("Repository not found.", next_step="It was deleted in the meantime.")
