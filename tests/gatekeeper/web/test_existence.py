@@ -51,6 +51,7 @@ async def test_a_hidden_repository_is_answered_like_a_missing_one_everywhere(sit
 
 
 async def test_a_missing_repository_costs_about_as_much_as_a_hidden_one(site: Site) -> None:
+    """In queries, which are what the time of an answer is made of, at every address."""
     async with site.gatekeeper.db.write() as session:
         by = await accounts.principals.for_person(session, site.people["grace"])
         await repos.create(session, RepoKind.MODEL, "lab", HIDDEN, by=by, private=True)
@@ -58,13 +59,21 @@ async def test_a_missing_repository_costs_about_as_much_as_a_hidden_one(site: Si
         _, secret = await tokens.issue(session, site.people["ada"], label="x", role="write", key=key)
     asked: list[str] = []
     sa.event.listen(site.gatekeeper.db.engine.sync_engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    costs = {}
     transport = httpx2.ASGITransport(app=site.app)
     headers = {"authorization": f"Bearer {secret}"}
+    apart = {}
     async with httpx2.AsyncClient(transport=transport, base_url=URL, headers=headers) as browser:
-        for name in (HIDDEN, MISSING, HIDDEN, MISSING):
-            asked.clear()
-            await browser.get(f"/api/models/lab/{name}")
-            costs[name] = len(asked)
-    assert costs[MISSING] > 5
-    assert abs(costs[HIDDEN] - costs[MISSING]) <= 2
+        for route in site.app._app.state.routes:
+            if not {"ns", "name"} <= set(route.names):
+                continue
+            for method in sorted(route.methods):
+                costs = {}
+                for name in (HIDDEN, MISSING, HIDDEN, MISSING):  # the first of each warms caches
+                    asked.clear()
+                    await answer(browser, method, address(route, name), name)
+                    costs[name] = len(asked)
+                if abs(costs[HIDDEN] - costs[MISSING]) > 2:
+                    apart[f"{method} {route.pattern}"] = costs
+                if method == "GET" and route.pattern == "/api/{kind:kind}/{ns}/{name}":
+                    assert costs[MISSING] > 5
+    assert apart == {}
