@@ -20,12 +20,14 @@ from gatekeeper.errors import NotFound
 from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
+from gatekeeper.notices import Rules
 from gatekeeper.repos.storage import open_store
 from gatekeeper.settings import Settings
 from gatekeeper.web import admin, generate, hub, oauth, portal
 from gatekeeper.web.health import ROUTES as HEALTH
 from gatekeeper.web.hot import HotCache
 from gatekeeper.web.hub.evidence import keeper
+from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.limits import RateLimits
 from gatekeeper.web.outer import Outer
 from gatekeeper.web.routing import RawRoute, RawRouter
@@ -117,6 +119,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
         images=images,
+        issuers=Issuers(Rules(settings.issuer_networks)),
         studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy),
         worker=worker,
         supervisor=supervisor,

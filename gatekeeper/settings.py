@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         "any port does, and plain HTTP. Empty: public addresses only.",
     )
     webhook_http: bool = Field(False, description="Let webhooks go to public addresses over plain HTTP too.")
+    issuer_allowed_networks: str = Field(
+        "",
+        description="Networks of yours in which those may stand who sign for trusted jobs, as in `10.1.0.0/16`: there "
+        "any port does, and plain HTTP. Empty: public addresses only.",
+    )
     mail_host: str = Field("", description="Mail server that takes the hub's mail (SMTP); empty sends none.")
     mail_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
     mail_starttls: bool = Field(True, description="Encrypt the way to the mail server, and check its certificate.")
@@ -174,7 +179,7 @@ class Settings(BaseSettings):
             raise ValueError("accel is for files in a directory; a bucket's files are fetched from the bucket")
         return self
 
-    @field_validator("webhook_allowed_networks")
+    @field_validator("webhook_allowed_networks", "issuer_allowed_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
         for text in filter(None, (part.strip() for part in value.split(","))):
@@ -188,6 +193,11 @@ class Settings(BaseSettings):
         if self.sign_up != "closed" and not self.mail_host:
             raise ValueError("sign_up needs mail_host: an account begins with a link in a mail")
         return self
+
+    @cached_property
+    def issuer_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks in which those may stand who sign for trusted jobs."""
+        return tuple(ip_network(part.strip()) for part in self.issuer_allowed_networks.split(",") if part.strip())
 
     @cached_property
     def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -192,6 +192,7 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await factors.steps.clean_up(session)
         await links.clean_up(session)
         await oauth.grants.clean_up(session)
+        await oauth.publishers.clean_up(session)
         await jobs.clean_up(session)
         await access.discard_drafts(session)
         await generation.clean_up(session, images)

@@ -8,7 +8,7 @@ from typing import Any
 from gatekeeper.accounts import Person, Principal, Reach
 from gatekeeper.errors import Invalid
 from gatekeeper.tokens.scopes import ROLES
-from gatekeeper.tokens.tables import AccessToken, TokenKind
+from gatekeeper.tokens.tables import AccessToken, ServiceAccount, TokenKind
 
 MOST_REPOSITORIES = 100
 
@@ -22,6 +22,11 @@ def reach_of(token: AccessToken) -> Reach | None:
         owners=_ids(token.reach.get("owners")),
         is_public=token.reach.get("public") is True,
     )
+
+
+def reach_of_service(account: ServiceAccount) -> Reach:
+    """Where a service account's tokens are good: its organization, and what is open to everybody."""
+    return Reach(owners=frozenset({account.organization_id}), is_public=True)
 
 
 def stored(reach: Reach | None) -> dict[str, Any] | None:

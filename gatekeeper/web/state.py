@@ -14,6 +14,7 @@ from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
 from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
+from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.version import AccessVersion
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Gatekeeper:
     cache: "HotCache"
     images: ImageFolder
     studio: Studio
+    issuers: Issuers
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
 

@@ -5,12 +5,21 @@ those of `gatekeeper.tokens`, so they are resolved, narrowed and refused in the 
 Authlib's (`server`, `flows`); what is true is decided by the verbs here.
 """
 
-from gatekeeper.tokens.oauth import applications, authorize, codes, device, grants, keys
+from gatekeeper.tokens.oauth import applications, authorize, codes, device, grants, keys, publishers, statements
 from gatekeeper.tokens.oauth.claims import claims_of
 from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, IDENTITY, SCOPES, Client, find
 from gatekeeper.tokens.oauth.flows import open_server
 from gatekeeper.tokens.oauth.server import Answer, Asked, Ground, Server
-from gatekeeper.tokens.oauth.tables import Application, Code, Consent, DeviceRequest, DeviceState, Grant, RefreshToken
+from gatekeeper.tokens.oauth.tables import (
+    Application,
+    Code,
+    Consent,
+    DeviceRequest,
+    DeviceState,
+    Grant,
+    Publisher,
+    RefreshToken,
+)
 
 __all__ = [
     "HUB_CLI_ID",
@@ -26,6 +35,7 @@ __all__ = [
     "DeviceState",
     "Grant",
     "Ground",
+    "Publisher",
     "RefreshToken",
     "Server",
     "applications",
@@ -37,4 +47,6 @@ __all__ = [
     "grants",
     "keys",
     "open_server",
+    "publishers",
+    "statements",
 ]

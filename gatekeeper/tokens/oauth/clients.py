@@ -13,10 +13,12 @@ from gatekeeper.accounts import Person
 from gatekeeper.kit.secrets import keyed_hash
 from gatekeeper.tokens.oauth.tables import Application
 from gatekeeper.tokens.scopes import Scope
+from gatekeeper.tokens.tables import ServiceAccount
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 REFRESH = "refresh_token"
 CODE = "authorization_code"
+CLIENT_CREDENTIALS = "client_credentials"
 
 # What an application may know of a person; the house's own scopes say what it may do.
 IDENTITY = ("openid", "profile", "email", "offline_access")
@@ -100,6 +102,8 @@ async def find(session: AsyncSession, client_id: str, *, key: bytes) -> Client |
     """The application with this id, unless it was removed or its owner disabled."""
     if client_id in BUILT_IN:
         return BUILT_IN[client_id]
+    if (service := await _service(session, client_id, key)) is not None:
+        return service
     row = (
         await session.execute(
             sa.select(Application, col(Person.is_disabled))
@@ -121,5 +125,23 @@ async def find(session: AsyncSession, client_id: str, *, key: bytes) -> Client |
         secret_hash=application.secret_hash,
         owner_id=application.owner_id,
         needs_pkce=application.needs_pkce,
+        key=key,
+    )
+
+
+async def _service(session: AsyncSession, client_id: str, key: bytes) -> Client | None:
+    """A service account with a secret: the one kind of client that acts for itself."""
+    account = await session.get(ServiceAccount, client_id)
+    person = await session.get(Person, client_id) if account is not None else None
+    if account is None or person is None or person.is_disabled or account.removed_at or account.secret_hash is None:
+        return None
+    return Client(
+        client_id=client_id,
+        name=person.name,
+        scopes=tuple(account.scopes),
+        default_scopes=tuple(account.scopes),
+        grant_types=frozenset({CLIENT_CREDENTIALS}),
+        secret_hash=account.secret_hash,
+        owner_id=person.id,
         key=key,
     )

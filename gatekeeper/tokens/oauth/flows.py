@@ -3,7 +3,7 @@
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError, UnauthorizedClientError
-from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.util import scope_to_list
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
 from authlib.oauth2.rfc8628.errors import ExpiredTokenError
@@ -26,6 +26,7 @@ def open_server(ground: Ground) -> Server:
     server.register_endpoint(Device)
     server.register_grant(DeviceCode)
     server.register_grant(Refresh)
+    server.register_grant(ForService)
     server.register_grant(SignIn, [Pkce(required=True), IdToken()])
     server.register_endpoint(Revocation)
     server.register_endpoint(Introspection)
@@ -122,6 +123,26 @@ class DeviceCode(DeviceCodeGrant):  # type: ignore[misc] # Authlib is not typed
         if not wait(device.use_up(self.server.ground.session, credential.row)):
             raise ExpiredTokenError()
         self.request.grant = credential.grant
+        answer: tuple[int, dict[str, Any], list[tuple[str, str]]] = super().create_token_response()
+        return answer
+
+
+class ForService(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is not typed
+    """A service account of an organization gets a token for itself (RFC 6749, 4.4)."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS[:2]
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        session = self.server.ground.session
+        client: Client = self.request.client
+        person = wait(session.get(Person, client.owner_id))
+        if person is None:  # clients of this kind have one, or are not found
+            raise UnauthorizedClientError()
+        allowed = client.get_allowed_scope(self.request.payload.scope)
+        if allowed is None:
+            raise InvalidScopeError()
+        scopes = scope_to_list(allowed)
+        self.request.grant = wait(grants.open_grant(session, client, person, scopes=scopes, label=client.name))
         answer: tuple[int, dict[str, Any], list[tuple[str, str]]] = super().create_token_response()
         return answer
 

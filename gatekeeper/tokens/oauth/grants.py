@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import Person, Principal
+from gatekeeper.accounts import Person, Principal, Reach
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import UtcDateTime
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
 from gatekeeper.tokens.issue import end_children
+from gatekeeper.tokens.limits import reach_of_service, stored
 from gatekeeper.tokens.oauth.clients import Client
 from gatekeeper.tokens.oauth.tables import Code, DeviceRequest, Grant, RefreshToken
 from gatekeeper.tokens.scopes import Scope
-from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenUse
+from gatekeeper.tokens.tables import AccessToken, ServiceAccount, TokenKind, TokenUse
 
 REFRESH_PREFIX = "gr_"
 REFRESH_DAYS = 30
@@ -54,6 +55,8 @@ async def keep_tokens(
     seconds: int,
     max_days: int,
     key: bytes,
+    kind: TokenKind = TokenKind.APPLICATION,
+    reach: Reach | None = None,
 ) -> AccessToken:
     """Store what the token endpoint is about to give out, as keyed hashes.
 
@@ -61,10 +64,14 @@ async def keep_tokens(
     max_days  the longest that any token may live (a setting)
     """
     house = sorted(set(scopes) & _HOUSE)
+    service = await session.get(ServiceAccount, grant.person_id)
+    if service is not None:
+        reach = reach_of_service(service)
     token = AccessToken(
         person_id=grant.person_id,
         grant_id=grant.id,
-        kind=TokenKind.APPLICATION,
+        kind=kind,
+        reach=stored(reach),
         label=grant.label,
         secret_hash=keyed_hash(key, access),
         hint=access[-4:],
@@ -81,7 +88,13 @@ async def keep_tokens(
         "tokens:token:issue",
         actor=grant.person_id,
         subject=token.id,
-        body={"person": grant.person_id, "grant": grant.id, "scopes": token.scopes, "expires_at": token.expires_at},
+        body={
+            "person": grant.person_id,
+            "grant": grant.id,
+            "scopes": token.scopes,
+            "reach": token.reach,
+            "expires_at": token.expires_at,
+        },
     )
     await session.flush()
     return token

@@ -30,6 +30,7 @@ from gatekeeper.tokens.oauth.tables import Grant
 # Above 24 hours: the public client renews what has less left, in every process, before every command.
 ACCESS_SECONDS = 72 * 3600
 AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+SERVICE_SECONDS = 3600  # they have their secret at hand
 SITE_SECONDS = 8 * 3600  # sites renew when they have to, as on the public hub
 
 # Authlib writes whole tokens into its log at DEBUG; no level that an operator sets for others may bring them out.
@@ -128,6 +129,8 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is not typed
         )
 
     def _seconds(self, client: Client, _grant_type: str) -> int:
+        if clients.CLIENT_CREDENTIALS in client.grant_types:
+            return SERVICE_SECONDS
         return min(ACCESS_SECONDS if client.is_built_in else SITE_SECONDS, self.ground.max_days * 86_400)
 
     async def run(self, work: Callable[[], T]) -> T | Answer:

@@ -4,6 +4,7 @@ from gatekeeper.web.admin import (
     grants,
     ledger,
     organization_ladder,
+    organization_services,
     organization_tokens,
     organizations,
     overview,
@@ -11,6 +12,7 @@ from gatekeeper.web.admin import (
     release,
     releases,
     review,
+    trusted_jobs,
     webhooks,
 )
 
@@ -21,6 +23,8 @@ ROUTES = (
     *organizations.ROUTES,
     *organization_ladder.ROUTES,
     *organization_tokens.ROUTES,
+    *organization_services.ROUTES,
+    *trusted_jobs.ROUTES,
     *ledger.ROUTES,
     *releases.ROUTES,
     *release.ROUTES,

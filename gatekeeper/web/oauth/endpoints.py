@@ -5,8 +5,9 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import accounts, tokens
 from gatekeeper.errors import NotAllowed, NotSignedIn
 from gatekeeper.tokens import AccessToken, oauth
-from gatekeeper.web.guard import Call, Endpoint, guarded
+from gatekeeper.web.guard import Call, Endpoint, Mode, guarded, read_body
 from gatekeeper.web.oauth import wire
+from gatekeeper.web.oauth.exchange import exchange
 from gatekeeper.web.routing import RawRoute
 
 _BODY_LIMIT = 20_000
@@ -19,9 +20,17 @@ async def device(call: Call) -> Response:
 
 
 async def token(call: Call) -> Response:
-    """Tokens for a code, a device code or a refresh token. Errors are those of RFC 6749, section 5.2."""
+    """Tokens for a code, a device code, a refresh token, a service's secret, or a job's signed identity (as JSON).
+
+    Errors are those of RFC 6749, section 5.2.
+    """
+    await read_body(call.request, limit=_BODY_LIMIT)
+    if call.request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        return await exchange(call)
     asked = await wire.asked(call)
-    return wire.respond(await oauth.open_server(wire.ground(call)).token(asked))
+    async with call.gatekeeper.db.write() as session:
+        answer = await oauth.open_server(wire.ground(call, session)).token(asked)
+    return wire.respond(answer)
 
 
 async def revoke(call: Call) -> Response:
@@ -57,13 +66,15 @@ async def userinfo(call: Call) -> Response:
     return JSONResponse(claims, headers={"Cache-Control": "no-store"})
 
 
-def _for_applications(path: str, endpoint: Endpoint) -> RawRoute:
-    return guarded(path, endpoint, needs=None, methods=("POST",), body_limit=_BODY_LIMIT, for_applications=True)
+def _for_applications(path: str, endpoint: Endpoint, mode: Mode | None = None) -> RawRoute:
+    return guarded(
+        path, endpoint, needs=None, methods=("POST",), mode=mode, body_limit=_BODY_LIMIT, for_applications=True
+    )
 
 
 ROUTES = [
     _for_applications("/oauth/device", device),
-    _for_applications("/oauth/token", token),
+    _for_applications("/oauth/token", token, mode="own"),  # keys of issuers are fetched outside of any transaction
     _for_applications("/oauth/revoke", revoke),
     _for_applications("/oauth/introspect", introspect),
     _for_applications("/oauth/leaked", leaked),

@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qsl
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.errors import Invalid
@@ -11,11 +12,11 @@ from gatekeeper.web.guard import Call
 _MOST_FIELDS = 50
 
 
-def ground(call: Call) -> oauth.Ground:
-    """What the authorization server stands on in this call."""
+def ground(call: Call, session: AsyncSession | None = None) -> oauth.Ground:
+    """What the authorization server stands on in this call. `session`: the unit of work that an endpoint opened."""
     gatekeeper = call.gatekeeper
     return oauth.Ground(
-        call.session,
+        session or call.session,
         issuer=gatekeeper.settings.public_url,
         max_days=gatekeeper.settings.token_max_days,
         key=gatekeeper.keys.tokens,
