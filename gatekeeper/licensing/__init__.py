@@ -38,6 +38,7 @@ from gatekeeper.licensing.recognition import license_ids, recognize, recognized,
 from gatekeeper.licensing.tables import ChangeClass, TermsChange
 from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for, text_of
 from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, similar
+from gatekeeper.licensing.versions import tell_of_newer
 
 __all__ = [
     "COUNTRIES",
@@ -93,6 +94,7 @@ __all__ = [
     "similar",
     "stored",
     "suggested",
+    "tell_of_newer",
     "terms_for",
     "text_of",
     "text_to_show",

@@ -40,6 +40,7 @@ _TO_HOLDERS = {
     "releases:release:hold": "release-held",
     "releases:release:resume": "release-resumed",
     "releases:release:withdraw": "release-withdrawn",
+    "licensing:version:newer": "version-newer",
 }
 
 _TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}

@@ -85,6 +85,13 @@ KINDS: dict[str, Kind] = {
         "The release {commit} of {repo} was withdrawn for good; the reason is on its page.",
         "{url}",
     ),
+    "version-newer": Kind(
+        "There is a newer version, and the license asks for it",
+        "A newer version of {repo}",
+        "There is a newer version of {repo}, commit {commit}. The license asks for reasonable efforts "
+        "to use the latest version.",
+        "{url}",
+    ),
     "terms-changed": Kind(
         "Terms that I accepted have changed",
         "The terms of {repo} have changed",
