@@ -12,8 +12,8 @@ from gatekeeper.accounts import names, people
 from gatekeeper.community import Thread
 from gatekeeper.community.writing import MENTION
 from gatekeeper.repos import Repo
-from gatekeeper.web.hub.doors import page_path
-from gatekeeper.web.portal.prose import comment_html
+from gatekeeper.web.kinds import page_path
+from gatekeeper.web.prose import comment_html
 
 _MOST_NAMES = 200
 

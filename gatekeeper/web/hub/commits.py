@@ -19,10 +19,11 @@ from gatekeeper.repos import AddFile, AddLfs, DeleteFolder, DeletePath, Operatio
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import proposing, schemas
-from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.proposing import Kept
 from gatekeeper.web.hub.spool import spooled
+from gatekeeper.web.kinds import page_path
 from gatekeeper.web.parts import Part
 
 # Twelve plain files of 10 MB must pass. Base64 makes four bytes of three.

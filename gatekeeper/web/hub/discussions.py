@@ -8,11 +8,12 @@ from gatekeeper.community import Discussion, DiscussionEvent, EventKind, Filter,
 from gatekeeper.errors import Invalid
 from gatekeeper.web import comments, parts
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag, number
 from gatekeeper.web.hub.schemas import discussions as schemas
 from gatekeeper.web.hub.schemas import parse
 from gatekeeper.web.hub.schemas.answers import Json
+from gatekeeper.web.kinds import page_path
 
 _PRIVATE = {"Cache-Control": "private, no-store"}
 _MOST_PAGES = 100_000

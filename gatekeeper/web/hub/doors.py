@@ -9,13 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from gatekeeper.authz import Action
 from gatekeeper.errors import EntryNotFound, Gated
-from gatekeeper.repos import RepoKind
 from gatekeeper.web.guard import Call, Endpoint, guarded
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.respond import error_json, has_credential
-from gatekeeper.web.routing import Handler, RawRoute
+from gatekeeper.web.routing import RawRoute
 
 _PATH = re.compile(r"(?:^| )/(?=\w)")
-_PREFIXES = {RepoKind.DATASET: "/datasets", RepoKind.SPACE: "/spaces", RepoKind.MODEL: ""}
 
 
 def api(pattern: str, endpoint: Endpoint, *, needs: Action | None, **options: Any) -> RawRoute:
@@ -24,23 +23,8 @@ def api(pattern: str, endpoint: Endpoint, *, needs: Action | None, **options: An
 
 
 def bare(pattern: str, endpoint: Endpoint, *, needs: Action | None, **options: Any) -> list[RawRoute]:
-    """Routes under a repository's own address: `/ns/name...` for models, `/datasets/ns/name...`, `/spaces/ns/name...`.
-
-    The prefixes are literal, so that no other door's `/datasets` page can hide them; the kind is set by hand.
-    """
-    routes = []
-    for kind, prefix in _PREFIXES.items():
-        route = _with_hub_refusals(guarded(prefix + pattern, endpoint, needs=needs, **options))
-        routes.append(replace(route, handler=_of_kind(route.handler, kind)))
-    return routes
-
-
-def _of_kind(handler: Handler, kind: RepoKind) -> Handler:
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["path_params"]["kind"] = kind.value
-        await handler(scope, receive, send)
-
-    return handle
+    """Routes under a repository's own address, of every kind."""
+    return [_with_hub_refusals(route) for route in for_kinds(pattern, endpoint, needs=needs, **options)]
 
 
 def _with_hub_refusals(route: RawRoute) -> RawRoute:
@@ -74,8 +58,3 @@ def absent(call: Call, error: EntryNotFound) -> Response:
     response = error_json(error, has_credential=has_credential(call.request))
     response.headers["X-Repo-Commit"] = call.commit or ""
     return response
-
-
-def page_path(kind: RepoKind, full_name: str) -> str:
-    """The path of a repository's page."""
-    return f"{_PREFIXES[kind]}/{full_name}"

@@ -9,8 +9,9 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import RepoKind, catalogue
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
-from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.named import in_namespace, require_named
+from gatekeeper.web.kinds import page_path
 from gatekeeper.web.respond import error_headers
 
 

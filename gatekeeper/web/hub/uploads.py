@@ -18,9 +18,10 @@ from gatekeeper.repos.lfs import Claim
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import proposing, schemas
-from gatekeeper.web.hub.doors import api, page_path
+from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.spool import pieces
+from gatekeeper.web.kinds import page_path
 
 _LFS_JSON = "application/vnd.git-lfs+json"
 

@@ -14,8 +14,8 @@ from gatekeeper.repos.scanning import FileResult
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.model import denial
-from gatekeeper.web.portal.prose import card_page
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
+from gatekeeper.web.prose import card_page
 
 _LONGEST_SHOWN = 200_000
 _SHOWN = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".cfg", ".py", ".jinja", ".csv")

@@ -14,10 +14,10 @@ from gatekeeper.repos import history, mirrors, popularity
 from gatekeeper.web import lineage, words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import restrictions
-from gatekeeper.web.portal.prose import card_page
 from gatekeeper.web.portal.snippets import use_of
 from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
 from gatekeeper.web.portal.way import way_in
+from gatekeeper.web.prose import card_page
 
 
 @dataclass(frozen=True)

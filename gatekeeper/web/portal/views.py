@@ -18,8 +18,8 @@ from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Card, Repo, RepoKind, cards, history
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
-from gatekeeper.web.portal.prose import summary_of
 from gatekeeper.web.portal.restrictions import title_of
+from gatekeeper.web.prose import summary_of
 from gatekeeper.web.templating import page
 
 Rights = dict[Action, Decision]

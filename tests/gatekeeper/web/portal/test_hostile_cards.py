@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from gatekeeper.web.portal.prose import card_html, card_page
+from gatekeeper.web.prose import card_html, card_page
 
 HOSTILE = [
     "<script>alert(1)</script>",
