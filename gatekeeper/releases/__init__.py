@@ -27,7 +27,17 @@ from gatekeeper.releases.promotion import (
     waive,
 )
 from gatekeeper.releases.rewriting import delete_files, require_kept, squash
-from gatekeeper.releases.rows import enable_staging, ensure, get, list_for, stage_of, take_note, timeline, visible_main
+from gatekeeper.releases.rows import (
+    enable_staging,
+    ensure,
+    get,
+    list_for,
+    released_at,
+    stage_of,
+    take_note,
+    timeline,
+    visible_main,
+)
 from gatekeeper.releases.tables import Act, Approval, OrganizationRule, Proposal, ProposalState, Release, Stage
 
 __all__ = [
@@ -74,6 +84,7 @@ __all__ = [
     "proposals_of",
     "propose",
     "quorum",
+    "released_at",
     "require_kept",
     "resume",
     "set_rule",

@@ -12,7 +12,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.releases.tables import Release
+from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import history, manifests
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Repo
@@ -97,6 +97,17 @@ async def take_note(session: AsyncSession, repo: Repo, commit: str, *, branch: s
     terms = await licensing.terms_for(session, repo, commit)
     if branch == "main" and not repo.is_staged and terms is not None and not terms.problems:
         await licensing.put_in_force(session, repo, terms.sha256, by=by)
+
+
+def released_at(stage: Stage) -> sa.ColumnElement[bool]:
+    """A condition on Repo that every repository meets of which somebody may stand before a release at `stage`.
+
+    A staged one counts as a draft for its owners, released or not: each row is to be decided again.
+    """
+    if stage is Stage.DRAFT:
+        return col(Repo.is_staged).is_(True)
+    at_stage = sa.exists().where(col(Release.repo_id) == col(Repo.id), col(Release.stage) == stage).correlate(Repo)
+    return sa.and_(col(Repo.is_staged), at_stage)
 
 
 async def stage_of(session: AsyncSession, repo: Repo, commit: str) -> Release | None:

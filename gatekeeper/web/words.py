@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gatekeeper.access.tables import RequestState
 from gatekeeper.authz import Code
 from gatekeeper.releases.tables import Stage
+from gatekeeper.repos import RepoKind
 from gatekeeper.repos.scanning import FileResult, Status
 
 
@@ -26,6 +27,56 @@ STAGES: dict[str, StageFacts] = {
     Stage.OPEN: StageFacts("Open", 5, "Everyone; use is bound to the license."),
 }
 
+
+@dataclass(frozen=True)
+class KindFacts:
+    """A kind of repository for people: one of them, several, the page that lists them, and what one downloads.
+
+    lead          what the page that lists them says about them
+    argument      what `hf download` must be told
+    makes_images  whether one may be asked for images here
+    """
+
+    one: str
+    many: str
+    title: str
+    href: str
+    content: str
+    lead: str
+    argument: str = ""
+    makes_images: bool = False
+
+
+KINDS: dict[RepoKind, KindFacts] = {
+    RepoKind.MODEL: KindFacts(
+        "model",
+        "models",
+        "Models",
+        "/models",
+        "the weights",
+        "Each stands at a stage that says who may use it, and how. What you may do is said beside it.",
+        makes_images=True,
+    ),
+    RepoKind.DATASET: KindFacts(
+        "data set",
+        "data sets",
+        "Data sets",
+        "/datasets",
+        "the files",
+        "What models here are trained and measured on. What you may do with one is said beside it.",
+        " --repo-type dataset",
+    ),
+    RepoKind.SPACE: KindFacts(
+        "Space",
+        "Spaces",
+        "Spaces",
+        "/spaces",
+        "the files",
+        "Their files are kept here and can be read and downloaded. This hub runs no Spaces.",
+        " --repo-type space",
+    ),
+}
+
 # What a reader asks themselves, by the name of the action that answers it, in the order of the table.
 CAPABILITIES: dict[str, str] = {
     "know": "See that it exists",
@@ -38,6 +89,11 @@ CAPABILITIES: dict[str, str] = {
     "derive": "Publish something derived from it",
     "redistribute": "Pass copies on",
 }
+
+
+def capability(action: str, kind: RepoKind) -> str:
+    """What the reader asks themselves about a repository of this kind."""
+    return CAPABILITIES[action].replace("the weights", KINDS[kind].content)
 
 
 # A refusal in a cell of the table, by its code: the reader's own, and everyone's.

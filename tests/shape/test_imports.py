@@ -29,5 +29,5 @@ sys.exit(f"cannot be imported first: {broken}" if broken else 0)
 
 
 def test_each_part_of_the_web_can_be_imported_first() -> None:
-    done = subprocess.run([sys.executable, "-c", _EACH], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", _EACH], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,8 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 
@@ -148,7 +149,7 @@ def _row(found: AccessGrant, person: Person, names: dict[str, str]) -> Row:
 
 
 ROUTES = [
-    guarded("/{ns}/{name}/grants", show, needs=Action.REVIEW),
-    guarded("/{ns}/{name}/grants", grant, needs=Action.REVIEW, methods=("POST",)),
-    guarded("/{ns}/{name}/grants/{id}/revoke", revoke, needs=Action.REVIEW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/grants", show, needs=Action.REVIEW),
+    *for_kinds("/{ns}/{name}/grants", grant, needs=Action.REVIEW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/grants/{id}/revoke", revoke, needs=Action.REVIEW, methods=("POST",)),
 ]

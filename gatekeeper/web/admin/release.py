@@ -16,7 +16,8 @@ from gatekeeper.kit.canonical import instant_text
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Act, Holder, Ladder, Proposal, ProposalState, Release, Stage
 from gatekeeper.web import words
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 
@@ -336,11 +337,11 @@ _ONE = "/{ns}/{name}/releases/{rev}"
 _PROPOSAL = f"{_ONE}/proposals/{{id}}"
 
 ROUTES = [
-    guarded(_ONE, show, needs=Action.KNOW),
-    guarded(f"{_ONE}/change", ask, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_ONE}/holders", holders, needs=Action.HOLD),
-    guarded(f"{_PROPOSAL}/agree", agree, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_PROPOSAL}/carry-out", carry_out, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_PROPOSAL}/close", close, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_PROPOSAL}/waive", waive, needs=Action.PROMOTE, methods=("POST",)),
+    *for_kinds(_ONE, show, needs=Action.KNOW),
+    *for_kinds(f"{_ONE}/change", ask, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_ONE}/holders", holders, needs=Action.HOLD),
+    *for_kinds(f"{_PROPOSAL}/agree", agree, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/carry-out", carry_out, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/close", close, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/waive", waive, needs=Action.PROMOTE, methods=("POST",)),
 ]

@@ -16,7 +16,8 @@ from gatekeeper.releases import Act, Finding, Proposal, ProposalState, Release, 
 from gatekeeper.repos import history
 from gatekeeper.web import words
 from gatekeeper.web.admin.release import ladder, proposal_of, release_of
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 
@@ -303,12 +304,12 @@ _ONE = f"{_ALL}/{{rev}}"  # so the guard decides about this revision, not about 
 _PROPOSAL = f"{_ONE}/proposals/{{id}}"
 
 ROUTES = [
-    guarded(_ALL, show, needs=Action.KNOW),
-    guarded(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",)),
-    guarded(f"{_ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
-    guarded(f"{_PROPOSAL}/approve", approve, needs=Action.PROMOTE, methods=("POST",)),
-    guarded(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
-    guarded(f"{_ONE}/hold", confirm_hold, needs=Action.HOLD),
-    guarded(f"{_ONE}/hold", hold, needs=Action.HOLD, methods=("POST",)),
-    guarded(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
+    *for_kinds(_ALL, show, needs=Action.KNOW),
+    *for_kinds(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",)),
+    *for_kinds(f"{_ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/approve", approve, needs=Action.PROMOTE, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
+    *for_kinds(f"{_ONE}/hold", confirm_hold, needs=Action.HOLD),
+    *for_kinds(f"{_ONE}/hold", hold, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
 ]

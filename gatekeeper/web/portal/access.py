@@ -22,7 +22,8 @@ from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.releases import Ladder, Stage, StageRule
 from gatekeeper.web import words
 from gatekeeper.web.asking import request_rules
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
@@ -388,7 +389,7 @@ def next_step(state: RequestState) -> str:
 
 
 ROUTES = [
-    guarded("/{ns}/{name}/access", show, needs=Action.KNOW),
-    guarded("/{ns}/{name}/access", ask, needs=Action.ACCEPT_TERMS, methods=("POST",)),
-    guarded("/{ns}/{name}/access/withdraw", take_back, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/access", show, needs=Action.KNOW),
+    *for_kinds("/{ns}/{name}/access", ask, needs=Action.ACCEPT_TERMS, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/access/withdraw", take_back, needs=Action.ACCEPT_TERMS, methods=("POST",)),
 ]

@@ -19,6 +19,7 @@ from gatekeeper.repos import RepoKind
 from gatekeeper.web import curated
 from gatekeeper.web.curated import Shown
 from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url
 
@@ -285,6 +286,6 @@ ROUTES = [
     guarded(f"{_ONE}/edit", update, needs=Action.USE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/delete", delete, needs=Action.USE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/items/{{item}}/remove", remove, needs=Action.USE_ACCOUNT, methods=("POST",)),
-    guarded("/{ns}/{name}/collect", choose, needs=Action.KNOW),
-    guarded("/{ns}/{name}/collect", collect, needs=Action.KNOW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/collect", choose, needs=Action.KNOW),
+    *for_kinds("/{ns}/{name}/collect", collect, needs=Action.KNOW, methods=("POST",)),
 ]

@@ -10,13 +10,14 @@ from gatekeeper.authz import Action
 from gatekeeper.community import acts, discussions, pulls
 from gatekeeper.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
 from gatekeeper.web import parts
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.discussions import wanted
 from gatekeeper.web.hub.paging import number
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import denial
 from gatekeeper.web.portal.threads import Shown, changes_of, shown
-from gatekeeper.web.portal.views import Seen, render, see
+from gatekeeper.web.portal.views import Seen, render, repo_url, see
 
 _MOST_PAGES = 100_000
 _KINDS = (("all", "Everything"), ("discussion", "Discussions"), ("pull_request", "Pull requests"))
@@ -213,7 +214,7 @@ async def _entries(call: Call, seen: Seen) -> tuple[list[Shown], str]:
 
 
 def _home(call: Call) -> str:
-    return f"/{call.repo.full_name}/discussions"
+    return f"{repo_url(call.repo)}/discussions"
 
 
 def _page_link(call: Call, page: int) -> str:
@@ -226,16 +227,16 @@ _ONE = f"{_HOME}/{{num}}"
 _COMMENT = f"{_ONE}/comment/{{id}}"
 
 ROUTES = [
-    guarded(_HOME, discussion_list, needs=Action.DISCUSS_READ),
-    guarded(f"{_HOME}/new", new_discussion, needs=Action.DISCUSS_WRITE),
-    guarded(f"{_HOME}/new", make_discussion, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    guarded(_ONE, discussion_page, needs=Action.DISCUSS_READ),
-    guarded(f"{_ONE}/comment", make_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    *for_kinds(_HOME, discussion_list, needs=Action.DISCUSS_READ),
+    *for_kinds(f"{_HOME}/new", new_discussion, needs=Action.DISCUSS_WRITE),
+    *for_kinds(f"{_HOME}/new", make_discussion, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    *for_kinds(_ONE, discussion_page, needs=Action.DISCUSS_READ),
+    *for_kinds(f"{_ONE}/comment", make_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
     # Moderators may act where nobody may write any more: these three decide on.
-    guarded(f"{_ONE}/title", change_title, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_ONE}/status", close_or_open, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_COMMENT}/hide", put_comment_away, needs=Action.DISCUSS_READ, methods=("POST",)),
-    guarded(f"{_ONE}/merge", merge_changes, needs=Action.WRITE, methods=("POST",)),
-    guarded(_COMMENT, comment_page, needs=Action.DISCUSS_READ),
-    guarded(f"{_COMMENT}/edit", change_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    *for_kinds(f"{_ONE}/title", change_title, needs=Action.DISCUSS_READ, methods=("POST",)),
+    *for_kinds(f"{_ONE}/status", close_or_open, needs=Action.DISCUSS_READ, methods=("POST",)),
+    *for_kinds(f"{_COMMENT}/hide", put_comment_away, needs=Action.DISCUSS_READ, methods=("POST",)),
+    *for_kinds(f"{_ONE}/merge", merge_changes, needs=Action.WRITE, methods=("POST",)),
+    *for_kinds(_COMMENT, comment_page, needs=Action.DISCUSS_READ),
+    *for_kinds(f"{_COMMENT}/edit", change_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
 ]

@@ -12,7 +12,8 @@ from gatekeeper.repos import history, scanning
 from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.scanning import FileResult
 from gatekeeper.web import words
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.model import denial
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.prose import card_page
@@ -105,7 +106,7 @@ async def terms(call: Call) -> Response:
         here="License",
         title=document.title,
         sha256=document.sha256,
-        raw_href=f"/api/models/{call.repo.full_name}/terms/{document.sha256}",
+        raw_href=f"/api/{call.repo.kind.value}/{call.repo.full_name}/terms/{document.sha256}",
         text=document.text,
         prose="",
     )
@@ -136,8 +137,8 @@ def _is_text(path: str) -> bool:
 
 
 ROUTES = [
-    guarded("/{ns}/{name}/tree/{rev}", tree, needs=Action.LIST_FILES),
-    guarded("/{ns}/{name}/tree/{rev}/{path:rest}", tree, needs=Action.LIST_FILES),
-    guarded("/{ns}/{name}/blob/{rev}/{path:rest}", blob, needs=Action.KNOW),
-    guarded("/{ns}/{name}/terms/{sha256}", terms, needs=Action.READ_CARD),
+    *for_kinds("/{ns}/{name}/tree/{rev}", tree, needs=Action.LIST_FILES),
+    *for_kinds("/{ns}/{name}/tree/{rev}/{path:rest}", tree, needs=Action.LIST_FILES),
+    *for_kinds("/{ns}/{name}/blob/{rev}/{path:rest}", blob, needs=Action.KNOW),
+    *for_kinds("/{ns}/{name}/terms/{sha256}", terms, needs=Action.READ_CARD),
 ]

@@ -4,7 +4,8 @@ from starlette.responses import RedirectResponse, Response
 
 from gatekeeper.authz import Action
 from gatekeeper.repos import popularity
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import repo_url
 
 
@@ -21,6 +22,6 @@ async def unlike(call: Call) -> Response:
 
 
 ROUTES = [
-    guarded("/{ns}/{name}/like", like, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    guarded("/{ns}/{name}/unlike", unlike, needs=Action.KNOW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/like", like, needs=Action.DISCUSS_WRITE, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/unlike", unlike, needs=Action.KNOW, methods=("POST",)),
 ]

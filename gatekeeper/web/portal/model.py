@@ -1,4 +1,4 @@
-"""The page of one model: card, who may do what, the way in, and how to use it."""
+"""The page of one model, data set or Space: card, who may do what, the way in, and how to use it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,10 @@ from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
-from gatekeeper.repos import history, mirrors, popularity
+from gatekeeper.repos import RepoKind, history, mirrors, popularity
 from gatekeeper.web import lineage, words
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import restrictions
 from gatekeeper.web.portal.snippets import use_of
 from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
@@ -50,7 +51,7 @@ class Rung:
 
 
 async def model(call: Call) -> Response:
-    """`GET /{ns}/{name}`."""
+    """`GET /{ns}/{name}`, and below `/datasets` and `/spaces`."""
     repo = call.repo
     seen = await see(call, repo, call.resource)
     terms = await terms_of(call, repo, seen.commit) if seen.rights[Action.READ_CARD] else None
@@ -61,6 +62,7 @@ async def model(call: Call) -> Response:
         else None
     )
     size, count = await _size(call, seen)
+    is_model = repo.kind is RepoKind.MODEL
     readable = seen.rights[Action.READ_CARD]
     return render(
         call,
@@ -78,9 +80,10 @@ async def model(call: Call) -> Response:
         use=use_of(call.gatekeeper, seen),
         capabilities=await capability_rows(call, repo, seen),
         documents=texts_of(seen, terms),
+        is_space=repo.kind is RepoKind.SPACE,
         restrictions=restrictions_of(call, seen),
         parents=await lineage.parents(call, seen.card),
-        children=[child.full_name for child, _ in await lineage.children(call, repo)],
+        children=[child.full_name for child, _ in await lineage.children(call, repo)] if is_model else [],
         ladder=await _ladder(call, seen),
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,
@@ -152,4 +155,4 @@ async def _ladder(call: Call, seen: Seen) -> list[Rung]:
     ]
 
 
-ROUTES = [guarded("/{ns}/{name}", model, needs=Action.KNOW)]
+ROUTES = [*for_kinds("/{ns}/{name}", model, needs=Action.KNOW)]

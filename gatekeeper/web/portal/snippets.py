@@ -6,6 +6,8 @@ from gatekeeper.authz import Action
 from gatekeeper.web.portal.views import Seen
 from gatekeeper.web.state import Gatekeeper
 
+_NOT_YET = "This is how it will look once you have access and a token."
+
 
 @dataclass(frozen=True)
 class Snippet:
@@ -17,21 +19,28 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Use:
-    """The box "use it from a program"."""
+    """The box "use it from a program". `runs_here` is about images made on this server."""
 
     title: str
     note: str
     full_name: str
     snippets: tuple[Snippet, ...]
+    runs_here: bool = True
 
 
 def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
     """The box for this model and this reader."""
-    name, url = seen.head.full_name, gatekeeper.settings.public_url
+    name, url, kind = seen.head.full_name, gatekeeper.settings.public_url, seen.head.kind
     can_download, can_generate = bool(seen.rights[Action.DOWNLOAD]), bool(seen.rights[Action.GENERATE])
     snippets = [
-        Snippet("Download with hf", f"export HF_ENDPOINT={url}\nhf auth login --token gk_...\nhf download {name}"),
+        Snippet(
+            "Download with hf",
+            f"export HF_ENDPOINT={url}\nhf auth login --token gk_...\nhf download {name}{kind.argument}",
+        ),
     ]
+    if not kind.makes_images:
+        note = "You have access. A token goes in place of gk_..." if can_download else _NOT_YET
+        return Use("Use it from a program", note, name, tuple(snippets), runs_here=False)
     if seen.card.library_name == "diffusers":
         snippets.append(
             Snippet(
@@ -64,4 +73,4 @@ def _note(*, can_download: bool, can_generate: bool) -> str:
             return "You can make images on this server. Downloading needs an approved request."
         case True, False:
             return "You can download it. Making images on this server is not open to you."
-    return "This is how it will look once you have access and a token."
+    return _NOT_YET

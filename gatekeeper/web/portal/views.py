@@ -15,9 +15,10 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Terms
 from gatekeeper.releases.tables import Release
-from gatekeeper.repos import Card, Repo, RepoKind, cards, history
+from gatekeeper.repos import Card, Gate, Repo, RepoKind, cards, history
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import page_path
 from gatekeeper.web.portal.restrictions import title_of
 from gatekeeper.web.prose import summary_of
 from gatekeeper.web.templating import page
@@ -25,6 +26,7 @@ from gatekeeper.web.templating import page
 Rights = dict[Action, Decision]
 
 # Nobody in particular who is signed in: what "everyone" may come to by accepting or asking.
+_OF_IMAGES = (Action.GENERATE, Action.GENERATE_ADJUSTED)
 _STRANGER = Principal(person_id="stranger", name="stranger")
 
 
@@ -32,6 +34,7 @@ _STRANGER = Principal(person_id="stranger", name="stranger")
 class Head:
     """A repository as lists and headings show it, at the revision that its reader stands before."""
 
+    kind: words.KindFacts
     namespace: str
     name: str
     url: str
@@ -87,8 +90,7 @@ class Seen:
 
 def repo_url(repo: Repo) -> str:
     """Path of the repository's page."""
-    prefix = "" if repo.kind is RepoKind.MODEL else f"/{repo.kind.value}"
-    return f"{prefix}/{quote(repo.namespace)}/{quote(repo.name)}"
+    return page_path(repo.kind, f"{quote(repo.namespace)}/{quote(repo.name)}")
 
 
 async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = True) -> Seen:
@@ -104,13 +106,14 @@ async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = T
     release = await session.get(Release, revision.release_id) if revision and revision.release_id else None
     url = repo_url(repo)
     head = Head(
+        kind=words.KINDS[repo.kind],
         namespace=repo.namespace,
         name=repo.name,
         url=url,
         summary=summary_of(card),
         license_title=title_of(policies_dir(call), card.license_name or card.license or ""),
         updated_at=repo.updated_at,
-        may=_may(rights),
+        may=_may(rights, words.KINDS[repo.kind]),
         commit=commit,
         is_staged=repo.is_staged,
         is_private=repo.is_private,
@@ -141,9 +144,9 @@ async def capability_rows(call: Call, repo: Repo, seen: Seen) -> list[Capability
     """Who may do what: the reader beside everyone."""
     everyone = await everyones_rights(call, repo, seen)
     return [
-        Capability(words.CAPABILITIES[action.value], _mine(seen.rights[action]), everyone[action])
+        Capability(words.capability(action.value, repo.kind), _mine(seen.rights[action]), everyone[action])
         for action in seen.rights
-        if action.value in words.CAPABILITIES
+        if action.value in words.CAPABILITIES and (seen.head.kind.makes_images or action not in _OF_IMAGES)
     ]
 
 
@@ -177,19 +180,14 @@ def _mine(decision: Decision) -> Answer:
     return Answer(*words.MINE.get(decision.code, ("no", "No")))
 
 
-def _may(rights: Rights) -> str:
-    can = [text for action, text in _CAN if rights[action]]
+def _may(rights: Rights, kind: words.KindFacts) -> str:
+    can = ["make images"] if kind.makes_images and rights[Action.GENERATE] else []
+    can += [f"download {kind.content}"] if rights[Action.DOWNLOAD] else []
     if not can:
         return "You can ask for access" if rights[Action.REQUEST_ACCESS] else ""
     text = f"You can {' and '.join(can)}"
     asks = not rights[Action.DOWNLOAD] and rights[Action.REQUEST_ACCESS] and _is_open_to_ask(rights[Action.DOWNLOAD])
     return f"{text}, and ask for more" if asks else text
-
-
-_CAN = (
-    (Action.GENERATE, "make images"),
-    (Action.DOWNLOAD, "download the weights"),
-)
 
 
 def _is_open_to_ask(decision: Decision) -> bool:
@@ -204,16 +202,18 @@ async def _tabs(call: Call, repo: Repo, url: str, commit: str, rights: Rights) -
     tabs = [(url, "Card")]
     if rights[Action.LIST_FILES]:
         tabs.append((f"{url}/tree/{_revision_name(call, commit)}", "Files"))
-    if rights[Action.DISCUSS_READ] and repo.kind is RepoKind.MODEL:
+    if rights[Action.DISCUSS_READ]:
         tabs.append((f"{url}/discussions", "Community"))
-    if repo.kind is RepoKind.MODEL:
+    is_model = repo.kind is RepoKind.MODEL
+    is_gated = repo.is_staged or repo.gate is not Gate.NONE
+    if is_model or is_gated or not rights[Action.DOWNLOAD]:
         tabs.append((f"{url}/access", "Access"))
-        if await history.find_entry(call.session, repo, commit, "model_index.json") is not None:
-            tabs.append((f"{url}/playground", "Playground"))
-        if repo.is_staged or rights[Action.MANAGE]:
-            tabs.append((f"{url}/releases", "Releases"))
-        if rights[Action.REVIEW]:
-            tabs.append((f"{url}/grants", "Grants"))
+    if is_model and await history.find_entry(call.session, repo, commit, "model_index.json") is not None:
+        tabs.append((f"{url}/playground", "Playground"))
+    if repo.is_staged or (rights[Action.MANAGE] and repo.kind is not RepoKind.SPACE):
+        tabs.append((f"{url}/releases", "Releases"))
+    if rights[Action.REVIEW] and (is_model or is_gated):
+        tabs.append((f"{url}/grants", "Grants"))
     return tuple(tabs)
 
 

@@ -49,8 +49,10 @@ def way_in(
     principal: Principal, seen: Seen, terms: Terms | None, *, accepted: Acceptance | None, stands: Standing
 ) -> Way:
     """The way of this reader to this model."""
-    url, rights = seen.head.url, seen.rights
-    download, generate = rights[Action.DOWNLOAD], rights[Action.GENERATE]
+    url, rights, content = seen.head.url, seen.rights, seen.head.kind.content
+    makes_images = seen.head.kind.makes_images
+    download = rights[Action.DOWNLOAD]
+    generate = rights[Action.GENERATE] if makes_images else download
     playground = any(label == "Playground" for _, label in seen.head.tabs)
     if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
         return Way("Not open right now", f"{download.reason} {download.next_step}")
@@ -72,7 +74,8 @@ def way_in(
         ends = stands.grant.ends_at if stands.grant else None
         return Way(
             "You have access",
-            "You can make images here and download the weights." + (f" Until {day_words(ends)}." if ends else ""),
+            f"You can {'make images here and ' if makes_images else ''}download {content}."
+            + (f" Until {day_words(ends)}." if ends else ""),
             href=f"{url}/playground" if playground else "",
             action="Open the playground",
             also_href="/settings/tokens",
@@ -103,7 +106,8 @@ def _steps(
     signed_in = principal.is_signed_in
     steps = [Step("yes", f"Signed in as {principal.name}") if signed_in else Step("no", "Sign in")]
     if terms and terms.need_acceptance:
-        note = "" if accepted else "Needed to make images and to download"
+        makes_images = seen.head.kind.makes_images
+        note = "" if accepted else "Needed to make images and to download" if makes_images else "Needed to download"
         steps.append(Step("yes" if accepted else "no", "License accepted" if accepted else "Accept the license", note))
     approval = _approval(seen, stands)
     return (*steps, approval) if approval else tuple(steps)

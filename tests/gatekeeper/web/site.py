@@ -14,7 +14,7 @@ from gatekeeper.app import build
 from gatekeeper.generation import Studio
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Ladder, Stage
-from gatekeeper.repos import AddFile, Repo, RepoKind
+from gatekeeper.repos import AddFile, Gate, Repo, RepoKind
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Gatekeeper
 from tests.gatekeeper.generation.stub import StubWorker
@@ -102,6 +102,15 @@ class Site:
                 await releases.approve_proposal(session, proposal, by=by)
                 await releases.promote(session, proposal, by=by, ladder=ladder)
             return repo
+
+    async def plain(self, kind: RepoKind, name: str, *, card: str = "# For tests\n", gate: Gate = Gate.NONE) -> Repo:
+        """A repository of the lab without stages."""
+        async with self.gatekeeper.db.write() as session:
+            by = await accounts.principals.for_person(session, self.people["grace"])
+            repo = await repos.create(session, kind, "lab", name, by=by)
+            files = [AddFile("README.md", card.encode()), AddFile("train/part.csv", b"emoji,name\n")]
+            await repos.commit(session, repo, "main", files, summary="Upload", by=by)
+            return await repos.update_settings(session, repo, gate=gate, by=by)
 
 
 async def open_site(data_dir: Path, *, url: str = URL) -> Site:

@@ -34,7 +34,8 @@ async def answer(browser: httpx2.AsyncClient, method: str, path: str, name: str)
 async def test_a_hidden_repository_is_answered_like_a_missing_one_everywhere(site: Site, who: str, accept: str) -> None:
     async with site.gatekeeper.db.write() as session:
         by = await accounts.principals.for_person(session, site.people["grace"])
-        await repos.create(session, RepoKind.MODEL, "lab", HIDDEN, by=by, private=True)
+        for kind in RepoKind:
+            await repos.create(session, kind, "lab", HIDDEN, by=by, private=True)
         key = site.gatekeeper.keys.tokens
         _, secret = await tokens.issue(session, site.people["ada"], label="x", role="write", key=key)
     headers = {"accept": accept} | ({"authorization": f"Bearer {secret}"} if who == "ada" else {})
