@@ -35,9 +35,17 @@ async def find(session: AsyncSession, name: str) -> Organization | None:
 
 
 async def add_member(
-    session: AsyncSession, organization: Organization, person: Person, role: Role, *, by: Principal
+    session: AsyncSession,
+    organization: Organization,
+    person: Person,
+    role: Role,
+    *,
+    by: Principal,
+    is_safety: bool | None = None,
 ) -> Membership:
     """Give `person` a role in `organization`, or change the one they have.
+
+    is_safety  whether they are in its safety team; None leaves that as it is
 
     Raises NotAllowed unless `by` administrates the organization (or the hub), Conflict when its last administrator
     would be lost.
@@ -52,10 +60,10 @@ async def add_member(
         if role is not Role.ADMIN:
             await _keep_an_admin(session, organization, membership)
         membership.role = role
-        session.add(membership)
-    await _record(
-        session, "accounts:organization:set-member", organization, by=by, body={"person": person.id, "role": role.value}
-    )
+    membership.is_safety = membership.is_safety if is_safety is None else is_safety
+    session.add(membership)
+    body = {"person": person.id, "role": role.value, "is_safety": membership.is_safety}
+    await _record(session, "accounts:organization:set-member", organization, by=by, body=body)
     return membership
 
 
@@ -83,6 +91,17 @@ async def members(session: AsyncSession, organization: Organization) -> list[tup
         .order_by(col(Person.name_key))
     )
     return [(person, role) for person, role in rows]
+
+
+async def safety_team(session: AsyncSession, organization: Organization) -> frozenset[str]:
+    """Ids of the people in its safety team, besides its administrators."""
+    return frozenset(
+        await session.scalars(
+            sa.select(col(Membership.person_id)).where(
+                col(Membership.organization_id) == organization.id, col(Membership.is_safety)
+            )
+        )
+    )
 
 
 async def organizations_of(session: AsyncSession, person_id: str) -> list[tuple[Organization, Role]]:
@@ -133,7 +152,12 @@ async def _membership(session: AsyncSession, organization: Organization, person_
 
 
 async def _record(
-    session: AsyncSession, kind: str, organization: Organization, *, by: Principal, body: dict[str, str] | None = None
+    session: AsyncSession,
+    kind: str,
+    organization: Organization,
+    *,
+    by: Principal,
+    body: dict[str, str | bool] | None = None,
 ) -> None:
     await ledger.record(
         session, kind, actor=by.person_id, token=by.token_id, subject=organization.id, body=dict(body or {})

@@ -26,6 +26,7 @@ class Principal:
     """A person as they appear in one request; anonymous when `person_id` is None.
 
     organizations  organization id -> role
+    safety_teams   ids of organizations in whose safety team they are
     token_id       the access token used, None for a browser session
     scopes         what the token allows; None means no narrowing (a browser session)
     reach          what the token is limited to; None for everything its person has
@@ -40,6 +41,7 @@ class Principal:
     name: str = ""
     is_admin: bool = False
     organizations: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    safety_teams: frozenset[str] = frozenset()
     token_id: str | None = None
     scopes: frozenset[str] | None = None
     session_id: str | None = None

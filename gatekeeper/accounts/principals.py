@@ -27,14 +27,14 @@ async def for_person(
     """`person` as they stand now, with their roles in organizations. Raises NotSignedIn for a disabled person."""
     if person.is_disabled:
         raise NotSignedIn("This account is disabled.", next_step="Ask an administrator of this hub.")
-    rows = await session.execute(
-        sa.select(col(Membership.organization_id), col(Membership.role)).where(col(Membership.person_id) == person.id)
-    )
+    query = sa.select(col(Membership.organization_id), col(Membership.role), col(Membership.is_safety))
+    rows = (await session.execute(query.where(col(Membership.person_id) == person.id))).all()
     return Principal(
         person_id=person.id,
         name=person.name,
         is_admin=person.is_admin,
-        organizations=MappingProxyType(dict(rows.all())),
+        organizations=MappingProxyType({organization: role for organization, role, _ in rows}),
+        safety_teams=frozenset(organization for organization, _, is_safety in rows if is_safety),
         token_id=token_id,
         scopes=scopes,
         session_id=session_id,

@@ -83,6 +83,7 @@ class Membership(SQLModel, table=True):
     organization_id: str = Field(foreign_key="organization.id", max_length=26)
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
     role: Role = Field(sa_type=EnumText(Role))
+    is_safety: bool = Field(default=False)  # in its safety team; its administrators are without that
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -160,6 +160,7 @@ def _at(
     context = _context(
         principal, standing.role, is_disabled=standing.is_disabled, owner_id=resource.owner_id, repo_id=resource.repo_id
     )._replace(
+        is_safety_team=standing.is_safety or standing.role is Role.ADMIN,
         grant=bool(grants),
         tester=any(grant.is_tester for grant in grants),
         institution=any(grant.names_institution for grant in grants),
@@ -210,7 +211,7 @@ def _context(
         is_member=role is not None,
         is_owner=role in _OWNERS,
         is_maintainer=role is Role.ADMIN,
-        is_safety_team=role is Role.ADMIN,  # until organizations have teams
+        is_safety_team=role is Role.ADMIN,
         is_site_admin=principal.is_admin,
         is_disabled=is_disabled,
         is_token=principal.scopes is not None,

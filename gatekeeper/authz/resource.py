@@ -92,6 +92,7 @@ class Demand:
 class Standing:
     """How one person stands to one repository.
 
+    is_safety        in the safety team of the owning organization
     accepted         for each acceptance they gave for this repository and did not withdraw: digests of its texts
     grants           not revoked, possibly over
     request          state of their latest request
@@ -101,6 +102,7 @@ class Standing:
     """
 
     role: Role | None = None
+    is_safety: bool = False
     is_disabled: bool = False
     accepted: tuple[frozenset[str], ...] = ()
     grants: tuple[Grant, ...] = ()

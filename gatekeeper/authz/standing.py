@@ -40,6 +40,7 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
             grants.get(repo.id, []),
             requests.get(repo.id),
             disabled=disabled,
+            is_safety=repo.owner_organization_id in principal.safety_teams,
             demands=demands.get(repo.id, ()),
             brought=(*brought.get(None, ()), *brought.get(repo.id, ())),
         )
@@ -71,12 +72,14 @@ def _standing(
     request: AccessRequest | None,
     *,
     disabled: bool,
+    is_safety: bool,
     demands: tuple[Demand, ...],
     brought: tuple[Brought, ...],
 ) -> Standing:
     newest = grants[0][0] if grants else None
     return Standing(
         role=role,
+        is_safety=is_safety,
         is_disabled=disabled,
         accepted=tuple(accepted),
         grants=tuple(_grant(grant, answers) for grant, answers in grants if grant.revoked_at is None),

@@ -252,6 +252,7 @@ DONE: dict[str, str] = {
     "organization-added": "The organization has been created.",
     "ladder-saved": "The organization's rule for this stage has been saved.",
     "member-added": "The membership has been saved.",
+    "member-removed": "Removed. Nothing of the organization is open to them by it any more.",
     "sealed": "A new checkpoint has been signed.",
     "webhook-made": "The webhook is made.",
     "webhook-saved": "The webhook has been saved.",

@@ -26,13 +26,23 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One member in the list."""
+
+    name: str
+    role: str
+    is_safety: bool
+    may_remove: bool
+
+
+@dataclass(frozen=True)
 class Row:
     """An organization with its members."""
 
     id: str
     name: str
     fullname: str
-    members: tuple[tuple[str, str], ...]
+    members: tuple[Member, ...]
     may_manage: bool
 
 
@@ -70,10 +80,31 @@ async def set_member(call: Call) -> Response:
         return await _page(call, Form(), errors=wrong, status=422)
     try:
         async with call.session.begin_nested():
-            await accounts.organizations.add_member(call.session, organization, person, Role(role), by=call.principal)
+            await accounts.organizations.add_member(
+                call.session,
+                organization,
+                person,
+                Role(role),
+                by=call.principal,
+                is_safety=f"safety-{organization.id}" in sent,
+            )
     except (Conflict, NotAllowed) as error:
         return await _page(call, Form(), errors={f"person-{organization.id}": error.sentence}, status=422)
     return RedirectResponse("/admin/organizations?done=member-added", 303)
+
+
+async def remove_member(call: Call) -> Response:
+    """`POST /admin/organizations/{organization}/members/{person}/remove`: takes a member out, or lets oneself go."""
+    organization = await accounts.organizations.find(call.session, call.params["organization"])
+    person = await accounts.people.find(call.session, call.params["person"])
+    if organization is None or person is None:
+        raise NotFound("There is no such membership.", next_step="Take it from the list.")
+    try:
+        async with call.session.begin_nested():
+            await accounts.organizations.remove_member(call.session, organization, person, by=call.principal)
+    except Conflict as error:
+        return await _page(call, Form(), errors={"": error.sentence}, status=error.status)
+    return RedirectResponse("/admin/organizations?done=member-removed", 303)
 
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
@@ -81,9 +112,10 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
     query = sa.select(Organization).order_by(col(Organization.name_key))
     if not sees_all:
         query = query.where(col(Organization.id).in_(list(call.principal.organizations)))
-    rows = []
+    rows, me = [], call.principal.person_id
     for organization in (await call.session.scalars(query)).all():
         members = await accounts.organizations.members(call.session, organization)
+        safety = await accounts.organizations.safety_team(call.session, organization)
         hub = await authz.load_namespace(call.session, call.principal, organization.name)
         may = authz.decide(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
         rows.append(
@@ -91,7 +123,10 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
                 organization.id,
                 organization.name,
                 organization.fullname,
-                tuple((person.name, role.value) for person, role in members),
+                tuple(
+                    Member(person.name, role.value, person.id in safety, bool(may) or person.id == me)
+                    for person, role in members
+                ),
                 bool(may),
             )
         )
@@ -109,5 +144,18 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
 ROUTES = [
     guarded("/admin/organizations", show, needs=Action.USE_ACCOUNT),
     guarded("/admin/organizations", create, needs=Action.CREATE_ORGANIZATION, methods=("POST",)),
-    guarded("/admin/organizations/{organization}/members", set_member, needs=Action.USE_ACCOUNT, methods=("POST",)),
+    guarded(
+        "/admin/organizations/{organization}/members",
+        set_member,
+        needs=Action.USE_ACCOUNT,
+        methods=("POST",),
+        is_dangerous=True,
+    ),
+    guarded(
+        "/admin/organizations/{organization}/members/{person}/remove",
+        remove_member,
+        needs=Action.MANAGE_ACCOUNT,
+        methods=("POST",),
+        is_dangerous=True,
+    ),
 ]

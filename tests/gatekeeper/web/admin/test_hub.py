@@ -2,7 +2,11 @@ import re
 
 import pytest
 
-from gatekeeper import ledger
+from gatekeeper import accounts, authz, ledger
+from gatekeeper.accounts import OPERATOR, Role
+from gatekeeper.authz import Action
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, words
 
@@ -103,3 +107,61 @@ async def test_an_organization_is_made_and_its_administrator_adds_members(site: 
     assert "The &lt;orchard&gt;" in page
     assert "alan (read)" in words((await ada.get("/admin/organizations")).text)
     assert stranger.status_code == 403
+
+
+async def test_members_leave_or_are_removed_and_strangers_do_neither(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        lab = await accounts.organizations.find(session, "lab")
+        for name in ("ada", "alan"):
+            await accounts.organizations.add_member(session, lab, site.people[name], Role.WRITE, by=OPERATOR)
+    grace, ada = await site.as_("grace"), await site.as_("ada")
+    members = "/admin/organizations/lab/members"
+
+    assert (await ada.post(f"{members}/alan/remove")).status_code == 403
+    assert (await ada.post(f"{members}/ada/remove")).status_code == 303
+    assert (await grace.post(f"{members}/alan/remove")).status_code == 303
+    assert (await grace.post(f"{members}/grace/remove")).status_code == 409
+    assert (await grace.post(f"{members}/nobody/remove")).status_code == 404
+
+    async with site.gatekeeper.db.read() as session:
+        left = await accounts.organizations.members(session, lab)
+    assert [person.name for person, _ in left] == ["grace"]
+
+
+async def test_a_demoted_administrator_changes_nothing_in_a_second_tab(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        lab = await accounts.organizations.find(session, "lab")
+        await accounts.organizations.add_member(session, lab, site.people["ada"], Role.ADMIN, by=OPERATOR)
+    grace, ada = await site.as_("grace"), await site.as_("ada")
+    assert (await ada.get("/admin/organizations")).status_code == 200
+    form = {f"person-{lab.id}": "ada", f"role-{lab.id}": "read"}
+    await grace.post("/admin/organizations/lab/members", data=form)
+
+    stale = await ada.post(
+        "/admin/organizations/lab/members", data={f"person-{lab.id}": "alan", f"role-{lab.id}": "admin"}
+    )
+
+    assert stale.status_code in (403, 404)
+    assert (await ada.post("/admin/organizations/lab/members/grace/remove")).status_code == 403
+
+
+async def test_the_safety_team_looks_behind_the_safety_system_as_long_as_it_is_in_it(site: Site) -> None:
+    repo = await site.model(stage=Stage.INTERNAL)
+
+    async def may_look(name: str) -> bool:
+        async with site.gatekeeper.db.read() as session:
+            me = await accounts.principals.for_person(session, site.people[name])
+            facts = await authz.load(session, me, repo)
+            return bool(authz.decide(site.gatekeeper.policies, me, Action.SEE_INTERMEDIATE, facts, now()))
+
+    grace = await site.as_("grace")
+    async with site.gatekeeper.db.read() as session:
+        lab = await accounts.organizations.find(session, "lab")
+    form = {f"person-{lab.id}": "ada", f"role-{lab.id}": "read"}
+    await grace.post("/admin/organizations/lab/members", data=form)
+    assert not await may_look("ada")
+    await grace.post("/admin/organizations/lab/members", data=form | {f"safety-{lab.id}": "yes"})
+    assert await may_look("ada")
+    assert "Safety team" in (await grace.get("/admin/organizations")).text
+    await grace.post("/admin/organizations/lab/members/ada/remove")
+    assert not await may_look("ada")
