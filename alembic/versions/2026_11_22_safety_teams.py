@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_safety_teams"
-down_revision = "2026_11_22_mail_links"
+down_revision = "2026_11_22_acceptance_sources"
 branch_labels = None
 depends_on = None
 
