@@ -28,12 +28,12 @@ from gatekeeper.web.health import ROUTES as HEALTH
 from gatekeeper.web.hot import HotCache
 from gatekeeper.web.hub.evidence import keeper
 from gatekeeper.web.issuers import Issuers
-from gatekeeper.web.limits import RateLimits
+from gatekeeper.web.limits import SHARE_SECONDS, RateLimits
 from gatekeeper.web.outer import Outer
 from gatekeeper.web.routing import RawRoute, RawRouter
 from gatekeeper.web.state import Gatekeeper, Keys
 from gatekeeper.web.version import access_version
-from gatekeeper.worker import background
+from gatekeeper.worker import background, every
 
 _log = structlog.get_logger("gatekeeper.app")
 
@@ -54,6 +54,7 @@ def routes() -> tuple[RawRoute, ...]:
 def build(settings: Settings) -> ASGIApp:
     """The application. It does nothing until its lifespan starts."""
     gatekeeper = assemble(settings)
+    limits = RateLimits(settings.api_calls, key=gatekeeper.keys.privacy)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,6 +72,7 @@ def build(settings: Settings) -> ASGIApp:
                 await licensing.import_catalogue(session, policies.directory / "licenses")
             stack.push_async_callback(gatekeeper.studio.close)
             tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
+            tasks.append(asyncio.create_task(every(SHARE_SECONDS, lambda: limits.share(gatekeeper.db))))
             stack.push_async_callback(_cancel, tasks)
             yield
 
@@ -86,7 +88,7 @@ def build(settings: Settings) -> ASGIApp:
         error_page=portal.error_page,
         is_https=settings.is_https,
         cache=gatekeeper.cache,
-        limits=RateLimits(settings.api_calls),
+        limits=limits,
     )
 
 

@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 from gatekeeper.access import tables as access
 from gatekeeper.accounts import link_tables as links
 from gatekeeper.accounts import tables as accounts
+from gatekeeper.accounts import use_tables as uses
 from gatekeeper.accounts.factors import tables as factors
 from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
@@ -41,4 +42,5 @@ __all__ = [
     "releases",
     "repos",
     "tokens",
+    "uses",
 ]

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         20_000,
         ge=0,
         description="API calls that one person, or one address that is not signed in, may make in five minutes; "
-        "0 means any number. Each process counts for itself. Downloads of files are not counted.",
+        "0 means any number. Processes tell each other every few seconds. Downloads of files are not counted.",
     )
     webhook_allowed_networks: str = Field(
         "",

@@ -1,23 +1,31 @@
-"""How many API calls one caller may make: a fixed window in the process's memory, told in every answer's headers.
+"""How many API calls one caller may make: a fixed window, told in every answer's headers.
 
 A caller is a person once one of their credentials was accepted, whatever tokens they use; everybody else is an address.
 A credential that was refused, or was never seen, counts for its address, so that made-up tokens give no new window.
-Several processes count each for itself: the limit keeps one client from wearing the hub out, it is no quota.
+Each process counts in memory, and every few seconds tells the others through the database about whoever has used up a
+good part: no request waits for that. Between two such moments, several processes may let a little more through.
 """
 
 import hashlib
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
 from starlette.types import Scope
 
 from gatekeeper.accounts import Principal
+from gatekeeper.accounts.use_tables import ApiUse
+from gatekeeper.db import Database
 from gatekeeper.errors import TooMany
+from gatekeeper.kit.ids import new_id
 
 WINDOW_SECONDS = 300
+SHARE_SECONDS = 5
 _MOST_CALLERS = 100_000
+_SHARED_FROM = 20  # a caller is told to the other processes from a twentieth of the limit on
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -25,10 +33,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 class RateLimits:
     """Counts calls below `/api/` and `/oauth/`. `limit` is for one caller and window; 0 switches it off."""
 
-    def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, *, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        """key  32 bytes, the same in every process: neither addresses nor credentials are kept, not even in memory"""
         self._limit = limit
         self._clock = clock
-        self._salt = secrets.token_bytes(32)  # neither addresses nor credentials are kept, not even in memory
+        self._salt = key
+        self._process = new_id()
+        self._elsewhere: dict[str, int] = {}  # calls of this window that other processes have counted
         self._people: OrderedDict[bytes, str] = OrderedDict()  # accepted credential to person
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._window = -1
@@ -44,19 +55,52 @@ class RateLimits:
         if window != self._window:
             self._window = window
             self._counts.clear()
+            self._elsewhere = {}
         caller = self._caller(scope)
         count = self._counts.get(caller, 0) + 1
         self._counts[caller] = count
         self._counts.move_to_end(caller)
         if len(self._counts) > _MOST_CALLERS:
             self._counts.popitem(last=False)
-        if count > self._limit:
+        remaining = self._limit - count - self._elsewhere.get(caller, 0)
+        if remaining < 0:
             raise TooMany(
                 f"You have made more than {self._limit:,} API calls in {WINDOW_SECONDS // 60} minutes.",
                 next_step=f"Go on in {seconds} seconds; the client waits by itself.",
                 details={"retry_after_seconds": seconds},
             )
-        return self._headers(self._limit - count, seconds)
+        return self._headers(remaining, seconds)
+
+    async def share(self, database: Database) -> None:
+        """Tell the other processes what this one has counted, and learn what they have. Called every few seconds."""
+        window = self._window
+        if not self._limit or window < 0:
+            return
+        least = max(1, self._limit // _SHARED_FROM)
+        rows = [
+            {"window": window, "caller": caller, "process": self._process, "calls": count}
+            for caller, count in self._counts.items()
+            if count >= least
+        ]
+        if rows:
+            insert = sqlite.insert(ApiUse) if database.is_sqlite else postgresql.insert(ApiUse)
+            async with database.write() as session:
+                await session.execute(sa.delete(ApiUse).where(col(ApiUse.window) < window))
+                await session.execute(
+                    insert.on_conflict_do_update(
+                        index_elements=["window", "caller", "process"], set_={"calls": insert.excluded.calls}
+                    ),
+                    rows,
+                )
+        async with database.read() as session:
+            found = await session.execute(
+                sa.select(col(ApiUse.caller), sa.func.sum(col(ApiUse.calls)))
+                .where(col(ApiUse.window) == window, col(ApiUse.process) != self._process)
+                .group_by(col(ApiUse.caller))
+            )
+            elsewhere = {caller: int(calls) for caller, calls in found}
+        if window == self._window:
+            self._elsewhere = elsewhere
 
     def refused(self, error: TooMany) -> Headers:
         """The headers of the answer to a call that `take` refused."""
