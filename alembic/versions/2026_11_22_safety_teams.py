@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_safety_teams"
-down_revision = "2026_11_22_acceptance_sources"
+down_revision = "2026_11_22_limited_tokens"
 branch_labels = None
 depends_on = None
 
