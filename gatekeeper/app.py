@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatekeeper import authz, licensing, schema
+from gatekeeper.accounts import oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
 from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
@@ -123,6 +124,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         images=images,
         issuers=Issuers(Rules(settings.issuer_networks)),
         studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy),
+        remotes=oidc.remotes(settings),
         worker=worker,
         supervisor=supervisor,
     )

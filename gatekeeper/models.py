@@ -7,6 +7,7 @@ from gatekeeper.accounts import link_tables as links
 from gatekeeper.accounts import tables as accounts
 from gatekeeper.accounts import use_tables as uses
 from gatekeeper.accounts.factors import tables as factors
+from gatekeeper.accounts.oidc import tables as identities
 from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
 from gatekeeper.community import tables as community
@@ -31,6 +32,7 @@ __all__ = [
     "community",
     "factors",
     "generation",
+    "identities",
     "jobs",
     "ledger",
     "licensing",

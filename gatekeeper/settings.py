@@ -131,6 +131,27 @@ class Settings(BaseSettings):
     mail_user: str = Field("", description="User at the mail server; empty signs in with none.")
     mail_password: SecretStr | None = Field(None, description="Password at the mail server.")
     mail_from: str = Field("", description="Sender of the hub's mail, as in `hub@example.org`.")
+    oidc_kind: str = Field(
+        "openid",
+        description="Kind of the OpenID provider that people sign in through: `keycloak`, `google`, `entra`, `gitlab`, "
+        "`okta`, `auth0`, `authentik`, `huggingface`, or `openid` for any other.",
+    )
+    oidc_issuer: str = Field("", description="Its issuer, as in `https://sso.example.org/realms/staff`.")
+    oidc_client_id: str = Field("", description="This hub's client id there; empty: nobody signs in that way.")
+    oidc_client_secret: SecretStr | None = Field(None, description="The client's secret; empty for a public client.")
+    oidc_admits: str = Field(
+        "invited",
+        description="Who gets an account at a first sign-in: `open` (everybody), `invited` (`gatekeeper people "
+        "invite`) or `nobody`.",
+    )
+    identity_file: Path | None = Field(
+        None, description="TOML file with several providers and their rules, see docs/identity.md."
+    )
+    local_sign_in: bool = Field(
+        True,
+        description="Accept passwords. `False` where everybody signs in through a provider; `gatekeeper people let-in` "
+        "opens a way for an operator.",
+    )
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")
@@ -192,6 +213,12 @@ class Settings(BaseSettings):
             raise ValueError("mail_from must be an address like hub@example.org when mail_host is set")
         if self.sign_up != "closed" and not self.mail_host:
             raise ValueError("sign_up needs mail_host: an account begins with a link in a mail")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_way_in(self) -> Self:
+        if not self.local_sign_in and not self.oidc_client_id and self.identity_file is None:
+            raise ValueError("local_sign_in can be switched off only where a provider is configured")
         return self
 
     @cached_property

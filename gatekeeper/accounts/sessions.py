@@ -10,7 +10,7 @@ from sqlmodel import col
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.principals import for_person
-from gatekeeper.accounts.tables import BrowserSession, Person, Strength
+from gatekeeper.accounts.tables import BrowserSession, Person, ProviderSession, Strength
 from gatekeeper.errors import NotFound, NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash, new_secret
@@ -63,6 +63,10 @@ async def strengthen(session: AsyncSession, person: Person, strength: Strength, 
         strength=strength,
     )
     session.add(fresh)
+    await session.flush()  # what is known of the old one goes with it: a provider that ends it ends the new one
+    await session.execute(
+        sa.update(ProviderSession).where(col(ProviderSession.session_id) == old.id).values(session_id=fresh.id)
+    )
     await end_all(session, person, by=by, keep=fresh.id)
     return secret
 

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from gatekeeper.kit.clock import now
@@ -111,3 +113,17 @@ class SignInAttempt(SQLModel, table=True):
     name_hash: str = Field(max_length=64, index=True)
     address_hash: str = Field(max_length=64, index=True)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class ProviderSession(SQLModel, table=True):
+    """How a browser session began: through which identity, how strong, and what ends it at the provider."""
+
+    __tablename__ = "oidc_session"
+
+    session_id: str = Field(foreign_key="browser_session.id", primary_key=True, max_length=26, ondelete="CASCADE")
+    identity_id: str = Field(foreign_key="identity.id", max_length=26, index=True, ondelete="CASCADE")
+    provider: str = Field(max_length=30)
+    sid: str | None = Field(default=None, max_length=255)
+    acr: str = Field(default="", max_length=200)
+    amr: list[Any] = Field(default_factory=list, sa_type=sa.JSON)
+    sealed_id_token: str = Field(sa_type=sa.Text)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import accounts, tokens
 from gatekeeper.accounts import OPERATOR, Person, Role
-from gatekeeper.cli.run import House, command, json_option, pass_house, show
+from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 
@@ -71,6 +71,63 @@ async def forget_factors(house: House, name: str, as_json: bool) -> None:
         await accounts.second_step.take_off(session, person, by=OPERATOR)
     text = f"{person.name} signs in with the password alone, and has to sign in again."
     show({"id": person.id, "name": person.name}, text, as_json=as_json)
+
+
+@people.command("invite")
+@click.argument("email")
+@json_option
+@pass_house
+@command
+async def invite(house: House, email: str, as_json: bool) -> None:
+    """Let the owner of an address make an account through a provider that admits invited people."""
+    email = accounts.names.check_email(email)
+    async with house.write() as session:
+        await accounts.oidc.arrivals.invite(session, email, key=house.keys.sessions)
+    days = accounts.oidc.arrivals.INVITED_DAYS
+    show({"email": email, "days": days}, f"Invited {email} for {days} days.", as_json=as_json)
+
+
+@people.command("let-in")
+@click.argument("name")
+@pass_house
+@command
+async def let_in(house: House, name: str) -> None:
+    """Print a link that signs a person in, once, within 15 minutes: for the day when no provider answers."""
+    async with house.write() as session:
+        person = await require_person(session, name)
+        secret = await accounts.oidc.links.make(session, person, key=house.keys.sessions)
+    click.echo(f"{house.settings.public_url}/login/once/{secret}")
+
+
+@people.command("providers")
+@json_option
+@pass_house
+@command
+async def check_providers(house: House, as_json: bool) -> None:
+    """Ask each configured identity provider for its endpoints, and print what to register with it."""
+    found = []
+    for remote in _remotes(house).values():
+        metadata = await remote.metadata()
+        url = house.settings.public_url + remote.provider.path
+        found.append(
+            {
+                "name": remote.provider.name,
+                "issuer": remote.provider.issuer,
+                "redirect_uri": f"{url}/callback",
+                "post_logout_redirect_uri": f"{house.settings.public_url}/logout/done",
+                "backchannel_logout_uri": f"{url}/back-channel",
+                "signs_out": "end_session_endpoint" in metadata,
+            }
+        )
+    text = "\n\n".join("\n".join(f"{key:26} {value}" for key, value in each.items()) for each in found)
+    show({"providers": found}, text or "No identity provider is configured.", as_json=as_json)
+
+
+def _remotes(house: House) -> dict[str, accounts.oidc.Remote]:
+    try:
+        return accounts.oidc.remotes(house.settings)
+    except accounts.oidc.BadProvider as error:
+        raise Failure(str(error)) from None
 
 
 @click.group()

@@ -1,11 +1,12 @@
 """What a running web process holds: made once by `app.py`, found on `request.app.state.gatekeeper`."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper import authz
+from gatekeeper.accounts.oidc import Remote
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder, Studio
 from gatekeeper.kit.sealing import Box
@@ -68,6 +69,7 @@ class Gatekeeper:
     images: ImageFolder
     studio: Studio
     issuers: Issuers
+    remotes: dict[str, Remote] = field(default_factory=dict)  # providers that people sign in through, by name
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
 

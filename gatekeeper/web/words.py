@@ -215,6 +215,8 @@ DONE: dict[str, str] = {
     "app-added": "The app is in use. Signing in with your password asks for a code from now on.",
     "passkey-added": "The passkey is in use.",
     "factor-removed": "Removed. It opens nothing any more.",
+    "identity-linked": "Added. You can sign in with it from now on.",
+    "identity-unlinked": "Removed. It no longer opens your account.",
     "session-ended": "That browser has been signed out.",
     "token-revoked": "The token has been revoked. It no longer works.",
     "job-trusted": "Trusted from now on.",

@@ -11,7 +11,7 @@ from gatekeeper.accounts import SecondStepNeeded
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotSignedIn, TooMany
 from gatekeeper.web.guard import Call, guarded, read_body
-from gatekeeper.web.portal import entering, forms
+from gatekeeper.web.portal import entering, forms, providers
 from gatekeeper.web.portal.views import render
 from gatekeeper.web.principal import cookie_name
 from gatekeeper.web.respond import error_headers
@@ -47,6 +47,7 @@ async def login(call: Call) -> Response:
 async def sign_in(call: Call) -> Response:
     """`POST /login`. In no unit of work: a failed try is counted although it is refused."""
     entering.refuse_foreign(call)
+    entering.require_local(call)
     await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
     return_to = safe_next(forms.text(form, "next", most=_LONGEST_NEXT) or "/")
@@ -75,10 +76,11 @@ async def sign_in(call: Call) -> Response:
 
 
 async def sign_out(call: Call) -> Response:
-    """`POST /logout`: the session ends on the server; the cookie goes too."""
+    """`POST /logout`: the session ends on the server; the cookie goes too. A provider is one more click away."""
+    response: Response = RedirectResponse("/?done=signed-out", 303)
     if call.principal.session_id is not None:
+        response = await providers.page_of_way_out(call, call.principal.session_id) or response
         await accounts.sessions.end(call.session, call.principal.session_id, by=call.principal)
-    response = RedirectResponse("/?done=signed-out", 303)
     response.delete_cookie(
         cookie_name(call.gatekeeper),
         path="/",
@@ -96,6 +98,7 @@ async def settings(call: Call) -> Response:
 
 async def change_password(call: Call) -> Response:
     """`POST /settings/password`: needs the present one, so that an unlocked screen is not enough."""
+    entering.require_local(call)
     await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
     try:
@@ -140,6 +143,8 @@ def _login_page(
         is_again=call.principal.is_signed_in,
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         is_open=call.gatekeeper.settings.sign_up == "open",
+        providers=[remote.provider for remote in call.gatekeeper.remotes.values()],
+        local_sign_in=call.gatekeeper.settings.local_sign_in,
         errors=errors or {},
     )
 
@@ -172,6 +177,8 @@ async def _settings_page(
         organizations=[(organization.name, role.value) for organization, role in belongs],
         browsers=browsers,
         sends_mail=bool(call.gatekeeper.settings.mail_host),
+        has_password=bool(person and person.password_hash) and call.gatekeeper.settings.local_sign_in,
+        has_providers=bool(call.gatekeeper.remotes),
         errors=errors or {},
     )
 

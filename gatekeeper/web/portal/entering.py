@@ -111,6 +111,14 @@ def refuse_foreign(call: Call) -> None:
     )
 
 
+def require_local(call: Call) -> None:
+    """Passwords and passkeys of this hub may be switched off where people sign in through a provider."""
+    if not call.gatekeeper.settings.local_sign_in:
+        raise NotAllowed(
+            "This hub takes no sign-in of its own.", next_step="Sign in through a provider.", code="LocalSignInOff"
+        )
+
+
 def _set(gatekeeper: Gatekeeper, response: Response, name: str, value: str, *, days: int | None) -> None:
     response.set_cookie(
         name,

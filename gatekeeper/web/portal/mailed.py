@@ -22,6 +22,7 @@ _OVER = "This link is over: it was used, or is too old."
 
 async def forgotten(call: Call) -> Response:
     """`GET /reset`: asks for the address, or, with a link, for another password."""
+    entering.require_local(call)
     secret = call.request.query_params.get("link")
     if secret is None:
         return _ask(call, "/reset", "Choose a new password")
@@ -31,6 +32,7 @@ async def forgotten(call: Call) -> Response:
 
 async def reset(call: Call) -> Response:
     """`POST /reset`: sends the link, or chooses the password with one."""
+    entering.require_local(call)
     entering.refuse_foreign(call)
     await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
@@ -48,12 +50,14 @@ async def reset(call: Call) -> Response:
 
 async def sign_up(call: Call) -> Response:
     """`GET /signup`."""
+    entering.require_local(call)
     _require_open(call)
     return _ask(call, "/signup", "Sign up")
 
 
 async def ask_sign_up(call: Call) -> Response:
     """`POST /signup`: a link for an account goes to the address."""
+    entering.require_local(call)
     _require_open(call)
     entering.refuse_foreign(call)
     await read_body(call.request, limit=_BODY_LIMIT)
@@ -63,6 +67,7 @@ async def ask_sign_up(call: Call) -> Response:
 
 async def finish(call: Call) -> Response:
     """`GET /signup/finish`: asks for a name and a password."""
+    entering.require_local(call)
     secret = call.request.query_params.get("link", "")
     link = await accounts.links.find(
         call.session, secret, LinkKind.SIGN_UP, LinkKind.INVITE, key=call.gatekeeper.keys.sessions
@@ -72,6 +77,7 @@ async def finish(call: Call) -> Response:
 
 async def make_account(call: Call) -> Response:
     """`POST /signup/finish`."""
+    entering.require_local(call)
     entering.refuse_foreign(call)
     form = await forms.read(call.request)
     secret, key = forms.text(form, "link", most=100), call.gatekeeper.keys.sessions

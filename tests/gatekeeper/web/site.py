@@ -113,9 +113,9 @@ class Site:
             return await repos.update_settings(session, repo, gate=gate, by=by)
 
 
-async def open_site(data_dir: Path, *, url: str = URL) -> Site:
-    """A fresh hub on a migrated database in `data_dir`, with four people and an organization."""
-    settings = Settings(data_dir=data_dir, public_url=url, inference_url="off", _env_file=None)
+async def open_site(data_dir: Path, *, url: str = URL, **more: Any) -> Site:
+    """A fresh hub on a migrated database in `data_dir`, with four people and an organization; `more` are settings."""
+    settings = Settings(data_dir=data_dir, public_url=url, inference_url="off", _env_file=None, **more)
     app = build(settings)
     gatekeeper: Gatekeeper = app._app.state.gatekeeper
     async with gatekeeper.db.write() as session:
