@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_identities"
-down_revision = "2026_11_22_limited_tokens"
+down_revision = "2026_11_22_api_use"
 branch_labels = None
 depends_on = None
 
