@@ -273,6 +273,11 @@ def _person(principal: Principal) -> str:
         raise errors.NotSignedIn(
             "Terms are accepted by a person.", next_step="Sign in, then read and accept the terms."
         )
+    if principal.is_service:
+        raise errors.NotAllowed(
+            "Terms are accepted by a person, never by a service account.",
+            next_step="Let somebody who is answerable read and accept them with an account of their own.",
+        )
     return principal.person_id
 
 

@@ -237,6 +237,18 @@ async def test_nobody_signed_in_accepts_nothing(session: AsyncSession, offer: tu
     assert await licensing.current_acceptance(session, None, terms) is None
 
 
+async def test_a_service_account_accepts_nothing(
+    session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]
+) -> None:
+    repo, terms = offer
+    service = dataclasses.replace(ada, is_service=True)
+    with pytest.raises(NotAllowed, match="never by a service account"):
+        await licensing.present(session, service, repo, terms)
+    with pytest.raises(NotAllowed, match="never by a service account"):
+        await accept_terms(session, service, repo, terms, KEY)
+    assert await licensing.current_acceptance(session, ada.person_id, terms) is None
+
+
 async def test_unknown_method_is_refused(session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]) -> None:
     repo, terms = offer
     with pytest.raises(Invalid, match="download"):
