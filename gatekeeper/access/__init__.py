@@ -10,6 +10,7 @@ from gatekeeper.access.activation import activate_waiting, proposed_end, settle
 from gatekeeper.access.afterwards import appeal, close_out, confirm
 from gatekeeper.access.asking import OVERDUE, correct, get, save, submit, withdraw
 from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, unblock
+from gatekeeper.access.bulk import MOST as MOST_AT_ONCE
 from gatekeeper.access.bulk import Outcome, decide_many
 from gatekeeper.access.deciding import add_terms, approvals, approve, cancel, reject, resume, suspend
 from gatekeeper.access.direct import grant_directly
@@ -58,7 +59,17 @@ from gatekeeper.access.projection import (
     hub_status,
     list_hub,
 )
-from gatekeeper.access.queue import Filter, Page, Row, count_waiting, requests_of, review_queue
+from gatekeeper.access.queue import (
+    MOST_COUNTED,
+    Filter,
+    Page,
+    Row,
+    asked_for_opinion,
+    count_waiting,
+    requests_of,
+    review_queue,
+    waiting_by_repo,
+)
 from gatekeeper.access.reminders import discard_drafts, tell_of_delay, tell_of_end
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import (
@@ -78,6 +89,8 @@ from gatekeeper.access.waiting import Age, age, median_days
 __all__ = [
     "ACTS",
     "EXPIRING",
+    "MOST_AT_ONCE",
+    "MOST_COUNTED",
     "OPEN",
     "OVERDUE",
     "VOTES",
@@ -109,6 +122,7 @@ __all__ = [
     "appeal",
     "approvals",
     "approve",
+    "asked_for_opinion",
     "block",
     "blocks_of",
     "cancel",
@@ -167,5 +181,6 @@ __all__ = [
     "voices",
     "vote",
     "vouch",
+    "waiting_by_repo",
     "withdraw",
 ]

@@ -1,7 +1,7 @@
 """Whose requests are not taken: for one repository, for an organization's, or for all. Access that is there stays,
 unless whoever blocks chooses to revoke it too."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -112,14 +112,19 @@ async def get_block(session: AsyncSession, block_id: str) -> AccessBlock:
 
 
 async def blocks_of(
-    session: AsyncSession, *, repo_ids: Collection[str], organization_ids: Collection[str], has_all: bool
+    session: AsyncSession,
+    *,
+    repos: Iterable[sa.ColumnElement[bool]],
+    organization_ids: Collection[str],
+    has_all: bool,
 ) -> list[tuple[AccessBlock, Person]]:
     """Blocks in force and lifted ones, newest first.
 
+    repos    conditions on Repo: blocks for a repository that meets them, each to be decided again
     has_all  those for all repositories too
     """
     scopes: list[sa.ColumnElement[bool]] = [
-        col(AccessBlock.repo_id).in_(repo_ids),
+        col(AccessBlock.repo_id).in_(sa.select(col(Repo.id)).where(*repos)),
         col(AccessBlock.organization_id).in_(organization_ids),
     ]
     if has_all:

@@ -30,8 +30,10 @@ _STANDINGS = (_NOBODY, _GRANT, _TESTER)  # each includes the ones before
 _ROLES = {None: _NOBODY, Role.READ: "org", Role.WRITE: "owners", Role.ADMIN: "maintainers"}
 
 
-def listing_filter(policies: Policies, principal: Principal, instant: datetime) -> sa.ColumnElement[bool]:
-    """A condition on `Repo` that every repository meets which `principal` may know.
+def listing_filter(
+    policies: Policies, principal: Principal, instant: datetime, *, action: Action = Action.KNOW
+) -> sa.ColumnElement[bool]:
+    """A condition on `Repo` that every repository meets which `principal` may know, or do `action` to.
 
     It is the policies evaluated partially: the principal is known, and what the database knows about them and about a
     repository (role, grant, stage, gate, side state, terms) takes few values, so every combination is asked about and
@@ -81,11 +83,11 @@ def _known(
     for role, standing in itertools.product(_ROLES, _STANDINGS):
         if principal.person_id is None and (role, standing) != (None, _NOBODY):
             continue
-        places = _places(policies, kind, base, _ROLES[role], standing)
+        places = _places(policies, kind, base, _ROLES[role], standing, action)
         # What one has with less is in the conditions of that; only what this combination adds is left to say.
         places = places.difference(
-            *(_places(policies, kind, base, _ROLES[role], less) for less in _less(standing)),
-            *([_places(policies, kind, base, _NOBODY, standing)] if role is not None else []),
+            *(_places(policies, kind, base, _ROLES[role], less, action) for less in _less(standing)),
+            *([_places(policies, kind, base, _NOBODY, standing, action)] if role is not None else []),
         )
         if places:
             who = [*([_has_role(principal, role)] if role else []), *_holds(principal, standing, instant)]
@@ -94,14 +96,21 @@ def _known(
 
 
 async def filter_known(
-    session: AsyncSession, policies: Policies, principal: Principal, repos: Sequence[Repo], instant: datetime
+    session: AsyncSession,
+    policies: Policies,
+    principal: Principal,
+    repos: Sequence[Repo],
+    instant: datetime,
+    *,
+    action: Action = Action.KNOW,
 ) -> list[Repo]:
-    """Those of `repos` that `principal` may know, in the same order: the single decision, in four queries for all."""
+    """Those of `repos` that `principal` may know (or do `action` to, where that asks for no accepted terms), in the
+    same order: the single decision, in four queries for all."""
     resources = await load_many(session, principal, repos)
     return [
         repo
         for repo, resource in zip(repos, resources, strict=True)
-        if isinstance(decide(policies, principal, Action.KNOW, resource, instant), Allowed)
+        if isinstance(decide(policies, principal, action, resource, instant), Allowed)
     ]
 
 
@@ -130,14 +139,14 @@ async def visible(
 
 
 @lru_cache(maxsize=1024)
-def _places(policies: Policies, kind: str, base: Context, role: str, standing: str) -> frozenset[str]:
-    """The places whose repositories may be known so, in any side state, terms accepted or not."""
+def _places(policies: Policies, kind: str, base: Context, role: str, standing: str, action: Action) -> frozenset[str]:
+    """The places whose repositories may be acted on so, in any side state, terms accepted or not."""
     context = base._replace(**_facts(role), **_facts(standing))
     return frozenset(
         place
         for place, side, accepted in itertools.product(PLACES, SIDES, (False, True))
         if policies.evaluate(
-            Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), Action.KNOW
+            Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), action
         ).is_allowed
     )
 

@@ -2,6 +2,7 @@
 
 from gatekeeper.web.admin import (
     grants,
+    handling,
     ledger,
     organization_ladder,
     organization_services,
@@ -9,6 +10,7 @@ from gatekeeper.web.admin import (
     organizations,
     overview,
     people,
+    queue,
     release,
     releases,
     review,
@@ -18,7 +20,9 @@ from gatekeeper.web.admin import (
 
 ROUTES = (
     *overview.ROUTES,
+    *queue.ROUTES,
     *review.ROUTES,
+    *handling.ROUTES,
     *people.ROUTES,
     *organizations.ROUTES,
     *organization_ladder.ROUTES,

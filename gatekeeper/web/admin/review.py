@@ -1,206 +1,206 @@
-"""The review queue: who asks for what, with their answers, and the decision."""
+"""A request for review: who asks for what, their answers, what happened so far, and what a reviewer can do now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
-from gatekeeper import access, accounts, authz, licensing
+from gatekeeper import access, accounts, licensing
 from gatekeeper.access import AccessRequest, RequestState
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.errors import Conflict
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES
-from gatekeeper.releases import Ladder
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
-from gatekeeper.web.admin.scope import maintained, runs_hub
+from gatekeeper.web.admin.scope import found, may_review, missing, names_of
+from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.access import grant_end
 from gatekeeper.web.portal.views import render
 
-_PAGE = 50
+_WITH_FORMS = frozenset(
+    {
+        "claim", "unclaim", "recall", "resume", "return", "refer", "vote", "route", "delegate", "cancel", "add-terms",
+        "suspend", "revoke", "close",
+    }
+)  # fmt: skip
+_DECIDING = frozenset({"approve", "reject", "cancel", "add-terms"})
 
 
 @dataclass(frozen=True)
-class Form:
-    """What was typed, kept when it is refused."""
+class Typed:
+    """What was typed into the page's forms, kept when it is refused, and what is wrong with it."""
 
-    ends_on: str = ""
-    reason: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    marked: frozenset[str] = frozenset()
+    errors: dict[str, str] = field(default_factory=dict)
 
 
-async def queue(call: Call) -> Response:
-    """`GET /admin/requests`: waiting ones, or with `?state=decided` all others."""
-    query = call.request.query_params
-    is_decided = query.get("state") == "decided"
-    page = await access.review_queue(
-        call.session,
-        repo_ids=frozenset(repo.id for repo in await maintained(call)),
-        state=None if is_decided else RequestState.IN_REVIEW,
-        after=query.get("after"),
-        limit=_PAGE,
-    )
-    rows = [row for row in page.rows if (row.request.state is RequestState.IN_REVIEW) is not is_decided]
-    more = f"/admin/requests?after={page.after}{'&state=decided' if is_decided else ''}" if page.after else None
-    return render(
-        call,
-        "admin/requests.html",
-        sees_all=runs_hub(call),
-        decided=is_decided,
-        requests=[
-            {
-                "id": row.request.id,
-                "person": row.person.name,
-                "fullname": row.person.fullname,
-                "full_name": row.repo.full_name,
-                "submitted_at": row.request.submitted_at,
-                "facts": words.REQUEST_STATES[row.request.state],
-            }
-            for row in rows
-        ],
-        newer=None,
-        older=more,
-    )
+@dataclass(frozen=True)
+class Case:
+    """A request before somebody who may act on it: a reviewer, or only the person asked for an opinion."""
+
+    request: AccessRequest
+    repo: Repo
+    is_reviewer: bool
 
 
 async def show(call: Call) -> Response:
     """`GET /admin/requests/{id}`."""
-    request, repo = await _reviewable(call)
-    return await _page(call, request, repo, Form(ends_on=await _proposed_end(call, repo)))
+    return await page(call, await case_of(call), Typed())
 
 
-async def _proposed_end(call: Call, repo: Repo) -> str:
-    """The last day of a grant made now, as the stage of the best release has it; "" for no end."""
-    instant = now()
-    resource = await authz.load(call.session, call.principal, repo, instant=instant)
-    known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
-    if not repo.is_staged or known.revision is None or known.revision.stage is None:
-        return ""
-    rule = Ladder.load(call.gatekeeper.policies.directory).rule(known.revision.stage)
-    end = grant_end(rule, instant)
-    return end.date().isoformat() if end else ""
+async def case_of(call: Call) -> Case:
+    """The request that the path names. For who is neither a reviewer nor asked for an opinion it does not exist."""
+    request, repo = await found(call, call.params["id"])
+    is_reviewer = await may_review(call, repo)
+    is_asked = request.state is RequestState.REFERRED and request.referred_to == call.principal.person_id
+    if not is_reviewer and not is_asked:
+        raise missing()
+    return Case(request, repo, is_reviewer)
 
 
-async def approve(call: Call) -> Response:
-    """`POST /admin/requests/{id}/approve`."""
-    request, repo = await _reviewable(call)
-    sent = await forms.read(call.request)
-    form = Form(ends_on=forms.text(sent, "ends_on", most=20))
-    _refuse_stale(request, forms.text(sent, "version", most=20))
-    try:
-        ends_at = forms.last_instant(form.ends_on)
-        async with call.session.begin_nested():
-            await access.approve(
-                call.session, request, by=call.principal, ends_at=ends_at, policy=call.gatekeeper.policies.sha256
-            )
-    except (ValueError, Invalid) as error:
-        return await _page(call, request, repo, form, errors={"ends_on": _sentence(error)}, status=422)
-    return RedirectResponse("/admin/requests?done=approved", 303)
-
-
-async def reject(call: Call) -> Response:
-    """`POST /admin/requests/{id}/reject`."""
-    request, repo = await _reviewable(call)
-    sent = await forms.read(call.request)
-    form = Form(reason=forms.text(sent, "reason"))
-    _refuse_stale(request, forms.text(sent, "version", most=20))
-    try:
-        async with call.session.begin_nested():
-            await access.reject(
-                call.session,
-                request,
-                by=call.principal,
-                reason=form.reason,
-                policy=call.gatekeeper.policies.sha256,
-            )
-    except Invalid as error:
-        return await _page(call, request, repo, form, errors={"reason": error.sentence}, status=422)
-    return RedirectResponse("/admin/requests?done=rejected", 303)
-
-
-async def _reviewable(call: Call) -> tuple[AccessRequest, Repo]:
-    """The request and its repository, once the caller may review it; for others it does not exist."""
-    missing = NotFound("There is no such request.", next_step="Take it from the list of requests.")
-    request = await call.session.get(AccessRequest, call.params["id"])
-    repo = await call.session.get(Repo, request.repo_id) if request else None
-    if request is None or repo is None or repo.deleted_at is not None:
-        raise missing
-    instant = now()
-    resource = await authz.load(call.session, call.principal, repo, instant=instant)
-    if not authz.decide(call.gatekeeper.policies, call.principal, Action.REVIEW, resource, instant):
-        raise missing
-    return request, repo
-
-
-def _refuse_stale(request: AccessRequest, version: str) -> None:
+def refuse_stale(request: AccessRequest, version: str) -> None:
+    """Raise Conflict for a page that shows the request as it was before somebody else acted."""
     if version != str(request.version):
         raise Conflict(
             "This request has changed since you opened it.", next_step="Open it again and look at what happened."
         )
 
 
-async def _page(
-    call: Call,
-    request: AccessRequest,
-    repo: Repo,
-    form: Form,
-    *,
-    errors: dict[str, str] | None = None,
-    status: int = 200,
-) -> HTMLResponse:
-    session = call.session
+async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HTMLResponse:
+    """The page, as much of it as the caller may read."""
+    session, request, repo = call.session, case.request, case.repo
+    rules, instant = request_rules(call), now()
     person = await accounts.people.get(session, request.person_id)
     assert person is not None  # the request refers to them
-    earlier = await session.scalars(
-        sa.select(AccessRequest)
-        .where(
-            col(AccessRequest.repo_id) == repo.id,
-            col(AccessRequest.person_id) == person.id,
-            col(AccessRequest.id) != request.id,
-        )
-        .order_by(col(AccessRequest.id).desc())
-        .limit(10)
-    )
-    decider = await accounts.people.get(session, request.decided_by) if request.decided_by else None
-    grant = await access.grant_in_force(session, person.id, repo.id, now())
-    is_own = request.person_id == call.principal.person_id
+    acts = acts_for(call, case)
+    proposed = access.proposed_end(request, instant)
+    values = {"ends_on": proposed.date().isoformat() if proposed else ""} | typed.values
+    names = await names_of(call, [request.decided_by, request.claimed_by, request.referred_to])
+    grant = await access.open_grant_of(session, request)
+    steps = await access.history(session, request, is_whole=True)
+    asked_by = next((told for told in reversed(steps) if told.step.act == "refer"), None)
     return render(
         call,
-        "admin/request.html",
+        "admin/request.html" if case.is_reviewer else "admin/opinion.html",
         status=status,
         id=request.id,
         version=request.version,
         person=person,
         full_name=repo.full_name,
         facts=words.REQUEST_STATES[request.state],
+        is_active=request.state is RequestState.ACTIVE,
+        is_flagged=request.is_flagged,
         answers=[(name, _answer(value)) for name, value in request.fields.items()],
         submitted_at=request.submitted_at,
-        accepted_at=await _accepted_at(call, request, repo),
-        earlier=[
-            {"facts": words.REQUEST_STATES[row.state], "submitted_at": row.submitted_at, "reason": row.reason}
-            for row in earlier
+        age=access.age(request, rules, instant) if request.state in access.OPEN else None,
+        queue=request.queue,
+        queues=[(known.name, known.title) for known in rules.queues],
+        reasons={
+            act: [("", "In my own words"), *((reason.code, reason.text) for reason in rules.reasons_for(act))]
+            for act in ("reject", "return", "suspend", "revoke")
+        },
+        claimed_by=names.get(request.claimed_by or "", ""),
+        referred_to=names.get(request.referred_to or "", ""),
+        is_asked=request.referred_to == call.principal.person_id,
+        question=asked_by.step.note if asked_by else "",
+        conditions=request.conditions,
+        conditions_accepted_at=request.conditions_accepted_at,
+        lacking=await access.lacking(session, person.id, repo, request.required, at=instant),
+        close_out=words.CLOSE_OUTS.get(request.close_out or "", ""),
+        needed=request.approvals_needed,
+        given=len(await access.approvals(session, request)),
+        voices=[
+            (name, "Approved" if voice.kind == "approval" else words.VOTES[voice.value], voice.note, voice.at)
+            for voice, name in await access.voices(session, request)
         ],
+        steps=[_step(told) for told in steps],
+        accepted_at=await _accepted_at(call, request, repo),
+        earlier=await _earlier(call, request),
         decided_at=request.decided_at,
-        decided_by=decider.name if decider else "",
+        decided_by=names.get(request.decided_by or "", ""),
         reason=request.reason,
-        ends_at=grant.ends_at if grant and grant.request_id == request.id else None,
-        can_decide=request.state is RequestState.IN_REVIEW and not is_own,
-        why_not="This is your own request: another maintainer decides." if is_own else "",
-        form=form,
-        errors=errors or {},
+        ends_at=grant.ends_at if grant else None,
+        acts=acts,
+        has_more=bool(acts & _WITH_FORMS),
+        why_not=_why_not(call, request),
+        typed=values,
+        marked=typed.marked,
+        errors=typed.errors,
     )
+
+
+def acts_for(call: Call, case: Case) -> frozenset[str]:
+    """Names of the acts that the state allows and that are not closed to this person from the start."""
+    request, me = case.request, call.principal.person_id
+    possible = {act.name for act in access.ACTS if request.state in act.sources}
+    if not case.is_reviewer:
+        return frozenset(possible & {"answer"})
+    if request.person_id == me:
+        return frozenset()
+    if request.barred_id == me:
+        possible -= _DECIDING
+    if request.referred_to != me:
+        possible -= {"answer"}
+    if request.approvals_needed > 1 and request.state is not RequestState.IN_REVIEW:
+        possible -= {"approve"}  # several people cannot turn it around at once: it goes back to review first
+    possible -= {"claim"} if request.claimed_by else {"unclaim"}
+    return frozenset(possible)
+
+
+def _why_not(call: Call, request: AccessRequest) -> str:
+    if request.person_id == call.principal.person_id:
+        return "This is your own request: another maintainer decides."
+    if request.barred_id == call.principal.person_id:
+        return "This is an appeal against your own decision: another maintainer decides."
+    return ""
+
+
+def _step(told: access.Told) -> dict[str, Any]:
+    step = told.step
+    said = words.REQUEST_ACTS.get(step.act, step.act)
+    if step.act == "vote":
+        said = f"{said}: {words.VOTES.get(step.data.get('value', ''), '')}"
+    if step.act == "answer" and step.data.get("has_conflict"):
+        said = f"{said}: not impartial"
+    before = step.data.get("before")
+    return {
+        "text": said,
+        "who": told.who,
+        "at": step.at,
+        "note": step.note or step.data.get("comment") or step.data.get("conditions") or "",
+        "marked": step.data.get("marked", []),
+        "before": [(name, _answer(value)) for name, value in before.items()] if isinstance(before, dict) else [],
+    }
+
+
+async def _earlier(call: Call, request: AccessRequest) -> list[dict[str, Any]]:
+    rows = await call.session.scalars(
+        sa.select(AccessRequest)
+        .where(
+            col(AccessRequest.repo_id) == request.repo_id,
+            col(AccessRequest.person_id) == request.person_id,
+            col(AccessRequest.id) != request.id,
+            col(AccessRequest.state) != RequestState.DRAFT,
+        )
+        .order_by(col(AccessRequest.id).desc())
+        .limit(10)
+    )
+    return [
+        {"facts": words.REQUEST_STATES[row.state], "submitted_at": row.submitted_at, "reason": row.reason}
+        for row in rows
+    ]
 
 
 async def _accepted_at(call: Call, request: AccessRequest, repo: Repo) -> Any:
     if request.bundle_sha256 is None:
         return None
     terms = await licensing.stored(call.session, request.bundle_sha256, repo_id=repo.id)
-    found = await licensing.current_acceptance(call.session, request.person_id, terms, repo=repo)
-    return found.accepted_at if found else None
+    accepted = await licensing.current_acceptance(call.session, request.person_id, terms, repo=repo)
+    return accepted.accepted_at if accepted else None
 
 
 def _answer(value: Any) -> str:
@@ -209,17 +209,10 @@ def _answer(value: Any) -> str:
             return "Yes"
         case False | None:
             return "No"
+        case list():
+            return ", ".join(str(one) for one in value)
     text = str(value)
     return COUNTRIES.get(text, text)
 
 
-def _sentence(error: ValueError | Invalid) -> str:
-    return error.sentence if isinstance(error, Invalid) else str(error)
-
-
-ROUTES = [
-    guarded("/admin/requests", queue, needs=Action.USE_ACCOUNT),
-    guarded("/admin/requests/{id}", show, needs=Action.USE_ACCOUNT),
-    guarded("/admin/requests/{id}/approve", approve, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
-    guarded("/admin/requests/{id}/reject", reject, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
-]
+ROUTES = [guarded("/admin/requests/{id}", show, needs=Action.USE_ACCOUNT)]

@@ -1,38 +1,89 @@
-"""Which repositories a maintainer's pages are about: those on which the decision says they may act."""
+"""Which repositories a maintainer's pages are about: those on which the decision says they may act.
+
+A condition made from the policies narrows the rows in SQL, however many repositories there are; what is shown is
+decided again, for a whole page at once.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlmodel import col
 
-from gatekeeper import authz
+from gatekeeper import access, authz
+from gatekeeper.access import AccessRequest
+from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
+from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web.guard import Call
 
-_MOST = 500
+PAGE = 50
 
 
-async def maintained(call: Call, action: Action = Action.REVIEW) -> list[Repo]:
-    """Repositories on which the caller may do `action`, by name.
+def in_care(call: Call, action: Action = Action.REVIEW) -> sa.ColumnElement[bool]:
+    """The condition on Repo that every repository meets on which the caller may do `action`."""
+    return authz.listing_filter(call.gatekeeper.policies, call.principal, now(), action=action)
 
-    The query only narrows the candidates (one's own, one's organizations', all for an administrator); each is decided.
-    """
-    me = call.principal
-    query = sa.select(Repo).where(col(Repo.key).is_not(None)).order_by(col(Repo.key)).limit(_MOST)
-    if not me.is_admin:
-        query = query.where(
-            sa.or_(
-                col(Repo.owner_person_id) == me.person_id,
-                col(Repo.owner_organization_id).in_(list(me.organizations)),
-            )
-        )
-    instant = now()
-    found = []
-    for repo in await call.session.scalars(query):
-        resource = await authz.load(call.session, me, repo, instant=instant)
-        if authz.decide(call.gatekeeper.policies, me, action, resource, instant):
-            found.append(repo)
-    return found
+
+async def decided(call: Call, repos: Iterable[Repo], action: Action = Action.REVIEW) -> list[Repo]:
+    """Those of `repos` on which the caller may do `action`, decided one by one with the facts of all loaded at once."""
+    each = list({repo.id: repo for repo in repos}.values())
+    if not each:
+        return []
+    return await authz.filter_known(call.session, call.gatekeeper.policies, call.principal, each, now(), action=action)
+
+
+async def decided_rows(call: Call, rows: Sequence[access.Row]) -> list[access.Row]:
+    """The rows whose repositories the caller may review."""
+    may = {repo.id for repo in await decided(call, (row.repo for row in rows))}
+    return [row for row in rows if row.repo.id in may]
+
+
+async def maintained(call: Call, *, after: str = "", action: Action = Action.REVIEW) -> tuple[list[Repo], str | None]:
+    """A page of repositories on which the caller may do `action`, by name, and where the next page begins."""
+    query = sa.select(Repo).where(in_care(call, action), col(Repo.key) > after)
+    rows = (await call.session.scalars(query.order_by(col(Repo.key)).limit(PAGE + 1))).all()
+    shown = await decided(call, rows[:PAGE], action)
+    return shown, rows[PAGE - 1].key if len(rows) > PAGE else None
+
+
+async def may_review(call: Call, repo: Repo) -> bool:
+    """Whether the caller may review requests for this repository."""
+    return bool(await decided(call, [repo]))
+
+
+async def reviewable(call: Call, request_id: str) -> tuple[AccessRequest, Repo]:
+    """The request and its repository, once the caller may review it; for others it does not exist."""
+    request, repo = await found(call, request_id)
+    if not await may_review(call, repo):
+        raise missing()
+    return request, repo
+
+
+async def found(call: Call, request_id: str) -> tuple[AccessRequest, Repo]:
+    """The request and its repository, not decided yet. Raises NotFound; a draft is its author's alone."""
+    request = await call.session.get(AccessRequest, request_id)
+    repo = await call.session.get(Repo, request.repo_id) if request else None
+    if request is None or repo is None or repo.deleted_at is not None:
+        raise missing()
+    if request.state is access.RequestState.DRAFT:
+        raise missing()
+    return request, repo
+
+
+async def names_of(call: Call, ids: Iterable[str | None]) -> dict[str, str]:
+    """Names of people by their ids."""
+    wanted = {id for id in ids if id}
+    if not wanted:
+        return {}
+    rows = await call.session.execute(sa.select(col(Person.id), col(Person.name)).where(col(Person.id).in_(wanted)))
+    return {row[0]: row[1] for row in rows}
+
+
+def missing() -> NotFound:
+    """The one answer for a request that is not there and for one that is none of the caller's business."""
+    return NotFound("There is no such request.", next_step="Take it from the list of requests.")
 
 
 def runs_hub(call: Call) -> bool:

@@ -48,7 +48,14 @@ async def requests(call: Call) -> Response:
         items.append(await _asked(call, row, is_newest=row.repo.id not in newest))
         newest.add(row.repo.id)
     return render(
-        call, "portal/requests.html", requests=items, older=f"/requests?after={page.after}" if page.after else None
+        call,
+        "portal/requests.html",
+        requests=items,
+        opinions=[
+            {"id": row.request.id, "person": row.person.name, "full_name": row.repo.full_name}
+            for row in await access.asked_for_opinion(call.session, person_id)
+        ],
+        older=f"/requests?after={page.after}" if page.after else None,
     )
 
 

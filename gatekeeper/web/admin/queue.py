@@ -1,0 +1,238 @@
+"""The review queue: requests that one may decide on, chosen by state, queue, repository and age; many at once."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from sqlmodel import col
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from gatekeeper import access
+from gatekeeper.access import AccessRequest, Filter, RequestState
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo, RepoKind, key_of
+from gatekeeper.web import words
+from gatekeeper.web.admin.scope import PAGE, decided_rows, in_care, names_of, reviewable, runs_hub
+from gatekeeper.web.asking import request_rules
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+_WAITING, _DECIDED, _ALL = "", "decided", "all"
+_GROUPS = {
+    _WAITING: (RequestState.IN_REVIEW,),
+    _DECIDED: tuple(state for state in RequestState if state not in access.OPEN),
+    _ALL: (),
+}
+_AGES = {"": "Any age", "3": "3 days or more", "7": "7 days or more", "30": "30 days or more"}
+_STATE_NAMES = (
+    (_WAITING, "Waiting for a decision"),
+    (RequestState.RETURNED.value, "With the applicant"),
+    (RequestState.REFERRED.value, "Waiting for an opinion"),
+    (RequestState.AWAITING_TERMS.value, "Approved, not complete"),
+    (RequestState.ACTIVE.value, "Approved"),
+    (RequestState.SUSPENDED.value, "Suspended"),
+    (RequestState.REJECTED.value, "Not approved"),
+    (RequestState.REVOKED.value, "Revoked"),
+    (_DECIDED, "Decided or over"),
+    (_ALL, "All"),
+)
+_STATES = frozenset(value for value, _ in _STATE_NAMES)
+_OPEN = tuple(state for state in access.OPEN if state is not RequestState.DRAFT)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the queue is looked at. Unknown values count as not chosen, so an old address still leads somewhere."""
+
+    state: str = _WAITING
+    queue: str = ""
+    repository: str = ""
+    age: str = ""
+    is_overdue: bool = False
+    is_mine: bool = False
+    is_flagged: bool = False
+
+    @classmethod
+    def of(cls, query: QueryParams, rules: access.Rules) -> "Choice":
+        """The choice that an address makes."""
+        state, queue = query.get("state", ""), query.get("queue", "")
+        return cls(
+            state if state in _STATES else _WAITING,
+            queue if any(queue == known.name for known in rules.queues) else "",
+            query.get("repository", "")[:200].strip(),
+            query.get("age", "") if query.get("age", "") in _AGES else "",
+            query.get("overdue") == "yes",
+            query.get("mine") == "yes",
+            query.get("flagged") == "yes",
+        )
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The fields that make the same choice again."""
+        flags = {"overdue": self.is_overdue, "mine": self.is_mine, "flagged": self.is_flagged}
+        chosen = {"state": self.state, "queue": self.queue, "repository": self.repository, "age": self.age}
+        return {name: value for name, value in chosen.items() if value} | {
+            name: "yes" for name, holds in flags.items() if holds
+        }
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was ticked and typed for many at once, kept when it is refused."""
+
+    chosen: frozenset[str] = frozenset()
+    decision: str = "approve"
+    reason: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+async def queue(call: Call) -> Response:
+    """`GET /admin/requests`: waiting ones, who waits longest first; `?state=decided` and other choices."""
+    return await _page(call, Choice.of(call.request.query_params, request_rules(call)), Typed())
+
+
+async def decide(call: Call) -> Response:
+    """`POST /admin/requests/decide`: one decision on every ticked request, each by itself, with its outcome."""
+    sent = await forms.read(call.request)
+    ticked = [value.partition(".") for value in forms.texts(sent, "request")]
+    typed = Typed(
+        frozenset(request_id for request_id, _, _ in ticked),
+        forms.text(sent, "decision", most=20),
+        forms.text(sent, "reason"),
+    )
+    choice = Choice.of(call.request.query_params, request_rules(call))
+    verb = _decision(call, typed)
+    if verb is None:
+        return await _refused(call, choice, typed, {"decision": "Choose what to do."})
+    if typed.decision == "reject" and not typed.reason.strip():
+        return await _refused(call, choice, typed, {"reason": "A rejection needs a reason that the people read."})
+    seen = {request_id: version for request_id, _, version in ticked}
+    requests, repos = [], {}
+    for request_id in seen:
+        request, repos[request_id] = await reviewable(call, request_id)
+        requests.append(request)
+
+    async def carry_out(request: AccessRequest) -> None:
+        if str(request.version) != seen[request.id]:
+            raise Conflict("It has changed since you looked.", next_step="Open it and decide by itself.")
+        await verb(request)
+
+    try:
+        outcomes = await access.decide_many(call.session, requests, carry_out)
+    except Invalid as error:
+        return await _refused(call, choice, typed, {"": error.sentence})
+    fresh = {request_id: await access.get(call.session, request_id) for request_id in seen}
+    names = await names_of(call, [request.person_id for request in fresh.values()])
+    return render(
+        call,
+        "admin/outcomes.html",
+        sees_all=runs_hub(call),
+        back=f"/admin/requests?{urlencode(choice.sent)}",
+        done=sum(not outcome.problem for outcome in outcomes),
+        outcomes=[
+            {
+                "id": outcome.request_id,
+                "person": names.get(fresh[outcome.request_id].person_id, ""),
+                "full_name": repos[outcome.request_id].full_name,
+                "facts": words.REQUEST_STATES[fresh[outcome.request_id].state],
+                "problem": outcome.problem,
+            }
+            for outcome in outcomes
+        ],
+    )
+
+
+def _decision(call: Call, typed: Typed) -> Callable[[AccessRequest], Awaitable[object]] | None:
+    """The verb that is carried out on each."""
+    session, by, policy = call.session, call.principal, call.gatekeeper.policies.sha256
+    rules = request_rules(call)
+    match typed.decision:
+        case "approve":
+            return lambda request: access.approve(
+                session, request, by=by, ends_at=access.proposed_end(request, now()), rules=rules, policy=policy
+            )
+        case "reject":
+            return lambda request: access.reject(session, request, by=by, reason=typed.reason, policy=policy)
+        case "claim":
+            return lambda request: access.claim(session, request, by=by)
+    return None
+
+
+async def _refused(call: Call, choice: Choice, typed: Typed, errors: dict[str, str]) -> Response:
+    return await _page(call, choice, Typed(typed.chosen, typed.decision, typed.reason, errors), status=422)
+
+
+async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) -> Response:
+    rules, instant = request_rules(call), now()
+    me = call.principal.person_id or ""
+    states = _GROUPS.get(choice.state) if choice.state in _GROUPS else (RequestState(choice.state),)
+    since = timedelta(days=int(choice.age or 0))
+    page = await access.review_queue(
+        call.session,
+        repos=[in_care(call), *_named(choice.repository)],
+        only=Filter(
+            states=states or (),
+            queue=choice.queue or None,
+            claimed_by=me if choice.is_mine else None,
+            is_flagged=choice.is_flagged,
+            waiting_before=instant - since if choice.age else None,
+            overdue={known.name: instant - timedelta(days=known.service_days) for known in rules.queues}
+            if choice.is_overdue
+            else None,
+        ),
+        after=call.request.query_params.get("after"),
+        limit=PAGE,
+    )
+    rows = await decided_rows(call, page.rows)
+    names = await names_of(call, [row.request.claimed_by for row in rows if row.request.claimed_by])
+    return render(
+        call,
+        "admin/requests.html",
+        status=status,
+        sees_all=runs_hub(call),
+        choice=choice,
+        states=_STATE_NAMES,
+        queues=[("", "Every queue"), *((known.name, known.title) for known in rules.queues)],
+        ages=list(_AGES.items()),
+        requests=[_row(row, rules, names, typed) for row in rows],
+        can_decide=choice.state == _WAITING and bool(rows),
+        typed=typed,
+        here=urlencode(choice.sent),
+        more=f"/admin/requests?{urlencode(choice.sent | {'after': page.after})}" if page.after else None,
+    )
+
+
+def _named(name: str) -> list[sa.ColumnElement[bool]]:
+    return [col(Repo.key).in_([key_of(kind, name) for kind in RepoKind])] if name else []
+
+
+def _row(row: access.Row, rules: access.Rules, names: dict[str, str], typed: Typed) -> dict[str, Any]:
+    request = row.request
+    waits = request.state in _OPEN
+    return {
+        "id": request.id,
+        "version": request.version,
+        "is_ticked": request.id in typed.chosen,
+        "person": row.person.name,
+        "fullname": row.person.fullname,
+        "full_name": row.repo.full_name,
+        "submitted_at": request.submitted_at,
+        "facts": words.REQUEST_STATES[request.state],
+        "age": access.age(request, rules, now()) if waits else None,
+        "queue": next((known.title for known in rules.queues if known.name == request.queue), rules.queues[0].title),
+        "claimed_by": names.get(request.claimed_by or "", ""),
+        "is_flagged": request.is_flagged,
+    }
+
+
+ROUTES = [
+    guarded("/admin/requests", queue, needs=Action.USE_ACCOUNT),
+    guarded("/admin/requests/decide", decide, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+]

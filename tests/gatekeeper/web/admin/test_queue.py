@@ -1,0 +1,162 @@
+import re
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from sqlmodel import col
+
+from gatekeeper import access, accounts, repos
+from gatekeeper.accounts import OPERATOR
+from gatekeeper.repos import Gate, Repo, RepoKind
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def gated(site: Site, count: int, *, since: int = 0) -> None:
+    """Repositories of grace's own, each with a waiting request of ada's."""
+    async with site.gatekeeper.db.write() as session:
+        grace = await accounts.principals.for_person(session, site.people["grace"])
+        ada = await accounts.principals.for_person(session, site.people["ada"])
+        for number in range(since, since + count):
+            repo = await repos.create(session, RepoKind.MODEL, "grace", f"m{number:03}", by=grace)
+            repo.gate = Gate.MANUAL
+            session.add(repo)
+            await access.submit(session, ada, repo, fields=None, bundle=None)
+
+
+async def boxes(browser: httpx2.AsyncClient, address: str = "/admin/requests") -> list[str]:
+    return re.findall(r'name="request"\s+value="([^"]+)"', (await browser.get(address)).text)
+
+
+async def statements(site: Site, browser: httpx2.AsyncClient, address: str) -> int:
+    """How many statements the database is asked while a page is made."""
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    engine = site.gatekeeper.db.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        answer = await browser.get(address)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert answer.status_code == 200
+    return len(seen)
+
+
+@pytest.mark.parametrize("who", ["grace", "olga"])
+@pytest.mark.parametrize("address", ["/admin/requests", "/admin", "/admin/repositories"])
+async def test_fifty_repositories_ask_the_database_no_more_often_than_five(site: Site, who: str, address: str) -> None:
+    browser = await site.as_(who)
+    await gated(site, 5)
+    await browser.get(address)
+    few = await statements(site, browser, address)
+    await gated(site, 45, since=5)
+    await browser.get(address)  # what was written since is in the caches again
+
+    many = await statements(site, browser, address)
+
+    assert few > 0
+    assert many <= few
+
+
+async def test_an_administrator_sees_every_queue_and_strangers_see_none(site: Site) -> None:
+    await gated(site, 2)
+
+    assert len(await boxes(await site.as_("olga"))) == 2
+    assert len(await boxes(await site.as_("grace"))) == 2
+    assert await boxes(await site.as_("alan")) == []
+
+
+async def test_a_member_who_only_reads_reviews_nothing(site: Site, model: Repo) -> None:
+    await ask_for_access(await site.as_("ada"))
+    async with site.gatekeeper.db.write() as session:
+        lab = await accounts.organizations.find(session, "lab")
+        assert lab is not None
+        await accounts.organizations.add_member(session, lab, site.people["alan"], accounts.Role.READ, by=OPERATOR)
+    alan = await site.as_("alan")
+
+    assert await boxes(alan) == []
+    assert "0 requests wait" in words((await alan.get("/admin")).text)
+
+
+async def test_the_queue_is_chosen_by_state_repository_and_who_looks_after_it(site: Site) -> None:
+    await gated(site, 3)
+    grace = await site.as_("grace")
+    first = (await boxes(grace))[0].partition(".")[0]
+    page = (await grace.get(f"/admin/requests/{first}")).text
+    await grace.post(f"/admin/requests/{first}/claim", data=inputs(page))
+
+    assert len(await boxes(grace, "/admin/requests?repository=grace/M001")) == 1
+    assert await boxes(grace, "/admin/requests?repository=no/thing") == []
+    assert [box.partition(".")[0] for box in await boxes(grace, "/admin/requests?mine=yes")] == [first]
+    assert await boxes(grace, "/admin/requests?overdue=yes") == []
+    assert await boxes(grace, "/admin/requests?queue=legal") == []
+    assert len(await boxes(grace, "/admin/requests?queue=general")) == 3
+    assert len(await boxes(grace, "/admin/requests?state=nonsense&age=x&queue=y")) == 3
+
+
+async def test_late_requests_are_told_and_can_be_chosen(site: Site) -> None:
+    await gated(site, 2)
+    grace = await site.as_("grace")
+    first = (await boxes(grace))[0].partition(".")[0]
+    async with site.gatekeeper.db.write() as session:
+        await session.execute(
+            sa.text("UPDATE access_request SET waiting_since = :then WHERE id = :id"),
+            {"then": "2020-01-01 00:00:00.000000", "id": first},
+        )
+
+    page = words((await grace.get("/admin/requests?overdue=yes")).text)
+
+    assert "of 7, late" in page
+    assert [box.partition(".")[0] for box in await boxes(grace, "/admin/requests?overdue=yes")] == [first]
+    assert [box.partition(".")[0] for box in await boxes(grace, "/admin/requests?age=30")] == [first]
+
+
+async def test_many_are_decided_at_once_and_each_outcome_is_told(site: Site) -> None:
+    await gated(site, 3)
+    grace = await site.as_("grace")
+    ticked = await boxes(grace)
+    stale = ticked[0]
+    await grace.post(f"/admin/requests/{stale.partition('.')[0]}/claim", data={"version": stale.partition(".")[2]})
+
+    answer = await grace.post("/admin/requests/decide", data={"request": ticked, "decision": "approve"})
+
+    assert answer.status_code == 200
+    page = words(answer.text)
+    assert "2 of 3 done" in page
+    assert "It has changed since you looked" in page
+    assert len(await boxes(grace)) == 1
+    async with site.gatekeeper.db.read() as session:
+        states = list(await session.scalars(sa.select(col(access.AccessRequest.state))))
+    assert sorted(states) == ["active", "active", "in_review"]
+
+
+async def test_a_rejection_of_many_needs_a_reason_and_keeps_the_ticks(site: Site) -> None:
+    await gated(site, 2)
+    grace = await site.as_("grace")
+    ticked = await boxes(grace)
+
+    none = await grace.post("/admin/requests/decide", data={"request": ticked[:1], "decision": "reject"})
+    odd = await grace.post("/admin/requests/decide", data={"request": ticked[:1], "decision": "burn"})
+    nothing = await grace.post("/admin/requests/decide", data={"decision": "approve"})
+
+    assert (none.status_code, odd.status_code, nothing.status_code) == (422, 422, 422)
+    assert 'href="#f-reason"' in none.text
+    assert none.text.count(" checked") == 1
+    assert "No request was chosen" in words(nothing.text)
+    assert len(await boxes(grace)) == 2
+
+
+async def test_nobody_decides_many_of_others(site: Site, model: Repo) -> None:
+    await ask_for_access(await site.as_("ada"))
+    ticked = await boxes(await site.as_("grace"))
+
+    answer = await (await site.as_("alan")).post(
+        "/admin/requests/decide", data={"request": ticked, "decision": "approve"}
+    )
+
+    assert answer.status_code == 404
+    assert "Waiting for review" in words((await (await site.as_("ada")).get(f"{MODEL}/access")).text)
