@@ -1,6 +1,6 @@
-"""The terms of a model and the form that asks for access: reading, accepting, asking, and taking it back."""
+"""The terms of a model and the form that asks for access: reading, accepting, saving a draft, asking, renewing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,54 +13,54 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gatekeeper import access, authz, licensing
 from gatekeeper.access import RequestState, Standing
 from gatekeeper.authz import Action, Allowed, Code, Denied
-from gatekeeper.errors import Conflict, Invalid
+from gatekeeper.errors import Invalid
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import COUNTRIES, FieldKind, Terms
+from gatekeeper.licensing import Terms
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.releases import Ladder, Stage, StageRule
-from gatekeeper.web import words
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
-from gatekeeper.web.portal import forms
+from gatekeeper.web.portal import forms, questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.source import source_of
 
-_LACKS_GRANT = (Code.ACCESS_NOT_REQUESTED, Code.ACCESS_EXPIRED, Code.INSTITUTION_NEEDED, Code.PURPOSE_NEEDED)
+_LACKS_GRANT = (
+    Code.ACCESS_NOT_REQUESTED,
+    Code.REQUEST_RETURNED,
+    Code.ACCESS_EXPIRED,
+    Code.INSTITUTION_NEEDED,
+    Code.PURPOSE_NEEDED,
+)
+_IN_HAND = (RequestState.DRAFT, RequestState.RETURNED)
 _SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question of the form as the page asks it; `input` is the name of its input."""
-
-    input: str
-    label: str
-    kind: str
-    is_long: bool
-    options: tuple[tuple[str, str], ...]
-    value: str
-    error: str
-
-
-@dataclass(frozen=True)
 class Filled:
-    """What was sent, so that nothing typed is lost: texts ticked, answers by input name, and what is wrong."""
+    """What was sent, so that nothing typed is lost: texts ticked, answers by input name, and what is wrong.
+
+    answers  None: the form was not sent, and shows what was answered before
+    typed    what was typed into the forms beside the questions
+    """
 
     ticked: frozenset[str] = frozenset()
-    answers: dict[str, str] | None = None
+    answers: dict[str, str | list[str]] | None = None
     errors: dict[str, str] | None = None
     presentation_id: str = ""
+    typed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """Everything the page is about. `form` is what is asked: the card's questions, else the house's own.
 
-    changed  from the terms that this person accepted to the present ones; then one click accepts
+    before      answers that were given before: of a draft, a returned request, the access that is renewed
+    is_renewal  what is asked for follows access that is there
+    changed     from the terms that this person accepted to the present ones; then one click accepts
     """
 
     seen: Seen
@@ -70,46 +70,55 @@ class _Case:
     rule: StageRule | None
     form: licensing.Form
     changed: licensing.Difference | None = None
+    before: dict[str, Any] = field(default_factory=dict)
+    is_renewal: bool = False
 
 
 async def show(call: Call) -> Response:
     """`GET /{ns}/{name}/access`."""
-    return await _page(call, await _case(call), Filled())
+    return await page_of(call, await case_of(call), Filled())
 
 
 async def ask(call: Call) -> Response:
-    """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither."""
-    form = await forms.read(call.request)
-    case = await _case(call)
-    filled = _read(form, case)
+    """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither; or only keep the answers."""
+    sent = await forms.read(call.request)
+    case = await case_of(call, is_renewal="renew" in sent)
+    if "save" in sent and _may_ask(case):
+        return await _save(call, case, sent)
+    filled = _read(sent, case)
     if filled.errors:
-        return await _page(call, case, filled, status=422)
-    answers = _named(case.form, filled.answers or {})
+        return await page_of(call, case, filled, status=422)
+    answers = questions.named(case.form, filled.answers or {})
     try:
         async with call.session.begin_nested():
             done = await _accept_and_ask(call, case, filled, answers)
     except Invalid as error:
-        wrong = error.details.get("fields", {}) if isinstance(error.details.get("fields"), dict) else {}
-        inputs = {question.label: question.input for question in _questions(case.form, filled)}
-        named = {inputs[name]: f"{name}: {why}" for name, why in wrong.items() if name in inputs}
-        problem = Filled(filled.ticked, filled.answers, named or {"": error.sentence}, filled.presentation_id)
-        return await _page(call, case, problem, status=422)
+        problem = questions.wrong(case.form, error) or {"": error.sentence}
+        return await page_of(call, case, replace(filled, errors=problem), status=422)
     return RedirectResponse(f"{case.seen.head.url}/access?done={done}", 303)
 
 
-async def take_back(call: Call) -> Response:
-    """`POST /{ns}/{name}/access/withdraw`: take the open request back, or give the access up."""
-    stands = await access.standing(call.session, call.principal.person_id, call.repo.id, now())
-    if stands.grant is not None:
-        await access.close(call.session, stands.grant, by=call.principal)
-        return RedirectResponse("/requests?done=given-up", 303)
-    if stands.request is None or stands.request.state is not RequestState.IN_REVIEW:
-        raise Conflict("You have neither access nor an open request here.", next_step="See your requests.")
-    await access.withdraw(call.session, stands.request, by=call.principal)
-    return RedirectResponse("/requests?done=withdrawn", 303)
+async def _save(call: Call, case: Case, sent: FormData) -> Response:
+    """Keep the answers as a draft; nothing is accepted by that."""
+    answers = questions.read(case.form, sent)
+    try:
+        async with call.session.begin_nested():
+            await access.save(
+                call.session,
+                call.principal,
+                call.repo,
+                fields=questions.named(case.form, answers),
+                bundle=case.terms,
+                form=case.form,
+                is_renewal=case.is_renewal,
+            )
+    except Invalid as error:
+        problem = questions.wrong(case.form, error) or {"": error.sentence}
+        return await page_of(call, case, Filled(answers=answers, errors=problem), status=422)
+    return RedirectResponse(f"{case.seen.head.url}/access?done=draft-saved", 303)
 
 
-async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict[str, Any]) -> str:
+async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[str, Any]) -> str:
     session, repo, principal, policies = call.session, call.repo, call.principal, call.gatekeeper.policies
     terms = case.terms
     if terms is not None and terms.need_acceptance and case.accepted is None:
@@ -131,7 +140,8 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
         )
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
-    if authz.decide(policies, principal, Action.DOWNLOAD, fresh, instant) or not _may_ask(case):
+    may_download = bool(authz.decide(policies, principal, Action.DOWNLOAD, fresh, instant))
+    if not _may_ask(case) or (may_download and not case.is_renewal):
         return "terms-accepted"
     authz.require(policies, principal, Action.REQUEST_ACCESS, fresh, instant)
     request = await access.submit(
@@ -142,13 +152,14 @@ async def _accept_and_ask(call: Call, case: _Case, filled: Filled, answers: dict
         bundle=terms,
         form=case.form,
         rule=access.AskRule.of(case.rule),
+        is_renewal=case.is_renewal,
         rules=request_rules(call),
         policy=policies.sha256,
     )
     return "accepted" if request.state is RequestState.ACTIVE else "requested"
 
 
-def _act(case: _Case, filled: Filled) -> licensing.Act:
+def _act(case: Case, filled: Filled) -> licensing.Act:
     """What the person did on the page: ticked a box for each text, or used the button that accepts a change."""
     label = _titles(case, to_accept=True, may_ask=_may_ask(case))["submit"]
     if case.changed is not None and not _may_ask(case):
@@ -156,7 +167,11 @@ def _act(case: _Case, filled: Filled) -> licensing.Act:
     return licensing.Act("boxes and button", label, tuple(sorted(filled.ticked)))
 
 
-async def _case(call: Call) -> _Case:
+async def case_of(call: Call, *, is_renewal: bool = False) -> Case:
+    """Everything about this caller before this repository.
+
+    is_renewal  they want to ask for what follows the access that they have
+    """
     seen = await see(call, call.repo, call.resource)
     terms = await terms_of(call, call.repo, seen.commit) if seen.rights[Action.READ_CARD] else None
     stands = await access.standing(call.session, call.principal.person_id, call.repo.id, now())
@@ -171,7 +186,20 @@ async def _case(call: Call) -> _Case:
     if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
         form = _house(call).form
     changed = await _changed(call, terms) if terms and terms.need_acceptance and accepted is None else None
-    return _Case(seen, terms, accepted, stands, rule, form, changed)
+    renews, before = await _earlier(call, stands, is_renewal=is_renewal)
+    return Case(seen, terms, accepted, stands, rule, form, changed, before, renews)
+
+
+async def _earlier(call: Call, stands: Standing, *, is_renewal: bool) -> tuple[bool, dict[str, Any]]:
+    """Whether what is asked for here renews access that is there, and the answers that were given before."""
+    request, grant = stands.request, stands.grant
+    if request is None:
+        return False, {}
+    if request.state in _IN_HAND:
+        return grant is not None, request.fields
+    if grant is None or grant.ends_at is None or request.state in access.OPEN:
+        return False, {}
+    return is_renewal or call.request.query_params.get("renew") == "1", request.fields
 
 
 async def _changed(call: Call, terms: Terms) -> licensing.Difference | None:
@@ -187,20 +215,24 @@ def _house(call: Call) -> HouseForm:
     return HouseForm.load(call.gatekeeper.policies.directory)
 
 
-def _may_ask(case: _Case) -> bool:
-    """Whether there is a request to make: a grant is what lacks, none is open, and none was turned down."""
-    rights = case.seen.rights
-    if case.stands.grant is not None or not rights[Action.REQUEST_ACCESS]:
+def _may_ask(case: Case) -> bool:
+    """Whether there is a request to make or to complete: a grant is what lacks, or what ends, and none waits."""
+    rights, request = case.seen.rights, case.stands.request
+    if not rights[Action.REQUEST_ACCESS] or (case.rule is not None and case.rule.requests == "none"):
         return False
-    if case.rule is not None and case.rule.requests == "none":
+    if case.is_renewal:
+        return True
+    if case.stands.grant is not None:
         return False
+    if request is not None and request.state is RequestState.REJECTED:
+        return request.reapply_at is not None and request.reapply_at <= now()
     return any(
         isinstance(denied, Denied) and denied.code in _LACKS_GRANT
         for denied in (rights[Action.DOWNLOAD], rights[Action.GENERATE])
     )
 
 
-def _read(sent: FormData, case: _Case) -> Filled:
+def _read(sent: FormData, case: Case) -> Filled:
     """What was sent, with everything wrong named at once."""
     documents = case.terms.documents if case.terms else ()
     ticked = frozenset(
@@ -210,7 +242,7 @@ def _read(sent: FormData, case: _Case) -> Filled:
     )
     if case.changed is not None and case.terms and forms.text(sent, "accept-all") == case.terms.sha256:
         ticked = frozenset(document.sha256 for document in documents)
-    answers = {name: forms.text(sent, name) for name in sent if name.startswith("q-")}
+    answers = questions.read(case.form, sent)
     errors = {
         f"accept-{number}": f"Accept “{document.title}” to go on."
         for number, document in enumerate(documents, 1)
@@ -218,68 +250,45 @@ def _read(sent: FormData, case: _Case) -> Filled:
     }
     if "show_form" in sent:
         try:
-            case.form.validate(_named(case.form, answers))
+            case.form.validate(questions.named(case.form, answers))
         except Invalid as error:
-            wrong = error.details.get("fields", {})
-            errors |= {
-                f"q-{index}": f"{field.name}: {wrong[field.name]}"
-                for index, field in enumerate(case.form.fields)
-                if field.name in wrong
-            }
+            errors |= questions.wrong(case.form, error)
     return Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26))
 
 
-def _named(form: licensing.Form, answers: dict[str, str]) -> dict[str, Any]:
-    """Answers by question instead of by input."""
-    return {
-        field.name: answers[f"q-{index}"]
-        for index, field in enumerate(form.fields)
-        if answers.get(f"q-{index}", "") != ""
-    }
+async def _median(call: Call) -> int | None:
+    return await access.median_days(call.session, call.repo.id, request_rules(call), at=now())
 
 
-def _questions(form: licensing.Form, filled: Filled) -> list[Question]:
-    given, errors = filled.answers or {}, filled.errors or {}
-    made = []
-    for index, field in enumerate(form.fields):
-        name = f"q-{index}"
-        options: tuple[tuple[str, str], ...] = ()
-        if field.kind is FieldKind.SELECT:
-            options = (("", "Choose one"), *((option.value, option.label) for option in field.options))
-        elif field.kind is FieldKind.COUNTRY:
-            options = (("", "Choose one"), *sorted(COUNTRIES.items(), key=lambda item: item[1]))
-        is_long = field.kind is FieldKind.TEXT and any(
-            word in field.name.lower() for word in ("what", "why", "how", "describe", "purpose")
-        )
-        error = errors.get(name, "").removeprefix(f"{field.name}: ")
-        made.append(Question(name, field.name, field.kind.value, is_long, options, given.get(name, ""), error))
-    return made
-
-
-async def _page(call: Call, case: _Case, filled: Filled, *, status: int = 200) -> HTMLResponse:
+async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) -> HTMLResponse:
     """The page, recorded as shown when it is one on which terms can be accepted."""
     terms, me = case.terms, call.principal
     to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
     may_ask = _may_ask(case)
     can_act = me.is_signed_in and me.token_id is None and (to_accept or may_ask) and not (terms and terms.problems)
-    questions = _questions(case.form, filled) if may_ask else []
+    given = questions.stored(case.form, case.before) if filled.answers is None else filled.answers
+    asked = questions.questions(case.form, given, filled.errors or {}) if may_ask else []
     context: dict[str, Any] = {
         "head": case.seen.head,
         "errors": filled.errors or {},
-        "asked": _request(case),
+        "mine": await standing.mine(call, call.repo, case.stands),
+        "typed": filled.typed,
+        "is_renewal": case.is_renewal,
+        "can_save": may_ask and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
+        "median_days": await _median(call) if may_ask else None,
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
         "problems": terms.problems if terms else (),
         "restrictions": restrictions_of(call, case.seen) if to_accept else [],
         "documents": texts_of(case.seen, terms),
-        "fields": questions,
+        "fields": asked,
         "to_accept": to_accept,
         "can_accept": can_act,
         "changed": case.changed if to_accept and not may_ask else None,
         "bundle": terms.sha256 if terms else "",
         "until": _until(case),
         "ticked": filled.ticked,
-        "description": case.seen.card.gated_description or (_house(call).description if questions else ""),
+        "description": case.seen.card.gated_description or (_house(call).description if asked else ""),
         **_titles(case, to_accept=to_accept, may_ask=may_ask),
     }
     presentation_id = filled.presentation_id
@@ -312,18 +321,18 @@ async def _presentation(call: Call, session: AsyncSession, terms: Terms, shown: 
     return (await licensing.present(session, call.principal, call.repo, terms, shown=shown)).id
 
 
-def _until(case: _Case) -> datetime | None:
+def _until(case: Case) -> datetime | None:
     """Until when the acceptance of earlier terms still opens something."""
     rights = (case.seen.rights[Action.DOWNLOAD], case.seen.rights[Action.GENERATE])
     return max((each.terms_until for each in rights if isinstance(each, Allowed) and each.terms_until), default=None)
 
 
-def _titles(case: _Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
+def _titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     card = case.seen.card
     note = "You get a signed receipt of exactly what you accepted."
     if may_ask:
         return {
-            "title": card.gated_heading or "Ask for access",
+            "title": "Renew your access" if case.is_renewal else card.gated_heading or "Ask for access",
             "lead": "Read the license, accept it, and answer the questions of the maintainers."
             if to_accept
             else "Answer the questions of the maintainers. You see their decision here and under Requests.",
@@ -360,36 +369,7 @@ def _titles(case: _Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     }
 
 
-def _request(case: _Case) -> dict[str, Any] | None:
-    request, grant = case.stands.request, case.stands.grant
-    if request is None:
-        return None
-    state = request.state
-    if state is RequestState.ACTIVE and grant is None:
-        state = RequestState.EXPIRED
-    return {
-        "facts": words.REQUEST_STATES[state],
-        "since": request.decided_at or request.submitted_at,
-        "reason": request.reason,
-        "next_step": next_step(state),
-        "ends_at": grant.ends_at if grant else None,
-        "can_withdraw": state is RequestState.IN_REVIEW,
-        "can_give_up": grant is not None,
-    }
-
-
-def grant_end(rule: StageRule | None, instant: datetime) -> datetime | None:
-    """When a grant made now at a stage ends unless somebody says otherwise; None: it has no end."""
-    return instant + timedelta(days=rule.grant_days) if rule and rule.grant_days else None
-
-
-def next_step(state: RequestState) -> str:
-    """What happens next with a request in this state."""
-    return words.REQUEST_STATES[state].next_step
-
-
 ROUTES = [
     *for_kinds("/{ns}/{name}/access", show, needs=Action.KNOW),
     *for_kinds("/{ns}/{name}/access", ask, needs=Action.ACCEPT_TERMS, methods=("POST",)),
-    *for_kinds("/{ns}/{name}/access/withdraw", take_back, needs=Action.ACCEPT_TERMS, methods=("POST",)),
 ]

@@ -14,11 +14,20 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal.access import next_step
+from gatekeeper.web.portal.standing import shown_state
 from gatekeeper.web.portal.views import render, repo_url
 
 _PAGE = 50
 _CAN_ASK_AGAIN = (RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
+# What its author can do about a request on the page of its repository, in a few words.
+_TODO = {
+    RequestState.DRAFT: "Go on with the draft",
+    RequestState.RETURNED: "Answer what was asked",
+    RequestState.AWAITING_TERMS: "See what is missing",
+    RequestState.REJECTED: "Read and appeal",
+    RequestState.REVOKED: "Read and appeal",
+    RequestState.ACTIVE: "See the details",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Asked:
     can_withdraw: bool
     can_give_up: bool
     can_ask_again: bool
+    todo: str
 
 
 async def requests(call: Call) -> Response:
@@ -121,24 +131,23 @@ def public_key(call: Call) -> str:
 
 
 async def _asked(call: Call, row: access.Row, *, is_newest: bool) -> Asked:
-    state = row.request.state
     grant = None
     if is_newest:
         grant = await access.grant_in_force(call.session, row.request.person_id, row.repo.id, now())
-    if state is RequestState.ACTIVE and is_newest and grant is None:
-        state = RequestState.EXPIRED
+    state = shown_state(row.request, grant) if is_newest else row.request.state
     return Asked(
         url=repo_url(row.repo),
         full_name=row.repo.full_name,
         facts=words.REQUEST_STATES[state],
-        next_step=next_step(state),
+        next_step=words.REQUEST_STATES[state].next_step,
         reason=row.request.reason,
         submitted_at=row.request.submitted_at,
         decided_at=row.request.decided_at,
         ends_at=grant.ends_at if grant else None,
-        can_withdraw=state is RequestState.IN_REVIEW,
+        can_withdraw=state in access.OPEN,
         can_give_up=state is RequestState.ACTIVE and grant is not None,
         can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
+        todo=_TODO.get(state, "") if is_newest else "",
     )
 
 

@@ -14,6 +14,10 @@ _STOPPED = (Code.HELD, Code.WITHDRAWN, Code.EMBARGOED, Code.TERMS_MISSING, Code.
 _BY_APPROVAL = (
     Code.ACCESS_NOT_REQUESTED,
     Code.REQUEST_PENDING,
+    Code.REQUEST_RETURNED,
+    Code.APPROVAL_INCOMPLETE,
+    Code.ACCESS_SUSPENDED,
+    Code.PREREQUISITE_MISSING,
     Code.REQUEST_REJECTED,
     Code.ACCESS_REVOKED,
     Code.ACCESS_EXPIRED,
@@ -124,7 +128,15 @@ def _approval(seen: Seen, stands: Standing) -> Step | None:
         return None
     state = stands.request.state if stands.request else None
     match state:
-        case RequestState.IN_REVIEW:
+        case RequestState.DRAFT:
+            return Step("no", "Complete your draft and send it")
+        case RequestState.RETURNED:
+            return Step("no", "Answer what was asked back")
+        case RequestState.AWAITING_TERMS:
+            return Step("no", "Approved: do what is still missing", "The Access tab says what it is.")
+        case RequestState.SUSPENDED:
+            return Step("stop", "Access suspended", stands.request.reason if stands.request else "")
+        case RequestState.IN_REVIEW | RequestState.REFERRED:
             return Step("wait", "Waiting for a maintainer", "Nothing is needed from you.")
         case RequestState.REJECTED:
             return Step("stop", "Not approved", stands.request.reason if stands.request else "")
