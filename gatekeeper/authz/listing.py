@@ -48,10 +48,10 @@ def listing_filter(
     base = base._replace(token_pending=False)  # decides what may be done, never what may be known
     covered = _covered(principal)
     if covered is None:
-        known = _known(policies, principal, kind, base._replace(token_covers=True), instant)
+        known = _known(policies, principal, kind, base._replace(token_covers=True), instant, action)
     else:
-        inside = _known(policies, principal, kind, base._replace(token_covers=True), instant)
-        outside = _known(policies, principal, kind, base._replace(token_covers=False), instant)
+        inside = _known(policies, principal, kind, base._replace(token_covers=True), instant, action)
+        outside = _known(policies, principal, kind, base._replace(token_covers=False), instant, action)
         known = sa.or_(sa.and_(covered, inside), outside)
     return sa.and_(col(Repo.deleted_at).is_(None), known)
 
@@ -77,7 +77,7 @@ def _covered(principal: Principal) -> sa.ColumnElement[bool] | None:
 
 
 def _known(
-    policies: Policies, principal: Principal, kind: str, base: Context, instant: datetime
+    policies: Policies, principal: Principal, kind: str, base: Context, instant: datetime, action: Action
 ) -> sa.ColumnElement[bool]:
     conditions = []
     for role, standing in itertools.product(_ROLES, _STANDINGS):
