@@ -67,6 +67,14 @@ class Database:
                 if asyncio.iscoroutine(result):
                     await result
 
+    async def purge(self) -> None:
+        """Bring every change into the database's own file and empty its log, so that what was deleted is in neither.
+
+        For SQLite; PostgreSQL overwrites what is dead when it vacuums. While others read, the log stays till next time.
+        """
+        if self.path:
+            await asyncio.to_thread(_purge, self.path)
+
     async def close(self) -> None:
         """Give every connection back."""
         await self.engine.dispose()
@@ -84,6 +92,15 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     return connection
 
 
+def _purge(path: str) -> None:
+    connection = connect_sqlite(path)
+    try:
+        connection.execute("PRAGMA busy_timeout=2000")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 def _tame_sqlite(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None
     _pragmas(dbapi_connection)
@@ -91,7 +108,13 @@ def _tame_sqlite(dbapi_connection: Any, _record: Any) -> None:
 
 def _pragmas(connection: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_SECONDS * 1000}",
+        "secure_delete=ON",  # what is deleted is overwritten: people are erased for good
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -16,6 +16,7 @@ from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
 from gatekeeper.licensing import tables as licensing
 from gatekeeper.notices import tables as notices
+from gatekeeper.privacy import tables as privacy
 from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
 from gatekeeper.repos.mirrors import tables as mirrors
@@ -41,6 +42,7 @@ __all__ = [
     "mirrors",
     "notices",
     "oauth",
+    "privacy",
     "releases",
     "repos",
     "tokens",

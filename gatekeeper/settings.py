@@ -152,6 +152,23 @@ class Settings(BaseSettings):
         description="Accept passwords. `False` where everybody signs in through a provider; `gatekeeper people let-in` "
         "opens a way for an operator.",
     )
+    retention_draft_days: int = Field(
+        90,
+        ge=0,
+        description="Days after which requests that were never sent, and terms shown but not accepted, go; 0: never.",
+    )
+    retention_rejected_days: int = Field(
+        365, ge=0, description="Days after which the answers of rejected and withdrawn requests go; 0: never."
+    )
+    retention_acceptance_days: int = Field(
+        3650,
+        ge=0,
+        description="Days after the end of access for which acceptances and the answers of their requests are kept "
+        "(the limitation period); 0: for good.",
+    )
+    retention_address_days: int = Field(
+        90, ge=0, description="Days after which it is forgotten with which browser somebody signed in; 0: never."
+    )
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")

@@ -14,6 +14,7 @@ from gatekeeper import access, generation, jobs, ledger, licensing, notices, rel
 from gatekeeper.accounts import factors, links, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
+from gatekeeper.privacy import retention
 from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
@@ -60,6 +61,7 @@ def background(
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
+        every(CLEAN_UP_SECONDS, lambda: retain(database, gatekeeper.settings)),
         courier.run(),
         every(CLEAN_UP_SECONDS, lambda: lfs_parts.clean_up(database, gatekeeper.store)),
     ]
@@ -182,6 +184,13 @@ async def end_embargoes(gatekeeper: Gatekeeper) -> None:
                 await releases.open_or_hold(session, release_id, ladder=ladder, policy=policies.sha256)
         except Exception:  # one that cannot be checked stays closed, and keeps no other one closed
             _log.exception("the end of an embargo could not be checked", release=release_id)
+
+
+async def retain(database: Database, settings: Settings) -> None:
+    """Take out what is personal and was kept long enough, and leave nothing of it in the database's files."""
+    async with database.write() as session:
+        await retention.enforce(session, retention.Periods.of(settings))
+    await database.purge()
 
 
 async def clean_up(database: Database, images: ImageFolder) -> None:

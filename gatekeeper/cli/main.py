@@ -11,6 +11,7 @@ from gatekeeper.cli.ladder import releases_group
 from gatekeeper.cli.licenses import licenses_group
 from gatekeeper.cli.mirroring import list_mirrors, mirror
 from gatekeeper.cli.people import orgs, people, tokens_group
+from gatekeeper.cli.personal import erase_person, export_person, hold_person, lift_hold
 from gatekeeper.cli.policies import policies
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
@@ -42,6 +43,9 @@ for each in (
     tokens_group,
 ):
     main.add_command(each)
+
+for each in (erase_person, export_person, hold_person, lift_hold):
+    people.add_command(each)
 
 for each in (mirror, list_mirrors):
     repos_group.add_command(each)

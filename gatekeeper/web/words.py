@@ -258,6 +258,7 @@ DONE: dict[str, str] = {
     "factor-removed": "Removed. It opens nothing any more.",
     "identity-linked": "Added. You can sign in with it from now on.",
     "identity-unlinked": "Removed. It no longer opens your account.",
+    "account-deleted": "Your account is deleted. Nothing here bears your name any more.",
     "session-ended": "That browser has been signed out.",
     "token-revoked": "The token has been revoked. It no longer works.",
     "job-trusted": "Trusted from now on.",
