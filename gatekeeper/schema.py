@@ -49,6 +49,11 @@ async def is_current(database: Database) -> bool:
     return await _revision(database) == _head()
 
 
+async def revision_of(database: Database) -> str:
+    """The revision of the database's schema, empty before the first."""
+    return await _revision(database) or ""
+
+
 async def require_current(database: Database) -> None:
     """Raise Unavailable, saying what to do, unless the database has the schema that this code expects."""
     found = await _revision(database)

@@ -3,6 +3,7 @@
 import click
 
 from gatekeeper import __version__
+from gatekeeper.cli.backup import backup, restore
 from gatekeeper.cli.database import db_group
 from gatekeeper.cli.demo import demo
 from gatekeeper.cli.evidence import ledger_group, receipt
@@ -46,6 +47,9 @@ for each in (
 
 for each in (erase_person, export_person, hold_person, lift_hold):
     people.add_command(each)
+
+for each in (backup, restore):
+    db_group.add_command(each)
 
 for each in (mirror, list_mirrors):
     repos_group.add_command(each)

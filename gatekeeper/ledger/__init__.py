@@ -12,6 +12,7 @@ from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, pro
 from gatekeeper.ledger.record import record
 from gatekeeper.ledger.seal import Sealer, has_pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
+from gatekeeper.ledger.tree import sealed_size
 from gatekeeper.ledger.verify import Report, verify
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "prove_from",
     "prove_growth",
     "record",
+    "sealed_size",
     "tiles",
     "verify",
 ]

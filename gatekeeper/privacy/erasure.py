@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, AccessVoice
+from gatekeeper.accounts.link_tables import MailLink
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Person, Role
 from gatekeeper.community.collections_tables import Collection, CollectionItem
@@ -29,7 +30,7 @@ from gatekeeper.tokens.oauth.tables import Application
 # Rows that say something about others, or that others rely on: they stay, and mean a person without a name then.
 _STAY = frozenset({"access_request", "access_grant", "approval", "erasure", "legal_hold"})
 # Rows that go although they could stand without their person.
-_GO = frozenset({"generation", "namespace"})
+_GO = frozenset({"generation", "mail_link", "namespace"})
 _LAST = ("presentation", "namespace")  # others of the person's rows refer to these
 
 
@@ -214,6 +215,7 @@ async def _forget_names(session: AsyncSession, person: Person) -> None:
     named = col(Notice.facts)["person"].as_string() == person.name
     about = sa.func.lower(col(Notice.facts)["repo"].as_string()).startswith(own, autoescape=True)
     await session.execute(sa.delete(Notice).where(sa.or_(named, about)))
+    await session.execute(sa.delete(MailLink).where(col(MailLink.email_key) == person.email_key))
     # A list of others may hold one of the person's collections: the place in it goes, for it cannot stand empty.
     own_lists = sa.select(col(Collection.id)).where(col(Collection.namespace_key) == person.name_key)
     await session.execute(sa.delete(CollectionItem).where(col(CollectionItem.other_id).in_(own_lists)))

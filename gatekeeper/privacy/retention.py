@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
+from gatekeeper.accounts.link_tables import SessionUse
 from gatekeeper.accounts.tables import BrowserSession
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing.tables import Acceptance, Presentation
@@ -138,4 +139,5 @@ async def _forget_browsers(session: AsyncSession, before: datetime) -> int:
     )
     ids = list(await session.scalars(query.limit(BATCH)))
     await session.execute(sa.update(BrowserSession).where(col(BrowserSession.id).in_(ids)).values(user_agent=""))
+    await session.execute(sa.update(SessionUse).where(col(SessionUse.session_id).in_(ids)).values(network=""))
     return len(ids)
