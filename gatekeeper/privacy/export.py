@@ -39,6 +39,16 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "owner_id",
         ("id", "name", "redirect_uris", "scopes", "created_at", "removed_at"),
     ),
+    "identities": (
+        "identity",
+        "person_id",
+        ("id", "provider", "issuer", "subject", "label", "linked_at", "last_used_at"),
+    ),
+    "trusted_jobs": (
+        "trusted_publisher",
+        "person_id",
+        ("id", "repo_id", "label", "issuer", "claims", "scopes", "created_at", "removed_at", "used_at"),
+    ),
     "passkeys": ("passkey", "person_id", ("name", "created_at", "last_used_at")),
     "code_apps": ("totp", "person_id", ("created_at", "confirmed_at")),
     "recovery_codes": ("recovery_code", "person_id", ("used_at",)),
@@ -93,9 +103,14 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "holds": ("legal_hold", "person_id", ("placed_at",)),
 }  # fmt: skip
 
-_OF_REQUESTS = {
-    "steps": ("access_step", ("act", "at", "before", "after", "note", "data")),
-    "voices": ("access_voice", ("round", "kind", "value", "note", "at")),
+# Section -> what hangs on each of its rows: name, table, the column that refers to the row, and what is told.
+PARTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
+    "requests": (
+        ("steps", "access_step", "request_id", ("act", "at", "before", "after", "note", "data")),
+        ("voices", "access_voice", "request_id", ("round", "kind", "value", "note", "at")),
+    ),
+    "acceptances": (("source", "acceptance_source", "acceptance_id", ("network", "user_agent", "kept_until")),),
+    "sessions": (("uses", "session_use", "session_id", ("last_seen_at", "network")),),
 }
 
 
@@ -105,10 +120,11 @@ async def export_of(session: AsyncSession, person: Person) -> dict[str, Any]:
     for section, (table, owner, names) in SECTIONS.items():
         columns = SQLModel.metadata.tables[table].columns
         sections[section] = await _rows(session, columns, names, columns[owner] == person.id)
-    for request in sections["requests"]:
-        for name, (table, names) in _OF_REQUESTS.items():
-            columns = SQLModel.metadata.tables[table].columns
-            request[name] = await _rows(session, columns, names, columns["request_id"] == request["id"])
+    for section, parts in PARTS.items():
+        for row in sections[section]:
+            for part, table, refers, names in parts:
+                columns = SQLModel.metadata.tables[table].columns
+                row[part] = await _rows(session, columns, names, columns[refers] == row["id"])
     acts, has_more = await _acts(session, person)
     return {
         "format": FORMAT,
