@@ -1,0 +1,47 @@
+"""Short tokens for inference alone."""
+
+from starlette.responses import JSONResponse, Response
+
+from gatekeeper import authz
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid, NotSignedIn
+from gatekeeper.kit.canonical import instant_text
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import RepoKind, catalogue
+from gatekeeper.tokens.inference import MOST_MODELS, issue_for_inference
+from gatekeeper.web.generate import schemas
+from gatekeeper.web.guard import Call, guarded, missing_repo
+
+_MINUTES = 15
+
+
+async def make(call: Call) -> Response:
+    """`POST /api/inference-tokens` `{"models": ["ns/name"], "minutes"?}`: a token that generates with these."""
+    if not call.principal.is_signed_in:
+        raise NotSignedIn("You are not signed in.", next_step="Sign in or send an access token.")
+    values = schemas.read_object(await call.request.body())
+    models, minutes = values.get("models"), values.get("minutes", _MINUTES)
+    if not isinstance(models, list) or not all(isinstance(name, str) for name in models) or len(models) > MOST_MODELS:
+        raise Invalid("`models` must name repositories.", status=422, next_step='Send {"models": ["namespace/name"]}.')
+    if not isinstance(minutes, int) or isinstance(minutes, bool) or values.keys() - {"models", "minutes"}:
+        raise Invalid("Only `models` and a number of `minutes` are read.", status=422, next_step="Leave the rest out.")
+    found = set()
+    for name in models:
+        repo = await catalogue.find(call.session, RepoKind.MODEL, name)
+        if repo is None:
+            raise await missing_repo(call, call.session)
+        resource = await authz.load(call.session, call.principal, repo)
+        authz.require(call.gatekeeper.policies, call.principal, Action.GENERATE, resource, now())
+        found.add(repo.id)
+    token, secret = await issue_for_inference(
+        call.session, frozenset(found), minutes=minutes, key=call.gatekeeper.keys.tokens, by=call.principal
+    )
+    assert token.expires_at is not None  # it has just been given one
+    answer = {"token": secret, "expires_at": instant_text(token.expires_at), "models": models}
+    return JSONResponse(answer, 201, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [
+    # The models are named in the body, so `make` decides about each.
+    guarded("/api/inference-tokens", make, needs=None, methods=("POST",)),
+]
