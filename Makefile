@@ -59,7 +59,7 @@ bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how t
 	@$(BIN)/python bench/gate.py
 	@echo "==> whole hub: bench/hub.py --part NAME, or all of it in about ten minutes with make bench-hub"
 
-bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (4 GiB of disk, ten minutes)
+bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (9 GiB of disk, ten minutes)
 	@$(BIN)/python bench/hub.py
 
 format: setup-test ## Rewrite code and templates in the house's format

@@ -1,6 +1,6 @@
 """What the hub costs, in ratios against baselines of the same run: downloads, uploads, listings, and a peer.
 
-    python bench/hub.py [--part NAME]... [--small] [--seconds 4] [--rounds 3] [--folder DIR]
+    python bench/hub.py [--part NAME]... [--small] [--seconds 2] [--rounds 3] [--folder DIR]
 
     nginx      P6   downloads behind nginx, against the same nginx and an application that asks nobody, and nginx alone
     direct     P7   downloads without nginx, under granian and uvicorn, whole and in ranges
@@ -58,7 +58,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="bench-hub-", dir=given.folder) as folder:
             options = Options(
                 is_small=given.small,
-                seconds=given.seconds or (0.5 if given.small else 3),
+                seconds=given.seconds or (0.5 if given.small else 2),
                 rounds=given.rounds or (1 if given.small else 3),
                 work=Path(folder),
             )

@@ -67,7 +67,7 @@ print(time.perf_counter() - started, answer.split(b"\\r\\n")[0].decode())
 def hashing(options: Options, report: Report) -> None:
     """P11: what the store adds to hashing, writing and flushing a file, which nobody can leave out."""
     report.title("P11  an upload is hashed while it is written")
-    need_disk(options, 4)
+    need_disk(options, 8)
     source = options.work / "up.bin"
     random_file(source, options.large)
     rates: dict[str, list[float]] = {"baseline": [], "store": [], "http": []}
@@ -100,7 +100,7 @@ def hashing(options: Options, report: Report) -> None:
 
 def clients(options: Options, report: Report) -> None:
     """The public client sends a file and then a variant of it, by LFS and by Xet."""
-    need_disk(options, 7)
+    need_disk(options, 8)
     source, variant = options.work / "first.bin", options.work / "second.bin"
     random_file(source, options.large)
     changed = _vary(source, variant)
