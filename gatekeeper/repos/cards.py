@@ -75,6 +75,10 @@ class Card:
         """Tags that a search may name: those shown, and languages in the form that searches for data sets use."""
         return frozenset(self.all_tags) | {f"language:{name}" for name in _texts(self.data.get("language"))}
 
+    def names(self, key: str) -> tuple[str, ...]:
+        """The texts that the metadata lists under `key`."""
+        return _texts(self.data.get(key))
+
     @property
     def base_relation(self) -> str:
         """What the model is to its base models: finetune, adapter, merge or quantized."""

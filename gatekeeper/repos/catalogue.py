@@ -19,7 +19,7 @@ from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 
-SortKey = Literal["created_at", "updated_at", "downloads", "likes"]
+SortKey = Literal["created_at", "updated_at", "downloads", "likes", "trending"]
 _ORDERS: dict[SortKey, Any] = {
     "created_at": col(Repo.created_at),
     "updated_at": col(Repo.updated_at),
@@ -161,7 +161,7 @@ async def listing(
     """
     if not is_lookup(search) or not is_lookup(author):
         return []
-    order = _ORDERS[sort]
+    order = popularity.trending_of_repo() if sort == "trending" else _ORDERS[sort]
     query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible, *where)
     for word in search.lower().split()[:8]:
         query = query.where(col(Repo.key).contains(word, autoescape=True))

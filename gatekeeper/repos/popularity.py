@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,11 +12,13 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.errors import NotSignedIn
+from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import DownloadCount, Repo, RepoLike
 
 _DOWNLOAD = "repos:file:download"
+_TRENDING_DAYS = 30
 
 downloads_of_repo: sa.ColumnElement[int] = sa.func.coalesce(
     sa.select(col(DownloadCount.total)).where(col(DownloadCount.repo_id) == col(Repo.id)).scalar_subquery(), 0
@@ -25,18 +28,30 @@ likes_of_repo: sa.ColumnElement[int] = (
 )
 
 
+def trending_of_repo() -> sa.ColumnElement[int]:
+    """The score `trendingScore`: people who came to like the repository in the last 30 days (whole days, UTC).
+
+    It changes at midnight alone, or when somebody likes something, so that the pages of one list agree.
+    """
+    since = now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=_TRENDING_DAYS)
+    recent = sa.select(sa.func.count()).select_from(RepoLike)
+    return recent.where(col(RepoLike.repo_id) == col(Repo.id), col(RepoLike.liked_at) >= since).scalar_subquery()
+
+
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """How often a repository was downloaded, and how many people like it."""
+    """How often a repository was downloaded, how many people like it, and how many of them began lately."""
 
     downloads: int = 0
     likes: int = 0
+    trending: int = 0
 
 
 async def of(s: AsyncSession, repo_ids: Collection[str]) -> dict[str, Popularity]:
     """The numbers of each repository."""
-    query = sa.select(col(Repo.id), downloads_of_repo, likes_of_repo).where(col(Repo.id).in_(repo_ids))
-    return {repo_id: Popularity(downloads, likes) for repo_id, downloads, likes in await s.execute(query)}
+    columns = (downloads_of_repo, likes_of_repo, trending_of_repo())
+    rows = await s.execute(sa.select(col(Repo.id), *columns).where(col(Repo.id).in_(repo_ids)))
+    return {repo_id: Popularity(*numbers) for repo_id, *numbers in rows}
 
 
 async def like(s: AsyncSession, repo: Repo, *, by: Principal) -> None:

@@ -185,9 +185,10 @@ def test_lists_are_narrowed_by_tag_task_and_gate_or_refused(hub: Hub, name: str)
     assert name not in [row.id for row in bob.list_models(pipeline_tag="fill-mask", author="ada")]
     assert name not in [row.id for row in bob.list_models(gated=True, author="ada")]
     assert list(bob.list_models(inference_provider="all")) == []
+    assert list(bob.list_models(author="ada", apps=["ollama", "vllm"])) == []
     with hub.http("bob") as http:
         assert http.get("/api/models", params={"num_parameters": "many"}).status_code == 400
-        assert http.get("/api/models", params={"apps": "ollama"}).status_code == 400
+        assert http.get("/api/models", params={"emissions_thresholds": "1"}).status_code == 400
 
 
 def test_names_of_one_part_are_called_missing(hub: Hub) -> None:

@@ -26,8 +26,10 @@ _PAGE = 100
 _MOST = 500
 _MOST_TAGS = 20
 _TAGGED = 200
-_REFUSED = frozenset({"apps", "trained_dataset", "emissions_thresholds"})
+_REFUSED = frozenset({"trained_dataset", "emissions_thresholds"})
+_KNOWN_OF_NONE = frozenset({"inference_provider", "inference", "apps"})  # this hub names none for any model
 _BOUNDS = re.compile(r"(min|max):([0-9]{1,6}(?:\.[0-9]{1,6})?)([KMBT]?)", re.IGNORECASE)
+_LINKS = ("models", "datasets")  # fields of a Space's card
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -115,10 +117,12 @@ def _chosen(call: Call) -> Callable[[Described], bool] | None:
     query = call.request.query_params
     if unknown := sorted(set(query) & _REFUSED):
         raise Invalid(f"Listing by {unknown[0]} is not possible here.", next_step="Leave it out.")
-    if "inference_provider" in query or "inference" in query:
-        return None  # this hub names no provider for any model
+    if set(query) & _KNOWN_OF_NONE:
+        return None
     tags, bounds = _tags(call), _bounds(query.get("num_parameters"))
-    task, gated = query.get("pipeline_tag"), query.get("gated")
+    task, gated, uses = query.get("pipeline_tag"), query.get("gated"), _uses(call)
+
+    linked = flag(call, "linked")
 
     def meets(seen: Described) -> bool:
         return (
@@ -126,9 +130,19 @@ def _chosen(call: Call) -> Callable[[Described], bool] | None:
             and (bounds is None or bounds[0] <= _parameters(seen) <= bounds[1])
             and task in (None, seen.card.pipeline_tag)
             and (gated is None or (gated.lower() == "true") is bool(seen.gated))
+            and all(names <= set(seen.card.names(field)) for field, names in uses.items())
+            and (not linked or any(seen.card.names(field) for field in _LINKS))
         )
 
     return meets
+
+
+def _uses(call: Call) -> dict[str, set[str]]:
+    """What a Space must name to be listed: `models` and `datasets` that the query gives."""
+    if RepoKind(call.params["kind"]) is not RepoKind.SPACE:
+        return {}
+    query = call.request.query_params
+    return {field: {name for value in query.getlist(field) for name in value.split(",") if name} for field in _LINKS}
 
 
 def _tags(call: Call) -> frozenset[str]:
@@ -174,13 +188,17 @@ def _expand(call: Call) -> frozenset[str]:
 
 def _sort(asked: str) -> Any:
     match asked:
-        case "lastModified" | "last_modified" | "trendingScore" | "trending_score":
+        case "lastModified" | "last_modified":
             return "updated_at"
+        case "trendingScore" | "trending_score":
+            return "trending"
         case "createdAt" | "created_at":
             return "created_at"
         case "downloads" | "likes":
             return asked
-    raise Invalid("There is no such order.", next_step="Sort by lastModified, createdAt, downloads or likes.")
+    raise Invalid(
+        "There is no such order.", next_step="Use lastModified, createdAt, downloads, likes or trendingScore."
+    )
 
 
 def _is_private(repo: Repo, stage: object) -> bool:

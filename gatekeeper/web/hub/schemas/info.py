@@ -77,7 +77,7 @@ def info(
 def _asked_for(seen: Described) -> Json:
     """Fields that are there only when `expand` names them."""
     card = seen.card
-    answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": 0}
+    answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": seen.popularity.trending}
     if card.base_models:
         answer["baseModels"] = {"relation": card.base_relation, "models": [{"id": name} for name in card.base_models]}
     for name in ("model-index", "sdk", "models", "datasets", "paperswithcode_id"):
