@@ -1,6 +1,7 @@
 """Pages for maintainers and administrators: the queue, releases, grants, people, organizations, the ledger."""
 
 from gatekeeper.web.admin import (
+    blocks,
     grants,
     handling,
     ledger,
@@ -23,6 +24,7 @@ ROUTES = (
     *queue.ROUTES,
     *review.ROUTES,
     *handling.ROUTES,
+    *blocks.ROUTES,
     *people.ROUTES,
     *organizations.ROUTES,
     *organization_ladder.ROUTES,

@@ -47,7 +47,7 @@ async def statements(site: Site, browser: httpx2.AsyncClient, address: str) -> i
 
 
 @pytest.mark.parametrize("who", ["grace", "olga"])
-@pytest.mark.parametrize("address", ["/admin/requests", "/admin", "/admin/repositories"])
+@pytest.mark.parametrize("address", ["/admin/requests", "/admin", "/admin/repositories", "/admin/blocks"])
 async def test_fifty_repositories_ask_the_database_no_more_often_than_five(site: Site, who: str, address: str) -> None:
     browser = await site.as_(who)
     await gated(site, 5)
