@@ -4,14 +4,17 @@ from datetime import datetime
 
 import click
 
-from gatekeeper import access
+from gatekeeper import access, authz
 from gatekeeper.access import RequestState
-from gatekeeper.accounts import OPERATOR
+from gatekeeper.accounts import OPERATOR, principals
+from gatekeeper.authz import Action
+from gatekeeper.cli.people import require_person
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import Conflict
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
 
 
 @click.group()
@@ -97,6 +100,89 @@ async def revoke(house: House, request_id: str, reason: str, as_json: bool) -> N
             raise Conflict("There is no access in force to revoke.", next_step="Look at `gatekeeper requests list`.")
         await access.revoke(session, grant, by=OPERATOR, reason=reason, policy=house.policies.sha256)
     show({"id": request_id, "state": "revoked"}, f"Revoked the access of {request_id}.", as_json=as_json)
+
+
+@requests.command("return")
+@click.argument("request_id")
+@click.option("--comment", required=True, help="What should be changed; the applicant reads it.")
+@click.option("--question", "marked", multiple=True, help="A question that is meant (several times).")
+@json_option
+@pass_house
+@command
+async def give_back(house: House, request_id: str, comment: str, marked: tuple[str, ...], as_json: bool) -> None:
+    """Return a request to the applicant, who changes the answers and sends it again."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        done = await access.give_back(
+            session, request, by=OPERATOR, comment=comment, marked=marked, policy=house.policies.sha256
+        )
+    _tell(done, f"Returned {request_id}.", as_json=as_json)
+
+
+@requests.command("refer")
+@click.argument("request_id")
+@click.argument("person")
+@click.option("--comment", required=True, help="What you want to know.")
+@json_option
+@pass_house
+@command
+async def refer(house: House, request_id: str, person: str, comment: str, as_json: bool) -> None:
+    """Ask PERSON for an opinion on a request; nobody decides until they answer."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        to = await require_person(session, person)
+        done = await access.refer(session, request, to, by=OPERATOR, comment=comment)
+    _tell(done, f"Asked {person} about {request_id}.", as_json=as_json)
+
+
+@requests.command("claim")
+@click.argument("request_id")
+@click.option("--as", "name", required=True, help="Who looks after it from now on.")
+@json_option
+@pass_house
+@command
+async def claim(house: House, request_id: str, name: str, as_json: bool) -> None:
+    """Have a reviewer look after a request."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        person = await require_person(session, name)
+        by = await principals.for_person(session, person)
+        repo = await session.get_one(Repo, request.repo_id)
+        resource = await authz.load(session, by, repo)
+        authz.require(house.policies, by, Action.REVIEW, resource, now())
+        done = await access.claim(session, request, by=by)
+    _tell(done, f"{name} looks after {request_id}.", as_json=as_json)
+
+
+@requests.command("suspend")
+@click.argument("request_id")
+@click.option("--reason", required=True, help="What the person is told.")
+@json_option
+@pass_house
+@command
+async def suspend(house: House, request_id: str, reason: str, as_json: bool) -> None:
+    """Stop the access that a request led to for now; it binds on the next request."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        done = await access.suspend(session, request, by=OPERATOR, reason=reason, policy=house.policies.sha256)
+    _tell(done, f"Suspended the access of {request_id}.", as_json=as_json)
+
+
+@requests.command("resume")
+@click.argument("request_id")
+@json_option
+@pass_house
+@command
+async def resume(house: House, request_id: str, as_json: bool) -> None:
+    """Let suspended access go on."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        done = await access.resume(session, request, by=OPERATOR, policy=house.policies.sha256)
+    _tell(done, f"The access of {request_id} goes on.", as_json=as_json)
+
+
+def _tell(request: access.AccessRequest, told: str, *, as_json: bool) -> None:
+    show({"id": request.id, "state": request.state.value}, told, as_json=as_json)
 
 
 def _rules(house: House) -> access.Rules:

@@ -17,6 +17,7 @@ from gatekeeper.cli.policies import policies
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
+from gatekeeper.cli.vetting import VETTING
 
 
 @click.group()
@@ -56,3 +57,6 @@ for each in (mirror, list_mirrors):
 
 for each in (carry_out, change, holders, rollback, waive):
     releases_group.add_command(each)
+
+for each in VETTING:
+    requests.add_command(each)

@@ -1,7 +1,7 @@
 """Who has access to a repository: the list, revoking, and granting directly."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -13,6 +13,7 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.web.asking import request_rules, stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -49,7 +50,7 @@ class Row:
 
 async def show(call: Call) -> Response:
     """`GET /{ns}/{name}/grants`."""
-    return await _page(call, Form())
+    return await _page(call, Form(ends_on=_proposed_end(call)))
 
 
 async def grant(call: Call) -> Response:
@@ -65,19 +66,27 @@ async def grant(call: Call) -> Response:
         return await _page(call, form, errors={"ends_on": str(error)}, status=422)
     try:
         async with call.session.begin_nested():
-            await access.grant_directly(
+            made = await access.grant_directly(
                 call.session,
                 call.repo,
                 person,
                 by=call.principal,
                 ends_at=ends_at,
                 is_tester=form.is_tester,
+                rule=access.AskRule.of(stage_rule(call)),
+                rules=request_rules(call),
                 policy=call.gatekeeper.policies.sha256,
             )
     except (Invalid, Conflict, NotAllowed) as error:
         name = "ends_on" if isinstance(error, Invalid) else "person"
         return await _page(call, form, errors={name: error.sentence}, status=422)
-    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=granted", 303)
+    return RedirectResponse(f"{repo_url(call.repo)}/grants?done={'granted' if made else 'counted'}", 303)
+
+
+def _proposed_end(call: Call) -> str:
+    """The last day of a grant made now, as the stage proposes it; "" for no end."""
+    days = access.AskRule.of(stage_rule(call)).grant_days
+    return (now() + timedelta(days=days)).date().isoformat() if days else ""
 
 
 async def revoke(call: Call) -> Response:
@@ -127,12 +136,15 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
 
 
 def _row(found: AccessGrant, person: Person, names: dict[str, str]) -> Row:
+    is_suspended = found.suspended_at is not None
     is_over = found.ends_at is not None and found.ends_at <= now()
     state, tone = ("In force", "ok")
     if found.revoked_at is not None:
         state, tone = ("Revoked", "stop") if found.revoke_reason else ("Given up", "")
     elif is_over:
         state, tone = ("Expired", "warn")
+    elif is_suspended:
+        state, tone = ("Suspended", "stop")
     return Row(
         found.id,
         person.name,

@@ -1,6 +1,7 @@
 """Two at once, on a real database file with two connections."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -123,3 +124,46 @@ async def test_withdrawal_and_approval_at_once_leave_one_of_them(database: Datab
             await access.approve(session, seen, by=owner)
     async with database.read() as session:
         assert (await session.scalars(sa.select(AccessGrant))).first() is None
+
+
+async def withdraw(session: AsyncSession, request: AccessRequest, by: Principal) -> object:
+    return await access.withdraw(session, request, by=by)
+
+
+async def test_of_simultaneous_pairs_each_leaves_one_state_and_one_winner_in_the_log(database: Database) -> None:
+    """Every pair has looked at the same request; GATEKEEPER_TEST_RACES says how many pairs there are."""
+    pairs = int(os.environ.get("GATEKEEPER_TEST_RACES", "9"))
+    repo, owner, other, _ = await story(database)
+    acts = {"approve": approve, "reject": reject, "withdraw": withdraw}
+    ends = {"approve": RequestState.ACTIVE, "reject": RequestState.REJECTED, "withdraw": RequestState.WITHDRAWN}
+    for number in range(pairs):
+        async with database.write() as session:
+            person = await make_person(session)
+        seen = await submitted(database, repo, person)
+        chosen = [("approve", "reject"), ("reject", "withdraw"), ("withdraw", "approve")][number % 3]
+
+        async def act(name: str, by: Principal, seen: AccessRequest = seen, person: Principal = person) -> str | None:
+            try:
+                async with database.write() as session:
+                    await acts[name](session, seen, person if name == "withdraw" else by)
+            except Conflict:
+                return None
+            return name
+
+        results = await asyncio.gather(act(chosen[0], owner), act(chosen[1], other))
+
+        [winner] = [result for result in results if result]
+        async with database.read() as session:
+            final = await access.get(session, seen.id)
+            won = list(
+                await session.scalars(
+                    sa.select(col(LedgerEvent.kind)).where(
+                        col(LedgerEvent.subject_id) == seen.id,
+                        col(LedgerEvent.kind).in_([f"access:request:{name}" for name in acts]),
+                    )
+                )
+            )
+            grants = await session.scalar(sa.select(sa.func.count()).where(col(AccessGrant.request_id) == seen.id))
+        assert final.state is ends[winner]
+        assert won == [f"access:request:{winner}"]
+        assert grants == (1 if winner == "approve" else 0)

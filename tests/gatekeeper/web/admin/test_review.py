@@ -1,9 +1,12 @@
 import re
+from dataclasses import replace
 
 import httpx2
 import pytest
 
+from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import Repo
+from gatekeeper.web.admin import grants
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +126,22 @@ async def test_grants_are_not_shown_to_others(site: Site, model: Repo) -> None:
 
     assert answer.status_code == 403
     assert "What you can do" in words(answer.text)
+
+
+async def test_a_direct_grant_waits_for_as_many_reviewers_as_the_stage_asks_for(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grace, olga, alan = await site.as_("grace"), await site.as_("olga"), await site.as_("alan")
+    strict = replace(Ladder.load().rule(Stage.GATED), request_approvals=2, grant_days=30)
+    monkeypatch.setattr(grants, "stage_rule", lambda call: strict)
+
+    page = (await grace.get(f"{MODEL}/grants")).text
+    first = await grace.post(f"{MODEL}/grants", data={"person": "alan"})
+    waiting = words((await alan.get("/requests")).text)
+    second = await olga.post(f"{MODEL}/grants", data={"person": "alan"})
+
+    assert re.search(r'type="date"\s+value="\d{4}-\d\d-\d\d"', page)
+    assert first.headers["location"].endswith("done=counted")
+    assert "Waiting for review" in waiting
+    assert second.headers["location"].endswith("done=granted")
+    assert "Approved" in words((await alan.get("/requests")).text)
