@@ -49,12 +49,15 @@ async def with_earlier(
 ) -> dict[str, Revision]:
     """The same with the earlier texts that count for this person. Nothing is asked where the present are accepted."""
     found = dict(terms)
+    known: dict[frozenset[str], tuple[licensing.Earlier, ...]] = {}  # many commits stand under the same texts
     for commit, revision in terms.items():
         texts = frozenset(text.sha256 for text in revision.texts)
         if texts and standing.accepted and not any(texts <= accepted for accepted in standing.accepted):
-            earlier = await licensing.earlier_texts(session, repo.id, texts)
-            counting = tuple(each for each in earlier if any(each.texts <= given for given in standing.accepted))
-            found[commit] = replace(revision, earlier=counting)
+            if texts not in known:
+                earlier = await licensing.earlier_texts(session, repo.id, texts)
+                given = standing.accepted
+                known[texts] = tuple(each for each in earlier if any(each.texts <= accepted for accepted in given))
+            found[commit] = replace(revision, earlier=known[texts])
     return found
 
 

@@ -65,8 +65,8 @@ def check(reach: Reach | None, person: Person, by: Principal) -> None:
 
 
 def is_fine_grained(token: AccessToken) -> bool:
-    """Whether it holds other rights than its role says, or holds them in some places only."""
-    is_plain = token.kind is TokenKind.APPLICATION or frozenset(token.scopes) == ROLES[token.role]
+    """Whether it holds fewer rights than its role says, or holds them in some places only."""
+    is_plain = token.kind is TokenKind.APPLICATION or frozenset(token.scopes) >= ROLES[token.role]
     return token.reach is not None or not is_plain
 
 

@@ -364,7 +364,9 @@ def test_history_under_terms_that_were_not_accepted_stays_behind(hub: Hub, repo:
     git("clone", "-q", url(hub, "bob", repo), tmp_path / "before")
     changed = add(hub, repo, {"LICENSE": b"The second terms.\n"})
     latest = add(hub, repo, {"config.json": b"{ }"})
-    assert "terms" in git("clone", url(hub, "bob", repo), tmp_path / "no", ok=False).stderr
+    git("clone", "-q", url(hub, "bob", repo), tmp_path / "warned")  # let in for days, by the terms they accepted
+    assert git("rev-parse", "HEAD", at=tmp_path / "warned").stdout.strip() == latest
+    assert "terms" in git("clone", url(hub, "eve", repo), tmp_path / "no", ok=False).stderr
     accept_terms(hub, "eve", repo)
     at = tmp_path / "eve"
     git("clone", "-q", url(hub, "eve", repo), at)
