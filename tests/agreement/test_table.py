@@ -32,7 +32,7 @@ from tests.agreement.truth import Truth, truth_of
 from tests.agreement.world import Case, World
 
 WHOLE = os.environ.get("AUTHORIZATION_TABLE") == "whole"
-_SOME = 3  # kinds of repository asked about at each route, where the table is not whole
+_SOME = 1  # kinds of repository asked about at each route, where the table is not whole
 
 _CALLERS = {
     "none": {"who": "anonymous"},
