@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper import access
 from gatekeeper.access import AccessRequest, HubStatus, RequestState
@@ -144,8 +145,8 @@ async def test_review_queue_shows_only_the_given_repositories(
     rest = await access.review_queue(session, after=everything.after)
     assert [row.request.id for row in (*everything.rows, *rest.rows)] == [mine.id, theirs.id]
     assert await access.count_waiting(session) == 2
-    assert await access.count_waiting(session, repo_ids=frozenset({repo.id})) == 1
-    assert await access.count_waiting(session, repo_ids=frozenset()) == 0
+    assert await access.count_waiting(session, repos=[col(Repo.id) == repo.id]) == 1
+    assert await access.count_waiting(session, repos=[col(Repo.id).in_([])]) == 0
 
 
 async def test_own_requests_come_newest_first(session: AsyncSession, owner: Principal, repo: Repo) -> None:
