@@ -179,7 +179,18 @@ async def test_a_proposal_cannot_take_the_gate_away(site: Site) -> None:
         changed = [AddFile("LICENSE", b"Be very kind.\n")]
         made = await repos.commit(session, repo, "main", changed, summary="Terms", by=by)
         await releases.take_note(session, repo, made, branch="main", by=by)
-    assert (await ada.get(f"/{repo.full_name}/resolve/refs%2Fpr%2F1/copy.bin")).status_code == 403
+    # Whoever accepted the earlier terms is let in for days, to the proposal as to main; nobody else is.
+    statuses = {
+        (who, revision): (await browser.get(f"/{repo.full_name}/resolve/{revision}/config.json")).status_code
+        for who, browser in (("ada", ada), ("alan", await site.as_("alan")))
+        for revision in ("main", "refs%2Fpr%2F1")
+    }
+    assert statuses == {
+        ("ada", "main"): 200,
+        ("ada", "refs%2Fpr%2F1"): 200,
+        ("alan", "main"): 403,
+        ("alan", "refs%2Fpr%2F1"): 403,
+    }
 
 
 async def test_a_rewritten_proposal_stays_a_proposal(site: Site) -> None:
