@@ -20,7 +20,7 @@ from gatekeeper.web.portal.views import render, repo_url
 _PAGE = 50
 _CAN_ASK_AGAIN = (RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
 # What its author can do about a request on the page of its repository, in a few words.
-_TODO = {
+_NEXT_STEPS = {
     RequestState.DRAFT: "Go on with the draft",
     RequestState.RETURNED: "Answer what was asked",
     RequestState.AWAITING_TERMS: "See what is missing",
@@ -147,7 +147,7 @@ async def _asked(call: Call, row: access.Row, *, is_newest: bool) -> Asked:
         can_withdraw=state in access.OPEN,
         can_give_up=state is RequestState.ACTIVE and grant is not None,
         can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
-        todo=_TODO.get(state, "") if is_newest else "",
+        todo=_NEXT_STEPS.get(state, "") if is_newest else "",
     )
 
 
