@@ -27,6 +27,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 CONTRACT_VERSION = 1
+MOST_PREVIEWS = 8
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
@@ -253,6 +254,7 @@ class ImageOrder(Order):
     scheduler    None: the model's own
     bucket       rows per denoiser call; None: chosen by load. Repeat the receipt's bucket to get the same bits
     deadline_at  an order not finished by then fails with `deadline_passed`
+    previews     looks at each image on the way, evenly spread over its steps; each is checked, and fewer may come
     person_key   opaque and stable for a person; capacity is shared evenly between different keys
     """
 
@@ -271,6 +273,13 @@ class ImageOrder(Order):
     bucket: Count | None = None
     deadline_at: AwareDatetime
     person_key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    previews: Annotated[int, Field(ge=0, le=MOST_PREVIEWS, strict=True)] = 0
+
+    def wants_preview(self, step: int) -> bool:
+        """Whether a preview is due after `step` steps."""
+        return 0 < step < self.steps and step in {
+            self.steps * look // (self.previews + 1) for look in range(1, self.previews + 1)
+        }
 
 
 class CancelOrder(Order):
@@ -420,6 +429,15 @@ class Image(Answer):
         return base64.b64decode(self.png_base64)
 
 
+class Preview(Answer):
+    """A checked look at the image `index` after `step` steps. One that the check does not release is never sent."""
+
+    type: Literal["preview"] = "preview"
+    index: int
+    step: int
+    png_base64: str
+
+
 class Withheld(Answer):
     """An image that was made and is not released; the order's other images go on."""
 
@@ -441,11 +459,15 @@ class Refused(Answer):
 
 
 class Failed(Answer):
-    """The order ended without being completed. Terminal. Images sent before it stay valid."""
+    """The order ended without being completed. Terminal. Images sent before it stay valid.
+
+    compute_seconds  its share of the engine's time until then
+    """
 
     type: Literal["failed"] = "failed"
     code: ErrorCode
     message: str
+    compute_seconds: float = 0.0
 
 
 class Done(Answer):
@@ -457,7 +479,9 @@ class Done(Answer):
     compute_seconds: float
 
 
-Event = Annotated[Queued | Started | Progress | Image | Withheld | Refused | Failed | Done, Field(discriminator="type")]
+Event = Annotated[
+    Queued | Started | Progress | Preview | Image | Withheld | Refused | Failed | Done, Field(discriminator="type")
+]
 TERMINAL = (Refused, Failed, Done)
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -104,6 +104,9 @@ class FakeLane:
             if "fake-hang" not in order.prompt:
                 step += 1
                 ticket.step(step, order.steps)
+                if order.wants_preview(step):
+                    for index in range(order.images):
+                        self._release.preview(self._making(ticket, index), step)
         if ticket.is_over:
             return
         if self._stopping.is_set():

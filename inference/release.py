@@ -1,6 +1,6 @@
 """The only way out: an image leaves this worker through `Release`, with a verdict, or not at all.
 
-# INVARIANT: `contract.Image` is constructed in this module and nowhere else.
+# INVARIANT: `contract.Image` and `contract.Preview` are constructed in this module and nowhere else.
 
 It has a thread of its own, so the check runs beside the denoising and not between its steps.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from inference.contract import ConceptScore, Image, ReceiptFacts, Withheld, WithheldCode
+from inference.contract import ConceptScore, Image, Preview, ReceiptFacts, Withheld, WithheldCode
 from inference.safety import levels
 from inference.safety.verdict import CheckerError, Verdict
 from inference.ticket import Ticket
@@ -68,6 +68,10 @@ class Release:
         """Check an image soon, in the release thread."""
         self._pool.submit(self._release, making)
 
+    def preview(self, making: Making, step: int) -> None:
+        """Check a look at an image that is not finished, and send it if it is clean. Nothing else is told of it."""
+        self._pool.submit(self._preview, making, step)
+
     def close(self) -> None:
         """Finish what was submitted and stop."""
         self._pool.shutdown(wait=True)
@@ -83,6 +87,17 @@ class Release:
             ticket.settle(
                 self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", scores=())
             )
+
+    def _preview(self, making: Making, step: int) -> None:
+        ticket = making.ticket
+        if ticket.is_over:
+            return
+        try:
+            match self._outcome(making):
+                case Image(png_base64=png):
+                    ticket.tell(Preview(index=making.index, step=step, png_base64=png))
+        except Exception as error:  # whatever happens here, the preview is not released
+            log.error("preview withheld: %s", type(error).__name__)
 
     def _outcome(self, making: Making) -> Image | Withheld:
         model, demand = making.ticket.request.model, making.ticket.order.safety

@@ -122,7 +122,7 @@ class Ticket:
 
     def fail(self, code: ErrorCode, message: str) -> bool:
         """End the order with an error."""
-        return self.end(Failed(code=code, message=message))
+        return self.end(Failed(code=code, message=message, compute_seconds=round(self._compute_seconds, 6)))
 
     def expire(self) -> bool:
         """End the order if its deadline has passed."""

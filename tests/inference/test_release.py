@@ -95,7 +95,7 @@ def test_images_are_constructed_in_one_place_only() -> None:
     places = {
         path.name
         for path in SOURCES.rglob("*.py")
-        if re.search(r"(?<!case )(?<![\w.])Image\(", path.read_text("utf-8"))
+        if re.search(r"(?<!case )(?<![\w.])(Image|Preview)\(", path.read_text("utf-8"))
     } - {"contract.py"}
 
     assert places == {"release.py"}

@@ -26,6 +26,7 @@ from inference.contract import (
     LoadPhase,
     ModelManifest,
     ModelState,
+    Preview,
     Problem,
     Purpose,
     Refused,
@@ -115,6 +116,16 @@ async def test_a_flagged_image_sends_no_pixels(http: httpx2.AsyncClient, model: 
 
     assert [event.type for event in events[-3:]] == ["withheld", "withheld", "done"]
     assert not [event for event in events if isinstance(event, Image)]
+
+
+@pytest.mark.parametrize(("prompt", "steps"), [("a cat", [2, 4]), ("fake-flag", []), ("fake-check", [])])
+async def test_previews_are_sent_only_with_a_verdict(
+    http: httpx2.AsyncClient, model: str, prompt: str, steps: list[int]
+) -> None:
+    events = await events_of(http, order_of(model, prompt, steps=6, previews=2))
+
+    assert [event.step for event in events if isinstance(event, Preview)] == steps
+    assert events[-1].type == "done"
 
 
 @pytest.mark.parametrize("prompt", ["fake-nan", "fake-check"])
