@@ -65,7 +65,7 @@ _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Ac
 _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
-    "collect", "copy_files",
+    "collect", "copy_files", "appeal", "correct", "close_out", "confirm",
     "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
     "make_discussion", "make_comment", "change_comment", "put_comment_away", "change_title", "close_or_open"
 }  # fmt: skip
@@ -98,17 +98,21 @@ def worlds(hub: Hub) -> dict[tuple[str, str], World]:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> _Kept:
-    """Every write transaction is rolled back at its end; those with something to keep are counted."""
-    kept = _Kept()
+    """A request's write transactions are rolled back at their end; those with something to keep are counted."""
+    kept, written = _Kept(), Database.write
 
     @asynccontextmanager
     async def write(database: Database) -> AsyncIterator[AsyncSession]:
+        if not _asking.get():
+            async with written(database) as session:
+                yield session
+            return
         async with AsyncSession(database._writers, expire_on_commit=False) as session:
             await session.begin()
             try:
                 yield session
                 await session.flush()
-                kept.count += _asking.get()
+                kept.count += 1
             finally:
                 await session.rollback()
 
