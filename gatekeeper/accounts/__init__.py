@@ -10,6 +10,7 @@ from gatekeeper.accounts import (
     factors,
     links,
     names,
+    offers,
     oidc,
     organizations,
     passwords,
@@ -18,6 +19,7 @@ from gatekeeper.accounts import (
     second_step,
     seen,
     sessions,
+    teams,
     throttle,
 )
 from gatekeeper.accounts.namespaces import find_namespace
@@ -45,6 +47,7 @@ __all__ = [
     "find_namespace",
     "links",
     "names",
+    "offers",
     "oidc",
     "organizations",
     "passwords",
@@ -54,5 +57,6 @@ __all__ = [
     "seen",
     "sessions",
     "sign_in",
+    "teams",
     "throttle",
 ]

@@ -13,7 +13,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import commits, names, popularity
+from gatekeeper.repos import commits, names, popularity, team_rights
 from gatekeeper.repos.names import NOUNS, key_of
 from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
@@ -100,7 +100,7 @@ async def by_id(s: AsyncSession, repo_id: str) -> Repo | None:
 
 
 def role_of(principal: Principal, repo: Repo) -> Role | None:
-    """The principal's role in the repository: its owner administers it, members have their organization's role."""
+    """The principal's role in the repository, teams apart: its owner administers it, members have their role."""
     if principal.person_id is not None and repo.owner_person_id == principal.person_id:
         return Role.ADMIN
     if repo.owner_organization_id is not None:
@@ -136,6 +136,7 @@ async def delete(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
     repo.deleted_at = now()
     s.add(repo)
     await names.forget(s, repo)
+    await team_rights.forget(s, repo)
     await s.flush()  # frees the name for a repository made in the same transaction
     await ledger.record(
         s, "repos:repo:delete", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body={}
