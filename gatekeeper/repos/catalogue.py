@@ -1,6 +1,6 @@
 """The catalogue: which repositories there are, whose they are, and their settings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -85,6 +85,13 @@ async def find(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo | None:
     return repo
 
 
+async def find_each(s: AsyncSession, kind: RepoKind, full_names: Iterable[str]) -> dict[str, Repo]:
+    """The same for several names: those that are there, by the name that was asked for."""
+    keys = {name: key for name in full_names if is_lookup(key := key_of(kind, name), limit=160)}
+    rows = {repo.key: repo for repo in await s.scalars(sa.select(Repo).where(col(Repo.key).in_(keys.values())))}
+    return {name: rows[key] for name, key in keys.items() if key in rows}
+
+
 async def require(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo:
     """Like `find`; raises RepoNotFound."""
     repo = await find(s, kind, full_name)
@@ -97,6 +104,11 @@ async def by_id(s: AsyncSession, repo_id: str) -> Repo | None:
     """The repository with this id unless it was deleted."""
     repo = await s.get(Repo, repo_id)
     return repo if repo is not None and repo.deleted_at is None else None
+
+
+async def by_ids(s: AsyncSession, repo_ids: Collection[str]) -> Sequence[Repo]:
+    """The repositories with these ids, deleted ones too."""
+    return (await s.scalars(sa.select(Repo).where(col(Repo.id).in_(repo_ids)))).all()
 
 
 def role_of(principal: Principal, repo: Repo) -> Role | None:
