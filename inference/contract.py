@@ -62,6 +62,12 @@ class Scheduler(StrEnum):
     EULER_A = "euler_a"
     DPMPP_2M = "dpmpp_2m"
     DPMPP_2M_KARRAS = "dpmpp_2m_karras"
+    UNIPC = "unipc"
+    LCM = "lcm"
+
+
+# A consistency model is distilled for the times of a run of this length and knows no others.
+LONGEST_RUNS = {Scheduler.LCM: 50}
 
 
 class SldLevel(StrEnum):

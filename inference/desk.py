@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from inference.contract import (
+    LONGEST_RUNS,
     CancelOrder,
     Envelope,
     EnvelopeError,
@@ -207,6 +208,13 @@ def _model_problems(request: Request) -> tuple[str, ...]:
         for name, side in (("width", request.width), ("height", request.height))
         if side % multiple
     ]
+    if order.negative_prompt and not request.model.takes_negative_prompt:
+        problems.append("This model takes no negative prompt.")
+    if order.scheduler is not None and request.model.default_scheduler is None:
+        problems.append("This model runs with its own sampler only.")
+    longest = LONGEST_RUNS.get(request.scheduler) if request.scheduler else None
+    if longest is not None and order.steps > longest:
+        problems.append(f"steps is {order.steps}; with {request.scheduler} it must be from 1 to {longest}.")
     rows = request.rows_per_image
     if order.bucket is not None and order.bucket < rows:
         problems.append(f"bucket is {order.bucket}; an image of this order takes {rows} rows.")

@@ -24,14 +24,17 @@ from inference.safety.prompts import RuleSet
 
 @dataclass(frozen=True)
 class Request:
-    """An order with its defaults filled in from the model."""
+    """An order with its defaults filled in from the model.
+
+    scheduler  None: the model's own, which has no name here
+    """
 
     order: ImageOrder
     model: Model
     rules: RuleSet
     width: int
     height: int
-    scheduler: Scheduler
+    scheduler: Scheduler | None
 
     @property
     def rows_per_image(self) -> int:
