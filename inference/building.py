@@ -152,7 +152,9 @@ def require_engine_fits(parts: Parts) -> None:
     if config.time_cond_proj_dim or config.class_embed_type or config.num_class_embeds:
         raise ModelRefused("the denoiser needs inputs that this server does not give it")
     if config.addition_embed_type != ("text_time" if is_xl else None):
-        raise ModelRefused(f"the denoiser needs {config.addition_embed_type!r:.40}, which its pipeline does not give it")
+        raise ModelRefused(
+            f"the denoiser needs {config.addition_embed_type!r:.40}, which its pipeline does not give it"
+        )
     if type(parts.components["text_encoder"]).__name__ != "CLIPTextModel":
         raise ModelRefused("the first text encoder must be a CLIPTextModel")
     prediction = parts.scheduler_config.get("prediction_type", "epsilon")

@@ -26,6 +26,7 @@ class Sample:
     latents       (1, channel, height, width) float32; the denoiser sees a copy in its own dtype
     momentum      SLD's nu
     served_at     number of the tick that last advanced it
+    look          estimate of the finished latents after the last step, where the order wants a preview of it
     """
 
     ticket: Ticket
@@ -40,6 +41,12 @@ class Sample:
     momentum: Tensor | None = None
     served_at: int = 0
     step_options: dict[str, Any] = field(default_factory=dict)
+    look: Tensor | None = None
+
+    @property
+    def steps_done(self) -> int:
+        """Of the steps that were ordered; some samplers take more small ones."""
+        return self.step * self.ticket.order.steps // len(self.timesteps)
 
     @property
     def rows(self) -> int:
@@ -61,6 +68,7 @@ def begin(ticket: Ticket, index: int, bucket: int, conditioning: Conditioning) -
     """Image number `index` of an order before its first step: its own sampler, generator and noise."""
     request, order = ticket.request, ticket.order
     model = request.model
+    assert request.scheduler is not None  # the engine's models all take the samplers that have names
     scheduler = make_scheduler(request.scheduler, model.scheduler_config)
     scheduler.set_timesteps(order.steps, device=model.device)
     channels, scale = model.parts["unet"].config.in_channels, vae_scale(model)
@@ -153,9 +161,12 @@ def take_step(sample: Sample, prediction: Tensor) -> None:
             noise = guidance.classifier_free(uncond, cond, scale)
         case _:
             [noise] = rows
-    stepped = sample.scheduler.step(noise, time_step, sample.latents, return_dict=False, **sample.step_options)
+    before, steps_done = sample.latents, sample.steps_done
+    stepped = sample.scheduler.step(noise, time_step, before, return_dict=False, **sample.step_options)
     sample.latents = stepped[0]
     sample.step += 1
+    is_due = sample.steps_done > steps_done and sample.ticket.order.wants_preview(sample.steps_done)
+    sample.look = _finished_estimate(sample, noise, before, time_step) if is_due else None
 
 
 def vae_scale(model: Model) -> int:
@@ -171,5 +182,20 @@ def dtype_name(dtype: torch.dtype) -> str:
 def _noise_per_prediction(sample: Sample, time_step: Tensor) -> float:
     if sample.scheduler.config.prediction_type != "v_prediction":
         return 1.0
+    return max(math.sqrt(_signal_share(sample, time_step)), 1e-3)
+
+
+def _finished_estimate(sample: Sample, prediction: Tensor, latents: Tensor, time_step: Tensor) -> Tensor:
+    """What the latents would be without their noise: x0 = (x - sigma * e) / alpha, or alpha * x - sigma * v."""
+    seen: Tensor = sample.scheduler.scale_model_input(latents, time_step)
+    share = max(_signal_share(sample, time_step), 1e-6)
+    alpha, sigma = math.sqrt(share), math.sqrt(1 - share)
+    if sample.scheduler.config.prediction_type == "v_prediction":
+        return alpha * seen - sigma * prediction
+    return (seen - sigma * prediction) / alpha
+
+
+def _signal_share(sample: Sample, time_step: Tensor) -> float:
+    """alpha squared at a time of the model's training: the share of the image in what the denoiser sees."""
     index = min(max(int(time_step), 0), len(sample.scheduler.alphas_cumprod) - 1)
-    return max(math.sqrt(sample.scheduler.alphas_cumprod[index]), 1e-3)
+    return float(sample.scheduler.alphas_cumprod[index])

@@ -187,7 +187,7 @@ class Desk:
             height=order.height or model.default_height,
             scheduler=order.scheduler or model.default_scheduler,
         )
-        if problems := _model_problems(request):
+        if problems := model_problems(request):
             raise OrderProblem(ErrorCode.LIMITS_EXCEEDED, " ".join(problems), problems)
         return request
 
@@ -201,7 +201,8 @@ def parse(kind: type[T], body: str) -> T:
         raise OrderProblem(ErrorCode.MALFORMED, "The order does not follow the contract.", problems) from error
 
 
-def _model_problems(request: Request) -> tuple[str, ...]:
+def model_problems(request: Request) -> tuple[str, ...]:
+    """What this model cannot do of an order, as sentences for the person who ordered."""
     order, multiple = request.order, request.model.side_multiple
     problems = [
         f"{name} is {side}; for this model it must be a multiple of {multiple}."

@@ -13,6 +13,7 @@ All torch work of the engine happens in its one thread; decoding and checking ha
 import logging
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -23,7 +24,7 @@ from inference.decoding import Decoding
 from inference.denoising import NotFinite, Sample, begin, denoise, dtype_name, take_step
 from inference.fleet import Model
 from inference.queue import FairQueue
-from inference.release import Making, Release
+from inference.release import FloatImage, Making, Release
 from inference.texts import Conditioning, encode_all, join, texts_of
 from inference.ticket import Ticket
 
@@ -191,6 +192,8 @@ class Engine:
             except Exception as error:  # a poisoned request fails alone
                 log.error("a step failed: %s", type(error).__name__)
                 sample.ticket.fail(*_explain(error))
+            else:
+                self._preview(sample)
         seconds = (time.perf_counter() - began) / sum(sample.rows for sample in batch)
         for sample in batch:
             sample.ticket.charge(seconds * sample.rows)
@@ -209,8 +212,7 @@ class Engine:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():
             slowest = min((s for s in self._samples if s.ticket is ticket), key=lambda s: s.step, default=None)
             if slowest is not None:
-                steps = ticket.order.steps
-                ticket.step(slowest.step * steps // len(slowest.timesteps), steps)
+                ticket.step(slowest.steps_done, ticket.order.steps)
         finished = [sample for sample in batch if sample.step == len(sample.timesteps) and not sample.is_dead]
         for sample in finished:
             self._samples.remove(sample)
@@ -220,19 +222,27 @@ class Engine:
 
     def _hand_over(self, group: list[Sample]) -> None:
         """Let finished images be decoded together, checked and released."""
-        model = group[0].ticket.request.model
-        decoding = Decoding(model, torch.cat([sample.latents for sample in group]))
+        decoding = Decoding(group[0].ticket.request.model, torch.cat([sample.latents for sample in group]))
         for place, sample in enumerate(group):
-            self._release.submit(
-                Making(
-                    ticket=sample.ticket,
-                    index=sample.index,
-                    pixels=partial(decoding.pixels, place),
-                    bucket=sample.bucket,
-                    scheduler=sample.ticket.request.scheduler,
-                    dtype=dtype_name(model.dtype),
-                )
-            )
+            self._release.submit(_making(sample, partial(decoding.pixels, place)))
+
+    def _preview(self, sample: Sample) -> None:
+        """Let a look at an image in the making be decoded, checked and sent, if one is due."""
+        if sample.look is not None:
+            decoding = Decoding(sample.ticket.request.model, sample.look)
+            self._release.preview(_making(sample, partial(decoding.pixels, 0)), sample.steps_done)
+
+
+def _making(sample: Sample, pixels: Callable[[], FloatImage]) -> Making:
+    request = sample.ticket.request
+    return Making(
+        ticket=sample.ticket,
+        index=sample.index,
+        pixels=pixels,
+        bucket=sample.bucket,
+        scheduler=str(request.scheduler),
+        dtype=dtype_name(request.model.dtype),
+    )
 
 
 def _decoding_sizes(sample: Sample) -> tuple[int, ...]:

@@ -123,7 +123,7 @@ class FakeLane:
             index=index,
             pixels=lambda: paint(request.order.prompt, request.seed(index), request.width, request.height),
             bucket=request.order.bucket or request.rows_per_image,
-            scheduler=request.scheduler,
+            scheduler=str(request.scheduler),
             dtype="float32",
         )
 

@@ -105,7 +105,7 @@ class Parts:
     components        by place: modules in eval mode, tokenizers; no scheduler, for each image gets its own
     scheduler_config  the repository's own
     weights           sha256 by path of each weight file read
-    zeros_for_empty   the index says that zeros, and not the encoding of "", stand for a negative prompt that is not given
+    zeros_for_empty   zeros, and not the encoding of "", stand for a negative prompt that is not given
     """
 
     pipeline: str
@@ -275,7 +275,7 @@ def _require_plain_config(value: Any, name: str) -> None:
 def _build(directory: Path, library: str, kind: str) -> Any:
     """One part from its verified directory. Missing or surplus weights are refused, for they would be random."""
     if "Tokenizer" in kind:
-        tokenizer: Any = transformers.CLIPTokenizer if kind.startswith("CLIP") else transformers.T5TokenizerFast
+        tokenizer: Any = transformers.CLIPTokenizer if kind.startswith("CLIP") else transformers.T5Tokenizer
         return _tokenizer(tokenizer, directory)
     values = sum(tensor_count(path, name=f"{directory.name}/{path.name}") for path in directory.glob("*.safetensors"))
     cls = getattr(diffusers if library == "diffusers" else transformers, kind)

@@ -93,7 +93,7 @@ class PipelineLane:
                     index=index,
                     pixels=partial(np.asarray, pixels),
                     bucket=None,
-                    scheduler=request.scheduler or request.model.scheduler_config["_class_name"],
+                    scheduler=str(request.scheduler or request.model.scheduler_config["_class_name"]),
                     dtype=dtype_name(request.model.dtype),
                     sld_acted=False,
                 )
@@ -106,7 +106,9 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     request, order = ticket.request, ticket.order
     model = request.model
     name = request.scheduler
-    scheduler = published_scheduler(model.scheduler_config) if name is None else make_scheduler(name, model.scheduler_config)
+    scheduler = (
+        published_scheduler(model.scheduler_config) if name is None else make_scheduler(name, model.scheduler_config)
+    )
     pipeline: Any = assembled(model, scheduler)
     pipeline.set_progress_bar_config(disable=True)
 

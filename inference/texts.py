@@ -104,6 +104,4 @@ def _unconditional(model: Model, text: str, row: Conditioning) -> Conditioning:
     """Some models were trained with zeros, and not with the encoding of an empty text, where there is no prompt."""
     if text or not model.zeros_for_empty:
         return row
-    return Conditioning(
-        torch.zeros_like(row.hidden), None if row.pooled is None else torch.zeros_like(row.pooled)
-    )
+    return Conditioning(torch.zeros_like(row.hidden), None if row.pooled is None else torch.zeros_like(row.pooled))

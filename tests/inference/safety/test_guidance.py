@@ -10,7 +10,7 @@ import torch
 from diffusers.pipelines.deprecated.stable_diffusion_safe import StableDiffusionPipelineSafe
 
 from inference.contract import Event, Image, ImageOrder, Scheduler, SldLevel
-from inference.engine import decode
+from inference.decoding import decode
 from inference.fleet import Model
 from inference.safety.guidance import classifier_free, safe_guidance
 from inference.safety.levels import PARAMETERS, SAFETY_CONCEPT, can_act, facts
@@ -49,7 +49,9 @@ def test_a_whole_run_agrees_with_diffusers_safe_pipeline(
     level_parameters = PARAMETERS[level].scaled_to(STEPS)
     latents: list[torch.Tensor] = []
     original = decode
-    monkeypatch.setattr("inference.engine.decode", lambda model, final: latents.append(final) or original(model, final))
+    monkeypatch.setattr(
+        "inference.decoding.decode", lambda model, final: latents.append(final) or original(model, final)
+    )
 
     [events] = run(make_order(scheduler=scheduler, sld=level, steps=STEPS, seed=3))
     expected = pipeline(
@@ -65,7 +67,7 @@ def test_a_whole_run_agrees_with_diffusers_safe_pipeline(
         sld_mom_beta=level_parameters.momentum_beta,
     ).images[0]
 
-    made = original(tiny_model, latents[0]).transpose(1, 2, 0)
+    made = original(tiny_model, latents[0])[0].transpose(1, 2, 0)
     assert np.abs(made - expected).max() < 1e-5
     picture = np.asarray(PIL.Image.open(io.BytesIO(receipt_of(events).png())), dtype=float) / 255
     assert np.abs(picture - expected).max() <= 1 / 255 + 1e-6
