@@ -42,6 +42,7 @@ class Sample:
     served_at: int = 0
     step_options: dict[str, Any] = field(default_factory=dict)
     look: Tensor | None = None
+    sld_effects: list[Tensor] = field(default_factory=list)
 
     @property
     def steps_done(self) -> int:
@@ -57,6 +58,12 @@ class Sample:
     def group(self) -> tuple[object, ...]:
         """Samples of one group can share a call."""
         return (id(self.ticket.request.model), self.bucket, self.latents.shape)
+
+    @property
+    def sld_effect(self) -> float | None:
+        """Mean effect of Safe Latent Diffusion over the steps in which it acted; None if it never did."""
+        mean = float(torch.stack(self.sld_effects).mean()) if self.sld_effects else math.nan
+        return round(mean, 4) if math.isfinite(mean) else None
 
     @property
     def is_dead(self) -> bool:
@@ -157,6 +164,8 @@ def take_step(sample: Sample, prediction: Tensor) -> None:
                 parameters=sample.sld,
             )
             noise, sample.momentum = guided.noise / alpha, guided.momentum
+            if guided.effect is not None:
+                sample.sld_effects.append(guided.effect)
         case [uncond, cond]:
             noise = guidance.classifier_free(uncond, cond, scale)
         case _:

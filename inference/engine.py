@@ -242,6 +242,7 @@ def _making(sample: Sample, pixels: Callable[[], FloatImage]) -> Making:
         bucket=sample.bucket,
         scheduler=str(request.scheduler),
         dtype=dtype_name(request.model.dtype),
+        sld_effect=sample.sld_effect,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inference.contract import (
+    CheckFacts,
     Done,
     ErrorCode,
     Event,
@@ -35,6 +36,7 @@ class Request:
     width: int
     height: int
     scheduler: Scheduler | None
+    prompt_checks: tuple[CheckFacts, ...] = ()
 
     @property
     def rows_per_image(self) -> int:

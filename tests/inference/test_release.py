@@ -21,6 +21,7 @@ class Unreliable:
     """A checker that counts what it passed and fails in every way it can."""
 
     sha256 = "0" * 64
+    version = "1"
     concepts: tuple[str, ...] = ("thing",)
 
     def __init__(self, seed: int) -> None:

@@ -42,6 +42,7 @@ class Told:
     """A checker that answers what it was told, whatever it is."""
 
     sha256 = "0" * 64
+    version = "1"
     concepts: tuple[str, ...] = ("thing",)
 
     def __init__(self, answer: Any) -> None:

@@ -116,3 +116,30 @@ def test_the_receipt_says_when_it_could_not_act() -> None:
     assert facts(SldLevel.OFF, 7.5, 20).acted is False
     assert facts(SldLevel.STRONG, 7.5, 20).warmup_steps == 3
     assert facts(SldLevel.STRONG, 7.5, 20).acted is True
+
+
+@pytest.mark.parametrize(
+    ("level", "scale", "steps", "words"),
+    [
+        (SldLevel.OFF, 7.5, 20, "off"),
+        (SldLevel.MAX, 1.0, 20, "Guidance is off"),
+        (SldLevel.MEDIUM, 7.5, 0, "warm-up"),
+        (SldLevel.MEDIUM, 7.5, 20, ""),
+    ],
+)
+def test_the_receipt_says_in_words_why_it_did_not_act(level: SldLevel, scale: float, steps: int, words: str) -> None:
+    said = facts(level, scale, steps)
+
+    assert words in said.reason
+    assert said.acted is (said.reason == "")
+
+
+def test_the_receipt_says_how_strongly_it_acted(run: Run, make_order: Callable[..., ImageOrder]) -> None:
+    orders = [make_order(sld=level, seed=3) for level in (SldLevel.OFF, SldLevel.WEAK, SldLevel.MAX)]
+
+    off, weak, strongest = [receipt_of(events).receipt.sld.effect for events in run(*orders)]
+
+    assert off is None
+    assert weak is not None
+    assert strongest is not None
+    assert 0 <= weak < strongest
