@@ -18,7 +18,7 @@ from gatekeeper import authz, licensing, schema
 from gatekeeper.accounts import oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
-from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker, recover
+from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
@@ -66,7 +66,6 @@ def build(settings: Settings) -> ASGIApp:
                 await gatekeeper.supervisor.start()
                 stack.push_async_callback(gatekeeper.supervisor.stop)
             async with gatekeeper.db.write() as session:
-                await recover(session)
                 await authz.follow_folder(session, gatekeeper.policies)
                 policies = await gatekeeper.in_force.refresh(session)
                 assert policies.directory is not None
@@ -112,7 +111,7 @@ def assemble(settings: Settings) -> Gatekeeper:
     version = access_version(database)
     evidence = EvidenceWriter(database)
     images = ImageFolder(settings.data_dir.resolve() / "images")
-    return Gatekeeper(
+    gatekeeper = Gatekeeper(
         settings=settings,
         db=database,
         keys=keys,
@@ -128,6 +127,8 @@ def assemble(settings: Settings) -> Gatekeeper:
         worker=worker,
         supervisor=supervisor,
     )
+    gatekeeper.studio.recheck = generate.still_allowed(gatekeeper)
+    return gatekeeper
 
 
 def _policies_dir(settings: Settings) -> Path:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, generation, jobs, ledger, licensing, notices, releases, tokens
-from gatekeeper.accounts import factors, links, offers, oidc, seen, sessions, throttle
+from gatekeeper.accounts import factors, links, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.privacy import retention
@@ -33,6 +33,7 @@ COUNT_SECONDS = 300
 CLEAN_UP_SECONDS = 3600
 NOTICE_SECONDS = 1
 EMBARGO_SECONDS = 10
+ORDERS_SECONDS = 3
 
 
 def background(
@@ -62,6 +63,7 @@ def background(
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         every(CLEAN_UP_SECONDS, lambda: retain(database, gatekeeper.settings)),
+        every(ORDERS_SECONDS, gatekeeper.studio.keep_up),
         courier.run(),
         every(CLEAN_UP_SECONDS, lambda: lfs_parts.clean_up(database, gatekeeper.store)),
     ]
@@ -201,7 +203,6 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await factors.steps.clean_up(session)
         await links.clean_up(session)
         await oidc.clean_up(session)
-        await offers.clean_up(session)
         await oauth.grants.clean_up(session)
         await oauth.publishers.clean_up(session)
         await jobs.clean_up(session)

@@ -37,6 +37,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "height": (int, 8, 4096),
     "guidance_scale": (float, 0.0, 100.0),
     "images_per_day": (int, 0, 1_000_000),
+    "compute_seconds_per_day": (int, 0, 1_000_000),
     "concurrency": (int, 1, 1000),
     "keep_image_days": (int, 1, 3650),
 }
@@ -98,7 +99,11 @@ def _safety(table: dict[str, Any], _directory: Path) -> Iterator[str]:
     for key in ("sld_level", "checker", *_LIMITS):
         if key not in default:
             yield f"[default] {key} is missing."
-    sections = {"default": default, "adjusted": table.get("adjusted", {})}
+    for name in ("person", "organization"):
+        for key in {"images_per_day", "compute_seconds_per_day", "concurrency"} ^ table.get(name, {}).keys():
+            yield f"[{name}] {key} is missing or means nothing there."
+    sections = {"default": default, "person": table.get("person", {}), "organization": table.get("organization", {})}
+    sections |= {"adjusted": table.get("adjusted", {})}
     sections |= {f"stage.{name}": section for name, section in table.get("stage", {}).items()}
     for title, section in sections.items():
         yield from _limits(title, section)

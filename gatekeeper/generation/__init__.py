@@ -1,44 +1,60 @@
 """Generation: orders to the inference process, and what they made.
 
-A door parses an `OrderRequest`, has the `Studio` prepare the model, lets `admit` charge the quota in its transaction,
-and after the commit starts the order. `watch` tells what happens, `wait` returns when it has ended. Each image has a
-signed receipt; images and prompts are kept for their owner for a limited time.
+A door parses an `OrderRequest`, has the `Studio` prepare the model, lets `admit` reserve what it needs of the quotas in
+its transaction, and after the commit starts the order. `watch` tells what happens, `wait` returns when it has ended;
+the end settles what was reserved. Each image has a signed receipt; images and prompts are kept for their owner for a
+limited time.
 """
 
-from gatekeeper.generation.admission import Quota, Ruling, admit, quota
+from gatekeeper.generation import claims, quotas, usage
+from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.client import Worker
-from gatekeeper.generation.images import ImageFolder, clean_up, is_over, list_own, own, own_image
+from gatekeeper.generation.encoding import format_of
+from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.manifests import worker_manifest
 from gatekeeper.generation.orders import MAX_SEED, OrderRequest
-from gatekeeper.generation.outcomes import recover, require_images
-from gatekeeper.generation.safety import BrokenSafety, Safety, SafetyLevel
-from gatekeeper.generation.studio import Studio, Update
+from gatekeeper.generation.outcomes import require_images
+from gatekeeper.generation.quota_changes import change_quota, list_changes
+from gatekeeper.generation.runs import Update
+from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel
+from gatekeeper.generation.studio import Recheck, Studio
 from gatekeeper.generation.supervisor import Supervisor
-from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange
 
 __all__ = [
     "MAX_SEED",
+    "Admitted",
     "BrokenSafety",
+    "Budget",
+    "Change",
     "Generation",
     "GenerationState",
     "ImageFolder",
+    "Once",
     "OrderRequest",
-    "Quota",
+    "QuotaChange",
+    "Recheck",
     "Ruling",
     "Safety",
     "SafetyLevel",
     "Studio",
     "Supervisor",
+    "Terms",
     "Update",
     "Worker",
     "admit",
+    "change_quota",
+    "claims",
     "clean_up",
+    "forget",
+    "format_of",
     "is_over",
+    "list_changes",
     "list_own",
     "own",
     "own_image",
-    "quota",
-    "recover",
+    "quotas",
     "require_images",
+    "usage",
     "worker_manifest",
 ]

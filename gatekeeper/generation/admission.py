@@ -1,4 +1,4 @@
-"""Letting an order in: quotas counted in the transaction that takes from them, so that two at once cannot both pass."""
+"""Letting an order in: once for each key its caller gave it, and only while every quota has room for it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,16 +9,19 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.accounts.tables import Person
+from gatekeeper.generation import claims, quotas
 from gatekeeper.generation.orders import OrderRequest
-from gatekeeper.generation.safety import SafetyLevel
+from gatekeeper.generation.safety import Safety, SafetyLevel
 from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.kit.canonical import canonical_json
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import keyed_hash
+from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Repo
 
-WINDOW = timedelta(hours=24)
-_BUSY_SECONDS = 10
+_FIRST_SECONDS_PER_STEP = 0.1  # what a step is taken for before a model has made anything
+_RETRIED_WITHIN = timedelta(minutes=10)
+_MADE_NOTHING = (GenerationState.FAILED, GenerationState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +30,40 @@ class Ruling:
 
     policies: tuple[str, ...] = ()
     policy_sha256: str | None = None
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """How a person stands in the last 24 hours. `frees_in_seconds`: until the oldest image stops counting."""
+class Terms:
+    """What an order is let in by. `safety` holds the hub's quotas, `level` those of the model's stage."""
 
-    limit: int
-    used: int
-    frees_in_seconds: int
+    safety: Safety
+    level: SafetyLevel
+    ruling: Ruling
+    privacy_key: bytes
 
-    @property
-    def remaining(self) -> int:
-        """Images that may still be ordered."""
-        return max(self.limit - self.used, 0)
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """By what a caller's second try is known for the same order.
+
+    key       the caller's own, None if there is none; untrusted
+    is_retry  the client says that it repeats itself
+    """
+
+    key: str | None = None
+    is_retry: bool = False
+
+
+NEW = Once()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The order; it is not new when it was let in before, and must not be started again then."""
+
+    made: Generation
+    is_new: bool
 
 
 async def admit(
@@ -50,29 +73,27 @@ async def admit(
     commit: str,
     request: OrderRequest,
     *,
-    level: SafetyLevel,
-    ruling: Ruling,
-    privacy_key: bytes,
-) -> Generation:
-    """Take the order in: check the quotas, charge them, record it as running. The caller commits, then starts it.
+    terms: Terms,
+    process: str,
+    once: Once = NEW,
+) -> Admitted:
+    """Take the order in: reserve what it needs, record it as running. The caller commits, then starts it.
 
-    Raises TooMany with details["retry_after_seconds"] when the person has used what the stage offers.
+    process  that will make it
+    Raises TooMany with details["retry_after_seconds"] when a quota has no room, Invalid for a key that was used before.
     """
     if principal.person_id is None:
         raise errors.NotSignedIn("Images are made for a person.", next_step="Sign in, or send your access token.")
-    at = now()
-    # One order of a person is admitted at a time: SQLite has one writer anyway, elsewhere this row is the lock.
-    await session.execute(sa.select(col(Person.id)).where(col(Person.id) == principal.person_id).with_for_update())
-    await _check_concurrency(session, principal.person_id, level)
-    stands = await quota(session, principal.person_id, repo, level, at=at)
-    if request.images > stands.remaining:
-        wait = await _wait_seconds(session, principal.person_id, repo, request.images, level, at)
-        raise errors.TooMany(
-            f"You may make {stands.limit} images of {repo.full_name} in 24 hours and have made {stands.used}.",
-            next_step=f"Ask for at most {stands.remaining} now, or come back in {_readable(wait)}.",
-            details={"retry_after_seconds": wait, "limit": stands.limit, "remaining": stands.remaining},
-        )
-    terms = await licensing.terms_for(session, repo, commit)
+    at, level, ruling = now(), terms.level, terms.ruling
+    await quotas.lock(session, principal)
+    asked = keyed_hash(terms.privacy_key, canonical_json([repo.id, request.asked()]).decode())
+    key = keyed_hash(terms.privacy_key, once.key) if once.key is not None else None
+    if (earlier := await _earlier(session, principal.person_id, key, asked, is_retry=once.is_retry, at=at)) is not None:
+        return Admitted(earlier, is_new=False)
+    seconds = await _expected_seconds(session, repo, commit, request)
+    for scope in await quotas.scopes(session, principal, terms.safety, [(repo, level)]):
+        await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
+    bundle = await licensing.terms_for(session, repo, commit)
     made = Generation(
         person_id=principal.person_id,
         repo_id=repo.id,
@@ -82,14 +103,23 @@ async def admit(
             "margin": level.margin,
             "decision": list(ruling.policies),
             "policy_sha256": ruling.policy_sha256,
-            "bundle_sha256": terms.sha256 if terms else None,
-            "texts": list(terms.texts) if terms else [],
+            "bundle_sha256": bundle.sha256 if bundle else None,
+            "texts": list(bundle.texts) if bundle else [],
+            "end_user_sha256": keyed_hash(terms.privacy_key, request.end_user) if request.end_user else None,
         },
         prompt=request.prompt,
-        prompt_sha256=keyed_hash(privacy_key, request.prompt),
+        negative_prompt=request.negative_prompt,
+        prompt_sha256=keyed_hash(terms.privacy_key, request.prompt),
+        request_sha256=asked,
+        idempotency_key=key,
+        token_id=principal.token_id,
+        stage=ruling.stage.value if ruling.stage else "",
         charged_images=request.images,
+        charged_seconds=seconds,
         started_at=at,
         expires_at=at + timedelta(days=level.keep_image_days),
+        claimed_by=process,
+        claimed_until=at + claims.LEASE,
     )
     session.add(made)
     await session.flush()  # the door answers with its id
@@ -103,72 +133,65 @@ async def admit(
         body={"before": None, "after": made.state, "commit": commit, "settings": request.settings()},
         policy=ruling.policy_sha256,
     )
-    return made
+    return Admitted(made, is_new=True)
 
 
-async def quota(
-    session: AsyncSession, person_id: str, repo: Repo, level: SafetyLevel, *, at: datetime | None = None
-) -> Quota:
-    """What the person has used of a repository's images in the last 24 hours."""
-    at = at or now()
-    since = at - WINDOW
-    row = (
-        await session.execute(
-            sa.select(
-                sa.func.coalesce(sa.func.sum(Generation.charged_images), 0), sa.func.min(Generation.started_at)
-            ).where(*_counting(person_id, repo.id, since))
+async def _earlier(
+    session: AsyncSession, person_id: str, key: str | None, asked: str, *, is_retry: bool, at: datetime
+) -> Generation | None:
+    """The order that this one repeats, if any. One of which nothing came is forgotten, and may be tried again."""
+    query = sa.select(Generation).where(col(Generation.person_id) == person_id)
+    if key is not None:
+        found = await session.scalar(query.where(col(Generation.idempotency_key) == key))
+        if found is None:
+            return None
+        if found.request_sha256 != asked:
+            raise errors.Invalid(
+                "This Idempotency-Key was used for another order.",
+                status=422,
+                next_step="Send a new key with every new order.",
+                code="IdempotencyKeyReused",
+            )
+        if found.state in _MADE_NOTHING:
+            found.idempotency_key = None
+            await session.flush()  # its place is taken by the next one
+            return None
+        return found
+    if not is_retry:
+        return None
+    return await session.scalar(
+        query.where(
+            col(Generation.request_sha256) == asked,
+            col(Generation.started_at) > at - _RETRIED_WITHIN,
+            col(Generation.state).not_in(_MADE_NOTHING),
         )
-    ).one()
-    used, oldest = int(row[0]), row[1]
-    frees = 0 if oldest is None else max(int((oldest - since).total_seconds()) + 1, 1)
-    return Quota(level.images_per_day, used, frees)
-
-
-async def _check_concurrency(session: AsyncSession, person_id: str, level: SafetyLevel) -> None:
-    running = await session.scalar(
-        sa.select(sa.func.count())
-        .select_from(Generation)
-        .where(col(Generation.person_id) == person_id, col(Generation.state) == GenerationState.RUNNING)
+        .order_by(col(Generation.id).desc())
+        .limit(1)
     )
-    if int(running or 0) >= level.concurrency:
-        raise errors.TooMany(
-            f"{level.concurrency} of your orders are being made; more do not run at once here.",
-            next_step="Wait for one of them, or cancel it.",
-            details={"retry_after_seconds": _BUSY_SECONDS, "limit": level.concurrency, "remaining": 0},
+
+
+async def _expected_seconds(session: AsyncSession, repo: Repo, commit: str, request: OrderRequest) -> float:
+    """Compute seconds to reserve: as long as the model's last order took, for each step of an image of that size."""
+    last = await session.scalar(
+        sa.select(Generation)
+        .where(
+            col(Generation.repo_id) == repo.id,
+            col(Generation.commit_id) == commit,
+            col(Generation.state) == GenerationState.DONE,
+            col(Generation.charged_seconds) > 0,
         )
-
-
-async def _wait_seconds(
-    session: AsyncSession, person_id: str, repo: Repo, images: int, level: SafetyLevel, at: datetime
-) -> int:
-    """Seconds until enough of the oldest images stop counting for `images` more."""
-    since = at - WINDOW
-    rows = await session.execute(
-        sa.select(col(Generation.started_at), col(Generation.charged_images))
-        .where(*_counting(person_id, repo.id, since))
-        .order_by(col(Generation.started_at))
+        .order_by(col(Generation.id).desc())
+        .limit(1)
     )
-    pairs = [(started_at, charged) for started_at, charged in rows]
-    left = sum(charged for _, charged in pairs)
-    for started_at, charged in pairs:
-        left -= charged
-        if left + images <= level.images_per_day:
-            return int((started_at - since).total_seconds()) + 1
-    return int(WINDOW.total_seconds())
+    steps = request.steps * request.images
+    if last is None:
+        return steps * _FIRST_SECONDS_PER_STEP
+    made, asked = _pixels(last.settings), _pixels(request.settings())
+    larger = asked / made if made and asked else 1.0
+    once = last.charged_seconds / float(last.settings["steps"] * last.settings["images"])
+    return round(steps * larger * once, 3)
 
 
-def _counting(person_id: str, repo_id: str, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        col(Generation.person_id) == person_id,
-        col(Generation.repo_id) == repo_id,
-        col(Generation.started_at) > since,
-        col(Generation.charged_images) > 0,
-    )
-
-
-def _readable(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds} seconds"
-    if seconds < 7_200:
-        return f"{-(-seconds // 60)} minutes"
-    return f"{-(-seconds // 3600)} hours"
+def _pixels(settings: dict[str, int | None]) -> int:
+    """Of one image; 0 where the model's own size is meant."""
+    return (settings.get("width") or 0) * (settings.get("height") or 0)

@@ -1,7 +1,8 @@
 """The way to the inference process: the only module here that knows its contract, and the only one that speaks to it.
 
     WorkerError
-    ├── WorkerLost        no connection, or it broke before the order ended: nothing is known of the order any more
+    ├── WorkerLost        the connection broke before the order ended: nothing is known of the order any more
+    │   └── WorkerAbsent  there was no connection: nothing was sent
     ├── WorkerMismatch    the worker speaks another version of the contract
     └── OrderRejected     the worker did not accept the order; `code`, `problems` and `is_busy` say why
 
@@ -46,6 +47,10 @@ class WorkerError(Exception):
 
 class WorkerLost(WorkerError):
     """The inference process does not answer, or died in the middle."""
+
+
+class WorkerAbsent(WorkerLost):
+    """No connection to the inference process: it has not got what was to be sent."""
 
 
 class WorkerMismatch(WorkerError):
@@ -158,7 +163,7 @@ class Worker:
         try:
             response = await self._http.request(method, path, content=body)
         except httpx2.TransportError as error:
-            raise WorkerLost(f"the inference process does not answer ({type(error).__name__})") from error
+            raise _lost("does not answer", error) from error
         if response.is_error:
             raise _rejection(response.content)
         return response.content
@@ -173,7 +178,12 @@ class Worker:
                 async for line in response.aiter_lines():
                     yield line
         except httpx2.TransportError as error:
-            raise WorkerLost(f"the inference process went away ({type(error).__name__})") from error
+            raise _lost("went away", error) from error
+
+
+def _lost(what: str, error: httpx2.TransportError) -> WorkerLost:
+    kind = WorkerAbsent if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else WorkerLost
+    return kind(f"the inference process {what} ({type(error).__name__})")
 
 
 def _parsed(parse: Callable[[str], T], line: str) -> T:

@@ -3,46 +3,56 @@
 import asyncio
 import os
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import errors
+from gatekeeper import errors, ledger
 from gatekeeper.accounts.principal import Principal
+from gatekeeper.db import after_commit
+from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.ids import new_id
 
 _BATCH = 500
 
 
 class ImageFolder:
-    """Where images lie: `<root>/<generation id>-<index>.png`. Ids are ours, so a path is never made of foreign text."""
+    """Where images lie: `<root>/<generation id>-<index>.<format>`. Nothing of it is foreign text."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, generation_id: str, index: int) -> Path:
+    def path(self, made: Generation, index: int) -> Path:
         """The file of one image."""
-        return self.root / f"{generation_id}-{index}.png"
+        return self.root / f"{made.id}-{index}.{format_of(made)}"
 
-    async def write(self, generation_id: str, index: int, png: bytes) -> None:
-        """Keep an image; it is on disk when this returns."""
-        await asyncio.to_thread(self._write, self.path(generation_id, index), png)
+    async def write(self, made: Generation, index: int, content: bytes) -> Path:
+        """Put an image on disk, under a name of its own until `keep` gives it the right one."""
+        path = self.path(made, index)
+        part = path.with_name(f"{path.stem}.{new_id()}.part")
+        await asyncio.to_thread(self._write, part, content)
+        return part
+
+    def keep(self, made: Generation, parts: list[Path]) -> None:
+        """Give an order's files their names: called while its row is held, so that no other process's are replaced."""
+        for part in parts:
+            part.replace(part.with_name(part.name.partition(".")[0] + f".{format_of(made)}"))
 
     async def delete(self, generation_ids: list[str]) -> int:
         """Delete every image of these generations; returns how many files there were."""
         return await asyncio.to_thread(self._delete, frozenset(generation_ids))
 
-    def _write(self, path: Path, png: bytes) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_suffix(".part")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(png)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
 
     def _delete(self, generation_ids: frozenset[str]) -> int:
         if not self.root.is_dir():
@@ -78,7 +88,7 @@ async def own_image(
 ) -> Path:
     """The file of one's own image. Raises NotFound; the end of its time is compared now, whether or not a job ran."""
     generation = await own(session, principal, generation_id)
-    path = folder.path(generation.id, index)
+    path = folder.path(generation, index)
     if is_over(generation, now()):
         raise errors.NotFound(
             "This image was kept for a limited time, which is over.",
@@ -92,6 +102,24 @@ async def own_image(
 def is_over(generation: Generation, instant: datetime) -> bool:
     """Whether images and prompt are not given out any more."""
     return generation.expires_at is not None and instant >= generation.expires_at
+
+
+async def forget(session: AsyncSession, principal: Principal, folder: ImageFolder, generation_id: str) -> Generation:
+    """Delete an order's images and prompts before their time. Record and receipts stay. Safe to repeat.
+
+    Raises NotFound unless it is the principal's own, Conflict while it is being made.
+    """
+    made = await own(session, principal, generation_id)
+    if made.state is GenerationState.RUNNING:
+        raise errors.Conflict("This is being made.", next_step="Cancel it first.")
+    if not is_over(made, now()):
+        made.prompt = made.negative_prompt = None
+        made.expires_at = now()
+        await ledger.record(
+            session, "generation:result:delete", actor=principal.person_id, repo=made.repo_id, subject=made.id
+        )
+    after_commit(session, partial(folder.delete, [made.id]))  # type: ignore[arg-type]  # how many is not needed
+    return made
 
 
 async def clean_up(session: AsyncSession, folder: ImageFolder, *, instant: datetime | None = None) -> int:
@@ -110,7 +138,7 @@ async def clean_up(session: AsyncSession, folder: ImageFolder, *, instant: datet
     await session.execute(
         sa.update(Generation)
         .where(col(Generation.id).in_(ids))
-        .values(prompt=None)
+        .values(prompt=None, negative_prompt=None)
         .execution_options(synchronize_session="fetch")
     )
     return len(ids)

@@ -82,10 +82,9 @@ async def _make(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest
     return ModelManifest(repository=repo.full_name, commit=commit, files=files)
 
 
-def image_order(
-    generation: Generation, request: OrderRequest, manifest: ModelManifest, privacy_key: bytes
-) -> ImageOrder:
+def image_order(generation: Generation, manifest: ModelManifest, privacy_key: bytes) -> ImageOrder:
     """The order as the worker gets it: a keyed hash stands for the person."""
+    request = OrderRequest.of(generation)
     return ImageOrder(
         id=generation.id,
         model=manifest.digest,
@@ -102,4 +101,5 @@ def image_order(
         bucket=request.bucket,
         deadline_at=now() + timedelta(seconds=ORDER_SECONDS),
         person_key=keyed_hash(privacy_key, generation.person_id or ""),
+        previews=request.previews,
     )

@@ -3,16 +3,18 @@
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gatekeeper import errors
 from gatekeeper.generation.safety import SafetyLevel
-from inference.contract import Limits, Scheduler, SldLevel
+from gatekeeper.generation.tables import Generation
+from inference.contract import MOST_PREVIEWS, Limits, Scheduler, SldLevel
 
 MAX_SEED = 2**32 - 1
 DEFAULT_STEPS = 20
 DEFAULT_GUIDANCE = 7.5
+FORMATS = ("png", "webp", "jpeg")
 _LIMITS = Limits()
 
 # The names under which diffusers has these samplers, as users of its API write them.
@@ -22,8 +24,6 @@ _SCHEDULER_CLASSES = {
     "EulerDiscreteScheduler": Scheduler.EULER,
     "EulerAncestralDiscreteScheduler": Scheduler.EULER_A,
     "DPMSolverMultistepScheduler": Scheduler.DPMPP_2M,
-    "UniPCMultistepScheduler": Scheduler.UNIPC,
-    "LCMScheduler": Scheduler.LCM,
 }
 _SLD_ORDER = list(SldLevel)
 
@@ -35,6 +35,9 @@ class OrderRequest:
     width, height, scheduler  None: the model's own
     sld_level                 Safe Latent Diffusion that will be applied
     bucket                    rows per denoiser call as in a receipt, None: chosen by load
+    previews                  checked looks on the way
+    end_user                  whom an application orders for; only a keyed hash of it is kept
+    output_format             of the files, with the quality of those that lose something
     """
 
     prompt: str
@@ -48,6 +51,11 @@ class OrderRequest:
     height: int | None = None
     scheduler: Scheduler | None = None
     bucket: int | None = None
+    previews: int = 0
+    output_format: str = "png"
+    output_compression: int = 100
+    end_user: str = ""
+    is_seed_drawn: bool = False
 
     @classmethod
     def parse(
@@ -76,11 +84,28 @@ class OrderRequest:
             height=reader.side("height", level.height),
             scheduler=_scheduler(reader),
             bucket=reader.bucket(),
+            previews=reader.whole("previews", 0, MOST_PREVIEWS, 0),
+            output_format=reader.choice("output_format", FORMATS),
+            output_compression=reader.whole("output_compression", 0, 100, 100),
+            end_user=reader.text("end_user"),
         )
         reader.finish()
         if request.seed >= 0:
             return request
-        return cls(**{name: getattr(request, name) for name in cls.__slots__} | {"seed": secrets.randbelow(MAX_SEED)})
+        return replace(request, seed=secrets.randbelow(MAX_SEED), is_seed_drawn=True)
+
+    @classmethod
+    def of(cls, made: Generation) -> "OrderRequest":
+        """The order as it was recorded."""
+        kept = {name: value for name, value in made.settings.items() if name in cls.__slots__}
+        kept |= {"sld_level": SldLevel(kept["sld_level"])}
+        kept |= {"scheduler": Scheduler(kept["scheduler"])} if kept["scheduler"] else {}
+        return cls(prompt=made.prompt or "", negative_prompt=made.negative_prompt or "", **kept)
+
+    def asked(self) -> dict[str, Any]:
+        """Everything that makes two orders the same one."""
+        seed = {"seed": None} if self.is_seed_drawn else {}
+        return self.settings() | {"prompt": self.prompt, "negative_prompt": self.negative_prompt} | seed
 
     def settings(self) -> dict[str, Any]:
         """Everything but the texts, as it is kept and shown."""
@@ -94,6 +119,9 @@ class OrderRequest:
             "scheduler": self.scheduler.value if self.scheduler else None,
             "sld_level": self.sld_level.value,
             "bucket": self.bucket,
+            "previews": self.previews,
+            "output_format": self.output_format,
+            "output_compression": self.output_compression,
             "has_negative_prompt": bool(self.negative_prompt),
         }
 
@@ -179,6 +207,14 @@ class _Reader:
             self.fail("bucket", f"bucket is {_shown(value)}; it must be one of {allowed}.")
             return None
         return number
+
+    def choice(self, field: str, allowed: tuple[str, ...]) -> str:
+        """One of a few words, the first one where none is given."""
+        value = self.take(field)
+        if value is None or value in allowed:
+            return value or allowed[0]
+        self.fail(field, f"{field} is {_shown(value)}; it must be one of {', '.join(allowed)}.")
+        return allowed[0]
 
     def finish(self) -> None:
         """Raise Invalid if anything was wrong or is left over."""

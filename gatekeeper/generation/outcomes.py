@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.generation import receipts
@@ -14,8 +12,6 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.tables import Repo
 from inference.contract import Image, Withheld
-
-_INTERRUPTED = "The server stopped while this was being made. Nothing was charged; please order again."
 
 
 @dataclass
@@ -33,12 +29,16 @@ class Outcome:
 
 
 async def record_outcome(
-    session: AsyncSession, generation_id: str, repo: Repo, outcome: Outcome, *, key: SigningKey
+    session: AsyncSession, generation_id: str, outcome: Outcome, *, key: SigningKey, process: str
 ) -> Generation:
-    """Write an order's end with its receipts and its evidence. Only a running order ends; raises Conflict otherwise."""
+    """Write an order's end with its receipts and its evidence, and settle what it is charged for: what it delivered.
+
+    Raises Conflict unless the order is running and claimed by this process.
+    """
     made = await session.get_one(Generation, generation_id, populate_existing=True, with_for_update=True)
-    if made.state is not GenerationState.RUNNING:
-        raise errors.Conflict(f"The order has ended already: {made.state}.", next_step="Reload the page.")
+    if made.state is not GenerationState.RUNNING or made.claimed_by != process:
+        raise errors.Conflict("The order has ended already, or is made elsewhere.", next_step="Reload the page.")
+    repo = await session.get_one(Repo, made.repo_id)
     at = now()
     images = sorted(outcome.images, key=lambda image: image.index) if outcome.state is GenerationState.DONE else []
     statements = [receipts.statement_of(made, repo, image, made_at=at) for image in images]
@@ -56,11 +56,13 @@ async def record_outcome(
             "images": [receipts.evidence_of(statement) for statement in statements],
             "withheld": [event.code for event in outcome.withheld],
             "rules": list(outcome.rules),
+            "losses": made.losses,
         },
         policy=made.settings.get("policy_sha256"),
     )
     made.state, made.code, made.reason = outcome.state, outcome.code, outcome.reason[:2_000]
     made.finished_at = at
+    made.claimed_by = made.claimed_until = None
     made.image_sha256 = [statement["image_sha256"] for statement in statements]
     made.settings = made.settings | {
         "rules": list(outcome.rules),
@@ -71,27 +73,11 @@ async def record_outcome(
         "images": [receipts.sign(statement, event=event.id, key=key) for statement in statements],
         "withheld": [_withheld(event) for event in outcome.withheld],
     }
-    if outcome.state in {GenerationState.FAILED, GenerationState.REFUSED}:
-        made.charged_images = 0
+    made.charged_images = len(statements)
+    is_own_doing = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED}
+    made.charged_seconds = round(outcome.compute_seconds, 3) if is_own_doing else 0
     session.add(made)
     return made
-
-
-async def recover(session: AsyncSession) -> int:
-    """At start: orders that a crash left running have failed, and cost nothing. Returns how many."""
-    left = list(await session.scalars(sa.select(Generation).where(col(Generation.state) == GenerationState.RUNNING)))
-    for made in left:
-        made.state, made.code, made.reason = GenerationState.FAILED, "interrupted", _INTERRUPTED
-        made.finished_at, made.charged_images = now(), 0
-        session.add(made)
-        await ledger.record(
-            session,
-            "generation:order:finish",
-            repo=made.repo_id,
-            subject=made.id,
-            body={"before": GenerationState.RUNNING, "after": made.state, "code": made.code, "commit": made.commit_id},
-        )
-    return len(left)
 
 
 def updates_of(made: Generation) -> list[tuple[str, dict[str, Any]]]:
@@ -143,6 +129,12 @@ def require_images(made: Generation) -> tuple[int, ...]:
             )
         case GenerationState.CANCELLED:
             raise errors.Conflict("The order was cancelled.", code="Cancelled", next_step="Order again.")
+        case GenerationState.RUNNING:
+            raise errors.Unavailable(
+                "The server is stopping; the order goes on when it is back.",
+                code="StillRunning",
+                next_step=f"Ask for /api/generations/{made.id} in a moment.",
+            )
         case _:
             raise failure(made)
 
@@ -150,7 +142,7 @@ def require_images(made: Generation) -> tuple[int, ...]:
 def failure(made: Generation) -> errors.GatekeeperError:
     """A failed order as an error: the caller's values, a full queue, or our side."""
     match made.code:
-        case "limits_exceeded" | "safety_cannot_act":
+        case "limits_exceeded":
             return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
         case "no_longer_allowed":
             return errors.NotAllowed(made.reason, code="NoLongerAllowed", next_step="See how you stand on its page.")

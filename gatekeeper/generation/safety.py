@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -22,14 +22,44 @@ class BrokenSafety(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """Other numbers for somebody's budget; None leaves the policy's."""
+
+    images_per_day: int | None = None
+    compute_seconds_per_day: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be made in any 24 hours, and how many orders at once."""
+
+    images_per_day: int
+    compute_seconds_per_day: int
+    concurrency: int
+
+    def replaced_by(self, change: Change) -> "Budget":
+        """With the numbers that were changed."""
+        return replace(self, **_given(change))
+
+    def raised_by(self, change: Change) -> "Budget":
+        """With the numbers that were changed where they are higher."""
+        return replace(self, **{name: max(value, getattr(self, name)) for name, value in _given(change).items()})
+
+
+def _given(change: Change) -> dict[str, int]:
+    return {name: value for name, value in asdict(change).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class SafetyLevel:
     """What holds for hosted inference at one stage. Sides in pixels.
 
     sld_level        Safe Latent Diffusion that is applied at least
     margin           added to every checker score
     lowest_sld       what an order may go down to: the same, unless safety may be adjusted
-    images_per_day   of one person at one repository, in any 24 hours
-    concurrency      orders of one person that run at once
+    images_per_day, compute_seconds_per_day  of one person at one repository, in any 24 hours
+    concurrency      orders of one person at one repository that run at once
     keep_image_days  days until images and prompts are deleted
     """
 
@@ -41,16 +71,27 @@ class SafetyLevel:
     height: int
     guidance_scale: float
     images_per_day: int
+    compute_seconds_per_day: int
     concurrency: int
     keep_image_days: int
     lowest_sld: SldLevel
 
+    @property
+    def budget(self) -> Budget:
+        """What one person may make of one repository."""
+        return Budget(self.images_per_day, self.compute_seconds_per_day, self.concurrency)
+
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """The levels by stage name; repositories without stages have their own."""
+    """The levels by stage name; repositories without stages have their own.
+
+    person, organization  what one person, or the people of one organization, may make on the whole hub
+    """
 
     levels: Mapping[str, SafetyLevel]
+    person: Budget
+    organization: Budget
     adjusted_sld: SldLevel
     adjusted_images_per_day: int
 
@@ -93,9 +134,19 @@ def parse(data: Mapping[str, Any]) -> Safety:
     levels = {name: _level(name, default | dict(stages.get(name, {}))) for name in (UNSTAGED, *map(str, Stage))}
     return Safety(
         MappingProxyType(levels),
+        _budget("person", data["person"]),
+        _budget("organization", data["organization"]),
         SldLevel(adjusted.get("sld_level", SldLevel.OFF)),
         int(adjusted.get("images_per_day", levels[UNSTAGED].images_per_day)),
     )
+
+
+def _budget(name: str, data: Mapping[str, Any]) -> Budget:
+    if odd := set(data) ^ {field.name for field in fields(Budget)}:
+        raise ValueError(f"[{name}]: {', '.join(sorted(odd))} is unknown or missing")
+    if wrong := [key for key, value in data.items() if type(value) is not int or not 0 <= value <= 10**6]:
+        raise ValueError(f"[{name}]: {', '.join(sorted(wrong))} must be a whole number up to 1000000")
+    return Budget(**data)
 
 
 def _level(name: str, data: dict[str, Any]) -> SafetyLevel:

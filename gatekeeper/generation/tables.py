@@ -11,6 +11,8 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
 
+_KEY = "ix_generation_person_id_idempotency_key"
+
 
 class GenerationState(StrEnum):
     """How an order stands. The last four are ends."""
@@ -23,9 +25,15 @@ class GenerationState(StrEnum):
 
 
 class Generation(SQLModel, table=True):
-    """One order. The prompt is kept for its owner only as long as its images are (see generation.images)."""
+    """One order. The prompt is kept for its owner only as long as its images are (see generation.images).
+
+    charged_images, charged_seconds  what counts against the quotas: reserved at first, settled at the end
+    claimed_by, claimed_until        the process that makes it, and until when it is believed (see generation.claims)
+    losses                           how often the inference process died while making it
+    """
 
     __tablename__ = "generation"
+    __table_args__ = (sa.Index(_KEY, "person_id", "idempotency_key", unique=True),)
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
     person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26, index=True)
@@ -39,7 +47,32 @@ class Generation(SQLModel, table=True):
     reason: str = Field(default="", max_length=2000)
     receipt: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)  # {"images": [signed ...], "withheld": [...]}
     image_sha256: list[str] = Field(default_factory=list, sa_type=sa.JSON)
-    charged_images: int = Field(default=0)  # what counts against the quota; 0 again when nothing could be made
+    charged_images: int = Field(default=0)
+    charged_seconds: float = Field(default=0)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  # images and prompt end then
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    negative_prompt: str | None = Field(default=None, sa_type=sa.Text)  # kept as long as the prompt
+    stage: str = Field(default="", max_length=20)  # at which it was let in, "" without stages
+    token_id: str | None = Field(default=None, max_length=26)  # with which it was ordered; it must still be good then
+    request_sha256: str = Field(default="", max_length=64)  # keyed, of everything that was asked
+    idempotency_key: str | None = Field(default=None, max_length=64)  # keyed hash of the caller's
+    claimed_by: str | None = Field(default=None, max_length=26)
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  # None once it has ended
+    is_unwanted: bool = Field(default=False)  # cancelled, to be noticed by the process that makes it
+    losses: int = Field(default=0)
+
+
+class QuotaChange(SQLModel, table=True):
+    """What an administrator allows a person, or the people of an organization, instead of the policy's numbers."""
+
+    __tablename__ = "quota_change"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26, unique=True)
+    organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26, unique=True)
+    images_per_day: int | None = Field(default=None)
+    compute_seconds_per_day: int | None = Field(default=None)
+    concurrency: int | None = Field(default=None)
+    reason: str = Field(default="", max_length=500)
+    changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -30,7 +30,7 @@ from gatekeeper.tokens.oauth.tables import Application
 # Rows that say something about others, or that others rely on: they stay, and mean a person without a name then.
 _STAY = frozenset({"access_request", "access_grant", "approval", "erasure", "legal_hold"})
 # Rows that go although they could stand without their person.
-_GO = frozenset({"generation", "mail_link", "namespace"})
+_GO = frozenset({"generation", "mail_link", "namespace", "quota_change"})
 _LAST = ("presentation", "namespace")  # others of the person's rows refer to these
 
 

@@ -22,7 +22,6 @@ MOST_EVENTS = 100_000
 # Section -> table, the column that names the person, and what is told. Sections and names are added, never renamed.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "memberships": ("membership", "person_id", ("organization_id", "role", "created_at")),
-    "invitations": ("membership_offer", "person_id", ("organization_id", "role", "created_at", "expires_at")),
     "sessions": ("browser_session", "person_id", ("id", "signed_in_at", "expires_at", "ended_at", "user_agent")),
     "tokens": (
         "access_token",
@@ -86,8 +85,13 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "generations": (
         "generation",
         "person_id",
-        ("id", "repo_id", "commit_id", "state", "settings", "prompt", "code", "reason", "receipt", "expires_at",
-         "started_at", "finished_at"),
+        ("id", "repo_id", "commit_id", "state", "settings", "prompt", "negative_prompt", "code", "reason", "receipt",
+         "expires_at", "started_at", "finished_at"),
+    ),
+    "quota": (
+        "quota_change",
+        "person_id",
+        ("images_per_day", "compute_seconds_per_day", "concurrency", "reason", "changed_at"),
     ),
     "discussions": (
         "discussion",

@@ -81,10 +81,18 @@ def all_good(order: ImageOrder) -> list[Event]:
 
 
 class StubWorker:
-    """answer: the events of an order, or the exception it meets after them; needs_load: as after a restart."""
+    """answer: the events of an order, or the exception it meets after them; needs_load: as after a restart; knows: it
+    says that it has an order that is to be cancelled."""
 
-    def __init__(self, answer: Callable[[ImageOrder], list[Any]] = all_good, *, needs_load: bool = False) -> None:
+    def __init__(
+        self,
+        answer: Callable[[ImageOrder], list[Any]] = all_good,
+        *,
+        needs_load: bool = False,
+        knows: bool = False,
+    ) -> None:
         self.answer = answer
+        self.knows = knows
         self.needs_load = needs_load
         self.orders: list[ImageOrder] = []
         self.loaded: list[ModelManifest] = []
@@ -113,4 +121,7 @@ class StubWorker:
 
     async def cancel(self, order_id: str) -> bool:
         self.cancelled.append(order_id)
-        return False
+        return self.knows
+
+    async def health(self) -> None:
+        """There."""

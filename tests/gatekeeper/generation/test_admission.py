@@ -1,16 +1,33 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import generation, licensing
-from gatekeeper.accounts.principal import ANONYMOUS, Principal
+from gatekeeper.accounts import organizations, principals
+from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
+from gatekeeper.accounts.tables import Person, Role
 from gatekeeper.db import Database
-from gatekeeper.errors import NotSignedIn, TooMany
-from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, SafetyLevel
+from gatekeeper.errors import Invalid, NotSignedIn, TooMany
+from gatekeeper.generation import (
+    Admitted,
+    Budget,
+    Change,
+    Generation,
+    GenerationState,
+    Once,
+    OrderRequest,
+    Ruling,
+    Safety,
+    SafetyLevel,
+    Terms,
+    quotas,
+)
+from gatekeeper.generation.quotas import Standing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
@@ -19,15 +36,36 @@ from tests.gatekeeper.licensing.builders import events, make_person, make_repo
 pytestmark = pytest.mark.anyio
 
 KEY = b"k" * 32
-LEVEL = replace(Safety.load().at(Stage.GATED), images_per_day=6, concurrency=10)
+SAFETY = replace(Safety.load(), person=Budget(1000, 10_000, 10))
+NEW = Once()
+LEVEL = replace(SAFETY.at(Stage.GATED), images_per_day=6, concurrency=10)
 
 
 async def order(
     session: AsyncSession, person: Principal, at: tuple[Repo, str], *, images: int = 1, level: SafetyLevel = LEVEL
 ) -> Generation:
-    request = OrderRequest.parse({"prompt": "a cat", "images": images, "seed": 1}, level=level)
-    ruling = Ruling(("open-use",), "e" * 64)
-    return await generation.admit(session, person, *at, request, level=level, ruling=ruling, privacy_key=KEY)
+    return (await admitted(session, person, at, images=images, level=level)).made
+
+
+async def admitted(
+    session: AsyncSession,
+    person: Principal,
+    at: tuple[Repo, str],
+    *,
+    images: int = 1,
+    level: SafetyLevel = LEVEL,
+    safety: Safety = SAFETY,
+    once: Once = NEW,
+    **values: Any,
+) -> Admitted:
+    request = OrderRequest.parse({"prompt": "a cat", "images": images, "seed": 1, **values}, level=level)
+    terms = Terms(safety, level, Ruling(("open-use",), "e" * 64, Stage.GATED), KEY)
+    return await generation.admit(session, person, *at, request, terms=terms, process="here", once=once)
+
+
+async def stand(session: AsyncSession, person: Principal, repo: Repo) -> Standing:
+    [of_model, *_] = await quotas.scopes(session, person, SAFETY, [(repo, LEVEL)])
+    return await quotas.standing(session, of_model)
 
 
 @pytest.fixture
@@ -76,9 +114,11 @@ async def test_quota_of_24_hours_says_when_to_come_back(
         await order(session, ada, place)
     with time_machine.travel(start + timedelta(hours=24, seconds=1), tick=False):
         await order(session, ada, place, images=4)
-        stands = await generation.quota(session, ada.person_id or "", place[0], LEVEL)
-        assert (stands.used, stands.remaining) == (6, 0)
-        assert stands.frees_in_seconds == 3600
+        stands = await stand(session, ada, place[0])
+        assert (stands.images, stands.images_left) == (6, 0)
+        with pytest.raises(TooMany) as refused:
+            await order(session, ada, place)
+        assert refused.value.details["retry_after_seconds"] == 3600
 
 
 async def test_quota_is_of_one_person_at_one_repository(
@@ -95,7 +135,7 @@ async def test_orders_that_made_nothing_cost_nothing(
     made = await order(session, ada, place, images=4)
     made.state, made.charged_images = GenerationState.FAILED, 0
     await session.flush()
-    assert (await generation.quota(session, ada.person_id or "", place[0], LEVEL)).used == 0
+    assert (await stand(session, ada, place[0])).images == 0
 
 
 async def test_few_orders_of_a_person_run_at_once(
@@ -108,6 +148,79 @@ async def test_few_orders_of_a_person_run_at_once(
     first.state = GenerationState.DONE
     await session.flush()
     await order(session, ada, place, level=level)
+
+
+async def test_a_key_finds_the_order_again_and_charges_it_once(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    first = await admitted(session, ada, place, once=Once("mine"))
+    again = await admitted(session, ada, place, once=Once("mine"))
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.made.id == first.made.id
+    assert (await stand(session, ada, place[0])).images == 1
+    with pytest.raises(Invalid, match="used for another order"):
+        await admitted(session, ada, place, once=Once("mine"), prompt="a dog")
+    assert (await admitted(session, await make_person(session), place, once=Once("mine"))).is_new
+    first.made.state = GenerationState.FAILED
+    assert (await admitted(session, ada, place, once=Once("mine"))).is_new  # nothing came of the first one
+
+
+async def test_a_client_that_says_it_repeats_itself_gets_the_same_order(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    first = await admitted(session, ada, place, seed=None)
+    assert (await admitted(session, ada, place, seed=None, once=Once(is_retry=True))).made.id == first.made.id
+    assert (await admitted(session, ada, place, seed=5, once=Once(is_retry=True))).is_new
+    assert (await admitted(session, ada, place, seed=None)).is_new
+
+
+async def test_compute_is_reserved_by_what_the_last_order_took(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    first = await order(session, ada, place)
+    assert first.charged_seconds == pytest.approx(20 * 0.1)
+    first.state, first.charged_seconds = GenerationState.DONE, 40.0
+    larger = await admitted(session, ada, place, images=2, steps=10)
+    assert larger.made.charged_seconds == pytest.approx(40.0)
+    tight = replace(LEVEL, compute_seconds_per_day=100)
+    with pytest.raises(TooMany, match="80 are used or reserved, and this order needs about 40") as refused:
+        await order(session, ada, place, level=tight)
+    assert refused.value.details["retry_after_seconds"] > 0
+
+
+async def test_an_organization_s_people_share_its_quota(session: AsyncSession, place: tuple[Repo, str]) -> None:
+    lab = await organizations.create(session, "lab", by=OPERATOR)
+    people = []
+    for name in ("grace", "alan"):
+        person = await session.get_one(Person, (await make_person(session, name)).person_id)
+        await organizations.add_member(session, lab, person, Role.READ, by=OPERATOR)
+        people.append(await principals.for_person(session, person))
+    safety = replace(SAFETY, organization=Budget(3, 10_000, 10))
+    await admitted(session, people[0], place, images=2, safety=safety)
+    with pytest.raises(TooMany, match=f"The people of {lab.name} may make 3 images on this hub"):
+        await admitted(session, people[1], place, images=2, safety=safety)
+    await admitted(session, people[1], place, safety=safety)
+    await admitted(session, await make_person(session), place, images=4, safety=safety)
+
+
+async def test_an_administrator_s_change_replaces_and_raises_and_is_recorded(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    person = await session.get_one(Person, ada.person_id)
+    await generation.change_quota(session, person, Change(images_per_day=8), reason="A study.", by=OPERATOR)
+    await order(session, ada, place, images=4)
+    await order(session, ada, place, images=4)
+    with pytest.raises(TooMany):
+        await order(session, ada, place)
+    await generation.change_quota(session, person, Change(), reason="It is over.", by=OPERATOR)
+    assert await generation.list_changes(session) == []
+    first, last = await events(session, "generation:quota:change")
+    assert (first.body["before"], first.body["after"]["images_per_day"]) == (None, 8)
+    assert (last.body["before"]["images_per_day"], last.body["after"]) == (8, None)
+    with pytest.raises(Invalid):
+        await generation.change_quota(session, person, Change(images_per_day=-1), reason="x", by=OPERATOR)
+    with pytest.raises(Invalid):
+        await generation.change_quota(session, person, Change(images_per_day=1), reason=" ", by=OPERATOR)
 
 
 async def test_quota_holds_against_many_at_once(database: Database) -> None:
@@ -125,4 +238,4 @@ async def test_quota_holds_against_many_at_once(database: Database) -> None:
 
     assert sum(await asyncio.gather(*(attempt() for _ in range(8)))) == 3
     async with database.read() as session:
-        assert (await generation.quota(session, ada.person_id or "", place[0], LEVEL)).used == 6
+        assert (await stand(session, ada, place[0])).images == 6

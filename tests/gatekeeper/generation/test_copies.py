@@ -76,4 +76,4 @@ async def test_a_model_whose_files_cannot_be_read_costs_nothing(
         await store.remove(object_key(sha256))
     made = await told.end()
     assert (made.state, made.code, told.worker.read) == (GenerationState.FAILED, "files_unavailable", [])
-    assert await told.used() == 0
+    assert made.charged_images == 0

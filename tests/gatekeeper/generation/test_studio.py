@@ -1,10 +1,13 @@
 import asyncio
+import base64
+import io
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,23 +17,35 @@ from gatekeeper import generation, licensing
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound, TooMany, Unavailable
-from gatekeeper.generation import Generation, GenerationState, ImageFolder, OrderRequest, Ruling, Safety, Studio
-from gatekeeper.generation.client import OrderRejected, WorkerLost
+from gatekeeper.generation import (
+    Generation,
+    GenerationState,
+    ImageFolder,
+    OrderRequest,
+    Ruling,
+    Safety,
+    Studio,
+    Terms,
+    claims,
+)
+from gatekeeper.generation.client import OrderRejected, WorkerAbsent, WorkerLost
 from gatekeeper.generation.supervisor import Supervisor
 from gatekeeper.kit.canonical import canonical_json, digest_of, sha256_hex
+from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.repos.storage import DirectoryStore
-from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, RefusalCode, Refused, Started
-from tests.gatekeeper.generation.stub import PNG, StubWorker, image, withheld
+from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, Preview, RefusalCode, Refused, Started
+from tests.gatekeeper.generation.stub import PNG, StubWorker, all_good, image, withheld
 from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
 
 pytestmark = pytest.mark.anyio
 
 KEY = SigningKey(Ed25519PrivateKey.generate())
 PRIVACY = b"p" * 32
-LEVEL = Safety.load().at(Stage.GATED)
+SAFETY = Safety.load()
+LEVEL = SAFETY.at(Stage.GATED)
 FILES = {"model_index.json": b'{"_class_name": "StableDiffusionPipeline"}', "LICENSE": LICENSE, "README.md": b"# x\n"}
 
 
@@ -41,39 +56,34 @@ class Story:
         self.database = database
         self.folder = folder
         self.worker = worker
-        self.studio = Studio(database, worker, folder, DirectoryStore(folder.root), key=KEY, privacy_key=PRIVACY)
+        self.studio = self.process()
         self.ada: Principal
         self.repo: Repo
         self.commit: str
+
+    def process(self) -> Studio:
+        """A server process with its own memory; all share database and files."""
+        store = DirectoryStore(self.folder.root)
+        return Studio(self.database, self.worker, self.folder, store, key=KEY, privacy_key=PRIVACY)
 
     async def begin(self) -> None:
         async with self.database.write() as session:
             self.ada = await make_person(session)
             self.repo, self.commit = await make_repo(session, await make_person(session), files=FILES)
 
-    async def order(self, *, recheck: Any = None, **values: Any) -> Generation:
+    async def order(self, **values: Any) -> Generation:
         request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
+        terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY)
         async with self.database.write() as session:
-            manifest = await self.studio.prepare(session, self.repo, self.commit)
-            made = await generation.admit(
-                session,
-                self.ada,
-                self.repo,
-                self.commit,
-                request,
-                level=LEVEL,
-                ruling=Ruling(("terms-open-use",), "f" * 64),
-                privacy_key=PRIVACY,
+            await self.studio.prepare(session, self.repo, self.commit)
+            admitted = await generation.admit(
+                session, self.ada, self.repo, self.commit, request, terms=terms, process=self.studio.process
             )
-        self.studio.start(made, self.repo, request, manifest, recheck=recheck)
-        return made
+        self.studio.start(admitted.made)
+        return admitted.made
 
     async def end(self, **values: Any) -> Generation:
         return await self.studio.wait(await self.order(**values))
-
-    async def used(self) -> int:
-        async with self.database.read() as session:
-            return (await generation.quota(session, self.ada.person_id or "", self.repo, LEVEL)).used
 
 
 @pytest.fixture
@@ -97,15 +107,14 @@ async def test_images_come_with_signed_receipts_and_evidence(database: Database,
         verdict = licensing.verify_receipt(licensing.read_receipt(canonical_json(receipt)), KEY.public)
         assert verdict.is_valid, verdict.problem
         statement = receipt["statement"]
-        png = folder.path(made.id, index).read_bytes()
+        png = folder.path(made, index).read_bytes()
         assert png == PNG + bytes([index])
         assert statement["image_sha256"] == sha256_hex(png) == made.image_sha256[index]
         assert (statement["repository"], statement["commit"]) == (story.repo.full_name, story.commit)
         assert statement["weights"] == {"unet/model.safetensors": "1" * 64}
         assert statement["license"]["texts"] == [sha256_hex(LICENSE)]
         assert statement["decision"] == {"policies": ["terms-open-use"], "policy_sha256": "f" * 64}
-        sld = {"level": "medium", "warmup_steps": 4, "acted": True, "reason": "", "effect": None}
-        assert statement["safety"]["sld"] == sld
+        assert statement["safety"]["sld"] == {"level": "medium", "warmup_steps": 4, "acted": True}
         assert statement["safety"]["scores"] == {"skull": -0.1}
         assert (statement["seed"], statement["steps"], statement["bucket"]) == (41 + index, 10, 8)
         text = str(receipt)
@@ -191,6 +200,19 @@ def failing(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
     return lambda order: [Started(steps=1), Failed(code=code, message="It did not work.")]
 
 
+def absent(order: ImageOrder) -> list[Any]:
+    return [WorkerAbsent("not there")]
+
+
+def one_by_one(*answers: Callable[[ImageOrder], list[Any]]) -> Callable[[ImageOrder], list[Any]]:
+    left = iter(answers)
+
+    def answer(order: ImageOrder) -> list[Any]:
+        return next(left)(order)
+
+    return answer
+
+
 def losing(order: ImageOrder) -> list[Any]:
     return [Started(steps=1), image(order), WorkerLost("gone")]
 
@@ -203,7 +225,7 @@ def rejecting(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
     ("answer", "state", "code", "charged", "raises", "error_code"),
     [
         (refusal, GenerationState.REFUSED, "prompt_screened", 0, Invalid, "moderation_blocked"),
-        (nothing_left, GenerationState.DONE, "", 1, Invalid, "moderation_blocked"),
+        (nothing_left, GenerationState.DONE, "", 0, Invalid, "moderation_blocked"),
         (losing, GenerationState.FAILED, "worker_lost", 0, Unavailable, "GenerationFailed"),
         (failing(ErrorCode.NOT_FINITE), GenerationState.FAILED, "not_finite", 0, Unavailable, "GenerationFailed"),
         (failing(ErrorCode.DEADLINE_PASSED), GenerationState.FAILED, "deadline_passed", 0, Unavailable, None),
@@ -226,7 +248,8 @@ async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_w
     story = await tell(database, folder, StubWorker(answer))
     made = await story.end()
     assert (made.state, made.code, made.image_sha256) == (state, code, [])
-    assert await story.used() == charged
+    assert made.charged_images == charged
+    assert made.charged_seconds == (0.1 if state is GenerationState.DONE else 0)
     assert made.finished_at is not None
     assert not folder.root.exists()
     with pytest.raises(raises) as told:
@@ -242,19 +265,21 @@ async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_w
 
 
 async def test_right_that_ended_meanwhile_gives_no_image(database: Database, folder: ImageFolder) -> None:
-    async def held(session: AsyncSession) -> str | None:
+    async def held(session: AsyncSession, made: Generation) -> str | None:
         return "The release was put on hold."
 
-    async def fine(session: AsyncSession) -> str | None:
+    async def fine(session: AsyncSession, made: Generation) -> str | None:
         return None
 
     story = await tell(database, folder, StubWorker())
-    made = await story.end(recheck=held)
+    story.studio.recheck = held
+    made = await story.end()
     assert (made.state, made.code, made.charged_images) == (GenerationState.FAILED, "no_longer_allowed", 0)
     assert not folder.root.exists()
     with pytest.raises(NotAllowed, match="on hold"):
         generation.require_images(made)
-    assert generation.require_images(await story.end(recheck=fine)) == (0,)
+    story.studio.recheck = fine
+    assert generation.require_images(await story.end()) == (0,)
 
 
 async def test_one_image_withheld_does_not_stop_the_others(database: Database, folder: ImageFolder) -> None:
@@ -266,7 +291,7 @@ async def test_one_image_withheld_does_not_stop_the_others(database: Database, f
     assert generation.require_images(made) == (1,)
     assert made.receipt is not None
     assert made.receipt["withheld"][0]["scores"] == {"skull": 0.2}
-    assert not folder.path(made.id, 0).exists()
+    assert not folder.path(made, 0).exists()
 
 
 async def test_model_that_cannot_be_loaded_is_said_so(database: Database, folder: ImageFolder) -> None:
@@ -291,29 +316,143 @@ async def test_cancelled_order_ends_cancelled(database: Database, folder: ImageF
     await story.studio.cancel(made)  # nothing happens
 
 
-async def test_stopped_server_fails_its_orders(database: Database, folder: ImageFolder) -> None:
+async def test_cancelled_order_is_charged_for_what_it_used(database: Database, folder: ImageFolder) -> None:
+    def stopped(order: ImageOrder) -> list[Any]:
+        return [Started(steps=9), Failed(code=ErrorCode.CANCELLED, message="Cancelled.", compute_seconds=0.7)]
+
+    story = await tell(database, folder, StubWorker(stopped, knows=True))
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    await asyncio.sleep(0.05)
+    await story.studio.cancel(made)
+    story.worker.gate.set()
+    ended = await story.studio.wait(made)
+    assert (ended.state, ended.charged_images, ended.charged_seconds) == (GenerationState.CANCELLED, 0, 0.7)
+
+
+async def test_orders_of_a_stopped_server_are_made_by_the_next_one(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order(images=2, negative_prompt="dogs")
+    watched = asyncio.create_task(story.studio.wait(made))
+    await asyncio.sleep(0.05)
+    await story.studio.close()
+    assert (await watched).state is GenerationState.RUNNING
+    story.worker.gate.set()
+    following = story.process()
+    await following.keep_up()
+    ended = await following.wait(made)
+    assert (ended.state, ended.charged_images, ended.losses) == (GenerationState.DONE, 2, 0)
+    assert [order.negative_prompt for order in story.worker.orders] == ["dogs", "dogs"]
+    async with database.write() as session:
+        assert len(await events(session, "generation:order:finish")) == 1
+
+
+async def test_an_order_is_taken_over_when_its_process_is_gone_and_ends_once(
+    database: Database, folder: ImageFolder
+) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    other = story.process()
+    await other.keep_up()
+    await asyncio.sleep(0.05)
+    assert len(story.worker.orders) == 1  # its process is believed
+    with time_machine.travel(now() + claims.LEASE + timedelta(seconds=1)):
+        await other.keep_up()
+        await asyncio.sleep(0.05)
+        assert len(story.worker.orders) == 2
+        story.worker.gate.set()
+        ended, same = await asyncio.gather(other.wait(made), story.studio.wait(made))
+    assert ended.state is same.state is GenerationState.DONE
+    assert folder.path(ended, 0).is_file()
+    async with database.write() as session:
+        assert len(await events(session, "generation:order:finish")) == 1
+
+
+async def test_an_order_is_cancelled_through_another_process(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order()
+    await asyncio.sleep(0.05)
+    await story.process().cancel(made)
+    await story.studio.keep_up()
+    assert (await story.studio.wait(made)).state is GenerationState.CANCELLED
+
+
+async def test_an_order_left_for_long_is_not_made_any_more(database: Database, folder: ImageFolder) -> None:
     story = await tell(database, folder, StubWorker())
     story.worker.gate = asyncio.Event()
     made = await story.order()
     await asyncio.sleep(0.05)
     await story.studio.close()
-    async with database.read() as session:
-        ended = await session.get_one(Generation, made.id)
+    with time_machine.travel(now() + claims.LEFT_FOR_GOOD + timedelta(seconds=1)):
+        following = story.process()
+        await following.keep_up()
+        ended = await following.wait(made)
     assert (ended.state, ended.code, ended.charged_images) == (GenerationState.FAILED, "interrupted", 0)
 
 
-async def test_orders_left_by_a_crash_have_failed_after_the_start(database: Database, folder: ImageFolder) -> None:
-    story = await tell(database, folder, StubWorker())
-    story.worker.gate = asyncio.Event()
+async def test_an_order_whose_worker_died_is_made_again_once(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker(one_by_one(losing, all_good)))
     made = await story.order()
-    async with database.write() as session:
-        assert await generation.recover(session) == 1
-    async with database.write() as session:
-        assert await generation.recover(session) == 0
-        left = await session.get_one(Generation, made.id)
-        assert (left.state, left.code, left.charged_images) == (GenerationState.FAILED, "interrupted", 0)
-        assert len(await events(session, "generation:order:finish")) == 1
-    await story.studio.close()
+    async with aclosing(story.studio.watch(made)) as updates:
+        seen = [update.type async for update in updates]
+    assert seen == ["started", "retrying", "queued", "started", "progress", "image", "done"]
+    async with database.read() as session:
+        ended = await session.get_one(Generation, made.id)
+    assert (ended.losses, ended.charged_images) == (1, 1)
+
+
+async def test_an_order_waits_for_a_worker_that_is_not_there(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker(one_by_one(absent, absent, all_good)))
+    made = await story.end()
+    assert (made.state, made.losses) == (GenerationState.DONE, 0)
+
+
+async def test_who_comes_again_goes_on_where_they_were(database: Database, folder: ImageFolder) -> None:
+    story = await tell(database, folder, StubWorker())
+    made = await story.order()
+
+    async def see(after: str) -> list[tuple[str, str]]:
+        async with aclosing(story.studio.watch(made, after)) as updates:
+            return [(update.type, update.id) async for update in updates]
+
+    everything = await see("")
+    assert [kind for kind, _ in everything] == ["queued", "started", "progress", "image", "done"]
+    assert await see(everything[3][1]) == everything[4:]
+    assert await see(everything[1][1]) == everything[3:]  # what was only in memory is over
+    assert await see("never heard of") == everything[3:]
+
+
+async def test_only_the_newest_preview_of_an_image_is_kept(database: Database, folder: ImageFolder) -> None:
+    def looks(order: ImageOrder) -> list[Any]:
+        return [Preview(index=0, step=step, png_base64=f"{step}") for step in (1, 2, 3)] + all_good(order)
+
+    story = await tell(database, folder, StubWorker(looks))
+    story.worker.gate = asyncio.Event()
+    made = await story.order(previews=3)
+    await asyncio.sleep(0.05)
+    watched = story.studio.watch(made)
+    story.worker.gate.set()
+    await asyncio.sleep(0)
+    seen = [update.data["step"] async for update in watched if update.type == "preview"]
+    assert seen[-1] == 3
+    assert story.worker.orders[0].previews == 3
+
+
+async def test_another_format_is_what_the_receipt_names(database: Database, folder: ImageFolder) -> None:
+    picture = io.BytesIO()
+    PIL.Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    png = base64.b64encode(picture.getvalue()).decode()
+
+    def drawn(order: ImageOrder) -> list[Any]:
+        return [image(order).model_copy(update={"png_base64": png}), *all_good(order)[-1:]]
+
+    made = await (await tell(database, folder, StubWorker(drawn))).end(output_format="webp", output_compression=60)
+    content = folder.path(made, 0).read_bytes()
+    assert made.image_sha256 == [sha256_hex(content)]
+    assert PIL.Image.open(io.BytesIO(content)).format == "WEBP"
 
 
 async def test_image_that_cannot_be_recorded_is_not_given_out(
@@ -332,7 +471,6 @@ async def test_without_worker_nothing_is_charged(database: Database, folder: Ima
     story = await tell(database, folder, None)
     with pytest.raises(Unavailable, match="switched off"):
         await story.order()
-    assert await story.used() == 0
 
 
 async def test_repository_without_pipeline_is_told_so(database: Database, folder: ImageFolder) -> None:
@@ -362,7 +500,7 @@ async def test_images_are_their_owner_s_for_a_limited_time(database: Database, f
     story = await tell(database, folder, StubWorker())
     made = await story.end()
     assert made.expires_at is not None
-    assert folder.path(made.id, 0).stat().st_mode & 0o077 == 0
+    assert folder.path(made, 0).stat().st_mode & 0o077 == 0
     async with database.write() as session:
         other = await make_person(session)
         for principal in (other, ANONYMOUS):
@@ -381,7 +519,7 @@ async def test_images_are_their_owner_s_for_a_limited_time(database: Database, f
         async with database.write() as session:
             assert await generation.clean_up(session, folder) == 1
             assert await generation.clean_up(session, folder) == 0
-    assert not folder.path(made.id, 0).exists()
+    assert not folder.path(made, 0).exists()
     async with database.read() as session:
         left = await session.get_one(Generation, made.id)
         assert left.prompt is None
@@ -401,12 +539,17 @@ async def test_real_child_process_makes_receipts_that_verify(
         assert generation.require_images(made) == (0, 1)
         for index, receipt in enumerate(made.receipt["images"]):
             assert licensing.verify_receipt(receipt, KEY.public).is_valid
-            assert receipt["statement"]["image_sha256"] == sha256_hex(folder.path(made.id, index).read_bytes())
+            assert receipt["statement"]["image_sha256"] == sha256_hex(folder.path(made, index).read_bytes())
         flagged = await story.end(prompt="fake-flag")
         with pytest.raises(Invalid, match="withheld"):
             generation.require_images(flagged)
         lost = await story.end(prompt="fake-crash")
-        assert (lost.state, lost.code, lost.charged_images) == (GenerationState.FAILED, "worker_lost", 0)
+        assert (lost.state, lost.code, lost.charged_images, lost.losses) == (
+            GenerationState.FAILED,
+            "worker_lost",
+            0,
+            2,
+        )
     finally:
         await supervisor.stop()
         await supervisor.worker.close()

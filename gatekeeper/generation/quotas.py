@@ -1,0 +1,170 @@
+"""How much may be made: of one model by one person, by a person, by the people of an organization, in any 24 hours.
+
+An order reserves images and compute seconds when it is let in and is settled when it ends, in the transaction that
+records the end. Whoever counts holds the rows of the person and of their organizations, so two at once cannot both
+pass: SQLite has one writer anyway, elsewhere these rows are the lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
+from sqlmodel import col
+
+from gatekeeper import errors
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Membership, Organization, Person
+from gatekeeper.generation.quota_changes import changes_for
+from gatekeeper.generation.safety import Budget, Safety, SafetyLevel
+from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.kit.clock import now
+from gatekeeper.repos.tables import Repo
+
+WINDOW = timedelta(hours=24)
+_BUSY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose orders are counted together, and how much they may be.
+
+    who, where  words for sentences: "You", " of lab/emoji"
+    orders      the condition that finds them
+    """
+
+    who: str
+    where: str
+    budget: Budget
+    orders: sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a scope has used, reservations included."""
+
+    scope: Scope
+    images: int
+    seconds: float
+    running: int
+
+    @property
+    def images_left(self) -> int:
+        """Images that may still be ordered."""
+        return max(self.scope.budget.images_per_day - self.images, 0)
+
+
+async def lock(session: AsyncSession, principal: Principal) -> None:
+    """Hold the rows by which orders of this person are counted, until the transaction ends."""
+    await session.execute(sa.select(col(Person.id)).where(col(Person.id) == principal.person_id).with_for_update())
+    ids = sorted(principal.organizations)
+    # In one order, so that two never wait for each other in a circle.
+    query = sa.select(col(Organization.id)).where(col(Organization.id).in_(ids)).order_by(col(Organization.id))
+    if ids:
+        await session.execute(query.with_for_update())
+
+
+async def scopes(
+    session: AsyncSession, principal: Principal, safety: Safety, models: Sequence[tuple[Repo, SafetyLevel]]
+) -> list[Scope]:
+    """Everything that limits this person's orders: of each of the models at its level, their own, their organizations'.
+
+    What an administrator changed for a person replaces their own numbers, and raises those of a stage that are lower.
+    """
+    changes = await changes_for(session, principal)
+    person_id = principal.person_id or ""
+    mine = col(Generation.person_id) == person_id
+    own = changes.get(person_id)
+    found = [
+        Scope(
+            "You",
+            f" of {repo.full_name}",
+            level.budget.raised_by(own) if own else level.budget,
+            sa.and_(mine, col(Generation.repo_id) == repo.id),
+        )
+        for repo, level in models
+    ]
+    found.append(Scope("You", " on this hub", safety.person.replaced_by(own) if own else safety.person, mine))
+    names = sa.select(Organization).where(col(Organization.id).in_(principal.organizations))
+    for organization in await session.scalars(names.order_by(col(Organization.id))):
+        change = changes.get(organization.id)
+        budget = safety.organization.replaced_by(change) if change else safety.organization
+        people = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == organization.id)
+        everybodys = col(Generation.person_id).in_(people)
+        found.append(Scope(f"The people of {organization.name}", " on this hub", budget, everybodys))
+    return found
+
+
+async def standing(session: AsyncSession, scope: Scope, *, at: datetime | None = None) -> Standing:
+    """What was made and is being made within a scope."""
+    is_running = col(Generation.state) == GenerationState.RUNNING
+    recent = col(Generation.started_at) > (at or now()) - WINDOW
+    row = (
+        await session.execute(
+            sa.select(
+                sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_images), else_=0)), 0),
+                sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_seconds), else_=0.0)), 0.0),
+                sa.func.coalesce(sa.func.sum(sa.case((is_running, 1), else_=0)), 0),
+            ).where(scope.orders, sa.or_(recent, is_running))
+        )
+    ).one()
+    return Standing(scope, int(row[0]), float(row[1]), int(row[2]))
+
+
+async def reserve(session: AsyncSession, scope: Scope, *, images: int, seconds: float, at: datetime) -> None:
+    """See that a scope has room for an order. Raises TooMany that says when to come back."""
+    stands, budget = await standing(session, scope, at=at), scope.budget
+    if stands.running >= budget.concurrency:
+        raise errors.TooMany(
+            f"{stands.running} orders of {scope.who[0].lower()}{scope.who[1:]} are being made; more do not run at "
+            f"once here.",
+            next_step="Wait for one of them, or cancel it.",
+            details={"retry_after_seconds": _BUSY_SECONDS, "limit": budget.concurrency, "remaining": 0},
+        )
+    if images > stands.images_left:
+        wait = await _wait(session, scope, col(Generation.charged_images), budget.images_per_day - images, at)
+        raise errors.TooMany(
+            f"{scope.who} may make {budget.images_per_day} images{scope.where} in 24 hours and have made "
+            f"{stands.images}.",
+            next_step=f"Ask for at most {stands.images_left} now, or come back in {_readable(wait)}.",
+            details={"retry_after_seconds": wait, "limit": budget.images_per_day, "remaining": stands.images_left},
+        )
+    if stands.seconds + seconds > budget.compute_seconds_per_day:
+        wait = await _wait(
+            session, scope, col(Generation.charged_seconds), budget.compute_seconds_per_day - seconds, at
+        )
+        left = max(int(budget.compute_seconds_per_day - stands.seconds), 0)
+        raise errors.TooMany(
+            f"{scope.who} may use {budget.compute_seconds_per_day} seconds of computing{scope.where} in 24 hours; "
+            f"{stands.seconds:.0f} are used or reserved, and this order needs about {seconds:.0f}.",
+            next_step=f"Ask for fewer steps or images, or come back in {_readable(wait)}.",
+            details={"retry_after_seconds": wait, "limit": budget.compute_seconds_per_day, "remaining": left},
+        )
+
+
+async def _wait(session: AsyncSession, scope: Scope, charged: Mapped[Any], room: float, at: datetime) -> int:
+    """Seconds until what is still counted is at most `room`."""
+    since = at - WINDOW
+    rows = await session.execute(
+        sa.select(col(Generation.started_at), charged)
+        .where(scope.orders, col(Generation.started_at) > since, charged > 0)
+        .order_by(col(Generation.started_at))
+    )
+    pairs = [(started_at, float(amount)) for started_at, amount in rows]
+    left = sum(amount for _, amount in pairs)
+    for started_at, amount in pairs:
+        left -= amount
+        if left <= room:
+            return int((started_at - since).total_seconds()) + 1
+    return int(WINDOW.total_seconds())
+
+
+def _readable(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds"
+    if seconds < 7_200:
+        return f"{-(-seconds // 60)} minutes"
+    return f"{-(-seconds // 3600)} hours"

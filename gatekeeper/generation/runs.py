@@ -1,0 +1,150 @@
+"""What happened to an order so far, and waiting for more: kept in memory while it is made."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatekeeper.generation.outcomes import Outcome, updates_of
+from gatekeeper.generation.tables import Generation, GenerationState
+from inference.contract import (
+    Done,
+    ErrorCode,
+    Event,
+    Failed,
+    Image,
+    ModelState,
+    Preview,
+    Progress,
+    Queued,
+    Refused,
+    Started,
+    Withheld,
+)
+
+_ENDS = frozenset({"refused", "failed", "done", "cancelled"})
+
+
+class WorkerStopped(Exception):
+    """The worker ended an order because it is being shut down, not because anybody asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One thing that happened to an order: queued, loading, started, progress, preview, retrying, image, withheld,
+    refused, failed, done, cancelled. The last four are ends.
+
+    data  plain JSON
+    id    by which a watcher who comes again says what it has seen
+    """
+
+    type: str
+    data: dict[str, Any]
+    id: str = ""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing follows."""
+        return self.type in _ENDS
+
+
+@dataclass
+class Run:
+    """An order in the making. When another process takes it over, its updates begin anew, with other ids."""
+
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
+    task: "asyncio.Task[None] | None" = None
+    is_cancelled: bool = False
+    is_ending: bool = False  # its end is being recorded and must not be interrupted
+    is_left: bool = False  # nothing more will be told here, though the order has not ended
+    _updates: list[Update | None] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, type: str, data: dict[str, Any]) -> None:
+        """Let everybody who watches know. A preview takes the place of the one before, so that memory stays small."""
+        if type == "preview":
+            for position, update in enumerate(self._updates):
+                if update and update.type == type and update.data["index"] == data["index"]:
+                    self._updates[position] = None
+        self._add(Update(type, data, f"{self.name}-{len(self._updates)}"))
+
+    def end(self, made: Generation) -> None:
+        """Tell the end as it was recorded."""
+        for update in recorded(made):
+            self._add(update)
+
+    def leave(self) -> None:
+        """Send the watchers away."""
+        self.is_left = True
+        self._wake()
+
+    def latest(self, *types: str) -> Update | None:
+        """The last of these that was told."""
+        return next((update for update in reversed(self._updates) if update and update.type in types), None)
+
+    async def follow(self, after: str = "") -> AsyncIterator[Update]:
+        """Everything after the update with that id (from the beginning if it is not known), until the end."""
+        ids = [update.id if update else "" for update in self._updates]
+        position = ids.index(after) + 1 if after and after in ids else 0
+        while True:
+            changed = self._changed
+            while position < len(self._updates):
+                update = self._updates[position]
+                position += 1
+                if update is not None:
+                    yield update
+                    if update.is_end:
+                        return
+            if self.is_left:
+                return
+            await changed.wait()
+
+    def note(self, outcome: Outcome, event: Event) -> None:
+        """Take in what the worker says: news for those who watch, and what the order will have come to.
+
+        Raises WorkerStopped.
+        """
+        match event:
+            case Queued(place=place):
+                self.tell("queued", {"place": place})
+            case Started(steps=steps):
+                self.tell("started", {"steps": steps})
+            case Progress(step=step, steps=steps):
+                self.tell("progress", {"step": step, "steps": steps})
+            case Preview():
+                self.tell("preview", {"index": event.index, "step": event.step, "png_base64": event.png_base64})
+            case Image():
+                outcome.images.append(event)
+            case Withheld():
+                outcome.withheld.append(event)
+            case Refused():
+                outcome.state, outcome.code, outcome.reason = GenerationState.REFUSED, event.code.value, event.reason
+                outcome.rules = event.rule_ids
+                outcome.restrictions = event.restrictions
+            case Failed(code=ErrorCode.CANCELLED) if not self.is_cancelled:
+                raise WorkerStopped(event.message)
+            case Failed():
+                outcome.state, outcome.code, outcome.reason = GenerationState.FAILED, event.code.value, event.message
+                outcome.compute_seconds = event.compute_seconds
+            case Done():
+                outcome.state, outcome.code, outcome.reason = GenerationState.DONE, "", ""
+                outcome.compute_seconds = event.compute_seconds
+
+    def loading(self, state: ModelState) -> None:
+        """Tell how far the model is."""
+        progress = {"bytes_verified": state.bytes_verified, "bytes_total": state.bytes_total}
+        self.tell("loading", {"phase": state.phase.value, **progress})
+
+    def _add(self, update: Update) -> None:
+        self._updates.append(update)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def recorded(made: Generation) -> list[Update]:
+    """What the record says happened; its ids are the same whoever tells it, and whenever."""
+    return [Update(type, data, f"end-{number}") for number, (type, data) in enumerate(updates_of(made))]
