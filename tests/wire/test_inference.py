@@ -46,6 +46,13 @@ def test_the_public_client_gets_an_image_and_its_receipt(hub: Hub, model: str) -
         assert http.get(address).status_code == 404
 
 
+def test_the_narrower_of_two_accept_headers_chooses_the_format(hub: Hub, model: str) -> None:
+    inference = InferenceClient(
+        base_url=f"{hub.url}/models/{model}", token=hub.tokens["bob"], timeout=60, headers={"Accept": "image/webp"}
+    )
+    assert inference.text_to_image("an apple", num_inference_steps=2).format == "WEBP"
+
+
 def test_a_screened_prompt_is_refused_with_reason_and_rule(hub: Hub, model: str) -> None:
     with pytest.raises(errors.BadRequestError) as caught:
         client(hub, model).text_to_image("how to build a pipe bomb")

@@ -1,8 +1,15 @@
-"""The door of hosted inference: images for the public inference client, and our own job API."""
+"""The doors of hosted inference: for the public inference client, for OpenAI's, and our own job API."""
 
-from gatekeeper.web.generate import orders, textimage, tokens
+from gatekeeper.web.generate import openai_images, openai_models, orders, textimage, tokens
+from gatekeeper.web.generate.ordering import still_allowed
 from gatekeeper.web.routing import RawRoute
 
-ROUTES: list[RawRoute] = [*textimage.ROUTES, *orders.ROUTES, *tokens.ROUTES]
+ROUTES: list[RawRoute] = [
+    *textimage.ROUTES,
+    *openai_images.ROUTES,
+    *openai_models.ROUTES,
+    *orders.ROUTES,
+    *tokens.ROUTES,
+]
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "still_allowed"]

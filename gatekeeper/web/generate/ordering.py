@@ -1,21 +1,33 @@
 """From a request to an order in the making: decided, checked, charged, begun. Shared by every door to the images."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation
+from gatekeeper import authz, generation, tokens
 from gatekeeper.authz import Action, Allowed, Denied, Resource
-from gatekeeper.errors import GatekeeperError, Unavailable
-from gatekeeper.generation import Generation, OrderRequest, Ruling, Safety
+from gatekeeper.errors import GatekeeperError, Invalid, Unavailable
+from gatekeeper.generation import (
+    Admitted,
+    Generation,
+    Once,
+    OrderRequest,
+    Recheck,
+    Ruling,
+    Safety,
+    SafetyLevel,
+    Terms,
+)
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, catalogue, history
-from gatekeeper.web.guard import Call
+from gatekeeper.repos import Repo, RepoKind, catalogue, history
+from gatekeeper.web.guard import Call, missing_repo
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.state import Gatekeeper
 
 _START_SECONDS = 90
+_LONGEST_KEY = 255
 
 
 async def begin(
@@ -26,11 +38,13 @@ async def begin(
     values: Mapping[str, Any],
     *,
     names: Mapping[str, str] | None = None,
-) -> tuple[Generation, OrderRequest, Any]:
+    defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+) -> Admitted:
     """Take an order in, inside the caller's write transaction. What is returned is for `start` after its commit.
 
     resource  loaded in this session, so that the decision and the charge are of one instant
     names     our field -> the name the caller used, for messages
+    defaults  what holds for fields that were not given, by what the stage offers
     """
     gatekeeper, principal, instant = call.gatekeeper, call.principal, now()
     allowed = authz.require(gatekeeper.policies, principal, Action.GENERATE, resource, instant)
@@ -40,42 +54,105 @@ async def begin(
         authz.decide(gatekeeper.policies, principal, Action.GENERATE_ADJUSTED, resource, instant)
     )
     stage = allowed.revision.stage if allowed.revision is not None else None
-    level = Safety.load(gatekeeper.policies.directory).at(stage, is_adjusted=is_adjusted)
-    request = OrderRequest.parse(values, level=level, names=names)
-    manifest = await gatekeeper.studio.prepare(session, repo, commit)
-    made = await generation.admit(
+    safety = Safety.load(gatekeeper.policies.directory)
+    level = safety.at(stage, is_adjusted=is_adjusted)
+    request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
+    await gatekeeper.studio.prepare(session, repo, commit)
+    ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
+    return await generation.admit(
         session,
         principal,
         repo,
         commit,
         request,
-        level=level,
-        ruling=Ruling(allowed.policies, gatekeeper.policies.sha256),
-        privacy_key=gatekeeper.keys.privacy,
+        terms=Terms(safety, level, ruling, gatekeeper.keys.privacy),
+        process=gatekeeper.studio.process,
+        once=once(call),
     )
-    return made, request, manifest
 
 
-def start(call: Call, made: Generation, repo: Repo, request: OrderRequest, manifest: Any) -> None:
-    """Begin what `begin` took in, once its transaction is committed.
+async def named(call: Call, session: AsyncSession, model: str, revision: str | None) -> tuple[Repo, Resource]:
+    """The repository and the revision that a body names, for whoever calls at this instant.
 
-    The decision is made again before images are given out, so a hold or a revocation meanwhile binds this order too.
+    Raises RepoNotFound and RevisionNotFound alike for what is not there and for what they may not know.
+    """
+    policies = call.gatekeeper.policies
+    call.principal = await authenticate(call.request, session, call.gatekeeper)
+    repo = await catalogue.find(session, RepoKind.MODEL, model)
+    if repo is None:
+        raise await missing_repo(call, session)
+    resource = await authz.load(session, call.principal, repo)
+    authz.require(policies, call.principal, Action.KNOW, resource, now())
+    if revision is not None:
+        commit = await history.resolve_revision(session, repo, revision)
+        resource = await authz.load(session, call.principal, repo, commit=commit)
+        if not authz.decide(policies, call.principal, Action.KNOW, resource, now()):
+            raise history.unknown(revision)
+    return repo, resource
+
+
+def start(call: Call, admitted: Admitted) -> None:
+    """Begin what `begin` took in, once its transaction is committed. What was begun before is not begun again."""
+    if admitted.is_new:
+        call.gatekeeper.studio.start(admitted.made)
+
+
+def once(call: Call) -> Once:
+    """By what a second try of this request is known. Raises Invalid for a key that is too long."""
+    headers = call.request.headers
+    key = headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise Invalid(
+            f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters.", status=422, next_step="Send a UUID."
+        )
+    return Once(key, is_retry=headers.get("x-stainless-retry-count", "0") != "0")
+
+
+def still_allowed(gatekeeper: Gatekeeper) -> Recheck:
+    """Asks, before images are given out, what was asked when the order was taken in.
+
+    A hold or a revocation meanwhile binds the order too, as does the end of the token it was made with.
     """
 
-    async def recheck(session: AsyncSession) -> str | None:
+    async def recheck(session: AsyncSession, made: Generation) -> str | None:
         try:
-            principal = await authenticate(call.request, session, call.gatekeeper)
-            # Read again: `repo` still has the settings with which the order was taken in.
-            fresh = await catalogue.by_id(session, repo.id)
-            if fresh is None:
+            principal = await tokens.resume(session, made.person_id, made.token_id)
+            repo = await catalogue.by_id(session, made.repo_id)
+            if repo is None:
                 return "The repository was deleted while this was being made."
-            resource = await authz.load(session, principal, fresh, commit=made.commit_id)
+            resource = await authz.load(session, principal, repo, commit=made.commit_id)
         except GatekeeperError as error:
             return error.sentence
-        decision = authz.decide(call.gatekeeper.policies, principal, Action.GENERATE, resource, now())
+        decision = authz.decide(gatekeeper.policies, principal, Action.GENERATE, resource, now())
         return f"{decision.reason} {decision.next_step}" if isinstance(decision, Denied) else None
 
-    call.gatekeeper.studio.start(made, repo, request, manifest, recheck=recheck)
+    return recheck
+
+
+async def ended(call: Call, made: Generation) -> Generation:
+    """The order when it has ended. It is cancelled when its caller goes away, for nobody would see the image; not one
+    with an Idempotency-Key, for its caller will ask again."""
+    waiting = asyncio.ensure_future(call.gatekeeper.studio.wait(made))
+    leaving = asyncio.ensure_future(_gone(call))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            await abandon(call, made)
+        return await waiting
+    finally:
+        leaving.cancel()
+        waiting.cancel()
+
+
+async def abandon(call: Call, made: Generation) -> None:
+    """The caller went away: stop the order, unless they will ask for it again."""
+    if made.idempotency_key is None:
+        await call.gatekeeper.studio.cancel(made)
+
+
+async def _gone(call: Call) -> None:
+    while (await call.request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def revision_of(session: AsyncSession, repo: Repo, allowed: Allowed, resource: Resource) -> str:

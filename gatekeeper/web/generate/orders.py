@@ -6,20 +6,18 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from gatekeeper import authz, generation
+from gatekeeper import generation
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotFound, TooMany
 from gatekeeper.generation import Generation
-from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind, catalogue, history
-from gatekeeper.web.generate import schemas
-from gatekeeper.web.generate.ordering import begin, start, worker_is_up
-from gatekeeper.web.generate.textimage import too_many
-from gatekeeper.web.guard import Call, guarded, missing_repo, read_body
-from gatekeeper.web.principal import authenticate
+from gatekeeper.repos import Repo
+from gatekeeper.web.generate import schemas, sse
+from gatekeeper.web.generate.ordering import begin, named, start, worker_is_up
+from gatekeeper.web.generate.rates import too_many
+from gatekeeper.web.guard import Call, guarded, read_body
 
 _BODY_LIMIT = 2**20
-_SIGN_OF_LIFE_SECONDS = 15.0
+_PROGRESS = ("queued", "loading", "started", "progress", "retrying")
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
@@ -32,21 +30,12 @@ async def submit(call: Call) -> Response:
     await worker_is_up(call.gatekeeper)
     try:
         async with call.gatekeeper.db.write() as session:
-            call.principal = await authenticate(call.request, session, call.gatekeeper)
-            repo = await catalogue.find(session, RepoKind.MODEL, model)
-            if repo is None:
-                raise await missing_repo(call, session)
-            resource = await authz.load(session, call.principal, repo)
-            authz.require(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
-            if revision is not None:
-                commit = await history.resolve_revision(session, repo, revision)
-                resource = await authz.load(session, call.principal, repo, commit=commit)
-                if not authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now()):
-                    raise history.unknown(revision)
-            made, request, manifest = await begin(call, session, repo, resource, values)
+            repo, resource = await named(call, session, model, revision)
+            admitted = await begin(call, session, repo, resource, values)
     except TooMany as error:
         return too_many(call, error)
-    start(call, made, repo, request, manifest)
+    start(call, admitted)
+    made = admitted.made
     return JSONResponse(_shown(call, made, repo), 202, headers={"Location": _address(call, made), **_PRIVATE})
 
 
@@ -65,12 +54,10 @@ async def show(call: Call) -> Response:
 
 
 async def events(call: Call) -> Response:
-    """`GET .../events`: what happens to the order, as server-sent events, from its beginning to its end."""
+    """`GET .../events`: what happens to the order, as server-sent events; `Last-Event-ID` goes on where one was."""
     made = await generation.own(call.session, call.principal, call.params["id"])
-    last = call.request.headers.get("last-event-id", "")
-    seen = int(last) if last.isascii() and last.isdigit() and len(last) < 9 else 0
-    headers = {**_PRIVATE, "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(call, made, seen=seen), media_type="text/event-stream", headers=headers)
+    after = call.request.headers.get("last-event-id", "")
+    return StreamingResponse(_events(call, made, after), media_type="text/event-stream", headers=sse.HEADERS)
 
 
 async def cancel(call: Call) -> Response:
@@ -81,6 +68,12 @@ async def cancel(call: Call) -> Response:
     await call.gatekeeper.studio.cancel(made)
     made = await call.gatekeeper.studio.wait(made)
     return JSONResponse(_shown(call, made, repo), headers=_PRIVATE)
+
+
+async def delete(call: Call) -> Response:
+    """`DELETE .../images`: images and prompt are deleted now; the receipts, which hold neither, stay."""
+    await generation.forget(call.session, call.principal, call.gatekeeper.images, call.params["id"])
+    return Response(status_code=204)
 
 
 async def receipt(call: Call) -> Response:
@@ -99,35 +92,26 @@ async def image(call: Call) -> Response:
     path = await generation.own_image(
         call.session, call.principal, call.gatekeeper.images, call.params["id"], int(index)
     )
-    png = await asyncio.to_thread(path.read_bytes)
-    return Response(png, media_type="image/png", headers={**_PRIVATE, "Content-Security-Policy": "sandbox"})
+    content = await asyncio.to_thread(path.read_bytes)
+    headers = {**_PRIVATE, "Content-Security-Policy": "sandbox"}
+    return Response(content, media_type=f"image/{path.suffix[1:]}", headers=headers)
 
 
-async def _events(call: Call, made: Generation, *, seen: int) -> AsyncIterator[bytes]:
-    updates = aiter(call.gatekeeper.studio.watch(made))
-    step = None
-    number = 0
-    try:
-        while True:
-            step = step or asyncio.ensure_future(anext(updates))
-            done, _ = await asyncio.wait({step}, timeout=_SIGN_OF_LIFE_SECONDS)
-            if not done:
-                yield b": still here\n\n"  # keeps proxies from closing a quiet connection
-                continue
-            update = step.result()
-            step = None
-            number += 1
-            if number > seen:
-                yield f"id: {number}\nevent: {update.type}\ndata: {json.dumps(update.data)}\n\n".encode()
-    except StopAsyncIteration:
-        return
-    finally:
-        if step is not None:
-            step.cancel()
+async def _events(call: Call, made: Generation, after: str) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n"
+    async for update in sse.lively(call.gatekeeper.studio.watch(made, after)):
+        if update is None:
+            yield sse.STILL_HERE
+        else:
+            yield f"id: {update.id}\nevent: {update.type}\ndata: {json.dumps(update.data)}\n\n".encode()
 
 
 def _shown(call: Call, made: Generation, repo: Repo | None) -> schemas.Json:
-    return schemas.generation(made, address=_address(call, made), repository=repo.full_name if repo is not None else "")
+    shown = schemas.generation(
+        made, address=_address(call, made), repository=repo.full_name if repo is not None else ""
+    )
+    latest = call.gatekeeper.studio.latest(made, *_PROGRESS)
+    return shown | {"progress": {"phase": latest.type, **latest.data} if latest else None}
 
 
 def _address(call: Call, made: Generation) -> str:
@@ -142,5 +126,6 @@ ROUTES = [
     guarded("/api/generations/{id}", cancel, needs=Action.USE_ACCOUNT, methods=("DELETE",), mode="own"),
     guarded("/api/generations/{id}/events", events, needs=Action.USE_ACCOUNT),
     guarded("/api/generations/{id}/receipt", receipt, needs=Action.USE_ACCOUNT),
+    guarded("/api/generations/{id}/images", delete, needs=Action.USE_ACCOUNT, methods=("DELETE",)),
     guarded("/api/generations/{id}/images/{index}", image, needs=Action.USE_ACCOUNT),
 ]

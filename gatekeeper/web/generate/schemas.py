@@ -67,6 +67,8 @@ def generation(made: Generation, *, address: str, repository: str) -> Json:
                 "index": _index(one),
                 "sha256": one["statement"]["image_sha256"],
                 "seed": one["statement"]["seed"],
+                "width": one["statement"]["width"],
+                "height": one["statement"]["height"],
                 "url": None if is_gone else f"{address}/images/{_index(one)}",
             }
             for one in receipt["images"]
@@ -74,6 +76,7 @@ def generation(made: Generation, *, address: str, repository: str) -> Json:
         "withheld": [
             {"index": one["index"], "code": one["code"], "reason": one["reason"]} for one in receipt["withheld"]
         ],
+        "charged": {"images": made.charged_images, "compute_seconds": made.charged_seconds},
         "started_at": instant_text(made.started_at),
         "finished_at": instant_text(made.finished_at) if made.finished_at else None,
         "expires_at": instant_text(made.expires_at) if made.expires_at else None,
@@ -83,7 +86,10 @@ def generation(made: Generation, *, address: str, repository: str) -> Json:
     }
 
 
-_SHOWN = frozenset({"steps", "guidance_scale", "seed", "images", "width", "height", "scheduler", "sld_level", "bucket"})
+_SHOWN = frozenset(
+    {"steps", "guidance_scale", "seed", "images", "width", "height", "scheduler", "sld_level", "bucket"}
+    | {"previews", "output_format", "output_compression"}
+)
 
 
 def _index(one: Mapping[str, Any]) -> int:

@@ -7,40 +7,36 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import authz, generation
 from gatekeeper.authz import Action
 from gatekeeper.errors import Gated, Invalid, TooMany, Unavailable
-from gatekeeper.generation import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.web.generate import schemas
-from gatekeeper.web.generate.ordering import begin, revision_of, start, worker_is_up
+from gatekeeper.web.generate.ordering import begin, ended, revision_of, start, worker_is_up
+from gatekeeper.web.generate.rates import too_many
 from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.hub.doors import gate_refusal
-from gatekeeper.web.respond import error_json, has_credential
 
 _BODY_LIMIT = 2**20
-_DAY_SECONDS = 86_400
 
 
 async def text_to_image(call: Call) -> Response:
     """The image's bytes. Whatever is not an image is an error: a client takes every 200 for a picture."""
-    values = schemas.text_to_image(await _body(call))
+    values = {"output_format": _wanted_format(call), **schemas.text_to_image(await _body(call))}
     await worker_is_up(call.gatekeeper)
     try:
         async with call.gatekeeper.db.write() as session:
             await call.recheck(session)
-            made, request, manifest = await begin(
-                call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES
-            )
-        start(call, made, call.repo, request, manifest)
-        made = await _ended(call, made)
+            admitted = await begin(call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES)
+        start(call, admitted)
+        made = await ended(call, admitted.made)
         index = generation.require_images(made)[0]
     except TooMany as error:
         return too_many(call, error)
     except Gated as refusal:
         raise gate_refusal(refusal, call.request.scope) from refusal
-    png = await asyncio.to_thread(call.gatekeeper.images.path(made.id, index).read_bytes)
+    content = await asyncio.to_thread(call.gatekeeper.images.path(made, index).read_bytes)
     address = call.gatekeeper.url(f"/api/generations/{made.id}")
     return Response(
-        png,
-        media_type="image/png",
+        content,
+        media_type=f"image/{generation.format_of(made)}",
         headers={
             "X-Generation-Id": made.id,
             "X-Receipt-Url": f"{address}/receipt",
@@ -79,40 +75,16 @@ async def health(call: Call) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def too_many(call: Call, error: TooMany) -> Response:
-    """429 with the headers from which clients tell their user how long to wait."""
-    seconds = int(error.details.get("retry_after_seconds", 60))
-    response = error_json(error, has_credential=has_credential(call.request))
-    response.headers["RateLimit"] = f'"images";r=0;t={seconds}'
-    response.headers["RateLimit-Policy"] = (
-        f'"fixed window";"images";q={int(error.details.get("limit", 1))};w={_DAY_SECONDS}'
-    )
-    return response
-
-
 async def _body(call: Call) -> bytes:
     if call.request.headers.get("content-type", "application/json").split(";")[0].strip() != "application/json":
         raise Invalid("Only JSON is understood here.", status=422, next_step='Send {"inputs": "a prompt"}.')
     return await read_body(call.request, limit=_BODY_LIMIT)
 
 
-async def _ended(call: Call, made: Generation) -> Generation:
-    """The order when it has ended; it is cancelled when its caller goes away, for nobody would see the image."""
-    waiting = asyncio.ensure_future(call.gatekeeper.studio.wait(made))
-    leaving = asyncio.ensure_future(_gone(call))
-    try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            await call.gatekeeper.studio.cancel(made)
-        return await waiting
-    finally:
-        leaving.cancel()
-        waiting.cancel()
-
-
-async def _gone(call: Call) -> None:
-    while (await call.request.receive())["type"] != "http.disconnect":
-        pass
+def _wanted_format(call: Call) -> str:
+    """The image type asked for. The client sends its own `Accept: image/png` beside its user's: that one wins."""
+    accepted = " ".join(call.request.headers.getlist("accept")).lower()
+    return next((name for name in ("webp", "jpeg") if f"image/{name}" in accepted), "png")
 
 
 ROUTES = [
