@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inference.contract import (
-    CheckFacts,
     Done,
     ErrorCode,
     Event,
@@ -25,18 +24,14 @@ from inference.safety.prompts import RuleSet
 
 @dataclass(frozen=True)
 class Request:
-    """An order with its defaults filled in from the model.
-
-    scheduler  None: the model's own, which has no name here
-    """
+    """An order with its defaults filled in from the model."""
 
     order: ImageOrder
     model: Model
     rules: RuleSet
     width: int
     height: int
-    scheduler: Scheduler | None
-    prompt_checks: tuple[CheckFacts, ...] = ()
+    scheduler: Scheduler
 
     @property
     def rows_per_image(self) -> int:

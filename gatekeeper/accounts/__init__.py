@@ -10,7 +10,6 @@ from gatekeeper.accounts import (
     factors,
     links,
     names,
-    offers,
     oidc,
     organizations,
     passwords,
@@ -19,7 +18,6 @@ from gatekeeper.accounts import (
     second_step,
     seen,
     sessions,
-    teams,
     throttle,
 )
 from gatekeeper.accounts.namespaces import find_namespace
@@ -47,7 +45,6 @@ __all__ = [
     "find_namespace",
     "links",
     "names",
-    "offers",
     "oidc",
     "organizations",
     "passwords",
@@ -57,6 +54,5 @@ __all__ = [
     "seen",
     "sessions",
     "sign_in",
-    "teams",
     "throttle",
 ]

@@ -23,6 +23,7 @@ from gatekeeper.web.portal import (
     second_step,
     terms,
     tokens,
+    usage,
     webhooks,
 )
 from gatekeeper.web.templating import error_page
@@ -38,6 +39,7 @@ ROUTES = (
     *identities.ROUTES,
     *tokens.ROUTES,
     *personal.ROUTES,
+    *usage.ROUTES,
     *webhooks.ROUTES,
     *notices.ROUTES,
     *mine.ROUTES,

@@ -86,6 +86,10 @@ async def one(call: Call) -> Response:
         id=made.id,
         title=_title(made),
         is_running=made.state is GenerationState.RUNNING,
+        progress=_progress(call, made),
+        steps=_latest(call, made, "progress"),
+        preview=_latest(call, made, "preview").get("png_base64", ""),
+        may_delete=made.state is not GenerationState.RUNNING and not generation.is_over(made, now()),
         repo_url=url,
         full_name=repo.full_name if repo else "a model that is gone",
         started_at=made.started_at,
@@ -100,10 +104,10 @@ async def one(call: Call) -> Response:
 
 
 async def picture(call: Call) -> Response:
-    """`GET /generations/{id}/images/{file}`: `0.png` is the first one's bytes."""
+    """`GET /generations/{id}/images/{file}`: `0.png` is the first one's bytes, whatever its format."""
     index = _index(call.params["file"], ".png")
     path = await generation.own_image(call.session, call.principal, call.gatekeeper.images, call.params["id"], index)
-    return FileResponse(path, media_type="image/png", headers=_PRIVATE)
+    return FileResponse(path, media_type=f"image/{path.suffix[1:]}", headers=_PRIVATE)
 
 
 async def receipt(call: Call) -> Response:
@@ -116,6 +120,12 @@ async def receipt(call: Call) -> Response:
             whole = await licensing.with_proof(call.session, found)
             return JSONResponse(whole, headers=_PRIVATE | {"Content-Disposition": f'attachment; filename="{name}"'})
     raise NotFound("There is no such receipt.", next_step="Each delivered image has one, on its page.")
+
+
+async def delete(call: Call) -> Response:
+    """`POST /generations/{id}/delete`: images and prompt go, the receipts stay."""
+    await generation.forget(call.session, call.principal, call.gatekeeper.images, call.params["id"])
+    return RedirectResponse("/generations?done=images-deleted", 303)
 
 
 async def cancel(call: Call) -> Response:
@@ -143,6 +153,25 @@ _STATES = {
     GenerationState.FAILED: "Failed",
     GenerationState.CANCELLED: "Cancelled",
 }
+
+
+def _latest(call: Call, made: Generation, *types: str) -> dict[str, Any]:
+    update = call.gatekeeper.studio.latest(made, *types)
+    return update.data if update else {}
+
+
+def _progress(call: Call, made: Generation) -> str:
+    """How far an order is, in a sentence."""
+    match call.gatekeeper.studio.latest(made, "queued", "loading", "started", "progress", "retrying"):
+        case generation.Update(type="queued", data={"place": place}):
+            return f"Your order waits at place {place} of the queue."
+        case generation.Update(type="loading"):
+            return "The model is being loaded."
+        case generation.Update(type="progress", data={"step": step, "steps": steps}):
+            return f"Your image is being made: step {step} of {steps}."
+        case generation.Update(type="retrying"):
+            return "The image service stopped and begins anew with your image."
+    return "Your image is being made."
 
 
 def _title(made: Generation) -> str:
@@ -261,4 +290,5 @@ ROUTES = [
     guarded("/generations/{id}/images/{file}", picture, needs=Action.USE_ACCOUNT),
     guarded("/generations/{id}/receipts/{file}", receipt, needs=Action.USE_ACCOUNT),
     guarded("/generations/{id}/cancel", cancel, needs=Action.USE_ACCOUNT, methods=("POST",)),
+    guarded("/generations/{id}/delete", delete, needs=Action.USE_ACCOUNT, methods=("POST",)),
 ]

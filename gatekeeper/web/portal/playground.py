@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -13,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import access, generation, licensing
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, TooMany, Unavailable
-from gatekeeper.generation import Generation, Safety, SafetyLevel, Studio
+from gatekeeper.generation import Admitted, Generation, Safety, SafetyLevel, Studio
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.web.generate import ordering
@@ -27,6 +26,7 @@ from gatekeeper.web.portal.way import way_in
 _LONGEST_PROMPT = 20_000  # longer ones are cut here; the order's own limit is far below and is named
 _WAIT_SECONDS = 25  # a page without script waits this long, then shows that it is being made
 _NAMES = {"guidance_scale": "guidance"}
+_PREVIEWS = 3
 _EASY_GUIDANCE = "4"  # what small models that ship a vocabulary are trained for
 
 
@@ -46,24 +46,24 @@ class Form:
 class _Started(Response):
     """Begins an admitted order once its transaction is committed, then tells of it or waits for it."""
 
-    def __init__(self, studio: Studio, order: "_Order", *, is_live: bool) -> None:
+    def __init__(self, call: Call, admitted: Admitted, *, is_live: bool) -> None:
         super().__init__()
-        self._studio, self._order, self._is_live = studio, order, is_live
+        self._call, self._admitted, self._is_live = call, admitted, is_live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        order = self._order
-        order.begin()
-        page = f"/generations/{order.made.id}"
+        studio, made = self._call.gatekeeper.studio, self._admitted.made
+        ordering.start(self._call, self._admitted)
+        page = f"/generations/{made.id}"
         if self._is_live:
             lines = StreamingResponse(
-                _lines(self._studio, order.made, page),
+                _lines(studio, made, page),
                 media_type="application/x-ndjson",
                 headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
             )
             await lines(scope, receive, send)
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._studio.wait(order.made)), _WAIT_SECONDS)
+            await asyncio.wait_for(asyncio.shield(studio.wait(made)), _WAIT_SECONDS)
         await RedirectResponse(page, 303)(scope, receive, send)
 
 
@@ -114,18 +114,10 @@ async def order(call: Call) -> Response:
             page.headers["Retry-After"] = str(error.details.get("retry_after_seconds", 60))
         return page
     is_live = "application/x-ndjson" in call.request.headers.get("accept", "")
-    return _Started(call.gatekeeper.studio, admitted, is_live=is_live)
+    return _Started(call, admitted, is_live=is_live)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """An admitted order, and how to begin it."""
-
-    made: Generation
-    begin: Callable[[], None]
-
-
-async def _admit(call: Call, form: Form) -> _Order:
+async def _admit(call: Call, form: Form) -> Admitted:
     values = {
         "prompt": form.prompt,
         "negative_prompt": form.negative_prompt,
@@ -133,9 +125,9 @@ async def _admit(call: Call, form: Form) -> _Order:
         "guidance_scale": form.guidance,
         "images": form.images,
         "seed": form.seed,
+        "previews": _PREVIEWS,
     }
-    made, request, manifest = await ordering.begin(call, call.session, call.repo, call.resource, values, names=_NAMES)
-    return _Order(made, partial(ordering.start, call, made, call.repo, request, manifest))
+    return await ordering.begin(call, call.session, call.repo, call.resource, values, names=_NAMES)
 
 
 async def _page(
@@ -170,12 +162,19 @@ async def _page(
         vocabulary=vocabulary if may else None,
         strange_note=strange_note(vocabulary, form.prompt) if form.prompt else "",
         limits=level,
-        quota=await generation.quota(call.session, person_id, call.repo, level) if may and person_id else None,
+        left=await _left(call, level) if may and person_id else None,
     )
 
 
 def _level(call: Call, stage: Stage | None) -> SafetyLevel:
     return Safety.load(call.gatekeeper.policies.directory).at(stage)
+
+
+async def _left(call: Call, level: SafetyLevel) -> int:
+    """Images that may be ordered now, by all that limits them."""
+    safety = Safety.load(call.gatekeeper.policies.directory)
+    scopes = await generation.quotas.scopes(call.session, call.principal, safety, [(call.repo, level)])
+    return min([(await generation.quotas.standing(call.session, scope)).images_left for scope in scopes])
 
 
 def _worker_problem(call: Call) -> str:
@@ -191,7 +190,7 @@ async def _lines(studio: Studio, made: Generation, page: str) -> AsyncIterator[s
     """One JSON object a line: that it was accepted, what happens, and at the end where the result is."""
     yield _line({"type": "accepted", "id": made.id, "cancel": f"{page}/cancel"})
     async for update in studio.watch(made):
-        if update.type in ("queued", "loading", "started", "progress"):
+        if update.type in ("queued", "loading", "started", "progress", "preview", "retrying"):
             yield _line({"type": update.type, **update.data})
     yield _line({"type": "end", "location": page})
 

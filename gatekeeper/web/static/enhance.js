@@ -69,6 +69,8 @@ async function* lines(response) {
 async function watch(form, live, run) {
   const say = (text) => { live.querySelector("[data-status]").textContent = text; };
   const bar = live.querySelector("progress");
+  const look = live.querySelector("[data-preview]");
+  look.hidden = true;
   bar.removeAttribute("value");
   say("Sending your prompt.");
   const response = await fetch(form.action, {
@@ -83,7 +85,9 @@ async function watch(form, live, run) {
     if (event.type === "loading") say("Loading the model.");
     if (event.type === "queued") say(`Waiting: place ${event.place} in the queue.`);
     if (event.type === "started") say(`Making your image in ${event.steps} steps.`);
+    if (event.type === "retrying") say("The image service stopped. It is starting anew with your image.");
     if (event.type === "progress") { bar.max = event.steps; bar.value = event.step; }
+    if (event.type === "preview") { look.src = `data:image/png;base64,${event.png_base64}`; look.hidden = false; }
     if (event.type === "end") { say("Done. Opening the result."); location.assign(event.location); return; }
   }
   throw new Error("The connection ended early.");

@@ -1,0 +1,80 @@
+"""Quotas: what the policy allows everybody, and what was changed for somebody."""
+
+from dataclasses import dataclass
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatekeeper import accounts, generation
+from gatekeeper.accounts import Organization, Person
+from gatekeeper.authz import Action
+from gatekeeper.errors import Invalid
+from gatekeeper.generation import Change, Safety
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+_NUMBERS = ("images_per_day", "compute_seconds_per_day", "concurrency")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form as it was sent."""
+
+    name: str = ""
+    images_per_day: str = ""
+    compute_seconds_per_day: str = ""
+    concurrency: str = ""
+    reason: str = ""
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/quotas`."""
+    return await _page(call, Form())
+
+
+async def change(call: Call) -> Response:
+    """`POST /admin/quotas`: other numbers for a person, or for an organization's people; none ends the change."""
+    sent = await forms.read(call.request)
+    form = Form(**{name: forms.text(sent, name, most=500).strip() for name in Form.__dataclass_fields__})
+    errors = {
+        name: "This must be a whole number, or empty."
+        for name in _NUMBERS
+        if (text := getattr(form, name)) and not (text.isascii() and text.isdigit() and len(text) < 8)
+    }
+    subject = await _subject(call, form.name)
+    if subject is None:
+        errors["name"] = "There is no person and no organization of this name."
+    if errors or subject is None:
+        return await _page(call, form, errors=errors, status=422)
+    numbers = {name: int(getattr(form, name)) for name in _NUMBERS if getattr(form, name)}
+    try:
+        async with call.session.begin_nested():
+            await generation.change_quota(
+                call.session, subject, Change(**numbers), reason=form.reason, by=call.principal
+            )
+    except Invalid as error:
+        return await _page(call, form, errors={str(error.details["field"]): error.sentence}, status=422)
+    return RedirectResponse("/admin/quotas?done=quota-changed", 303)
+
+
+async def _subject(call: Call, name: str) -> Person | Organization | None:
+    return await accounts.people.find(call.session, name) or await accounts.organizations.find(call.session, name)
+
+
+async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    safety = Safety.load(call.gatekeeper.policies.directory)
+    return render(
+        call,
+        "admin/quotas.html",
+        status=status,
+        budgets=[("Each person", safety.person), ("The people of each organization", safety.organization)],
+        changes=await generation.list_changes(call.session),
+        form=form,
+        errors=errors or {},
+    )
+
+
+ROUTES = [
+    guarded("/admin/quotas", show, needs=Action.ADMIN_PEOPLE),
+    guarded("/admin/quotas", change, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+]

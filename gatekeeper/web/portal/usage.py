@@ -1,0 +1,70 @@
+"""What I have used: how I stand with each quota, day by day, and every order as a table for other programs."""
+
+import csv
+import io
+from collections import Counter
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from gatekeeper.authz import Action
+from gatekeeper.generation import Safety, usage
+from gatekeeper.kit.canonical import instant_text
+from gatekeeper.kit.clock import now
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.views import render
+
+_DAYS = 30
+_TABLE_DAYS = 366
+_COLUMNS = (
+    "id", "model", "revision", "stage", "status", "images_ordered", "images", "compute_seconds", "started_at",
+    "finished_at",
+)  # fmt: skip
+
+
+async def show(call: Call) -> Response:
+    """`GET /settings/usage`."""
+    safety = Safety.load(call.gatekeeper.policies.directory)
+    orders, images, seconds = Counter[str](), Counter[str](), Counter[str]()
+    for made, _ in await usage.orders_since(call.session, call.principal, now() - timedelta(days=_DAYS)):
+        day = made.started_at.date().isoformat()
+        orders[day] += 1
+        images[day] += made.charged_images
+        seconds[day] += made.charged_seconds  # type: ignore[assignment]  # counters add fractions as well
+    return render(
+        call,
+        "portal/usage.html",
+        standings=await usage.standings(call.session, call.principal, safety),
+        days=[(day, orders[day], images[day], seconds[day]) for day in sorted(orders, reverse=True)],
+    )
+
+
+async def table(call: Call) -> Response:
+    """`GET /settings/usage.csv`: one line for each order of a year."""
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(_COLUMNS)
+    for made, model in await usage.orders_since(call.session, call.principal, now() - timedelta(days=_TABLE_DAYS)):
+        ended = instant_text(made.finished_at) if made.finished_at else ""
+        lines.writerow(
+            (
+                made.id,
+                model,
+                made.commit_id,
+                made.stage,
+                made.state.value,
+                made.settings.get("images", ""),
+                made.charged_images,
+                f"{made.charged_seconds:.3f}",
+                instant_text(made.started_at),
+                ended,
+            )
+        )
+    headers = {"Content-Disposition": 'attachment; filename="usage.csv"', "Cache-Control": "private, no-store"}
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+ROUTES = [
+    guarded("/settings/usage", show, needs=Action.USE_ACCOUNT),
+    guarded("/settings/usage.csv", table, needs=Action.USE_ACCOUNT),
+]
