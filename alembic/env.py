@@ -7,6 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 
 from gatekeeper import models
 from gatekeeper.kit.columns import EnumText, UtcDateTime
+from gatekeeper.kit.personal import PersonalJson, PersonalText
 from gatekeeper.schema import COMPARED
 
 
@@ -19,6 +20,8 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
             return "sa.DateTime(timezone=True)"
         case EnumText():
             return "sa.String(length=40)"
+        case PersonalText() | PersonalJson():
+            return "sa.Text()"
     if type(item).__name__ == "AutoString":  # SQLModel's own string
         return f"sa.String(length={item.length})"
     return False

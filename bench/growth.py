@@ -29,10 +29,12 @@ from sqlmodel import SQLModel, col
 from gatekeeper import app, authz, ledger, schema, tokens
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import OPERATOR, people, principals, sessions
+from gatekeeper.accounts.personal_keys import PersonalKey
 from gatekeeper.accounts.tables import Namespace, Person
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
+from gatekeeper.kit.personal import PersonKey
 from gatekeeper.ledger.tables import LedgerEvent
 from gatekeeper.repos import AddFile, RepoKind, catalogue, history
 from gatekeeper.repos.tables import Gate, Repo
@@ -116,7 +118,20 @@ async def _fill(gatekeeper: Gatekeeper, known: dict[str, Any], have: int, size: 
         [Namespace(key=person.name_key, name=person.name, person_id=person.id) for person in persons],
     )
     repos = await _repositories(gatekeeper, known, range(have // 100, max(size // 100, 1)))
-    await _insert(gatekeeper, AccessRequest, [_request(person, chance.choice(repos)) for person in persons])
+    keys = [PersonKey.make(gatekeeper.keys.sealing) for _ in persons]
+    await _insert(
+        gatekeeper,
+        PersonalKey,
+        [
+            PersonalKey(id=key.id, person_id=person.id, sealed=sealed)
+            for person, (key, sealed) in zip(persons, keys, strict=True)
+        ],
+    )
+    await _insert(
+        gatekeeper,
+        AccessRequest,
+        [_request(person, key, chance.choice(repos)) for person, (key, _) in zip(persons, keys, strict=True)],
+    )
     await _insert(
         gatekeeper,
         AccessGrant,
@@ -223,14 +238,14 @@ def _person(number: int) -> Person:
     return Person(name=name, name_key=name, email=f"{name}@example.org", email_key=f"{name}@example.org")
 
 
-def _request(person: Person, repo: Repo) -> AccessRequest:
+def _request(person: Person, key: PersonKey, repo: Repo) -> AccessRequest:
     """One in ten waits; the others were decided."""
     waits = person.name.endswith("0")
     return AccessRequest(
         repo_id=repo.id,
         person_id=person.id,
         state=RequestState.IN_REVIEW if waits else RequestState.REJECTED,
-        fields={"Institution": "ACME", "Purpose": "Research"},
+        fields=key.facts({"Institution": "ACME", "Purpose": "Research"}),
         decided_at=None if waits else now() + timedelta(days=1),
     )
 

@@ -96,8 +96,8 @@ def assemble(settings: Settings) -> Gatekeeper:
     """The parts a door needs, not yet started: used by the server, the command line and tests alike."""
     for directory in (settings.data_dir, settings.keys_dir, settings.run_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database)
     keys = Keys.load(settings.keys_dir)
+    database = Database(settings.database, personal=lambda: keys.sealing)
     store = open_store(settings)
     supervisor = worker = None
     match settings.inference_url:

@@ -18,6 +18,9 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlmodel import SQLModel
 
+from gatekeeper.kit.personal import open_with
+from gatekeeper.kit.sealing import Box
+
 _BUSY_SECONDS = 30
 
 NAMING = {
@@ -35,7 +38,8 @@ AfterCommit = Callable[[], Awaitable[None] | None]
 class Database:
     """Engine, transactions and the version that tells whether anything a decision reads has changed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, personal: Callable[[], Box] | None = None) -> None:
+        """personal  the server's key for what people wrote; without it such columns can be neither read nor written"""
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -45,6 +49,8 @@ class Database:
         if not self.is_sqlite:
             options |= {"pool_size": 10, "max_overflow": 10}
         self.engine: AsyncEngine = create_async_engine(url, **options)
+        if personal is not None:
+            open_with(self.engine.dialect, personal)
         self._writers = self.engine.execution_options(gatekeeper_writes=True)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _tame_sqlite)

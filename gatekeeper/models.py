@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from gatekeeper.access import tables as access
 from gatekeeper.accounts import link_tables as links
+from gatekeeper.accounts import personal_keys
 from gatekeeper.accounts import tables as accounts
 from gatekeeper.accounts import use_tables as uses
 from gatekeeper.accounts.factors import tables as factors
@@ -42,6 +43,7 @@ __all__ = [
     "mirrors",
     "notices",
     "oauth",
+    "personal_keys",
     "privacy",
     "releases",
     "repos",

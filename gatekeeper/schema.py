@@ -23,6 +23,7 @@ from gatekeeper.db import Database
 from gatekeeper.errors import Unavailable
 from gatekeeper.kit import revision
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.sealing import Box
 
 _LOCK = 0x67617466  # PostgreSQL advisory lock of whoever migrates
 
@@ -89,9 +90,9 @@ def make_template(path: Path) -> Path:
 
 
 def copy_template(template: Path, path: Path) -> Database:
-    """A fresh database from what `make_template` made."""
+    """A fresh database from what `make_template` made, with a key that is no secret."""
     shutil.copyfile(template, path)
-    return Database(f"sqlite+aiosqlite:///{path}")
+    return Database(f"sqlite+aiosqlite:///{path}", personal=lambda: Box(bytes(32)))
 
 
 def config_for(connection: Connection | None = None) -> Config:

@@ -11,6 +11,7 @@ from sqlmodel import col
 from gatekeeper import errors, ledger
 from gatekeeper.access import grants, moves
 from gatekeeper.access.tables import AccessBlock, AccessGrant
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Organization, Person
 from gatekeeper.kit.clock import now
@@ -55,7 +56,7 @@ async def block(
         person_id=person.id,
         repo_id=repo_id,
         organization_id=organization_id,
-        reason=reason,
+        reason=(await key_of(session, person.id)).words(reason),
         blocked_by=by.person_id,
         blocked_at=now(),
     )

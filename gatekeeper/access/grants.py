@@ -11,6 +11,7 @@ from sqlmodel import col
 from gatekeeper import errors, jobs, ledger
 from gatekeeper.access import moves
 from gatekeeper.access.tables import AccessGrant, AccessRequest
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
 
@@ -115,7 +116,7 @@ async def end_grant(session: AsyncSession, request: AccessRequest, *, at: dateti
     await session.execute(
         sa.update(AccessGrant)
         .where(col(AccessGrant.request_id) == request.id, col(AccessGrant.revoked_at).is_(None))
-        .values(revoked_at=at, revoke_reason=reason)
+        .values(revoked_at=at, revoke_reason=await _words(session, request.person_id, reason))
         .execution_options(synchronize_session="fetch")
     )
 
@@ -192,7 +193,7 @@ async def _end(
     won = await session.scalar(
         sa.update(AccessGrant)
         .where(col(AccessGrant.id) == grant.id, col(AccessGrant.revoked_at).is_(None))
-        .values(revoked_at=at, revoke_reason=reason)
+        .values(revoked_at=at, revoke_reason=await _words(session, grant.person_id, reason))
         .returning(col(AccessGrant.id))
         .execution_options(synchronize_session=False)
     )
@@ -223,3 +224,7 @@ async def _end(
             policy=policy,
         )
     return await session.get_one(AccessGrant, grant.id, populate_existing=True)
+
+
+async def _words(session: AsyncSession, person_id: str, reason: str) -> str:
+    return (await key_of(session, person_id)).words(reason) if reason else ""

@@ -10,6 +10,7 @@ from gatekeeper import errors
 from gatekeeper.access import blocks, moves
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import OPEN, AccessRequest, AccessVoice
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.clock import now
@@ -170,7 +171,8 @@ async def vote(
         )
     )
     mine = mine or AccessVoice(request_id=request.id, round=fresh.round, kind="vote", speaker=by.person_id, value=value)
-    mine.value, mine.note, mine.at = value, comment, at
+    key = await key_of(session, request.person_id)
+    mine.value, mine.note, mine.at = value, key.words(comment), at
     session.add(mine)
     return fresh
 

@@ -10,9 +10,11 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.access.tables import AccessRequest, AccessStep, RequestState
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.canonical import instant_text, sha256_hex
+from gatekeeper.kit.personal import Facts, Words
 
 MAX_REASON_CHARS = 2_000
 
@@ -73,6 +75,8 @@ ACTS = (
 
 _DECISIONS = frozenset({APPROVE, REJECT, REVOKE, EXPIRE})
 _ANEW = frozenset({CANCEL, APPEAL, SUBMIT})
+_WORDS = frozenset({"reason", "conditions"})  # columns under the applicant's key
+_FACTS = frozenset({"fields"})
 
 _SAYS = {
     S.DRAFT: "is a draft",
@@ -126,6 +130,10 @@ async def step(
         changes |= {"claimed_by": None}
     if after is not S.REFERRED:
         changes |= {"referred_to": None}
+    key = await key_of(session, request.person_id)
+    changes |= values or {}
+    changes |= {name: key.words(changes[name]) for name in _WORDS & changes.keys()}
+    changes |= {name: key.facts(changes[name]) for name in _FACTS & changes.keys()}
     won = await session.scalar(
         sa.update(AccessRequest)
         .where(
@@ -133,14 +141,23 @@ async def step(
             col(AccessRequest.version) == request.version,
             col(AccessRequest.state) == before,
         )
-        .values(**changes | (values or {}))
+        .values(**changes)
         .returning(col(AccessRequest.id))
         .execution_options(synchronize_session=False)
     )
     if won is None:
         raise await conflict(session, request, act)
     fresh = await reload(session, request)
-    await remember(session, fresh, act.name, by=by, before=before, reason=reason, data=data, is_shown=act.is_shown)
+    await remember(
+        session,
+        fresh,
+        act.name,
+        by=by,
+        before=before,
+        note=key.words(reason),
+        data=key.facts(data or {}),
+        is_shown=act.is_shown,
+    )
     await ledger.record(
         session,
         f"access:request:{act.name}",
@@ -163,8 +180,8 @@ async def remember(
     *,
     by: Principal | None,
     before: RequestState | None,
-    reason: str = "",
-    data: dict[str, Any] | None = None,
+    note: Words | None = None,
+    data: Facts | None = None,
     is_shown: bool = True,
 ) -> None:
     """Add what happened to the request's history, which people read."""
@@ -176,7 +193,7 @@ async def remember(
             actor_id=by.person_id if by else None,
             before=before,
             after=request.state,
-            note=reason,
+            note=note or "",
             data=data or {},
             is_shown=is_shown,
         )

@@ -14,6 +14,7 @@ from gatekeeper import errors, ledger
 from gatekeeper.access import moves
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import Prerequisite, RepoRequirement
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.clock import now
@@ -57,7 +58,7 @@ async def record(
         repo_id=repo.id if repo else None,
         kind=known.kind,
         value=_checked_value(known.kind, value),
-        evidence=evidence,
+        evidence=(await key_of(session, person.id)).words(evidence),
         set_at=at,
         set_by=by.person_id,
         ends_at=ends_at,

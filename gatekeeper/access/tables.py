@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
+from gatekeeper.kit.personal import PersonalJson, PersonalText
 
 
 class RequestState(StrEnum):
@@ -73,7 +74,7 @@ class AccessRequest(SQLModel, table=True):
     repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
     state: RequestState = Field(default=RequestState.IN_REVIEW, sa_type=EnumText(RequestState), index=True)
-    fields: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    fields: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)
     bundle_sha256: str | None = Field(default=None, max_length=64)
     form_sha256: str | None = Field(default=None, max_length=64)
     submitted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
@@ -81,7 +82,7 @@ class AccessRequest(SQLModel, table=True):
     waiting_since: datetime | None = Field(default=None, sa_type=UtcDateTime)  # start of the present round
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     decided_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
-    reason: str = Field(default="", max_length=2000)
+    reason: str = Field(default="", sa_type=PersonalText)
     reason_code: str = Field(default="", max_length=40)
     reapply_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     is_direct: bool = Field(default=False)  # a maintainer gave access without being asked
@@ -96,7 +97,7 @@ class AccessRequest(SQLModel, table=True):
     grant_days: int = Field(default=0)  # what the stage proposes; 0: no end
     approved_ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     is_tester: bool = Field(default=False)
-    conditions: str = Field(default="", max_length=2000)
+    conditions: str = Field(default="", sa_type=PersonalText)
     conditions_accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     predecessor_id: str | None = Field(default=None, foreign_key="access_request.id", max_length=26)
     barred_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
@@ -117,8 +118,8 @@ class AccessStep(SQLModel, table=True):
     actor_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     before: RequestState | None = Field(default=None, sa_type=EnumText(RequestState))
     after: RequestState = Field(sa_type=EnumText(RequestState))
-    note: str = Field(default="", max_length=2000)
-    data: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    note: str = Field(default="", sa_type=PersonalText)
+    data: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)
     is_shown: bool = Field(default=True)
 
 
@@ -134,7 +135,7 @@ class AccessVoice(SQLModel, table=True):
     kind: str = Field(max_length=10)  # approval or vote
     speaker: str = Field(max_length=26)
     value: str = Field(max_length=10)  # yes, no or abstain
-    note: str = Field(default="", max_length=2000)
+    note: str = Field(default="", sa_type=PersonalText)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
@@ -154,7 +155,7 @@ class AccessGrant(SQLModel, table=True):
     ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     suspended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    revoke_reason: str = Field(default="", max_length=2000)
+    revoke_reason: str = Field(default="", sa_type=PersonalText)
 
 
 class AccessBlock(SQLModel, table=True):
@@ -166,7 +167,7 @@ class AccessBlock(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
     repo_id: str | None = Field(default=None, foreign_key="repo.id", max_length=26)
     organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26)
-    reason: str = Field(max_length=2000)
+    reason: str = Field(sa_type=PersonalText)
     blocked_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     blocked_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -186,7 +187,7 @@ class Prerequisite(SQLModel, table=True):
     repo_id: str | None = Field(default=None, foreign_key="repo.id", max_length=26)
     kind: str = Field(max_length=40)
     value: str = Field(default="", max_length=200)
-    evidence: str = Field(max_length=2000)  # what was seen: a certificate's number, a register's entry
+    evidence: str = Field(sa_type=PersonalText)  # what was seen: a certificate's number, a register's entry
     set_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     set_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

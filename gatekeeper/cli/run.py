@@ -48,7 +48,7 @@ class House:
     def db(self) -> Database:
         """The database; its directory is made on first use, not by commands that need none."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Database(self.settings.database)
+        return Database(self.settings.database, personal=lambda: self.keys.sealing)
 
     @property
     def keys(self) -> Keys:

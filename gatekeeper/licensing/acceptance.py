@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors, ledger
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.canonical import digest_of, instant_text, sha256_hex
@@ -64,7 +65,7 @@ async def present(
         person_id=person_id,
         repo_id=repo.id,
         bundle_sha256=wanted.sha256,
-        shown=shown,
+        shown=(await key_of(session, person_id)).words(shown),
         shown_sha256=sha256_hex(shown.encode()),
         locale=locale[:20],
     )
@@ -154,9 +155,10 @@ async def accept(
         "token": principal.token_id,
         "policy_sha256": policy,
     }
+    own = await key_of(session, person_id)
     from_where = None
     if source is not None:
-        from_where, statement["source"] = commit_to(made.id, source, keep_days=keep_source_days)
+        from_where, statement["source"] = commit_to(made.id, source, own, keep_days=keep_source_days)
     statement = _as_json(statement)
     event = await ledger.record(
         session,
@@ -168,7 +170,7 @@ async def accept(
         body={"bundle_sha256": wanted.sha256, "method": method, "statement_sha256": digest_of(statement)},
         policy=policy,
     )
-    made.receipt = receipt.sign_receipt(receipt.ACCEPTANCE, statement, event=event.id, key=key)
+    made.receipt = own.facts(receipt.sign_receipt(receipt.ACCEPTANCE, statement, event=event.id, key=key))
     session.add(made)
     await session.flush()  # a request made in the same transaction looks for it
     if from_where is not None:

@@ -14,6 +14,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import BrowserSession
 from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.personal import PersonKey
 from gatekeeper.licensing.tables import AcceptanceSource
 
 _MAX_AGENT_CHARS = 200
@@ -69,7 +70,7 @@ async def authentication(session: AsyncSession, principal: Principal) -> dict[st
     return {"by": "session", "strength": browser.strength.value, "signed_in_at": browser.signed_in_at}
 
 
-def commit_to(acceptance_id: str, source: Source, *, keep_days: int) -> tuple[AcceptanceSource, str]:
+def commit_to(acceptance_id: str, source: Source, key: PersonKey, *, keep_days: int) -> tuple[AcceptanceSource, str]:
     """A row that is forgotten after `keep_days`, and the digest by which the receipt commits to it until then.
 
     The salt goes with the row, so that nothing can be guessed from the digest afterwards.
@@ -77,8 +78,8 @@ def commit_to(acceptance_id: str, source: Source, *, keep_days: int) -> tuple[Ac
     salt = secrets.token_hex(16)
     row = AcceptanceSource(
         acceptance_id=acceptance_id,
-        network=source.network,
-        user_agent=source.user_agent,
+        network=key.words(source.network),
+        user_agent=key.words(source.user_agent),
         salt=salt,
         kept_until=now() + timedelta(days=keep_days),
     )

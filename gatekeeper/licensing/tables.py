@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
+from gatekeeper.kit.personal import PersonalJson, PersonalText
 
 
 class ChangeClass(StrEnum):
@@ -110,7 +111,7 @@ class Presentation(SQLModel, table=True):
     repo_id: str = Field(foreign_key="repo.id", max_length=26)
     bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
     shown_sha256: str = Field(max_length=64)
-    shown: str = Field(sa_type=sa.Text)
+    shown: str = Field(sa_type=PersonalText)
     locale: str = Field(default="en", max_length=20)
     shown_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
@@ -121,8 +122,8 @@ class AcceptanceSource(SQLModel, table=True):
     __tablename__ = "acceptance_source"
 
     acceptance_id: str = Field(primary_key=True, foreign_key="acceptance.id", ondelete="CASCADE", max_length=26)
-    network: str = Field(default="", max_length=60)
-    user_agent: str = Field(default="", max_length=200)
+    network: str = Field(default="", sa_type=PersonalText)
+    user_agent: str = Field(default="", sa_type=PersonalText)
     salt: str = Field(max_length=32)
     kept_until: datetime = Field(sa_type=UtcDateTime, index=True)
 
@@ -140,4 +141,4 @@ class Acceptance(SQLModel, table=True):
     method: str = Field(max_length=20)  # page, terminal, api
     accepted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     withdrawn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    receipt: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+    receipt: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)

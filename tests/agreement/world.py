@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import licensing, tokens
 from gatekeeper.access import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import OPERATOR, Principal, organizations, people, principals, sessions
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.tables import Role
 from gatekeeper.errors import NotSignedIn
 from gatekeeper.kit.clock import now
@@ -216,7 +217,7 @@ async def _standing(session: AsyncSession, world: World, standing: str) -> None:
         repo_id=world.repo_id,
         person_id=world.person_id,
         state=states.get(standing, RequestState.ACTIVE),
-        fields=_ANSWERS,
+        fields=(await key_of(session, world.person_id)).facts(_ANSWERS),
     )
     session.add(request)
     await session.flush()

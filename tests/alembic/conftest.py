@@ -12,7 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from gatekeeper.db import Database
+from gatekeeper.kit.sealing import Box
 from tests.postgres import running_postgres
+
+
+def server_key() -> Box:
+    return Box(bytes(32))
 
 
 @pytest.fixture
@@ -29,9 +34,9 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
-        database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}")
+        database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}", personal=server_key)
     else:
-        database = Database(request.getfixturevalue("postgres_url"))
+        database = Database(request.getfixturevalue("postgres_url"), personal=server_key)
         async with database.engine.begin() as connection:
             await connection.execute(sa.text("DROP SCHEMA public CASCADE"))
             await connection.execute(sa.text("CREATE SCHEMA public"))

@@ -9,6 +9,12 @@ from sqlmodel import AutoString
 
 from gatekeeper import models
 from gatekeeper.kit.columns import EnumText, UtcDateTime
+from gatekeeper.kit.personal import PersonalJson, PersonalText, PersonKey
+from gatekeeper.kit.sealing import Box
+
+# The server's key, and one person's: what is personal in the rows lies under it.
+SERVER = Box(bytes(32))
+KEY, SEALED_KEY = PersonKey.make(SERVER)
 
 
 async def fill(session: AsyncSession) -> None:
@@ -24,6 +30,7 @@ def _exceptions(table: str) -> dict[str, Any]:
         "terms_bundle": {"texts": ["x"]},
         "acceptance": {"withdrawn_at": None},
         "collection_item": {"other_id": None},
+        "personal_key": {"id": KEY.id, "sealed": SEALED_KEY},
     }.get(table, {})
 
 
@@ -33,6 +40,10 @@ def _value(column: sa.Column[Any]) -> Any:
             return datetime(2026, 1, 2, tzinfo=UTC)
         case EnumText(kind=kind):
             return next(iter(kind))
+        case PersonalText():
+            return KEY.words("x")
+        case PersonalJson():
+            return KEY.facts({"a": "b"})
         case sa.String() | AutoString():
             return "x"
         case sa.Boolean():

@@ -84,6 +84,21 @@ async def test_a_filled_database_goes_down_and_up_again(full: Database) -> None:
     assert await schema.differences(full) == []
 
 
+async def test_words_that_were_in_clear_are_sealed_and_opened_on_the_way_down(full: Database) -> None:
+    async def stored() -> tuple[str, str]:
+        async with full.read() as session:
+            row = (await session.execute(sa.text("SELECT reason, CAST(fields AS TEXT) FROM access_request"))).one()
+        return row[0], row[1]
+
+    await schema.downgrade(full, "2026_11_22_privacy")
+    assert await stored() == ("x", '{"a": "b"}')
+    await schema.upgrade(full)
+    assert not any(value in ("x", '{"a": "b"}') for value in await stored())
+    async with full.read() as session:
+        columns = models.metadata.tables["access_request"].columns
+        assert (await session.execute(sa.select(columns["reason"], columns["fields"]))).one() == ("x", {"a": "b"})
+
+
 async def test_upgrading_twice_changes_nothing(full: Database) -> None:
     assert await schema.upgrade(full) == await schema.upgrade(full)
     assert await schema.is_current(full)

@@ -20,6 +20,7 @@ from gatekeeper import access, schema
 from gatekeeper.access import ACTS, AccessGrant, AccessRequest, AccessStep, RequestState
 from gatekeeper.access.moves import digest_of_reason
 from gatekeeper.accounts import people
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import OPERATOR, Principal
 from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed
@@ -276,7 +277,8 @@ async def test_an_act_in_the_wrong_state_is_told_what_happened(database: Databas
 
 
 async def _in_state(session: AsyncSession, repo: Repo, ada: Principal, state: RequestState) -> AccessRequest:
-    request = AccessRequest(repo_id=repo.id, person_id=ada.person_id or "", state=state, conditions="Tell us.")
+    conditions = (await key_of(session, ada.person_id or "")).words("Tell us.")
+    request = AccessRequest(repo_id=repo.id, person_id=ada.person_id or "", state=state, conditions=conditions)
     session.add(request)
     await session.flush()
     return request

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, licensing
 from gatekeeper.accounts import organizations, people, principals
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.accounts.tables import Person, Role
 from gatekeeper.authz import Action, Code, Denied, Policies, decide, load, load_many, load_namespace
@@ -174,7 +175,7 @@ async def test_answers_about_institution_and_purpose_come_from_the_approved_requ
     assert await answer(session, policies, ada, Action.DOWNLOAD, repo) == Code.INSTITUTION_NEEDED
     await access.revoke(session, grant, by=owner, reason="Please name your institution.")
     await session.flush()
-    request.fields = ANSWERS
+    request.fields = (await key_of(session, ada.person_id or "")).facts(ANSWERS)
     grant.revoked_at = None
     assert await answer(session, policies, ada, Action.DOWNLOAD, repo) == "yes"
 

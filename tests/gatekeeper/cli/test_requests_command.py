@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from gatekeeper import access
 from gatekeeper.cli.main import main
 from gatekeeper.db import Database
+from gatekeeper.web.state import Keys
 from tests.gatekeeper.licensing.builders import make_person, make_repo
 
 
@@ -20,7 +21,7 @@ def run(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # typ
     monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
 
     async def fill() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
+        database = Database(f"sqlite+aiosqlite:///{path}", personal=lambda: Keys.load(tmp_path / "keys").sealing)
         async with database.write() as session:
             owner, ada, _ = [await make_person(session, name) for name in ("owner", "ada", "bob")]
             repo, _ = await make_repo(session, owner, name="model", files={"a.txt": b"a"})

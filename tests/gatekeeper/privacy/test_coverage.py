@@ -20,6 +20,7 @@ NOT_EXPORTED = {
     ("mail_link", "person_id"): "lives for hours, and its secret is only a hash",
     ("namespace", "person_id"): "the name itself",
     ("oauth_code", "person_id"): "lives for a minute",
+    ("personal_key", "person_id"): "a key; what it opens is exported",
     ("policy_activation", "person_id"): "the act is in the log",
     ("prerequisite", "set_by"): "somebody else's record",
     ("proposal", "proposed_by"): "the act is in the log",

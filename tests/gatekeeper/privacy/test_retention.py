@@ -10,6 +10,7 @@ from sqlmodel import col
 from gatekeeper import ledger, privacy
 from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, RequestState
 from gatekeeper.accounts import OPERATOR, Person, people
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.tables import BrowserSession
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
@@ -37,9 +38,17 @@ async def somebody(session: AsyncSession) -> Person:
     return person
 
 
-def request(repo: Repo, person: Person, state: RequestState, changed_at: datetime) -> AccessRequest:
+async def request(
+    session: AsyncSession, repo: Repo, person: Person, state: RequestState, changed_at: datetime
+) -> AccessRequest:
+    key = await key_of(session, person.id)
     return AccessRequest(
-        repo_id=repo.id, person_id=person.id, state=state, fields={"Why": "x"}, reason="No.", changed_at=changed_at
+        repo_id=repo.id,
+        person_id=person.id,
+        state=state,
+        fields=key.facts({"Why": "x"}),
+        reason=key.words("No."),
+        changed_at=changed_at,
     )
 
 
@@ -50,12 +59,15 @@ def request(repo: Repo, person: Person, state: RequestState, changed_at: datetim
 async def test_the_words_of_a_request_go_at_the_end_of_its_class(
     session: AsyncSession, repo: Repo, state: RequestState, days: int
 ) -> None:
-    young = request(repo, await somebody(session), state, ago(days - 1))
-    old = request(repo, await somebody(session), state, ago(days + 1))
-    held = request(repo, await somebody(session), state, ago(days + 1))
+    young = await request(session, repo, await somebody(session), state, ago(days - 1))
+    old = await request(session, repo, await somebody(session), state, ago(days + 1))
+    held = await request(session, repo, await somebody(session), state, ago(days + 1))
     session.add_all([young, old, held])
     await session.flush()
-    session.add(AccessStep(request_id=old.id, act="submit", after=state, note="a note", data={"new": "x"}))
+    key = await key_of(session, old.person_id)
+    session.add(
+        AccessStep(request_id=old.id, act="submit", after=state, note=key.words("a note"), data=key.facts({"new": "x"}))
+    )
     session.add(privacy.LegalHold(person_id=held.person_id, reason="Claim 7"))
 
     done = await privacy.enforce(session, DAYS)
@@ -73,12 +85,12 @@ async def test_the_words_of_a_request_go_at_the_end_of_its_class(
 
 async def test_drafts_and_unaccepted_pages_of_terms_go_whole(session: AsyncSession, repo: Repo) -> None:
     person = await somebody(session)
-    draft = request(repo, person, RequestState.DRAFT, ago(91))
+    draft = await request(session, repo, person, RequestState.DRAFT, ago(91))
     session.add_all([draft, TermsBundle(sha256="b" * 64, texts=[])])
     await session.flush()
     session.add(AccessStep(request_id=draft.id, act="save", after=RequestState.DRAFT))
     for age in (89, 91):
-        session.add(_shown(repo, person, age))
+        session.add(await _shown(session, repo, person, age))
 
     assert await privacy.enforce(session, DAYS) == {"draft": 1, "presentation": 1}
 
@@ -102,7 +114,7 @@ async def test_an_acceptance_is_kept_for_the_access_and_the_limitation_period(
     kept = {}
     for name, (withdrawn_at, grant) in cases.items():
         person = await somebody(session)
-        shown = _shown(repo, person, 4000)
+        shown = await _shown(session, repo, person, 4000)
         session.add(shown)
         await session.flush()
         made = Acceptance(
@@ -149,12 +161,12 @@ async def test_only_an_administrator_places_a_hold_and_says_why(session: AsyncSe
         await privacy.lift_hold(session, person, by=OPERATOR)
 
 
-def _shown(repo: Repo, person: Person, age: int) -> Presentation:
+async def _shown(session: AsyncSession, repo: Repo, person: Person, age: int) -> Presentation:
     return Presentation(
         person_id=person.id,
         repo_id=repo.id,
         bundle_sha256="b" * 64,
         shown_sha256="s" * 64,
-        shown="x",
+        shown=(await key_of(session, person.id)).words("x"),
         shown_at=ago(age),
     )
