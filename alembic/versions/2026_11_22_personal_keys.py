@@ -16,7 +16,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.personal import PersonKey, box_of
 
 revision = "2026_11_22_personal_keys"
-down_revision = "2026_11_22_privacy"
+down_revision = "2026_11_22_orders_that_last"
 branch_labels = None
 depends_on = None
 
