@@ -1,8 +1,8 @@
 """Columns for what people wrote, each value sealed under the key of one person: without the key it is noise, wherever
 copies of it lie.
 
-A value is written together with its key (`PersonKey.words`, `.facts`) and stored as `<id of the key>.<sealed>`. Keys lie
-in the table `personal_key`, themselves sealed with the server's. Reading brings the key along in the same query, so
+A value is written together with its key (`PersonKey.words`, `.facts`) and stored as `<id of the key>.<sealed>`. Keys
+lie in the table `personal_key`, themselves sealed with the server's. Reading brings the key along in the same query, so
 a key that is gone reads as nothing at once, in every process, and no process remembers keys.
 
 Compatibility: migrations use this module, so what was sealed stays readable.
