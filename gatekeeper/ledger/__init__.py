@@ -7,6 +7,7 @@ Downloads, which change nothing, are written by the `EvidenceWriter` in groups.
 
 from gatekeeper.ledger import offline, tiles
 from gatekeeper.ledger.evidence import EvidenceWriter
+from gatekeeper.ledger.kinds import KINDS
 from gatekeeper.ledger.listing import events
 from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from, prove_growth
 from gatekeeper.ledger.record import record
@@ -16,6 +17,7 @@ from gatekeeper.ledger.tree import sealed_size
 from gatekeeper.ledger.verify import Report, verify
 
 __all__ = [
+    "KINDS",
     "EvidenceWriter",
     "Growth",
     "LedgerCheckpoint",

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from argon2 import PasswordHasher, profiles
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import schema
 from gatekeeper.accounts import passwords
 from gatekeeper.db import Database
+from gatekeeper.ledger import KINDS, LedgerEvent
 
 
 @pytest.fixture
@@ -40,6 +42,12 @@ async def database(template: Path, tmp_path: Path) -> AsyncIterator[Database]:
 async def session(database: Database) -> AsyncIterator[AsyncSession]:
     async with database.write() as session:
         yield session
+
+
+@sa.event.listens_for(LedgerEvent, "before_insert")
+def _known_kinds_only(_mapper: object, _connection: object, event: LedgerEvent) -> None:
+    """Whatever a test makes happen, nothing is recorded that the list of kinds does not know."""
+    assert event.kind in KINDS or event.kind.startswith("tests:"), event.kind
 
 
 @pytest.fixture(autouse=True)
