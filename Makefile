@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 DATA ?= data
+WORKERS ?= 2
 
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
@@ -49,9 +50,9 @@ check: setup-test ## Format, lint, types, layers, templates, policies, migration
 	@echo "==> policies"; $(BIN)/gatekeeper policies check
 	@echo "==> migrations and shape"; $(BIN)/pytest tests/alembic tests/shape
 
-test: setup-test check ## All checks and tests, browser and wire tests included
-	@echo "==> rooms, doors, inference"; $(BIN)/pytest tests --ignore=tests/alembic --ignore=tests/shape --ignore=tests/wire --ignore=tests/journeys
-	@echo "==> the public clients on a real socket"; $(BIN)/pytest -p no:randomly tests/wire
+test: setup-test check ## All checks and tests, browser and wire tests included; WORKERS=2 at once
+	@echo "==> rooms, doors, inference"; $(BIN)/pytest -n $(WORKERS) --dist worksteal tests --ignore=tests/alembic --ignore=tests/shape --ignore=tests/wire --ignore=tests/journeys
+	@echo "==> the public clients on a real socket"; $(BIN)/pytest -n $(WORKERS) --dist loadfile -p no:randomly tests/wire
 	@echo "==> the whole story in a browser"; $(BIN)/pytest -p no:randomly tests/journeys
 
 bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how to read them)

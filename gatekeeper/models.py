@@ -6,6 +6,7 @@ from gatekeeper.access import tables as access
 from gatekeeper.accounts import link_tables as links
 from gatekeeper.accounts import personal_keys
 from gatekeeper.accounts import tables as accounts
+from gatekeeper.accounts import team_tables as teams
 from gatekeeper.accounts import use_tables as uses
 from gatekeeper.accounts.factors import tables as factors
 from gatekeeper.accounts.oidc import tables as identities
@@ -20,6 +21,7 @@ from gatekeeper.notices import tables as notices
 from gatekeeper.privacy import tables as privacy
 from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
+from gatekeeper.repos import team_rights
 from gatekeeper.repos.mirrors import tables as mirrors
 from gatekeeper.tokens import tables as tokens
 from gatekeeper.tokens.oauth import tables as oauth
@@ -47,6 +49,8 @@ __all__ = [
     "privacy",
     "releases",
     "repos",
+    "team_rights",
+    "teams",
     "tokens",
     "uses",
 ]

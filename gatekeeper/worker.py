@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, generation, jobs, ledger, licensing, notices, releases, tokens
-from gatekeeper.accounts import factors, links, oidc, seen, sessions, throttle
+from gatekeeper.accounts import factors, links, offers, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.privacy import retention
@@ -203,6 +203,7 @@ async def clean_up(database: Database, images: ImageFolder) -> None:
         await factors.steps.clean_up(session)
         await links.clean_up(session)
         await oidc.clean_up(session)
+        await offers.clean_up(session)
         await oauth.grants.clean_up(session)
         await oauth.publishers.clean_up(session)
         await jobs.clean_up(session)

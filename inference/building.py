@@ -1,22 +1,28 @@
 """From verified parts to a model that can work: device, number format, the server's checker, a warm-up call."""
 
+import copy
 import logging
-import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from inference import trials
+from inference.batching import SIZES, proven_sizes
 from inference.contract import LoadPhase, ModelManifest, ModelState
+from inference.decoding import decoded
+from inference.denoising import dtype_name
 from inference.fleet import LoadWatch, Model, ModelRefused
 from inference.loading import ENGINE, Parts, load_parts
+from inference.pipelines import takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers
-from inference.schedulers import name_of
+from inference.schedulers import is_denoising, name_of
+from inference.texts import encode
 
 log = logging.getLogger(__name__)
 
 TRIAL_ROWS = 4
-TRIALS = 3
 PREDICTIONS = frozenset({"epsilon", "v_prediction"})
 
 
@@ -39,18 +45,21 @@ class ModelBuilder:
         is_engine = parts.pipeline in ENGINE
         if is_engine:
             require_engine_fits(parts)
-        unet, vae = parts.components["unet"], parts.components["vae"]
         for module in _modules(parts):
             module.to(self._device)
-        dtype = self._choose_dtype(unet) if is_engine else self._plain_dtype()
-        for module in _modules(parts):
-            module.to(dtype)
+        model = self._described(manifest, parts, is_engine=is_engine)
+        model = self._in_format(model, self._choose_dtype(model) if is_engine else self._plain_dtype())
+        return self._warmed_up(model) if is_engine else model
+
+    def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
+        """The model in float32."""
         checker = self._checkers.attach(manifest)
         if checker is None:
             log.warning("no trusted checker fits model %s: its orders will fail", manifest.repository)
-        scale = 2 ** (len(vae.config.block_out_channels) - 1)
-        side = int(unet.config.sample_size or 64) * scale
-        scheduler = name_of(parts.scheduler_config)
+        denoiser = parts.components.get("unet") or parts.components["transformer"]
+        scale = 2 ** (len(parts.components["vae"].config.block_out_channels) - 1)
+        side = int(denoiser.config.sample_size or 64) * scale
+        scheduler = name_of(parts.scheduler_config) if is_denoising(parts.scheduler_config) else None
         state = ModelState(
             digest=manifest.digest,
             repository=manifest.repository,
@@ -63,7 +72,6 @@ class ModelBuilder:
             default_scheduler=scheduler,
             checker_sha256=checker.sha256 if checker else None,
             concepts=checker.concepts if checker else (),
-            dtype=str(dtype).removeprefix("torch."),
         )
         return Model(
             state=state,
@@ -72,26 +80,61 @@ class ModelBuilder:
             checker=checker,
             default_width=side,
             default_height=side,
-            side_multiple=scale,
+            side_multiple=scale * int(getattr(denoiser.config, "patch_size", None) or 1),
             default_scheduler=scheduler,
             scheduler_config=parts.scheduler_config,
             parts=parts.components,
             pipeline=parts.pipeline,
             device=self._device,
-            dtype=dtype,
+            dtype=torch.float32,
+            zeros_for_empty=parts.zeros_for_empty,
+            takes_negative_prompt=takes_negative_prompt(parts.pipeline),
         )
+
+    def _in_format(self, model: Model, dtype: torch.dtype) -> Model:
+        """The model with its weights in this number format."""
+        for module in model.parts.values():
+            if isinstance(module, torch.nn.Module):
+                module.to(dtype)
+        state = model.state.model_copy(update={"dtype": dtype_name(dtype)})
+        return replace(model, dtype=dtype, state=state)
+
+    @torch.inference_mode()
+    def _warmed_up(self, model: Model) -> Model:
+        """The model after its first calls, with the batch sizes that they proved. Raises ModelRefused."""
+        try:
+            model = replace(
+                model,
+                text_sizes=proven_sizes(lambda ids: encode(model, ids).hidden, trials.token_ids(model, max(SIZES))),
+                image_sizes=proven_sizes(
+                    lambda latents: decoded(model.parts["vae"], latents), trials.latents(model, max(SIZES))
+                ),
+            )
+            trials.denoise_once(model, model.parts["unet"], 1)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ModelRefused(f"the parts do not work together: {type(error).__name__}: {str(error)[:200]}") from error
+        log.info("texts are encoded in %s at once, images decoded in %s", model.text_sizes, model.image_sizes)
+        return model
 
     def _plain_dtype(self) -> torch.dtype:
         if self._dtype == "auto":
             return torch.float32 if self._device == "cpu" else torch.bfloat16
         return torch.bfloat16 if self._dtype == "bfloat16" else torch.float32
 
-    def _choose_dtype(self, unet: Any) -> torch.dtype:
+    @torch.inference_mode()
+    def _choose_dtype(self, model: Model) -> torch.dtype:
         """bfloat16 on a CPU only where the processor computes with it and it is measured to be faster."""
         if self._dtype != "auto" or self._device != "cpu" or not has_bfloat16():
             return self._plain_dtype()
-        seconds = {dtype: _trial_seconds(unet.to(dtype), dtype) for dtype in (torch.float32, torch.bfloat16)}
-        unet.to(torch.float32)
+        unet = model.parts["unet"]
+        # A copy: rounded to bfloat16 and back, the model's own weights would not be the published ones any more.
+        sides = {torch.float32: unet, torch.bfloat16: copy.deepcopy(unet).to(torch.bfloat16)}
+        seconds = {
+            dtype: trials.shortest_seconds(
+                partial(trials.denoise_once, replace(model, dtype=dtype), denoiser, TRIAL_ROWS)
+            )
+            for dtype, denoiser in sides.items()
+        }
         fastest = min(seconds, key=lambda dtype: seconds[dtype])
         log.info(
             "denoiser call of %d rows: float32 %.1f ms, bfloat16 %.1f ms; using %s",
@@ -101,12 +144,19 @@ class ModelBuilder:
 
 
 def require_engine_fits(parts: Parts) -> None:
-    """Raise ModelRefused for a Stable Diffusion variant whose denoiser needs more than latents, time and text."""
+    """Raise ModelRefused for a Stable Diffusion variant that needs more than latents, time, text and size."""
     config, vae = parts.components["unet"].config, parts.components["vae"].config
+    is_xl = "text_encoder_2" in parts.components
     if config.in_channels != vae.latent_channels or config.out_channels != vae.latent_channels:
         raise ModelRefused("the denoiser works on other latents than the decoder (an inpainting model?)")
-    if config.time_cond_proj_dim or config.class_embed_type or config.addition_embed_type or config.num_class_embeds:
+    if config.time_cond_proj_dim or config.class_embed_type or config.num_class_embeds:
         raise ModelRefused("the denoiser needs inputs that this server does not give it")
+    if config.addition_embed_type != ("text_time" if is_xl else None):
+        raise ModelRefused(
+            f"the denoiser needs {config.addition_embed_type!r:.40}, which its pipeline does not give it"
+        )
+    if type(parts.components["text_encoder"]).__name__ != "CLIPTextModel":
+        raise ModelRefused("the first text encoder must be a CLIPTextModel")
     prediction = parts.scheduler_config.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise ModelRefused(f"the scheduler's prediction type {prediction!r:.40} is not supported")
@@ -131,19 +181,3 @@ def pick_device(name: str) -> str:
 
 def _modules(parts: Parts) -> list[torch.nn.Module]:
     return [part for part in parts.components.values() if isinstance(part, torch.nn.Module)]
-
-
-@torch.inference_mode()
-def _trial_seconds(unet: Any, dtype: torch.dtype) -> float:
-    """Shortest of a few calls, in CPU time of this thread, which other work on the machine disturbs least."""
-    side = int(unet.config.sample_size or 64)
-    latents = torch.randn(TRIAL_ROWS, unet.config.in_channels, side, side).to(dtype)
-    text = torch.randn(TRIAL_ROWS, 24, unet.config.cross_attention_dim).to(dtype)
-    times = torch.full((TRIAL_ROWS,), 500.0)
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    seconds = []
-    for _ in range(TRIALS + 1):
-        began = clock()
-        unet(latents, times, encoder_hidden_states=text)
-        seconds.append(clock() - began)
-    return min(seconds[1:])

@@ -35,6 +35,7 @@ RepositoryName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$", max_length=193)
 ]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+CheckName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Count = Annotated[int, Field(strict=True)]  # strict: `true` and "20" are not numbers of steps
 
 
@@ -62,6 +63,12 @@ class Scheduler(StrEnum):
     EULER_A = "euler_a"
     DPMPP_2M = "dpmpp_2m"
     DPMPP_2M_KARRAS = "dpmpp_2m_karras"
+    UNIPC = "unipc"
+    LCM = "lcm"
+
+
+# A consistency model is distilled for the times of a run of this length and knows no others.
+LONGEST_RUNS = {Scheduler.LCM: 50}
 
 
 class SldLevel(StrEnum):
@@ -89,6 +96,7 @@ class ErrorCode(StrEnum):
     DUPLICATE_ORDER = "duplicate_order"
     UNKNOWN_ORDER = "unknown_order"
     QUEUE_FULL = "queue_full"
+    SAFETY_CANNOT_ACT = "safety_cannot_act"  # the stage demands steering where there is nothing to steer
     DEADLINE_PASSED = "deadline_passed"
     CANCELLED = "cancelled"
     OUT_OF_MEMORY = "out_of_memory"
@@ -101,6 +109,7 @@ class RefusalCode(StrEnum):
 
     PROMPT_SCREENED = "prompt_screened"
     NEGATIVE_PROMPT_SCREENED = "negative_prompt_screened"
+    PROMPT_UNSCREENED = "prompt_unscreened"  # a classifier raised, timed out, or gave no usable scores: not their fault
 
 
 class WithheldCode(StrEnum):
@@ -207,13 +216,15 @@ class ModelState(Answer):
 
 
 class PromptRule(Order):
-    """One screening rule. Terms are matched on normalized text at word boundaries.
+    """One screening rule. Terms are matched on normalized text at word boundaries; a `*` at a term's end stands for
+    any ending of its last word.
 
     terms        any of these (phrases of words) makes the rule fire
     together     further groups: one term of each must be present too (all of them for the rule to fire)
     unless       phrases that are harmless although they contain a term ("bath bomb")
     restriction  id of the license restriction that the rule enforces, shown to the person
     is_hard      no order can waive it
+    is_licensed  it holds only where the license in force has the restriction
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -224,6 +235,13 @@ class PromptRule(Order):
     unless: tuple[str, ...] = ()
     restriction: str | None = None
     is_hard: bool = False
+    is_licensed: bool = False
+
+    @model_validator(mode="after")
+    def _licensed_by_something(self) -> Self:
+        if self.is_licensed and (self.is_hard or self.restriction is None):
+            raise ValueError(f"rule {self.id}: a licensed rule names its restriction and is not hard")
+        return self
 
 
 class SafetyDemand(Order):
@@ -236,6 +254,10 @@ class SafetyDemand(Order):
     checker_sha256  refuse the order unless exactly this checker is attached
     extra_rules     screened in addition to the worker's own
     waived_rules    ids that do not apply (evaluation by the trusted); hard rules stay
+    sld_must_act    refuse the order where Safe Latent Diffusion could not act
+    image_checks    names of the checks that must all clear an image, beside the model's own ("concepts")
+    prompt_checks   names of the classifiers that must have screened the prompt; refuse the order where one is missing
+    restrictions    ids of the license's use restrictions in force; they switch licensed rules on
     """
 
     sld_level: SldLevel = SldLevel.MEDIUM
@@ -243,6 +265,10 @@ class SafetyDemand(Order):
     checker_sha256: Sha256 | None = None
     extra_rules: Annotated[tuple[PromptRule, ...], Field(max_length=500)] = ()
     waived_rules: Annotated[tuple[str, ...], Field(max_length=500)] = ()
+    sld_must_act: bool = False
+    image_checks: Annotated[tuple[CheckName, ...], Field(max_length=20)] = ()
+    prompt_checks: Annotated[tuple[CheckName, ...], Field(max_length=20)] = ()
+    restrictions: Annotated[tuple[str, ...], Field(max_length=100)] = ()
 
 
 class ImageOrder(Order):
@@ -349,12 +375,27 @@ class ConceptScore(Answer):
     score: float
 
 
+class CheckFacts(Answer):
+    """What one check said: of an image, or of a prompt. Scores are minus the threshold; above 0 it found something."""
+
+    name: str
+    version: str
+    sha256: Sha256
+    scores: tuple[ConceptScore, ...]
+
+
 class SldFacts(Answer):
-    """What Safe Latent Diffusion did. `acted` is False when it was off, guidance was off, or warm-up took all steps."""
+    """What Safe Latent Diffusion did. `acted` is False when it was off, guidance was off, or warm-up took all steps.
+
+    reason  why it did not act, in words; empty when it did
+    effect  mean over the steps in which it acted of |gamma| / |e_p - e_u|: how strongly the direction was bent
+    """
 
     level: SldLevel
     warmup_steps: int = 0
     acted: bool = False
+    reason: str = ""
+    effect: float | None = None
 
 
 class ReceiptFacts(Answer):
@@ -366,6 +407,8 @@ class ReceiptFacts(Answer):
     checker_sha256  None only in a `Withheld` event
     rules_sha256    digest of the worker's prompt rules
     extra_rules     ids of the order's own rules, screened in addition; waived_rules: ids that were waived
+    checks          every image check that was made, the model's own first; `scores` repeats that one's
+    prompt_checks   what the prompt classifiers said, of the prompt and of the negative prompt
     """
 
     repository: RepositoryName
@@ -392,6 +435,8 @@ class ReceiptFacts(Answer):
     device: str
     dtype: str
     is_fake: bool = False
+    checks: tuple[CheckFacts, ...] = ()
+    prompt_checks: tuple[CheckFacts, ...] = ()
 
 
 class Queued(Answer):
@@ -520,6 +565,8 @@ class Health(Answer):
     models: tuple[ModelState, ...] = ()
     waiting_orders: int = 0
     running_orders: int = 0
+    image_checks: tuple[str, ...] = ()  # checks beside the models' own that an order may demand
+    prompt_checks: tuple[str, ...] = ()
 
 
 class Problem(Answer):

@@ -1,4 +1,4 @@
-"""One image in the making, and the steps that all images go through: encode, denoise, guide, sample, decode.
+"""One image in the making, and the steps that all images go through: denoise, guide, sample.
 
 Only `denoise` looks at several images at once; everything else is computed for one image alone.
 """
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from inference.fleet import Model
-from inference.release import FloatImage
 from inference.safety import guidance, levels
 from inference.schedulers import make_scheduler
+from inference.texts import Conditioning
 from inference.ticket import Ticket
 
 
@@ -22,16 +22,17 @@ from inference.ticket import Ticket
 class Sample:
     """One image in the making.
 
-    embeddings  (row, token, channel) text embeddings: [unconditional, prompt, safety concept] or a part of it
-    latents     (1, channel, height, width) float32; the denoiser sees a copy in its own dtype
-    momentum    SLD's nu
-    served_at   number of the tick that last advanced it
+    conditioning  rows for [unconditional, prompt, safety concept] or a part of it
+    latents       (1, channel, height, width) float32; the denoiser sees a copy in its own dtype
+    momentum      SLD's nu
+    served_at     number of the tick that last advanced it
+    look          estimate of the finished latents after the last step, where the order wants a preview of it
     """
 
     ticket: Ticket
     index: int
     bucket: int
-    embeddings: Tensor
+    conditioning: Conditioning
     latents: Tensor
     scheduler: Any
     sld: levels.SldParameters | None
@@ -40,16 +41,29 @@ class Sample:
     momentum: Tensor | None = None
     served_at: int = 0
     step_options: dict[str, Any] = field(default_factory=dict)
+    look: Tensor | None = None
+    sld_effects: list[Tensor] = field(default_factory=list)
+
+    @property
+    def steps_done(self) -> int:
+        """Of the steps that were ordered; some samplers take more small ones."""
+        return self.step * self.ticket.order.steps // len(self.timesteps)
 
     @property
     def rows(self) -> int:
         """Denoiser rows that one step takes."""
-        return self.embeddings.shape[0]
+        return self.conditioning.hidden.shape[0]
 
     @property
     def group(self) -> tuple[object, ...]:
         """Samples of one group can share a call."""
-        return (id(self.ticket.request.model), self.bucket, self.latents.shape, self.embeddings.shape[1:])
+        return (id(self.ticket.request.model), self.bucket, self.latents.shape)
+
+    @property
+    def sld_effect(self) -> float | None:
+        """Mean effect of Safe Latent Diffusion over the steps in which it acted; None if it never did."""
+        mean = float(torch.stack(self.sld_effects).mean()) if self.sld_effects else math.nan
+        return round(mean, 4) if math.isfinite(mean) else None
 
     @property
     def is_dead(self) -> bool:
@@ -57,10 +71,11 @@ class Sample:
         return self.ticket.is_over
 
 
-def begin(ticket: Ticket, index: int, bucket: int, embeddings: Tensor) -> Sample:
+def begin(ticket: Ticket, index: int, bucket: int, conditioning: Conditioning) -> Sample:
     """Image number `index` of an order before its first step: its own sampler, generator and noise."""
     request, order = ticket.request, ticket.order
     model = request.model
+    assert request.scheduler is not None  # the engine's models all take the samplers that have names
     scheduler = make_scheduler(request.scheduler, model.scheduler_config)
     scheduler.set_timesteps(order.steps, device=model.device)
     channels, scale = model.parts["unet"].config.in_channels, vae_scale(model)
@@ -72,7 +87,7 @@ def begin(ticket: Ticket, index: int, bucket: int, embeddings: Tensor) -> Sample
         ticket=ticket,
         index=index,
         bucket=bucket,
-        embeddings=embeddings,
+        conditioning=conditioning,
         latents=noise * scheduler.init_noise_sigma,
         scheduler=scheduler,
         sld=levels.PARAMETERS[level].scaled_to(order.steps) if levels.can_act(level, order.guidance_scale) else None,
@@ -85,33 +100,46 @@ class NotFinite(Exception):
     """The denoiser gave NaN or Inf for a sample."""
 
 
-def encode(model: Model, text: str) -> Tensor:
-    """(1, token, channel) embeddings of one text, as diffusers' `StableDiffusionPipeline.encode_prompt` makes them."""
-    tokenizer, encoder = model.parts["tokenizer"], model.parts["text_encoder"]
-    length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-    tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    mask = tokens.attention_mask.to(model.device) if getattr(encoder.config, "use_attention_mask", False) else None
-    hidden: Tensor = encoder(tokens.input_ids.to(model.device), attention_mask=mask)[0]
-    return hidden.to(model.dtype)
-
-
 def denoise(batch: list[Sample]) -> list[Tensor]:
     """The denoiser's float32 prediction for each sample's rows, from one call with exactly `bucket` rows."""
     model, bucket = batch[0].ticket.request.model, batch[0].bucket
+    first = batch[0].conditioning
     latents = batch[0].latents.new_zeros((bucket, *batch[0].latents.shape[1:]), dtype=model.dtype)
     timesteps = torch.zeros(bucket, dtype=torch.float32, device=model.device)
-    embeddings = batch[0].embeddings.new_zeros((bucket, *batch[0].embeddings.shape[1:]))
+    hidden = first.hidden.new_zeros((bucket, *first.hidden.shape[1:]))
+    pooled = None if first.pooled is None else first.pooled.new_zeros((bucket, *first.pooled.shape[1:]))
     spans, start = [], 0
     for sample in batch:
         span = slice(start, start + sample.rows)
         time_step = sample.timesteps[sample.step]
         latents[span] = sample.scheduler.scale_model_input(sample.latents, time_step).to(model.dtype)
         timesteps[span] = time_step.to(torch.float32)
-        embeddings[span] = sample.embeddings
+        hidden[span] = sample.conditioning.hidden
+        if pooled is not None and sample.conditioning.pooled is not None:
+            pooled[span] = sample.conditioning.pooled
         spans.append(span)
         start += sample.rows
-    prediction = model.parts["unet"](latents, timesteps, encoder_hidden_states=embeddings, return_dict=False)[0]
+    prediction = call_denoiser(model.parts["unet"], latents, timesteps, hidden, pooled, scale=vae_scale(model))
     return [prediction[span].float() for span in spans]
+
+
+def call_denoiser(
+    denoiser: Any, latents: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor | None, *, scale: int
+) -> Tensor:
+    """(row, channel, height, width) prediction of one call.
+
+    timesteps  (row,) float32, each row's own
+    pooled     (row, channel) for Stable Diffusion XL, which is also told the image's size; else None
+    scale      pixels per latent along a side
+    """
+    added: dict[str, Any] = {}
+    if pooled is not None:
+        # Original size, crop from the left and the top, wanted size: an image that is wanted whole, as it is.
+        size = [latents.shape[-2] * scale, latents.shape[-1] * scale]
+        time_ids = torch.tensor([*size, 0, 0, *size], dtype=pooled.dtype, device=pooled.device)
+        added["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": time_ids.expand(len(pooled), -1)}
+    prediction: Tensor = denoiser(latents, timesteps, encoder_hidden_states=hidden, return_dict=False, **added)[0]
+    return prediction
 
 
 def take_step(sample: Sample, prediction: Tensor) -> None:
@@ -136,22 +164,18 @@ def take_step(sample: Sample, prediction: Tensor) -> None:
                 parameters=sample.sld,
             )
             noise, sample.momentum = guided.noise / alpha, guided.momentum
+            if guided.effect is not None:
+                sample.sld_effects.append(guided.effect)
         case [uncond, cond]:
             noise = guidance.classifier_free(uncond, cond, scale)
         case _:
             [noise] = rows
-    stepped = sample.scheduler.step(noise, time_step, sample.latents, return_dict=False, **sample.step_options)
+    before, steps_done = sample.latents, sample.steps_done
+    stepped = sample.scheduler.step(noise, time_step, before, return_dict=False, **sample.step_options)
     sample.latents = stepped[0]
     sample.step += 1
-
-
-def decode(model: Model, latents: Tensor) -> FloatImage:
-    """(3, height, width) float32 in [0, 1] from final latents; one image a call, so that company changes no bit."""
-    vae = model.parts["vae"]
-    with torch.inference_mode():
-        image: Tensor = vae.decode(latents.to(model.dtype) / vae.config.scaling_factor, return_dict=False)[0]
-        pixels: FloatImage = (image[0].float() / 2 + 0.5).clamp(0, 1).cpu().numpy()
-    return pixels
+    is_due = sample.steps_done > steps_done and sample.ticket.order.wants_preview(sample.steps_done)
+    sample.look = _finished_estimate(sample, noise, before, time_step) if is_due else None
 
 
 def vae_scale(model: Model) -> int:
@@ -167,5 +191,20 @@ def dtype_name(dtype: torch.dtype) -> str:
 def _noise_per_prediction(sample: Sample, time_step: Tensor) -> float:
     if sample.scheduler.config.prediction_type != "v_prediction":
         return 1.0
+    return max(math.sqrt(_signal_share(sample, time_step)), 1e-3)
+
+
+def _finished_estimate(sample: Sample, prediction: Tensor, latents: Tensor, time_step: Tensor) -> Tensor:
+    """What the latents would be without their noise: x0 = (x - sigma * e) / alpha, or alpha * x - sigma * v."""
+    seen: Tensor = sample.scheduler.scale_model_input(latents, time_step)
+    share = max(_signal_share(sample, time_step), 1e-6)
+    alpha, sigma = math.sqrt(share), math.sqrt(1 - share)
+    if sample.scheduler.config.prediction_type == "v_prediction":
+        return alpha * seen - sigma * prediction
+    return (seen - sigma * prediction) / alpha
+
+
+def _signal_share(sample: Sample, time_step: Tensor) -> float:
+    """alpha squared at a time of the model's training: the share of the image in what the denoiser sees."""
     index = min(max(int(time_step), 0), len(sample.scheduler.alphas_cumprod) - 1)
-    return max(math.sqrt(sample.scheduler.alphas_cumprod[index]), 1e-3)
+    return float(sample.scheduler.alphas_cumprod[index])

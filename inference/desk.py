@@ -5,12 +5,14 @@ Everything that can be refused is refused here, before any compute is spent.
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from inference.contract import (
+    LONGEST_RUNS,
     CancelOrder,
     Envelope,
     EnvelopeError,
@@ -20,10 +22,14 @@ from inference.contract import (
     Limits,
     LoadOrder,
     Purpose,
+    Refused,
     verify,
 )
 from inference.fleet import Fleet, Model
 from inference.queue import FairQueue, QueueFull
+from inference.safety import levels
+from inference.safety.classifier import classify_order
+from inference.safety.plugins import Plugins
 from inference.safety.prompts import RuleSet, screen_order
 from inference.ticket import Request, Ticket
 
@@ -102,11 +108,21 @@ class Desk:
     lanes  by `ModelState.engine`
     """
 
-    def __init__(self, *, fleet: Fleet, lanes: dict[str, Lane], limits: Limits, rules: RuleSet, seals: Seals) -> None:
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        lanes: dict[str, Lane],
+        limits: Limits,
+        rules: RuleSet,
+        seals: Seals,
+        plugins: Plugins,
+    ) -> None:
         self.fleet = fleet
         self.lanes = lanes
         self.limits = limits
         self.rules = rules
+        self.plugins = plugins
         self._seals = seals
         self._live: dict[str, Ticket] = {}
         self._lock = threading.Lock()
@@ -128,9 +144,11 @@ class Desk:
         ticket = Ticket(request, emit)
         if ticket.expire():
             return ticket
-        if (refusal := screen_order(order, self.rules)) is not None:
-            ticket.end(refusal)
+        screened = screen_order(order, self.rules) or classify_order(order, self.plugins.prompt_checks.values())
+        if isinstance(screened, Refused):
+            ticket.end(screened)
             return ticket
+        ticket.request = replace(request, prompt_checks=screened)
         with self._lock:
             self._live = {order_id: live for order_id, live in self._live.items() if not live.is_over}
             if order.id in self._live:
@@ -178,6 +196,16 @@ class Desk:
             raise OrderProblem(ErrorCode.CHECKER_MISMATCH, "No safety checker is attached to this model.")
         if pinned is not None and pinned != model.checker.sha256:
             raise OrderProblem(ErrorCode.CHECKER_MISMATCH, "Another safety checker is attached than the order demands.")
+        for kind, demanded, attached in (
+            ("image", order.safety.image_checks, self.plugins.image_checks),
+            ("prompt", order.safety.prompt_checks, self.plugins.prompt_checks),
+        ):
+            if missing := [name for name in demanded if name not in attached]:
+                message = f"No {kind} check named {', '.join(missing)} is attached here, and the order demands it."
+                raise OrderProblem(ErrorCode.CHECKER_MISMATCH, message)
+        if order.safety.sld_must_act and (why_not := _cannot_steer(order, model)):
+            message = f"At this stage Safe Latent Diffusion must act, and it cannot: {why_not}"
+            raise OrderProblem(ErrorCode.SAFETY_CANNOT_ACT, message)
         request = Request(
             order=order,
             model=model,
@@ -186,7 +214,7 @@ class Desk:
             height=order.height or model.default_height,
             scheduler=order.scheduler or model.default_scheduler,
         )
-        if problems := _model_problems(request):
+        if problems := model_problems(request):
             raise OrderProblem(ErrorCode.LIMITS_EXCEEDED, " ".join(problems), problems)
         return request
 
@@ -200,13 +228,28 @@ def parse(kind: type[T], body: str) -> T:
         raise OrderProblem(ErrorCode.MALFORMED, "The order does not follow the contract.", problems) from error
 
 
-def _model_problems(request: Request) -> tuple[str, ...]:
+def _cannot_steer(order: ImageOrder, model: Model) -> str:
+    """Why steering would not act, in words; empty when it would."""
+    if model.state.engine == "diffusers":
+        return levels.FOREIGN_LOOP
+    return levels.facts(order.safety.sld_level, order.guidance_scale, order.steps).reason
+
+
+def model_problems(request: Request) -> tuple[str, ...]:
+    """What this model cannot do of an order, as sentences for the person who ordered."""
     order, multiple = request.order, request.model.side_multiple
     problems = [
         f"{name} is {side}; for this model it must be a multiple of {multiple}."
         for name, side in (("width", request.width), ("height", request.height))
         if side % multiple
     ]
+    if order.negative_prompt and not request.model.takes_negative_prompt:
+        problems.append("This model takes no negative prompt.")
+    if order.scheduler is not None and request.model.default_scheduler is None:
+        problems.append("This model runs with its own sampler only.")
+    longest = LONGEST_RUNS.get(request.scheduler) if request.scheduler else None
+    if longest is not None and order.steps > longest:
+        problems.append(f"steps is {order.steps}; with {request.scheduler} it must be from 1 to {longest}.")
     rows = request.rows_per_image
     if order.bucket is not None and order.bucket < rows:
         problems.append(f"bucket is {order.bucket}; an image of this order takes {rows} rows.")

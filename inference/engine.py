@@ -4,8 +4,8 @@ An image holds its scheduler, generator, latents and SLD momentum; only the deno
 fixed number of rows, the image's *bucket*; unused rows are zeros. On one machine the denoiser's answer for a row
 depends on the number of rows but not on what the others hold or on the row's position, so an image made alone and the
 same image made among others are equal bit for bit when their buckets are equal. The bucket is chosen at admission by
-load, kept for the image's life, written into the receipt, and can be pinned by the order. Everything else that shapes
-an image (text encoding, sampler, decoding) is computed for it alone.
+load, kept for the image's life, written into the receipt, and can be pinned by the order. The sampler's arithmetic is
+each image's own. Text encoding and decoding are shared only in sizes proven to change no bit; see `batching`.
 
 All torch work of the engine happens in its one thread; decoding and checking happen beside it, in `release`.
 """
@@ -13,17 +13,19 @@ All torch work of the engine happens in its one thread; decoding and checking ha
 import logging
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
 
+from inference.batching import in_sizes
 from inference.contract import ErrorCode, Started
-from inference.denoising import NotFinite, Sample, begin, decode, denoise, dtype_name, encode, take_step
+from inference.decoding import Decoding
+from inference.denoising import NotFinite, Sample, begin, denoise, dtype_name, take_step
 from inference.fleet import Model
 from inference.queue import FairQueue
-from inference.release import Making, Release
-from inference.safety import levels
+from inference.release import FloatImage, Making, Release
+from inference.texts import Conditioning, encode_all, join, texts_of
 from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,6 @@ class Engine:
         self._threads = threads
         self._samples: list[Sample] = []
         self._tick = 0
-        self._constant_embeddings: dict[tuple[str, str], Tensor] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -98,21 +99,48 @@ class Engine:
 
     def _admit(self) -> None:
         """Begin waiting orders in the queue's order while there is room for all their rows."""
+        admitted: list[Ticket] = []
+        rows = sum(sample.rows for sample in self._samples)
         while (ticket := self.queue.peek()) is not None:
-            rows = ticket.request.rows_per_image * ticket.order.images
-            if self._samples and sum(sample.rows for sample in self._samples) + rows > self._max_rows:
-                return
-            bucket = self._choose_bucket(ticket)
+            wanted = ticket.request.rows_per_image * ticket.order.images
+            if rows and rows + wanted > self._max_rows:
+                break
             self.queue.take(ticket)
+            admitted.append(ticket)
+            rows += wanted
+        encoded = self._encode(admitted)
+        for place, ticket in enumerate(admitted):
             try:
-                self._samples += self._begin(ticket, bucket)
+                self._begin(ticket, encoded, company=[*admitted[place:], *self.queue.waiting()])
             except Exception as error:
                 log.error("an order could not begin: %s", type(error).__name__)
                 ticket.fail(*_explain(error))
-            else:
-                ticket.tell(Started(steps=ticket.order.steps))
 
-    def _choose_bucket(self, ticket: Ticket) -> int:
+    def _encode(self, tickets: list[Ticket]) -> dict[int, dict[str, Conditioning]]:
+        """Conditioning by model (its `id`) and text, the texts of all orders together. A failure leaves a model out."""
+        texts: dict[int, set[str]] = {}
+        models: dict[int, Model] = {}
+        for ticket in tickets:
+            model = ticket.request.model
+            models[id(model)] = model
+            texts.setdefault(id(model), set()).update(texts_of(ticket))
+        encoded = {}
+        for key, model in models.items():
+            try:
+                encoded[key] = encode_all(model, texts[key])
+            except Exception as error:
+                log.error("texts could not be encoded together: %s", type(error).__name__)
+        return encoded
+
+    def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], *, company: list[Ticket]) -> None:
+        model, texts = ticket.request.model, texts_of(ticket)
+        rows = encoded.get(id(model)) or encode_all(model, set(texts))
+        conditioning = join([rows[text] for text in texts])
+        bucket = self._choose_bucket(ticket, company)
+        self._samples += [begin(ticket, index, bucket, conditioning) for index in range(ticket.order.images)]
+        ticket.tell(Started(steps=ticket.order.steps))
+
+    def _choose_bucket(self, ticket: Ticket, company: list[Ticket]) -> int:
         """The pinned bucket; else one in use that has room; else one as large as the crowd that is here already.
 
         A single order in an empty worker pays for no row it does not use. A crowd that comes at once shares one call;
@@ -124,7 +152,7 @@ class Engine:
         wanted = ticket.request.rows_per_image * ticket.order.images
         peers = [sample for sample in self._samples if _can_share(sample.ticket, ticket)]
         here = sum(sample.rows for sample in peers)
-        others = [other for other in self.queue.waiting()[: self._max_rows] if _can_share(other, ticket)]
+        others = [other for other in company[: self._max_rows] if _can_share(other, ticket)]
         coming = max(sum(other.request.rows_per_image * other.order.images for other in others), wanted)
         for bucket in sorted({sample.bucket for sample in peers}, reverse=True):
             filled = wanted + sum(sample.rows for sample in peers if sample.bucket == bucket)
@@ -135,25 +163,6 @@ class Engine:
     def _smallest(self, rows: int) -> int:
         rows = min(rows, self._max_rows)
         return next((bucket for bucket in self._buckets if bucket >= rows), self._buckets[-1])
-
-    def _begin(self, ticket: Ticket, bucket: int) -> list[Sample]:
-        order, model = ticket.order, ticket.request.model
-        texts = [self._encode(model, order.prompt)]
-        if order.guidance_scale > 1:
-            texts.insert(0, self._encode(model, order.negative_prompt))
-        if levels.can_act(order.safety.sld_level, order.guidance_scale):
-            texts.append(self._encode(model, levels.SAFETY_CONCEPT))
-        embeddings = torch.cat(texts)
-        return [begin(ticket, index, bucket, embeddings) for index in range(order.images)]
-
-    def _encode(self, model: Model, text: str) -> Tensor:
-        """(1, token, channel) text embeddings. Only texts that are the server's own are remembered."""
-        if text not in {"", levels.SAFETY_CONCEPT}:
-            return encode(model, text)
-        key = (model.state.digest, text)
-        if key not in self._constant_embeddings:
-            self._constant_embeddings[key] = encode(model, text)
-        return self._constant_embeddings[key]
 
     # --- one tick ---
 
@@ -183,6 +192,8 @@ class Engine:
             except Exception as error:  # a poisoned request fails alone
                 log.error("a step failed: %s", type(error).__name__)
                 sample.ticket.fail(*_explain(error))
+            else:
+                self._preview(sample)
         seconds = (time.perf_counter() - began) / sum(sample.rows for sample in batch)
         for sample in batch:
             sample.ticket.charge(seconds * sample.rows)
@@ -201,21 +212,45 @@ class Engine:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():
             slowest = min((s for s in self._samples if s.ticket is ticket), key=lambda s: s.step, default=None)
             if slowest is not None:
-                steps = ticket.order.steps
-                ticket.step(slowest.step * steps // len(slowest.timesteps), steps)
+                ticket.step(slowest.steps_done, ticket.order.steps)
         finished = [sample for sample in batch if sample.step == len(sample.timesteps) and not sample.is_dead]
         for sample in finished:
             self._samples.remove(sample)
-            self._release.submit(
-                Making(
-                    ticket=sample.ticket,
-                    index=sample.index,
-                    pixels=partial(decode, sample.ticket.request.model, sample.latents),
-                    bucket=sample.bucket,
-                    scheduler=sample.ticket.request.scheduler,
-                    dtype=dtype_name(sample.ticket.request.model.dtype),
-                )
-            )
+        sizes = _decoding_sizes(finished[0]) if finished else (1,)
+        for group in in_sizes(finished, sizes):
+            self._hand_over(group)
+
+    def _hand_over(self, group: list[Sample]) -> None:
+        """Let finished images be decoded together, checked and released."""
+        decoding = Decoding(group[0].ticket.request.model, torch.cat([sample.latents for sample in group]))
+        for place, sample in enumerate(group):
+            self._release.submit(_making(sample, partial(decoding.pixels, place)))
+
+    def _preview(self, sample: Sample) -> None:
+        """Let a look at an image in the making be decoded, checked and sent, if one is due."""
+        if sample.look is not None:
+            decoding = Decoding(sample.ticket.request.model, sample.look)
+            self._release.preview(_making(sample, partial(decoding.pixels, 0)), sample.steps_done)
+
+
+def _making(sample: Sample, pixels: Callable[[], FloatImage]) -> Making:
+    request = sample.ticket.request
+    return Making(
+        ticket=sample.ticket,
+        index=sample.index,
+        pixels=pixels,
+        bucket=sample.bucket,
+        scheduler=str(request.scheduler),
+        dtype=dtype_name(request.model.dtype),
+        sld_effect=sample.sld_effect,
+    )
+
+
+def _decoding_sizes(sample: Sample) -> tuple[int, ...]:
+    """How many images like this one may be decoded in one call: proven for the model's default size only."""
+    request = sample.ticket.request
+    is_default = (request.width, request.height) == (request.model.default_width, request.model.default_height)
+    return request.model.image_sizes if is_default else (1,)
 
 
 def _can_share(one: Ticket, other: Ticket) -> bool:

@@ -42,6 +42,7 @@ class FakeChecker:
 
     sha256: str = CHECKER_SHA256
     concepts: tuple[str, ...] = (CONCEPT,)
+    version: str = "fake"
 
     def check(self, images: list[PIL.Image.Image], margin: float) -> list[Verdict]:
         """A score of 0.1 for marked images, -0.1 for others. Raises RuntimeError for broken ones."""
@@ -123,7 +124,7 @@ class FakeLane:
             index=index,
             pixels=lambda: paint(request.order.prompt, request.seed(index), request.width, request.height),
             bucket=request.order.bucket or request.rows_per_image,
-            scheduler=request.scheduler,
+            scheduler=str(request.scheduler),
             dtype="float32",
         )
 

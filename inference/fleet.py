@@ -26,6 +26,11 @@ class Model:
     parts             modules and tokenizer by place; None in the fake
     scheduler_config  the repository's own, the base of each image's sampler
     weights           sha256 by path of each weight file read
+    default_scheduler None: the model runs with the sampler it was published with and no other
+    text_sizes        how many texts may be encoded in one call without a change of bits; `batching` proves it
+    image_sizes       how many images of the default size may be decoded in one call, likewise
+    zeros_for_empty   where there is no negative prompt, zeros stand for it, and not the encoding of an empty text
+    memory            encodings of the server's own texts
     """
 
     state: ModelState
@@ -35,12 +40,17 @@ class Model:
     default_width: int
     default_height: int
     side_multiple: int
-    default_scheduler: Scheduler
+    default_scheduler: Scheduler | None
     scheduler_config: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Any] = field(default_factory=dict)
     pipeline: str = ""
     device: str = "cpu"
     dtype: Any = None
+    text_sizes: tuple[int, ...] = (1,)
+    image_sizes: tuple[int, ...] = (1,)
+    zeros_for_empty: bool = False
+    takes_negative_prompt: bool = True
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 class LoadWatch:

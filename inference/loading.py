@@ -30,26 +30,39 @@ PIPELINES = {
     "StableDiffusionXLPipeline": (
         "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
     ),
+    "LatentConsistencyModelPipeline": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
+    "StableDiffusion3Pipeline": (
+        "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
+    ),
 }  # fmt: skip
-ENGINE = frozenset({"StableDiffusionPipeline"})
+ENGINE = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
+_MAY_HAVE = ("text_encoder_3", "tokenizer_3")  # Stable Diffusion 3 runs with and without its third text encoder
 
 _SCHEDULERS = frozenset(
     ("diffusers", name)
     for name in [
         "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
         "DPMSolverMultistepScheduler", "LMSDiscreteScheduler", "UniPCMultistepScheduler", "HeunDiscreteScheduler",
+        "LCMScheduler", "FlowMatchEulerDiscreteScheduler",
     ]
 )  # fmt: skip
-_TOKENIZERS = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
+_CLIP = frozenset({("transformers", "CLIPTextModel")})
+_CLIP_PROJECTION = frozenset({("transformers", "CLIPTextModelWithProjection")})
+_T5 = frozenset({("transformers", "T5EncoderModel")})
+_CLIP_TOKENIZERS = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
+_T5_TOKENIZERS = frozenset({("transformers", "T5Tokenizer"), ("transformers", "T5TokenizerFast")})
 
 # What may stand in each place of the index. Everything else is refused, wherever it stands.
 ALLOWED = {
     "unet": frozenset({("diffusers", "UNet2DConditionModel")}),
+    "transformer": frozenset({("diffusers", "SD3Transformer2DModel")}),
     "vae": frozenset({("diffusers", "AutoencoderKL")}),
-    "text_encoder": frozenset({("transformers", "CLIPTextModel")}),
-    "text_encoder_2": frozenset({("transformers", "CLIPTextModelWithProjection")}),
-    "tokenizer": _TOKENIZERS,
-    "tokenizer_2": _TOKENIZERS,
+    "text_encoder": _CLIP | _CLIP_PROJECTION,
+    "text_encoder_2": _CLIP_PROJECTION,
+    "text_encoder_3": _T5,
+    "tokenizer": _CLIP_TOKENIZERS,
+    "tokenizer_2": _CLIP_TOKENIZERS,
+    "tokenizer_3": _T5_TOKENIZERS,
     "scheduler": _SCHEDULERS,
     # Named by public repositories, read past, never built.
     "safety_checker": frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")}),
@@ -92,12 +105,14 @@ class Parts:
     components        by place: modules in eval mode, tokenizers; no scheduler, for each image gets its own
     scheduler_config  the repository's own
     weights           sha256 by path of each weight file read
+    zeros_for_empty   zeros, and not the encoding of "", stand for a negative prompt that is not given
     """
 
     pipeline: str
     components: dict[str, Any]
     scheduler_config: dict[str, Any]
     weights: dict[str, str]
+    zeros_for_empty: bool = False
 
 
 def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, watch: LoadWatch) -> Parts:
@@ -110,7 +125,8 @@ def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, 
         raise ModelRefused(f"{INDEX} is missing: this is not a diffusers pipeline")
     try:
         place(files[INDEX], store=store, target=directory / INDEX, watch=LoadWatch())
-        pipeline, places = read_index(read_json(directory / INDEX, name=INDEX))
+        index = read_json(directory / INDEX, name=INDEX)
+        pipeline, places = read_index(index)
         wanted = {
             target: file
             for name, (_, kind) in places.items()
@@ -131,6 +147,7 @@ def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, 
             },
             scheduler_config=_scheduler_config(directory, places["scheduler"][1]),
             weights={file.path: file.sha256 for file in wanted.values() if file.path.endswith(".safetensors")},
+            zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", "XL" in pipeline)),
         )
     except UnsafeFile as error:
         raise ModelRefused(str(error)) from error
@@ -159,7 +176,7 @@ def read_index(index: Any) -> tuple[str, dict[str, tuple[str, str]]]:
         places[name] = (value[0], value[1])
     if missing := [name for name in PIPELINES[pipeline] if name not in places]:
         raise ModelRefused(f"{INDEX} lacks {', '.join(missing)}")
-    return pipeline, {name: places[name] for name in PIPELINES[pipeline]}
+    return pipeline, {name: places[name] for name in (*PIPELINES[pipeline], *_MAY_HAVE) if name in places}
 
 
 def wanted_files(files: dict[str, ManifestFile], name: str, kind: str) -> dict[str, ManifestFile]:
@@ -168,7 +185,7 @@ def wanted_files(files: dict[str, ManifestFile], name: str, kind: str) -> dict[s
     Half-precision weights (`*.fp16.safetensors`) stand in where there are no others.
     """
     inside = {PurePosixPath(path).name: file for path, file in files.items() if str(PurePosixPath(path).parent) == name}
-    if kind.startswith("CLIPTokenizer"):
+    if "Tokenizer" in kind:
         chosen = {base: file for base, file in inside.items() if base in _TOKENIZER_FILES}
         if not chosen:
             raise ModelRefused(f"{name}/ has no tokenizer files")
@@ -257,8 +274,9 @@ def _require_plain_config(value: Any, name: str) -> None:
 
 def _build(directory: Path, library: str, kind: str) -> Any:
     """One part from its verified directory. Missing or surplus weights are refused, for they would be random."""
-    if kind.startswith("CLIPTokenizer"):
-        return transformers.CLIPTokenizer.from_pretrained(str(directory), local_files_only=True)
+    if "Tokenizer" in kind:
+        tokenizer: Any = transformers.CLIPTokenizer if kind.startswith("CLIP") else transformers.T5Tokenizer
+        return _tokenizer(tokenizer, directory)
     values = sum(tensor_count(path, name=f"{directory.name}/{path.name}") for path in directory.glob("*.safetensors"))
     cls = getattr(diffusers if library == "diffusers" else transformers, kind)
     try:
@@ -278,6 +296,13 @@ def _build(directory: Path, library: str, kind: str) -> Any:
         raise ModelRefused(f"{directory.name} has weights of other shapes than its configuration")
     module.eval().requires_grad_(False)
     return module
+
+
+def _tokenizer(cls: Any, directory: Path) -> Any:
+    try:
+        return cls.from_pretrained(str(directory), local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception for what it cannot read
+        raise ModelRefused(f"{directory.name} cannot be read: {type(error).__name__}") from error
 
 
 def _require_modest(cls: Any, directory: Path, library: str, values: int) -> None:

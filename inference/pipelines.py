@@ -4,6 +4,7 @@ Only the arguments named here reach a pipeline: no callbacks, embeddings, latent
 Safe Latent Diffusion cannot act inside a foreign loop; the receipt says so.
 """
 
+import inspect
 import logging
 import threading
 import time
@@ -17,9 +18,10 @@ import torch
 from inference.contract import ErrorCode, Started
 from inference.denoising import dtype_name
 from inference.engine import IDLE_SECONDS
+from inference.fleet import Model
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
-from inference.schedulers import make_scheduler
+from inference.schedulers import make_scheduler, published_scheduler
 from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ class PipelineLane:
                     index=index,
                     pixels=partial(np.asarray, pixels),
                     bucket=None,
-                    scheduler=request.scheduler,
+                    scheduler=str(request.scheduler or request.model.scheduler_config["_class_name"]),
                     dtype=dtype_name(request.model.dtype),
                     sld_acted=False,
                 )
@@ -103,9 +105,11 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     """(3, height, width) float32 in [0, 1]: one image of an order. Raises OrderOver when the order ends meanwhile."""
     request, order = ticket.request, ticket.order
     model = request.model
-    pipeline: Any = getattr(diffusers, model.pipeline)(
-        **model.parts, scheduler=make_scheduler(request.scheduler, model.scheduler_config)
+    name = request.scheduler
+    scheduler = (
+        published_scheduler(model.scheduler_config) if name is None else make_scheduler(name, model.scheduler_config)
     )
+    pipeline: Any = assembled(model, scheduler)
     pipeline.set_progress_bar_config(disable=True)
 
     def on_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
 
     result = pipeline(
         prompt=order.prompt,
-        negative_prompt=order.negative_prompt or None,
+        **({"negative_prompt": order.negative_prompt or None} if model.takes_negative_prompt else {}),
         width=request.width,
         height=request.height,
         num_inference_steps=order.steps,
@@ -128,3 +132,17 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     )
     image: FloatImage = result.images[0].float().cpu().numpy()
     return image
+
+
+def assembled(model: Model, scheduler: Any) -> Any:
+    """The pipeline over the model's parts; what it names and we do not give it (its checker) is None."""
+    kind = getattr(diffusers, model.pipeline)
+    places = inspect.signature(kind.__init__).parameters.values()
+    absent = {place.name: None for place in places if place.default is place.empty and place.name != "self"}
+    own = {"requires_safety_checker": False} if any(p.name == "requires_safety_checker" for p in places) else {}
+    return kind(**{**absent, **own, **model.parts, "scheduler": scheduler})
+
+
+def takes_negative_prompt(pipeline: str) -> bool:
+    """Whether a pipeline, by its class's name, can be told what not to make."""
+    return "negative_prompt" in inspect.signature(getattr(diffusers, pipeline).__call__).parameters

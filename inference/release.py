@@ -8,7 +8,7 @@ It has a thread of its own, so the check runs beside the denoising and not betwe
 import base64
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from inference.contract import ConceptScore, Image, Preview, ReceiptFacts, Withheld, WithheldCode
+from inference.contract import CheckFacts, Image, Preview, ReceiptFacts, SldFacts, Withheld, WithheldCode
 from inference.safety import levels
-from inference.safety.verdict import CheckerError, Verdict
+from inference.safety.verdict import CheckerError, GuardedChecker, Verdict
 from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Making:
     pixels     computes (3, height, width) float values in [0, 1]; called in the release thread
     bucket     rows per denoiser call; None outside the step engine
     scheduler  name for the receipt
+    sld_acted  False where nothing can steer, whatever the order says
     """
 
     ticket: Ticket
@@ -52,15 +53,18 @@ class Making:
     scheduler: str
     dtype: str
     sld_acted: bool = True
+    sld_effect: float | None = None
 
 
 class Release:
     """Checks images one after another and settles their tickets.
 
-    on_start  runs once in the release thread, to limit torch's threads there
+    on_start      runs once in the release thread, to limit torch's threads there
+    image_checks  by name, beside the model's own; the desk takes no order that demands one that is not here
     """
 
     def __init__(self, runtime: Runtime, *, on_start: Callable[[], None] = lambda: None) -> None:
+        self.image_checks: Mapping[str, GuardedChecker] = {}
         self._runtime = runtime
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="release", initializer=on_start)
 
@@ -84,9 +88,7 @@ class Release:
             ticket.settle(self._outcome(making))
         except Exception as error:  # whatever happens here, the image is not released
             log.error("image withheld: %s", type(error).__name__)
-            ticket.settle(
-                self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", scores=())
-            )
+            ticket.settle(self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", ()))
 
     def _preview(self, making: Making, step: int) -> None:
         ticket = making.ticket
@@ -100,44 +102,53 @@ class Release:
             log.error("preview withheld: %s", type(error).__name__)
 
     def _outcome(self, making: Making) -> Image | Withheld:
-        model, demand = making.ticket.request.model, making.ticket.order.safety
         unchecked = WithheldCode.IMAGE_UNCHECKED
         pixels = making.pixels()
         if not np.isfinite(pixels).all():
-            return self._withheld(making, unchecked, "The image holds values that are not numbers.", scores=())
-        if model.checker is None:
-            return self._withheld(making, unchecked, "No safety checker is attached to this model.", scores=())
+            return self._withheld(making, unchecked, "The image holds values that are not numbers.", ())
+        if making.ticket.request.model.checker is None:
+            return self._withheld(making, unchecked, "No safety checker is attached to this model.", ())
         picture = to_picture(pixels)
+        said: list[CheckFacts] = []
         try:
-            [verdict] = model.checker.check([picture], demand.margin)
+            for check in self._checks(making):
+                [verdict] = check.check([picture], making.ticket.order.safety.margin)
+                said.append(check.facts(verdict.scores))
         except CheckerError as error:
             log.error("image withheld: %s", error)
-            return self._withheld(making, unchecked, "The safety check gave no verdict on this image.", scores=())
-        if verdict.flagged:
-            names = ", ".join(score.concept for score in verdict.flagged)
-            return self._withheld(
-                making, WithheldCode.IMAGE_FLAGGED, f"The safety check found: {names}.", scores=verdict.scores
-            )
-        return self._image(making, picture, verdict)
+            return self._withheld(making, unchecked, "The safety check gave no verdict on this image.", said)
+        if found := [score.concept for each in said for score in Verdict(each.scores).flagged]:
+            flagged = WithheldCode.IMAGE_FLAGGED
+            return self._withheld(making, flagged, f"The safety check found: {', '.join(found)}.", said)
+        return self._image(making, picture, said)
 
-    def _image(self, making: Making, picture: PIL.Image.Image, verdict: Verdict) -> Image:
+    def _checks(self, making: Making) -> list[GuardedChecker]:
+        """Every check that must clear the image. Raises CheckerError when one of them is not here."""
+        own, demanded = making.ticket.request.model.checker, making.ticket.order.safety.image_checks
+        if own is None or any(name not in self.image_checks for name in demanded):
+            raise CheckerError("a demanded check is not attached")
+        return [own, *(self.image_checks[name] for name in dict.fromkeys(demanded))]
+
+    def _image(self, making: Making, picture: PIL.Image.Image, said: Sequence[CheckFacts]) -> Image:
         file = io.BytesIO()
         picture.save(file, "PNG")
         return Image(
             index=making.index,
             png_base64=base64.b64encode(file.getvalue()).decode(),
-            receipt=self._receipt(making, verdict.scores),
+            receipt=self._receipt(making, said),
         )
 
-    def _withheld(
-        self, making: Making, code: WithheldCode, reason: str, *, scores: tuple[ConceptScore, ...]
-    ) -> Withheld:
-        return Withheld(index=making.index, code=code, reason=reason, receipt=self._receipt(making, scores))
+    def _withheld(self, making: Making, code: WithheldCode, reason: str, said: Sequence[CheckFacts]) -> Withheld:
+        return Withheld(index=making.index, code=code, reason=reason, receipt=self._receipt(making, said))
 
-    def _receipt(self, making: Making, scores: tuple[ConceptScore, ...]) -> ReceiptFacts:
+    def _receipt(self, making: Making, said: Sequence[CheckFacts]) -> ReceiptFacts:
         request = making.ticket.request
         order, model, safety = request.order, request.model, request.order.safety
         sld = levels.facts(safety.sld_level, order.guidance_scale, order.steps)
+        if making.sld_acted:
+            sld = sld.model_copy(update={"effect": making.sld_effect})
+        else:
+            sld = SldFacts(level=sld.level, reason=sld.reason or levels.FOREIGN_LOOP)
         return ReceiptFacts(
             repository=model.manifest.repository,
             commit=model.manifest.commit,
@@ -150,10 +161,12 @@ class Release:
             width=request.width,
             height=request.height,
             bucket=making.bucket,
-            sld=sld if making.sld_acted else sld.model_copy(update={"acted": False, "warmup_steps": 0}),
+            sld=sld,
             checker_sha256=model.checker.sha256 if model.checker else None,
             margin=safety.margin,
-            scores=scores,
+            scores=said[0].scores if said else (),
+            checks=tuple(said),
+            prompt_checks=request.prompt_checks,
             rules_version=request.rules.version,
             rules_sha256=request.rules.sha256,
             extra_rules=tuple(rule.id for rule in safety.extra_rules),

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import diffusers
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     PNDMScheduler,
+    UniPCMultistepScheduler,
 )
 
-from inference.contract import Scheduler
+from inference.contract import LONGEST_RUNS, Scheduler
 
 _KINDS: dict[Scheduler, tuple[type[Any], dict[str, Any]]] = {
     # clip_sample and set_alpha_to_one as Stable Diffusion's own configurations have them: latents are not pixels.
@@ -26,6 +29,8 @@ _KINDS: dict[Scheduler, tuple[type[Any], dict[str, Any]]] = {
         DPMSolverMultistepScheduler,
         {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True},
     ),
+    Scheduler.UNIPC: (UniPCMultistepScheduler, {"solver_order": 2, "use_karras_sigmas": False}),
+    Scheduler.LCM: (LCMScheduler, {"clip_sample": False, "original_inference_steps": LONGEST_RUNS[Scheduler.LCM]}),
 }
 
 # What of a repository's own configuration belongs to the model (how it was trained) and not to the sampler.
@@ -49,6 +54,16 @@ def make_scheduler(name: Scheduler, model_config: dict[str, Any]) -> Any:
     return kind.from_config({**config, **own})
 
 
+def published_scheduler(model_config: dict[str, Any]) -> Any:
+    """A new sampler of the repository's own kind and configuration, for models that no other can sample."""
+    return getattr(diffusers, model_config["_class_name"]).from_config(model_config)
+
+
+def is_denoising(model_config: dict[str, Any]) -> bool:
+    """Whether the samplers above fit a model; flow-matching models have their own."""
+    return "FlowMatch" not in str(model_config.get("_class_name"))
+
+
 def name_of(model_config: dict[str, Any]) -> Scheduler:
     """The name nearest to a repository's own scheduler; DPM++ 2M for those that have no name here."""
     match model_config.get("_class_name"), bool(model_config.get("use_karras_sigmas")):
@@ -60,6 +75,10 @@ def name_of(model_config: dict[str, Any]) -> Scheduler:
             return Scheduler.EULER
         case "EulerAncestralDiscreteScheduler", _:
             return Scheduler.EULER_A
+        case "UniPCMultistepScheduler", _:
+            return Scheduler.UNIPC
+        case "LCMScheduler", _:
+            return Scheduler.LCM
         case _, True:
             return Scheduler.DPMPP_2M_KARRAS
         case _:

@@ -31,6 +31,7 @@ from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, P
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
 from inference.release import Release, Runtime
+from inference.safety.plugins import read_plugins
 from inference.safety.prompts import BUILT_IN, RulesError, read_rules
 from inference.safety.verdict import CheckerError
 from inference.settings import Settings
@@ -58,10 +59,12 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def create_app(settings: Settings) -> Starlette:
     """The service, its threads not started. Raises RulesError, CheckerError or ValueError for bad settings."""
     rules = read_rules(settings.rules_file or BUILT_IN)
+    plugins = read_plugins(settings.checks_file)
     seals = Seals(settings.order_key())
     workshop = fake_workshop(settings) if settings.fake else real_workshop(settings)
     fleet = Fleet(workshop.build, work_dir=settings.work_dir)
-    desk = Desk(fleet=fleet, lanes=workshop.lanes, limits=settings.limits, rules=rules, seals=seals)
+    workshop.release.image_checks = plugins.image_checks
+    desk = Desk(fleet=fleet, lanes=workshop.lanes, limits=settings.limits, rules=rules, seals=seals, plugins=plugins)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -104,6 +107,8 @@ async def health(request: Request) -> Response:
         models=visible_models(request),
         waiting_orders=desk.waiting,
         running_orders=desk.running,
+        image_checks=tuple(desk.plugins.image_checks),
+        prompt_checks=tuple(desk.plugins.prompt_checks),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
                      in PATH; None: the bundled one
     default_checker  digest of the trusted checker for models that name none; None: such models make nothing
     rules_file       prompt rules (TOML) instead of the built-in ones
+    checks_file      more image checks and prompt classifiers (TOML, see inference/safety/plugins.py)
     device           auto, cpu, cuda, cuda:1 ...
     dtype            auto measures bfloat16 against float32 where the processor has bfloat16 instructions
     threads          torch threads
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     checkers: Annotated[tuple[Path, ...] | None, NoDecode] = None
     default_checker: Sha256 | None = None
     rules_file: Path | None = None
+    checks_file: Path | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] = 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inference.contract import (
+    CheckFacts,
     Done,
     ErrorCode,
     Event,
@@ -24,14 +25,18 @@ from inference.safety.prompts import RuleSet
 
 @dataclass(frozen=True)
 class Request:
-    """An order with its defaults filled in from the model."""
+    """An order with its defaults filled in from the model.
+
+    scheduler  None: the model's own, which has no name here
+    """
 
     order: ImageOrder
     model: Model
     rules: RuleSet
     width: int
     height: int
-    scheduler: Scheduler
+    scheduler: Scheduler | None
+    prompt_checks: tuple[CheckFacts, ...] = ()
 
     @property
     def rows_per_image(self) -> int:

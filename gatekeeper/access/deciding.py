@@ -15,6 +15,7 @@ from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, Acc
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Person, Role
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import team_rights
 from gatekeeper.repos.tables import Repo
 
 _OPERATOR = "operator"
@@ -227,6 +228,7 @@ async def _reviewers(session: AsyncSession, repo_id: str) -> frozenset[str]:
                 col(Person.id) == (repo.owner_person_id or ""),
                 col(Person.is_admin),
                 col(Person.id).in_(organization),
+                col(Person.id).in_(team_rights.people_with(repo, Role.ADMIN, Role.WRITE)),
             ),
         )
     )

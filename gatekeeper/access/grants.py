@@ -1,6 +1,6 @@
 """Grants: what enforcement reads. In force while not revoked and before their end, compared when somebody asks."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,17 +36,23 @@ async def standing(session: AsyncSession, person_id: str | None, repo_id: str, i
 
 async def grant_in_force(session: AsyncSession, person_id: str, repo_id: str, instant: datetime) -> AccessGrant | None:
     """The grant that counts at `instant`; of several the one that lasts longest."""
-    found = await session.scalars(
+    return (await grants_in_force(session, person_id, [repo_id], instant)).get(repo_id)
+
+
+async def grants_in_force(
+    session: AsyncSession, person_id: str, repo_ids: Collection[str], instant: datetime
+) -> dict[str, AccessGrant]:
+    """The same for several repositories, by their ids."""
+    rows = await session.scalars(
         sa.select(AccessGrant)
         .where(
             col(AccessGrant.person_id) == person_id,
-            col(AccessGrant.repo_id) == repo_id,
+            col(AccessGrant.repo_id).in_(repo_ids),
             in_force(instant),
         )
-        .order_by(col(AccessGrant.ends_at).is_(None).desc(), col(AccessGrant.ends_at).desc(), col(AccessGrant.id))
-        .limit(1)
+        .order_by(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at), col(AccessGrant.id).desc())
     )
-    return found.first()
+    return {grant.repo_id: grant for grant in rows}  # what comes last is kept
 
 
 def in_force(instant: datetime) -> sa.ColumnElement[bool]:

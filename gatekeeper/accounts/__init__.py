@@ -10,6 +10,7 @@ from gatekeeper.accounts import (
     factors,
     links,
     names,
+    offers,
     oidc,
     organizations,
     passwords,
@@ -19,6 +20,7 @@ from gatekeeper.accounts import (
     second_step,
     seen,
     sessions,
+    teams,
     throttle,
 )
 from gatekeeper.accounts.namespaces import find_namespace
@@ -46,6 +48,7 @@ __all__ = [
     "find_namespace",
     "links",
     "names",
+    "offers",
     "oidc",
     "organizations",
     "passwords",
@@ -56,5 +59,6 @@ __all__ = [
     "seen",
     "sessions",
     "sign_in",
+    "teams",
     "throttle",
 ]

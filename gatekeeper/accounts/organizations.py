@@ -50,21 +50,21 @@ async def add_member(
     Raises NotAllowed unless `by` administrates the organization (or the hub), Conflict when its last administrator
     would be lost.
     """
-    await _require_admin(session, organization, by=by)
+    await require_admin(session, organization, by=by)
     role = Role(role)
-    membership = await _membership(session, organization, person.id)
-    if membership is None:
-        membership = Membership(organization_id=organization.id, person_id=person.id, role=role)
-        await namespaces.insert(session, membership, otherwise=_already(person))
+    member = await membership(session, organization, person.id)
+    if member is None:
+        member = Membership(organization_id=organization.id, person_id=person.id, role=role)
+        await namespaces.insert(session, member, otherwise=_already(person))
     else:
         if role is not Role.ADMIN:
-            await _keep_an_admin(session, organization, membership)
-        membership.role = role
-    membership.is_safety = membership.is_safety if is_safety is None else is_safety
-    session.add(membership)
-    body = {"person": person.id, "role": role.value, "is_safety": membership.is_safety}
+            await _keep_an_admin(session, organization, member)
+        member.role = role
+    member.is_safety = member.is_safety if is_safety is None else is_safety
+    session.add(member)
+    body = {"person": person.id, "role": role.value, "is_safety": member.is_safety}
     await _record(session, "accounts:organization:set-member", organization, by=by, body=body)
-    return membership
+    return member
 
 
 async def remove_member(session: AsyncSession, organization: Organization, person: Person, *, by: Principal) -> None:
@@ -73,12 +73,12 @@ async def remove_member(session: AsyncSession, organization: Organization, perso
     Raises NotFound when they are no member, Conflict for the last administrator.
     """
     if by.person_id != person.id:
-        await _require_admin(session, organization, by=by)
-    membership = await _membership(session, organization, person.id)
-    if membership is None:
+        await require_admin(session, organization, by=by)
+    member = await membership(session, organization, person.id)
+    if member is None:
         raise NotFound(f"{person.name} is no member of {organization.name}.", next_step="Look at the list of members.")
-    await _keep_an_admin(session, organization, membership)
-    await session.delete(membership)
+    await _keep_an_admin(session, organization, member)
+    await session.delete(member)
     await _record(session, "accounts:organization:remove-member", organization, by=by, body={"person": person.id})
 
 
@@ -115,12 +115,13 @@ async def organizations_of(session: AsyncSession, person_id: str) -> list[tuple[
     return [(organization, role) for organization, role in rows]
 
 
-async def _require_admin(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
+async def require_admin(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
+    """Raises NotAllowed unless `by` administrates the organization, or the hub."""
     # Asked of the database, not of the principal: the role may have been lost since the request began.
     if by.is_admin:
         return
-    membership = await _membership(session, organization, by.person_id) if by.person_id else None
-    if membership is None or membership.role is not Role.ADMIN:
+    member = await membership(session, organization, by.person_id) if by.person_id else None
+    if member is None or member.role is not Role.ADMIN:
         raise NotAllowed(
             f"Only an administrator of {organization.name} may change its members.",
             next_step="Ask one of its administrators.",
@@ -143,7 +144,8 @@ async def _keep_an_admin(session: AsyncSession, organization: Organization, leav
         )
 
 
-async def _membership(session: AsyncSession, organization: Organization, person_id: str) -> Membership | None:
+async def membership(session: AsyncSession, organization: Organization, person_id: str) -> Membership | None:
+    """A person's membership, None if they have none."""
     return await session.scalar(
         sa.select(Membership).where(
             col(Membership.organization_id) == organization.id, col(Membership.person_id) == person_id

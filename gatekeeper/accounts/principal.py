@@ -25,7 +25,8 @@ class Reach:
 class Principal:
     """A person as they appear in one request; anonymous when `person_id` is None.
 
-    organizations  organization id -> role
+    organizations  organization id -> role; those where they are guests are not among them
+    in_teams       ids of organizations in which a team of theirs may give them more, or as a guest anything
     safety_teams   ids of organizations in whose safety team they are
     token_id       the access token used, None for a browser session
     scopes         what the token allows; None means no narrowing (a browser session)
@@ -41,6 +42,7 @@ class Principal:
     name: str = ""
     is_admin: bool = False
     organizations: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    in_teams: frozenset[str] = frozenset()
     safety_teams: frozenset[str] = frozenset()
     token_id: str | None = None
     scopes: frozenset[str] | None = None

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.accounts.principal import Principal, Reach
-from gatekeeper.accounts.tables import Membership, Person
+from gatekeeper.accounts.tables import Membership, Person, Role
+from gatekeeper.accounts.team_tables import TeamMember
 from gatekeeper.errors import NotSignedIn
 
 
@@ -27,14 +28,20 @@ async def for_person(
     """`person` as they stand now, with their roles in organizations. Raises NotSignedIn for a disabled person."""
     if person.is_disabled:
         raise NotSignedIn("This account is disabled.", next_step="Ask an administrator of this hub.")
-    query = sa.select(col(Membership.organization_id), col(Membership.role), col(Membership.is_safety))
+    in_team = sa.exists().where(col(TeamMember.membership_id) == col(Membership.id)).correlate(Membership)
+    query = sa.select(col(Membership.organization_id), col(Membership.role), col(Membership.is_safety), in_team)
     rows = (await session.execute(query.where(col(Membership.person_id) == person.id))).all()
     return Principal(
         person_id=person.id,
         name=person.name,
         is_admin=person.is_admin,
-        organizations=MappingProxyType({organization: role for organization, role, _ in rows}),
-        safety_teams=frozenset(organization for organization, _, is_safety in rows if is_safety),
+        organizations=MappingProxyType(
+            {organization: role for organization, role, _, _ in rows if role is not Role.GUEST}
+        ),
+        in_teams=frozenset(organization for organization, _, _, in_team in rows if in_team),
+        safety_teams=frozenset(
+            organization for organization, role, is_safety, _ in rows if is_safety and role is not Role.GUEST
+        ),
         token_id=token_id,
         scopes=scopes,
         session_id=session_id,

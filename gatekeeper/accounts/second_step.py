@@ -55,7 +55,14 @@ async def with_code(
         await steps.use(session, step)
         await throttle.forgive(session, attempt)
         return await open_session(
-            session, person, Strength.SECOND_FACTOR, key=key, user_agent=user_agent, days=days, replaces=replaces
+            session,
+            person,
+            Strength.SECOND_FACTOR,
+            key=key,
+            user_agent=user_agent,
+            days=days,
+            replaces=replaces,
+            arrival=step.arrival,
         )
 
 
@@ -81,7 +88,16 @@ async def with_passkey(
     if person is None or person.is_disabled:
         raise NotSignedIn("The passkey did not prove who you are.", next_step="Try again, or use another way.")
     strength = Strength.PASSKEY if kind is StepKind.PASSKEY else Strength.SECOND_FACTOR
-    return await open_session(session, person, strength, key=key, user_agent=user_agent, days=days, replaces=replaces)
+    return await open_session(
+        session,
+        person,
+        strength,
+        key=key,
+        user_agent=user_agent,
+        days=days,
+        replaces=replaces,
+        arrival=step.arrival,
+    )
 
 
 async def person_of(session: AsyncSession, step_secret: str, *, key: bytes) -> tuple[SignInStep, Person]:

@@ -5,6 +5,7 @@ the caller gets an error, and no transaction may be open during the slow hash, o
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +15,7 @@ from gatekeeper.accounts.factors import held, steps
 from gatekeeper.accounts.factors.tables import StepKind
 from gatekeeper.accounts.names import fold
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.accounts.tables import BrowserSession, Person, Strength
+from gatekeeper.accounts.tables import BrowserSession, Person, ProviderSession, Strength
 from gatekeeper.db import Database
 from gatekeeper.errors import Invalid, NotSignedIn
 
@@ -30,7 +31,7 @@ class SignedIn:
 
 @dataclass(frozen=True)
 class SecondStepNeeded:
-    """The password was right, and the person has a second factor. `secret` belongs into the cookie of the step."""
+    """The first step was right, and the person has a second factor. `secret` belongs into the cookie of the step."""
 
     person: Person
     secret: str
@@ -81,12 +82,36 @@ async def sign_in(
             current.password_hash = rehashed
             session.add(current)
         await throttle.forgive(session, attempt)
-        if (await held(session, current.id)).any:
-            secret = await steps.start(session, StepKind.SECOND, key=key, person_id=current.id)
-            return SecondStepNeeded(current, secret)
-        return await open_session(
+        return await begin_session(
             session, current, Strength.PASSWORD, key=key, user_agent=user_agent, days=days, replaces=replaces
         )
+
+
+async def begin_session(
+    session: AsyncSession,
+    person: Person,
+    strength: Strength,
+    *,
+    key: bytes,
+    user_agent: str,
+    days: int,
+    replaces: str | None,
+    arrival: dict[str, Any] | None = None,
+) -> SignedIn | SecondStepNeeded:
+    """What follows on a first step, whichever it was: the second one for who has a factor and has not shown one."""
+    if not strength.is_strong and (await held(session, person.id)).any:
+        secret = await steps.start(session, StepKind.SECOND, key=key, person_id=person.id, arrival=arrival)
+        return SecondStepNeeded(person, secret)
+    return await open_session(
+        session,
+        person,
+        strength,
+        key=key,
+        user_agent=user_agent,
+        days=days,
+        replaces=replaces,
+        arrival=arrival,
+    )
 
 
 async def open_session(
@@ -98,20 +123,23 @@ async def open_session(
     user_agent: str,
     days: int,
     replaces: str | None,
+    arrival: dict[str, Any] | None = None,
 ) -> SignedIn:
-    """A session under a new secret, for somebody who has just proved who they are."""
+    """A session under a new secret, for somebody who has just proved who they are.
+
+    arrival  columns of the ProviderSession to remember with it, None where no provider had a part
+    """
     if replaces is not None:
         await sessions.replace(session, replaces)
     browser, secret = await sessions.start(
         session, person, key=key, user_agent=user_agent, days=days, strength=strength
     )
-    await ledger.record(
-        session,
-        "accounts:session:start",
-        actor=person.id,
-        subject=browser.id,
-        body={"strength": strength.value},
-    )
+    body = {"strength": strength.value}
+    if arrival is not None:
+        await session.flush()  # what is known of the session names its row
+        session.add(ProviderSession(session_id=browser.id, **arrival))
+        body["identity"] = arrival["identity_id"]
+    await ledger.record(session, "accounts:session:start", actor=person.id, subject=browser.id, body=body)
     return SignedIn(person, browser, secret)
 
 

@@ -13,11 +13,17 @@ from gatekeeper.kit.ids import new_id
 
 
 class Role(StrEnum):
-    """Rights in an organization, each including the ones below it."""
+    """Rights in an organization, each including the ones below it. A guest has those of teams alone."""
 
     ADMIN = "admin"
     WRITE = "write"
     READ = "read"
+    GUEST = "guest"
+
+    @property
+    def rank(self) -> int:
+        """Higher for more rights."""
+        return -list(Role).index(self)
 
 
 class Strength(StrEnum):

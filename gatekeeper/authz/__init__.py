@@ -16,7 +16,7 @@ from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
-from gatekeeper.authz.facts import load, load_many, load_namespace
+from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace
 from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
 from gatekeeper.authz.matrix import as_markdown, matrix
@@ -50,6 +50,7 @@ __all__ = [
     "activate",
     "active_folder",
     "as_markdown",
+    "at_release",
     "capabilities",
     "check",
     "copyable",
@@ -62,6 +63,7 @@ __all__ = [
     "history",
     "listing_filter",
     "load",
+    "load_each",
     "load_many",
     "load_namespace",
     "matrix",

@@ -13,6 +13,7 @@ from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resour
 from gatekeeper.releases.tables import Stage
 
 _OWNERS = (Role.ADMIN, Role.WRITE)
+_MEMBERS = frozenset({Role.READ, *_OWNERS})
 # Refusals that have nothing to do with the gate, so nobody should be sent there.
 _NO_GATE = frozenset(
     {
@@ -208,7 +209,7 @@ def _context(
     principal: Principal, role: Role | None, *, is_disabled: bool, owner_id: str | None, repo_id: str | None = None
 ) -> Context:
     return Context(
-        is_member=role is not None,
+        is_member=role in _MEMBERS,
         is_owner=role in _OWNERS,
         is_maintainer=role is Role.ADMIN,
         is_safety_team=role is Role.ADMIN,

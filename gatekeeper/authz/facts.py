@@ -3,7 +3,7 @@
 Every instant is kept as it is in the tables, so that ends are compared when deciding and no job has to run for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,14 +15,14 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.authz.resource import Hub, Resource, Revision, Standing, Text
 from gatekeeper.authz.standing import is_disabled, standings
-from gatekeeper.authz.terms import terms_of, with_earlier
+from gatekeeper.authz.terms import terms_of
 from gatekeeper.community import proposals
 from gatekeeper.community.proposals import Proposed
 from gatekeeper.releases.tables import Release, Stage
-from gatekeeper.repos.tables import GitRef, Repo
+from gatekeeper.repos import history
+from gatekeeper.repos.tables import Repo
 
 _LADDER = {stage: rank for rank, stage in enumerate(Stage)}
-_MAIN = "refs/heads/main"
 _UNREAD = (Text("terms not loaded"),)  # accepted by nobody, so facts without terms open nothing that needs them
 
 
@@ -47,22 +47,33 @@ async def load(
     resource = _resource(principal, repo, releases.get(repo.id, []), commit=commit, path=path)
     proposed = await _proposed(session, resource, commit)
     if not repo.is_staged and (commit is None or proposed):
-        resource = replace(resource, revision=Revision(await _main(session, repo) or ""))
+        heads = await history.heads(session, [repo.id])
+        resource = replace(resource, revision=Revision(heads.get(repo.id, "")))
     elif proposed:
         resource = replace(resource, revision=_staged_revision(resource.releases, proposed.base))
-    revisions = [*resource.releases, *([resource.revision] if resource.revision else [])]
-    if standing is None:
-        standing = (await standings(session, principal, [repo]))[repo.id]
-    terms = await with_earlier(session, repo, await terms_of(session, repo, revisions), standing)
-    revision = terms.get(resource.revision.commit) if resource.revision else None
-    if proposed and revision is not None:
-        revision = as_proposal(revision, commit or "", proposed)
-    return replace(
-        resource,
-        revision=revision,
-        releases=tuple(terms[release.commit] for release in resource.releases),
-        standing=standing,
-    )
+    standing_of = {repo.id: standing} if standing else await standings(session, principal, [repo])
+    (found,) = await _with_terms(session, [(repo, resource)], standing_of)
+    if proposed and found.revision is not None:
+        found = replace(found, revision=as_proposal(found.revision, commit or "", proposed))
+    return found
+
+
+async def load_each(session: AsyncSession, principal: Principal, repos: Sequence[Repo]) -> list[Resource]:
+    """What `load` says of each of `repos`, with a handful of statements for all of them."""
+    releases = await _releases(session, [repo.id for repo in repos if repo.is_staged])
+    heads = await history.heads(session, [repo.id for repo in repos if not repo.is_staged])
+    rows = []
+    for repo in repos:
+        resource = _resource(principal, repo, releases.get(repo.id, []))
+        if not repo.is_staged:
+            resource = replace(resource, revision=Revision(heads.get(repo.id, "")))
+        rows.append((repo, resource))
+    return await _with_terms(session, rows, await standings(session, principal, repos))
+
+
+def at_release(resource: Resource, release: Revision) -> Resource:
+    """What `load` says of the repository at one of the resource's releases."""
+    return replace(resource, commit=release.commit, path=None, revision=release)
 
 
 async def load_many(session: AsyncSession, principal: Principal, repos: Sequence[Repo]) -> list[Resource]:
@@ -100,6 +111,25 @@ def as_proposal(base: Revision, commit: str, proposed: Proposed) -> Revision:
     INVARIANT: its own files never decide about it. Whoever opens a pull request writes them, license and card included.
     """
     return replace(base, commit=commit, release_id=None, is_proposed=True, proposer_id=proposed.author_id)
+
+
+async def _with_terms(
+    session: AsyncSession, rows: Sequence[tuple[Repo, Resource]], standing: Mapping[str, Standing]
+) -> list[Resource]:
+    """The facts with each revision's terms, and with how the person stands to each repository."""
+    revisions = [
+        (repo, [*facts.releases, *([facts.revision] if facts.revision is not None else [])]) for repo, facts in rows
+    ]
+    terms = await terms_of(session, revisions, standing)
+    return [
+        replace(
+            facts,
+            revision=terms[repo.id][facts.revision.commit] if facts.revision is not None else None,
+            releases=tuple(terms[repo.id][release.commit] for release in facts.releases),
+            standing=standing[repo.id],
+        )
+        for repo, facts in rows
+    ]
 
 
 async def _proposed(session: AsyncSession, resource: Resource, commit: str | None) -> Proposed | None:
@@ -169,10 +199,3 @@ def _revision(release: Release) -> Revision:
         is_deprecated=release.deprecated_at is not None,
         bundle=release.bundle_sha256,
     )
-
-
-async def _main(session: AsyncSession, repo: Repo) -> str | None:
-    found: str | None = await session.scalar(
-        sa.select(col(GitRef.object_id)).where(col(GitRef.repo_id) == repo.id, col(GitRef.name) == _MAIN)
-    )
-    return found

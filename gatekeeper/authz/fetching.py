@@ -16,7 +16,7 @@ from gatekeeper.authz.facts import as_proposal, load
 from gatekeeper.authz.outcome import Allowed
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Resource, Revision, Text
-from gatekeeper.authz.terms import terms_of, with_earlier
+from gatekeeper.authz.terms import terms_of
 from gatekeeper.community import proposals
 from gatekeeper.community.proposals import Proposed
 from gatekeeper.releases.tables import Stage
@@ -81,9 +81,9 @@ async def downloadable(
         found.update(proposed)
     some = [commit for commit in commits if commit not in proposed][:_MOST_DECIDED]
     for start in range(0, len(some), _AT_ONCE):
-        terms = await terms_of(session, repo, [Revision(commit) for commit in some[start : start + _AT_ONCE]])
-        terms = await with_earlier(session, repo, terms, resource.standing)
-        found.update(commit for commit, revision in terms.items() if may(revision))
+        asked = [(repo, [Revision(commit) for commit in some[start : start + _AT_ONCE]])]
+        terms = await terms_of(session, asked, {repo.id: resource.standing})
+        found.update(commit for commit, revision in terms[repo.id].items() if may(revision))
     return frozenset(found)
 
 

@@ -21,6 +21,7 @@ from gatekeeper.authz.outcome import Allowed
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Context, Hub, Question
 from gatekeeper.releases.tables import Release, Stage
+from gatekeeper.repos import team_rights
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
 
 _STAGES = frozenset(stage.value for stage in Stage)
@@ -202,7 +203,9 @@ def _in_places(places: frozenset[str]) -> sa.ColumnElement[bool]:
 
 def _has_role(principal: Principal, role: Role) -> sa.ColumnElement[bool]:
     organizations = [id for id, held in principal.organizations.items() if held is role]
-    in_organization = col(Repo.owner_organization_id).in_(organizations)
-    if role is not Role.ADMIN:
-        return in_organization
-    return sa.or_(in_organization, col(Repo.owner_person_id) == principal.person_id)
+    has: list[sa.ColumnElement[bool]] = [col(Repo.owner_organization_id).in_(organizations)]
+    if role is Role.ADMIN:
+        has.append(col(Repo.owner_person_id) == principal.person_id)
+    if principal.person_id is not None and principal.in_teams:
+        has.append(col(Repo.id).in_(team_rights.repos_with(principal.person_id, role)))
+    return sa.or_(*has)

@@ -12,6 +12,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person, Role
 from gatekeeper.authz.resource import Brought, Demand, Grant, Standing
 from gatekeeper.licensing.tables import Acceptance, TermsBundle
+from gatekeeper.repos import catalogue, team_rights
 from gatekeeper.repos.tables import Repo
 
 # Questions whose answer tells the institution or the purpose, in the spellings cards use.
@@ -33,9 +34,11 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
     held = [repo_id for repo_id in ids if grants.get(repo_id)]  # prerequisites matter to those who hold a grant only
     demands = await _demands(session, held)
     brought = await _brought(session, person_id, held)
+    in_teams = [repo for repo in repos if repo.owner_organization_id in principal.in_teams]
+    by_team = await team_rights.roles_of(session, person_id, in_teams) if in_teams else {}
     return {
         repo.id: _standing(
-            role_in(principal, repo),
+            team_rights.highest(catalogue.role_of(principal, repo), by_team.get(repo.id)),
             accepted.get(repo.id, []),
             grants.get(repo.id, []),
             requests.get(repo.id),
@@ -46,15 +49,6 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
         )
         for repo in repos
     }
-
-
-def role_in(principal: Principal, repo: Repo) -> Role | None:
-    """The principal's role towards a repository: its owner is its administrator."""
-    if principal.person_id is None:
-        return None
-    if repo.owner_person_id == principal.person_id:
-        return Role.ADMIN
-    return principal.organizations.get(repo.owner_organization_id or "")
 
 
 async def is_disabled(session: AsyncSession, person_id: str | None) -> bool:

@@ -1,6 +1,6 @@
 """Which terms are in force for the revisions of a decision, as facts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -9,67 +9,76 @@ from sqlmodel import col
 
 from gatekeeper import licensing
 from gatekeeper.authz.resource import Revision, Standing, Text
-from gatekeeper.errors import NotFound
 from gatekeeper.licensing.tables import RepoTerms, TermsBundle
+from gatekeeper.repos.rows import Key, conditions
 from gatekeeper.repos.tables import Repo
 
+ByCommit = dict[str, Revision]
 
-async def terms_of(session: AsyncSession, repo: Repo, revisions: Sequence[Revision]) -> dict[str, Revision]:
-    """Each revision, by its commit, with the texts in force.
+
+async def terms_of(
+    session: AsyncSession, revisions: Sequence[tuple[Repo, Sequence[Revision]]], standing: Mapping[str, Standing]
+) -> dict[str, ByCommit]:
+    """Each repository's revisions, by its id and their commit, with the texts in force and the earlier ones that count.
 
     What a release was bound to comes first, then what was remembered for the commit, then what the commit itself says.
+    However many there are, it takes a handful of statements.
     """
-    bundles = {revision.commit: revision.bundle for revision in revisions if revision.bundle}
-    unbound = {revision.commit for revision in revisions if revision.commit and revision.commit not in bundles}
-    bundles |= await _remembered(session, repo, unbound)
+    repos = {repo.id: repo for repo, _ in revisions}
+    each = [(repo.id, revision) for repo, some in revisions for revision in some]
+    bundles: dict[Key, str] = {(repo_id, known.commit): known.bundle for repo_id, known in each if known.bundle}
+    unbound = {(repo_id, known.commit) for repo_id, known in each if known.commit} - bundles.keys()
+    bundles |= await _remembered(session, unbound)
     texts = {bundle.sha256: list(bundle.texts) for bundle in await _bundles(session, bundles.values())}
-    for commit in unbound - bundles.keys():
-        try:
-            terms = await licensing.terms_for(session, repo, commit)
-        except NotFound:  # no such commit any more: terms that nobody can accept
-            bundles[commit], texts[commit] = commit, [commit]
-            continue
-        if terms is not None:
-            bundles[commit] = terms.sha256
+    places = sorted(unbound - bundles.keys())
+    resolved = await licensing.resolve(session, [(repos[repo_id], commit) for repo_id, commit in places])
+    for place in places:
+        if place not in resolved:  # no such commit any more: terms that nobody can accept
+            bundles[place], texts[place[1]] = place[1], [place[1]]
+        elif (terms := resolved[place]) is not None:
+            bundles[place] = terms.sha256
             texts[terms.sha256] = list(terms.texts)
     ids = await licensing.license_ids(session, {sha256 for digests in texts.values() for sha256 in digests})
-    found = {}
-    for revision in revisions:
-        bundle = bundles.get(revision.commit)
+    found: dict[str, ByCommit] = {repo_id: {} for repo_id in repos}
+    for repo_id, revision in each:
+        bundle = bundles.get((repo_id, revision.commit))
         # A bundle whose row is gone names a text that nobody can accept: the gate stays shut.
         digests = texts.get(bundle, [bundle]) if bundle else []
-        found[revision.commit] = replace(
+        found[repo_id][revision.commit] = replace(
             revision, bundle=bundle, texts=tuple(Text(sha256, ids.get(sha256, "")) for sha256 in digests)
         )
-    return found
+    return await _with_earlier(session, found, standing)
 
 
-async def with_earlier(
-    session: AsyncSession, repo: Repo, terms: dict[str, Revision], standing: Standing
-) -> dict[str, Revision]:
+async def _with_earlier(
+    session: AsyncSession, terms: Mapping[str, ByCommit], standing: Mapping[str, Standing]
+) -> dict[str, ByCommit]:
     """The same with the earlier texts that count for this person. Nothing is asked where the present are accepted."""
-    found = dict(terms)
-    known: dict[frozenset[str], tuple[licensing.Earlier, ...]] = {}  # many commits stand under the same texts
-    for commit, revision in terms.items():
-        texts = frozenset(text.sha256 for text in revision.texts)
-        if texts and standing.accepted and not any(texts <= accepted for accepted in standing.accepted):
-            if texts not in known:
-                earlier = await licensing.earlier_texts(session, repo.id, texts)
-                given = standing.accepted
-                known[texts] = tuple(each for each in earlier if any(each.texts <= accepted for accepted in given))
-            found[commit] = replace(revision, earlier=known[texts])
+    wanted: dict[Key, tuple[str, frozenset[str]]] = {}  # many commits stand under the same texts
+    for repo_id, revisions in terms.items():
+        accepted = standing[repo_id].accepted
+        for commit, revision in revisions.items():
+            texts = frozenset(text.sha256 for text in revision.texts)
+            if texts and accepted and not any(texts <= some for some in accepted):
+                wanted[repo_id, commit] = (repo_id, texts)
+    known = await licensing.earlier_texts_of(session, wanted.values())
+    found = {repo_id: dict(revisions) for repo_id, revisions in terms.items()}
+    for (repo_id, commit), asked in wanted.items():
+        accepted = standing[repo_id].accepted
+        earlier = tuple(each for each in known[asked] if any(each.texts <= some for some in accepted))
+        found[repo_id][commit] = replace(found[repo_id][commit], earlier=earlier)
     return found
 
 
-async def _remembered(session: AsyncSession, repo: Repo, commits: set[str]) -> dict[str, str]:
-    if not commits:
-        return {}
-    rows = await session.execute(
-        sa.select(col(RepoTerms.commit_id), col(RepoTerms.bundle_sha256)).where(
-            col(RepoTerms.repo_id) == repo.id, col(RepoTerms.commit_id).in_(commits)
-        )
-    )
-    return {row.commit_id: row.bundle_sha256 for row in rows}
+async def _remembered(session: AsyncSession, places: Iterable[Key]) -> dict[Key, str]:
+    found: dict[Key, str] = {}
+    columns = (col(RepoTerms.repo_id), col(RepoTerms.commit_id))
+    for condition in conditions(*columns, places):
+        for repo_id, commit, bundle in await session.execute(
+            sa.select(*columns, col(RepoTerms.bundle_sha256)).where(condition)
+        ):
+            found[repo_id, commit] = bundle
+    return found
 
 
 async def _bundles(session: AsyncSession, digests: Iterable[str]) -> Sequence[TermsBundle]:

@@ -24,6 +24,8 @@ _SCHEDULER_CLASSES = {
     "EulerDiscreteScheduler": Scheduler.EULER,
     "EulerAncestralDiscreteScheduler": Scheduler.EULER_A,
     "DPMSolverMultistepScheduler": Scheduler.DPMPP_2M,
+    "UniPCMultistepScheduler": Scheduler.UNIPC,
+    "LCMScheduler": Scheduler.LCM,
 }
 _SLD_ORDER = list(SldLevel)
 

@@ -142,7 +142,7 @@ def require_images(made: Generation) -> tuple[int, ...]:
 def failure(made: Generation) -> errors.GatekeeperError:
     """A failed order as an error: the caller's values, a full queue, or our side."""
     match made.code:
-        case "limits_exceeded":
+        case "limits_exceeded" | "safety_cannot_act":
             return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
         case "no_longer_allowed":
             return errors.NotAllowed(made.reason, code="NoLongerAllowed", next_step="See how you stand on its page.")

@@ -9,7 +9,7 @@ from gatekeeper.kit.canonical import digest_of, instant_text, sha256_hex
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing.receipt import IMAGE
 from gatekeeper.repos.tables import Repo
-from inference.contract import Image, ReceiptFacts
+from inference.contract import CheckFacts, Image, ReceiptFacts
 
 
 def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: datetime) -> dict[str, Any]:
@@ -69,12 +69,21 @@ def _safety(facts: ReceiptFacts) -> dict[str, Any]:
             "level": facts.sld.level.value,
             "warmup_steps": facts.sld.warmup_steps,
             "acted": facts.sld.acted,
+            "reason": facts.sld.reason,
+            "effect": facts.sld.effect,
         },
         "checker_sha256": facts.checker_sha256,
         "margin": facts.margin,
         "scores": {score.concept: score.score for score in facts.scores},
+        "checks": [_check(check) for check in facts.checks],
+        "prompt_checks": [_check(check) for check in facts.prompt_checks],
         "rules_version": facts.rules_version,
         "rules_sha256": facts.rules_sha256,
         "extra_rules": list(facts.extra_rules),
         "waived_rules": list(facts.waived_rules),
     }
+
+
+def _check(check: CheckFacts) -> dict[str, Any]:
+    scores = {score.concept: score.score for score in check.scores}
+    return {"name": check.name, "version": check.version, "sha256": check.sha256, "scores": scores}

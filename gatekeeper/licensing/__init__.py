@@ -23,6 +23,7 @@ from gatekeeper.licensing.changes import (
     classify,
     difference,
     earlier_texts,
+    earlier_texts_of,
     get_change,
     put_in_force,
 )
@@ -36,7 +37,7 @@ from gatekeeper.licensing.packaged import packaged_text
 from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt, with_proof
 from gatekeeper.licensing.recognition import license_ids, recognize, recognized, suggested
 from gatekeeper.licensing.tables import ChangeClass, TermsChange
-from gatekeeper.licensing.terms import Document, Terms, keep, stored, terms_for, text_of
+from gatekeeper.licensing.terms import Document, Terms, keep, resolve, stored, terms_for, text_of
 from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, similar
 from gatekeeper.licensing.versions import tell_of_newer
 
@@ -73,6 +74,7 @@ __all__ = [
     "current_acceptance",
     "difference",
     "earlier_texts",
+    "earlier_texts_of",
     "flow_down",
     "forget_sources",
     "get",
@@ -90,6 +92,7 @@ __all__ = [
     "read_receipt",
     "recognize",
     "recognized",
+    "resolve",
     "sign_receipt",
     "similar",
     "stored",

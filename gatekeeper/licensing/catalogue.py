@@ -3,7 +3,7 @@
 import asyncio
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -126,14 +126,20 @@ async def add_license(session: AsyncSession, license_id: str, body: bytes, *, ti
 
 async def by_license_id(session: AsyncSession, license_id: str) -> LicenseText | None:
     """The newest text of the catalogue for a card's license identifier."""
-    found = await session.scalars(
-        sa.select(LicenseText)
+    return (await by_license_ids(session, {license_id})).get(license_id.lower())
+
+
+async def by_license_ids(session: AsyncSession, license_ids: Collection[str]) -> dict[str, LicenseText]:
+    """The same for several, by identifier in lower case; those that the catalogue does not have are left out."""
+    if not license_ids:
+        return {}
+    rows = await session.execute(
+        sa.select(col(CatalogueLicense.license_id), LicenseText)
         .join(CatalogueLicense, col(CatalogueLicense.text_sha256) == col(LicenseText.sha256))
-        .where(col(CatalogueLicense.license_id) == license_id.lower())
-        .order_by(col(CatalogueLicense.added_at).desc(), col(LicenseText.sha256))
-        .limit(1)
+        .where(col(CatalogueLicense.license_id).in_({license_id.lower() for license_id in license_ids}))
+        .order_by(col(CatalogueLicense.added_at), col(LicenseText.sha256).desc())  # what comes last is kept
     )
-    return found.first()
+    return {row[0]: row[1] for row in rows}
 
 
 def _read(directory: Path) -> list[tuple[str, bytes]]:

@@ -186,15 +186,29 @@ async def get_change(session: AsyncSession, repo: Repo, change_id: str) -> Terms
 
 async def earlier_texts(session: AsyncSession, repo_id: str, texts: Iterable[str]) -> tuple[Earlier, ...]:
     """Older sets of texts whose acceptance counts for `texts`, over as many changes as there were."""
+    wanted = (repo_id, frozenset(texts))
+    return (await earlier_texts_of(session, [wanted]))[wanted]
+
+
+async def earlier_texts_of(
+    session: AsyncSession, wanted: Iterable[tuple[str, frozenset[str]]]
+) -> dict[tuple[str, frozenset[str]], tuple[Earlier, ...]]:
+    """The same for texts of several repositories, with one statement."""
+    wanted = set(wanted)
+    if not wanted:
+        return {}
     old, new = aliased(TermsBundle), aliased(TermsBundle)
     rows: sa.Result[Any] = await session.execute(
         sa.select(TermsChange, col(old.texts).label("old"), col(new.texts).label("new"))
         .join(old, col(old.sha256) == col(TermsChange.old_sha256))
         .join(new, col(new.sha256) == col(TermsChange.new_sha256))
-        .where(col(TermsChange.repo_id) == repo_id)
+        .where(col(TermsChange.repo_id).in_({repo_id for repo_id, _ in wanted}))
     )
-    steps = [_Step(frozenset(row.old), frozenset(row.new), _until(row.TermsChange)) for row in rows]
-    return _reached(steps, frozenset(texts))
+    steps: dict[str, list[_Step]] = {}
+    for row in rows:
+        step = _Step(frozenset(row.old), frozenset(row.new), _until(row.TermsChange))
+        steps.setdefault(row.TermsChange.repo_id, []).append(step)
+    return {(repo_id, texts): _reached(steps.get(repo_id, []), texts) for repo_id, texts in wanted}
 
 
 def _reached(steps: Sequence[_Step], texts: frozenset[str]) -> tuple[Earlier, ...]:

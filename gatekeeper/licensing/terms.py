@@ -1,5 +1,6 @@
 """Which terms bind a commit: texts and questions, resolved from the commit itself and remembered."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,10 +73,34 @@ async def terms_for(session: AsyncSession, repo: Repo, commit: str) -> Terms | N
     remembered = await session.get(RepoTerms, (repo.id, commit))
     if remembered is not None:
         return await stored(session, remembered.bundle_sha256, repo_id=repo.id, commit=commit)
-    terms = await _resolve(session, repo, commit)
-    if terms is not None and not terms.problems and _writes(session):
-        await keep(session, repo, terms)
-    return terms
+    found = await resolve(session, [(repo, commit)])
+    if (repo.id, commit) not in found:
+        raise history.unknown(commit)
+    return found[repo.id, commit]
+
+
+async def resolve(session: AsyncSession, places: Collection[tuple[Repo, str]]) -> dict[tuple[str, str], Terms | None]:
+    """The terms of commits of which nothing is remembered, by repository and commit; missing commits are left out.
+
+    However many they are, it takes a handful of statements. In a write session the answers are remembered.
+    """
+    there = await history.find_commits(session, [(repo.id, commit) for repo, commit in places])
+    places = [(repo, commit) for repo, commit in places if (repo.id, commit) in there]
+    read = await cards.cards_of(session, places)
+    licenses = {(repo.id, commit): await _license_file(session, repo, commit) for repo, commit in places}
+    wanted = {(repo_id, entry.oid) for (repo_id, _), entry in licenses.items() if entry and _is_small(entry)}
+    bodies = await history.read_blobs(session, wanted)
+    named = {name for place, card in read.items() if licenses[place] is None for name in _named(card)}
+    catalogued = await catalogue.by_license_ids(session, named)
+    found = {}
+    for repo, commit in places:
+        entry = licenses[repo.id, commit]
+        body = bodies.get((repo.id, entry.oid), b"") if entry else b""
+        terms = _terms(repo, commit, read[repo.id, commit], entry, body, catalogued)
+        if terms is not None and not terms.problems and _writes(session):
+            await keep(session, repo, terms)
+        found[repo.id, commit] = terms
+    return found
 
 
 async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = "", commit: str = "") -> Terms:
@@ -135,23 +160,22 @@ def _writes(session: AsyncSession) -> bool:
     return bool(session.get_bind().get_execution_options().get("gatekeeper_writes"))
 
 
-async def _resolve(session: AsyncSession, repo: Repo, commit: str) -> Terms | None:
+async def _license_file(session: AsyncSession, repo: Repo, commit: str) -> TreeEntry | None:
+    """The commit's own LICENSE. Asks for nothing where the commit's root is warm."""
     root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
-    card = await cards.card_of(session, repo, commit)
+    return next((root[name] for name in LICENSE_FILES if name in root), None)
+
+
+def _terms(
+    repo: Repo, commit: str, card: Card, entry: TreeEntry | None, body: bytes, catalogued: Mapping[str, LicenseText]
+) -> Terms | None:
     problems = [f"The card of {repo.full_name} cannot be read: {card.problem}"] if card.problem else []
     documents: list[Document] = []
-    for name in LICENSE_FILES:
-        if name in root:
-            entry = root[name]
-            body = await _read(session, repo, entry, problems)
-            documents.append(
-                Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body)
-            )
-            break
-    else:
-        text = await _from_catalogue(session, card)
-        if text is not None:
-            documents.append(Document(text.sha256, text.title, text.body))
+    if entry is not None:
+        body = _readable(repo, entry, body, problems)
+        documents.append(Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body))
+    elif text := next((catalogued[name] for name in _named(card) if name in catalogued), None):
+        documents.append(Document(text.sha256, text.title, text.body))
     if card.gated_prompt:
         body = card.gated_prompt.encode()
         documents.append(Document(sha256_hex(body), f"Access conditions of {repo.full_name}", body))
@@ -161,23 +185,24 @@ async def _resolve(session: AsyncSession, repo: Repo, commit: str) -> Terms | No
     return Terms(repo.id, commit, bundle_sha256(tuple(documents), form), tuple(documents), form, tuple(problems))
 
 
-async def _read(session: AsyncSession, repo: Repo, entry: TreeEntry, problems: list[str]) -> bytes:
-    """The content of a small text file, b"" when it cannot serve as text (with the reason in `problems`)."""
-    if entry.lfs is not None or entry.size > texts.MAX_TEXT_BYTES:
+def _is_small(entry: TreeEntry) -> bool:
+    return entry.lfs is None and entry.size <= texts.MAX_TEXT_BYTES
+
+
+def _readable(repo: Repo, entry: TreeEntry, body: bytes, problems: list[str]) -> bytes:
+    """The content of a small text file, b"" when it cannot be shown in full (with the reason in `problems`)."""
+    if not _is_small(entry):
         problems.append(
             f"{entry.path} of {repo.full_name} has {entry.size:,} bytes or is stored as a large file, so it cannot be "
             f"shown; at most {texts.MAX_TEXT_BYTES:,} bytes of plain text can."
         )
         return b""
-    body = await history.read_blob(session, repo, entry.oid)
     if not texts.is_readable(body):
         problems.append(f"{entry.path} of {repo.full_name} is empty or not readable UTF-8 text.")
     return body
 
 
-async def _from_catalogue(session: AsyncSession, card: Card) -> LicenseText | None:
+def _named(card: Card) -> list[str]:
+    """Identifiers of licenses that a card names, in lower case."""
     named = [name for name in card.licenses if name != "other"] + [card.license_name or ""]
-    for license_id in filter(None, named):
-        if (text := await catalogue.by_license_id(session, license_id)) is not None:
-            return text
-    return None
+    return [name.lower() for name in named if name]

@@ -22,6 +22,7 @@ MOST_EVENTS = 100_000
 # Section -> table, the column that names the person, and what is told. Sections and names are added, never renamed.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "memberships": ("membership", "person_id", ("organization_id", "role", "created_at")),
+    "invitations": ("membership_offer", "person_id", ("organization_id", "role", "created_at", "expires_at")),
     "sessions": ("browser_session", "person_id", ("id", "signed_in_at", "expires_at", "ended_at", "user_agent")),
     "tokens": (
         "access_token",

@@ -10,6 +10,7 @@ from gatekeeper.accounts.tables import Membership, Person, Role
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases.ladder import StageRule
 from gatekeeper.releases.tables import Approval, Proposal, Release
+from gatekeeper.repos import team_rights
 from gatekeeper.repos.tables import Repo
 
 
@@ -49,7 +50,7 @@ class Quorum:
 
 
 async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
-    """People who may decide promotions: the owner, or the administrators of the owning organization."""
+    """People who may decide promotions: the owner, or administrators of the owning organization, or of its teams."""
     owners = {repo.owner_person_id} if repo.owner_person_id else set()
     if repo.owner_organization_id:
         owners |= set(
@@ -59,6 +60,7 @@ async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
                 )
             )
         )
+        owners |= set(await session.scalars(team_rights.people_with(repo, Role.ADMIN)))
     return frozenset(
         await session.scalars(
             sa.select(col(Person.id)).where(col(Person.id).in_(owners), col(Person.is_disabled).is_(False))

@@ -251,6 +251,24 @@ async def proposals_of(session: AsyncSession, release: Release) -> list[Proposal
     return list(found)
 
 
+async def open_promotions(session: AsyncSession, repo: Repo) -> dict[str, list[Proposal]]:
+    """The open promotions of a repository's releases, newest first, by the release's id."""
+    rows = await session.scalars(
+        sa.select(Proposal)
+        .join(Release, col(Release.id) == col(Proposal.release_id))
+        .where(
+            col(Release.repo_id) == repo.id,
+            col(Proposal.state) == ProposalState.OPEN,
+            col(Proposal.act) == Act.PROMOTE,
+        )
+        .order_by(col(Proposal.id).desc())
+    )
+    found: dict[str, list[Proposal]] = {}
+    for proposal in rows:
+        found.setdefault(proposal.release_id, []).append(proposal)
+    return found
+
+
 async def approvals_of(session: AsyncSession, proposal: Proposal) -> list[Approval]:
     """Who said yes, first ones first."""
     found = await session.scalars(

@@ -1,15 +1,16 @@
 """Model cards: what a README says about its repository, to people and to the hub."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.repos import card_rules, front_matter, listing
+from gatekeeper.repos import card_rules, front_matter, listing, objects
 from gatekeeper.repos.front_matter import FrontMatterError
 from gatekeeper.repos.lru import Lru
+from gatekeeper.repos.rows import Key
 from gatekeeper.repos.tables import Repo
 
 FILE_NAME = "README.md"
@@ -162,14 +163,23 @@ def validate(content: bytes | str) -> Findings:
 
 async def card_of(s: AsyncSession, repo: Repo, commit: str) -> Card:
     """The card of a commit; an empty one when it has no README."""
-    entry = await listing.find_entry(s, repo, commit, FILE_NAME)
-    if entry is None or entry.type != "file" or entry.lfs is not None:
-        return Card()
-    if (cached := _cards.get((repo.id, entry.oid))) is not None:
-        return cached
-    card = parse(await listing.read_blob(s, repo, entry.oid))
-    _cards.put((repo.id, entry.oid), card, entry.size + 1)
-    return card
+    return (await cards_of(s, [(repo, commit)]))[repo.id, commit]
+
+
+async def cards_of(s: AsyncSession, places: Collection[tuple[Repo, str]]) -> dict[Key, Card]:
+    """The cards of many commits, by repository and commit, with a handful of statements. Raises RevisionNotFound."""
+    await listing.warm(s, [(repo.id, commit) for repo, commit in places])
+    readmes: dict[Key, Key | None] = {}  # blob by commit
+    for repo, commit in places:
+        entry = await listing.find_entry(s, repo, commit, FILE_NAME)
+        is_text = entry is not None and entry.type == "file" and entry.lfs is None
+        readmes[repo.id, commit] = (repo.id, entry.oid) if entry and is_text else None
+    wanted = {readme for readme in readmes.values() if readme}
+    known = {readme: card for readme in wanted if (card := _cards.get(readme)) is not None}
+    for readme, content in (await objects.read_many(s, wanted - known.keys(), "blob")).items():
+        known[readme] = parse(content)
+        _cards.put(readme, known[readme], len(content) + 1)
+    return {place: known[readme] if readme else Card() for place, readme in readmes.items()}
 
 
 _cards: Lru[tuple[str, str], Card] = Lru(32 * 2**20)

@@ -1,6 +1,6 @@
 """The catalogue: which repositories there are, whose they are, and their settings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import commits, names, popularity
+from gatekeeper.repos import commits, names, popularity, team_rights
 from gatekeeper.repos.names import NOUNS, key_of
 from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
@@ -85,6 +85,13 @@ async def find(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo | None:
     return repo
 
 
+async def find_each(s: AsyncSession, kind: RepoKind, full_names: Iterable[str]) -> dict[str, Repo]:
+    """The same for several names: those that are there, by the name that was asked for."""
+    keys = {name: key for name in full_names if is_lookup(key := key_of(kind, name), limit=160)}
+    rows = {repo.key: repo for repo in await s.scalars(sa.select(Repo).where(col(Repo.key).in_(keys.values())))}
+    return {name: rows[key] for name, key in keys.items() if key in rows}
+
+
 async def require(s: AsyncSession, kind: RepoKind, full_name: str) -> Repo:
     """Like `find`; raises RepoNotFound."""
     repo = await find(s, kind, full_name)
@@ -99,8 +106,13 @@ async def by_id(s: AsyncSession, repo_id: str) -> Repo | None:
     return repo if repo is not None and repo.deleted_at is None else None
 
 
+async def by_ids(s: AsyncSession, repo_ids: Collection[str]) -> Sequence[Repo]:
+    """The repositories with these ids, deleted ones too."""
+    return (await s.scalars(sa.select(Repo).where(col(Repo.id).in_(repo_ids)))).all()
+
+
 def role_of(principal: Principal, repo: Repo) -> Role | None:
-    """The principal's role in the repository: its owner administers it, members have their organization's role."""
+    """The principal's role in the repository, teams apart: its owner administers it, members have their role."""
     if principal.person_id is not None and repo.owner_person_id == principal.person_id:
         return Role.ADMIN
     if repo.owner_organization_id is not None:
@@ -136,6 +148,7 @@ async def delete(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
     repo.deleted_at = now()
     s.add(repo)
     await names.forget(s, repo)
+    await team_rights.forget(s, repo)
     await s.flush()  # frees the name for a repository made in the same transaction
     await ledger.record(
         s, "repos:repo:delete", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body={}

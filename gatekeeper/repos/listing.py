@@ -1,6 +1,6 @@
 """What lies in a commit: folders, files, and the bytes behind a file."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from gatekeeper.repos import objects, revisions
 from gatekeeper.repos.objects import Item, LfsPointer
 from gatekeeper.repos.paths import is_path
 from gatekeeper.repos.revisions import Commit
+from gatekeeper.repos.rows import Key
 from gatekeeper.repos.tables import Repo
 
 _MAX_HISTORY = 1_000
@@ -50,6 +51,19 @@ async def tree(s: AsyncSession, repo: Repo, commit: str, path: str = "", *, recu
     return sorted(found, key=lambda entry: entry.path.split("/"))
 
 
+async def warm(s: AsyncSession, places: Collection[Key], *, is_whole: bool = False) -> None:
+    """Read the root folders of many commits, each of a repository, together: what is asked of one of them next is then
+    found without the database. With `is_whole` every folder below, too, one level at a time.
+    """
+    level = {(place[0], found.tree) for place, found in (await revisions.find_commits(s, places)).items()}
+    seen: set[Key] = set()
+    while level:
+        read = await objects.folders_of(s, level)
+        seen |= level
+        below = ((key[0], item.oid) for key, rows in read.items() for item in rows if item.is_folder)
+        level = {key for key in below if key not in seen} if is_whole else set()
+
+
 async def entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> TreeEntry:
     """The file or folder at `path`; raises EntryNotFound."""
     found = await find_entry(s, repo, commit, path)
@@ -82,6 +96,11 @@ async def entries(s: AsyncSession, repo: Repo, commit: str, paths: Iterable[str]
 async def read_blob(s: AsyncSession, repo: Repo, oid: str) -> bytes:
     """The Git blob `oid`: a file's content, or its pointer when the file is in LFS. Raises EntryNotFound."""
     return await objects.read_blob(s, repo.id, oid)
+
+
+async def read_blobs(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, bytes]:
+    """Git blobs of several repositories, by repository and id; those that are not there are left out."""
+    return await objects.read_many(s, keys, "blob")
 
 
 async def last_commits(s: AsyncSession, repo: Repo, commit: str, path: str = "") -> dict[str, Commit]:

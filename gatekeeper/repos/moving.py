@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.errors import Conflict, Invalid
-from gatekeeper.repos import catalogue, names
+from gatekeeper.repos import catalogue, names, team_rights
 from gatekeeper.repos.paths import check_repo_name
 from gatekeeper.repos.tables import Repo
 
@@ -15,8 +15,9 @@ async def move(s: AsyncSession, repo: Repo, namespace: str, name: str, *, by: Pr
     """Call the repository `namespace/name` from now on; its old name leads to it until another repository has that.
 
     Grants, acceptances, releases and evidence hang on the repository's id and stay. Its owner is the new namespace's:
-    a role in the old one gives no right any more. The caller must own the new namespace, or write in it; that is
-    checked before anything is said about what lies there. Raises NotAllowed, Invalid, and Conflict for a taken name.
+    a role in the old one, or in a team there, gives no right any more. The caller must own the new namespace, or write
+    in it; that is checked before anything is said about what lies there. Raises NotAllowed, Invalid, and Conflict for a
+    taken name.
     """
     owner = await catalogue.own_namespace(s, repo.kind, namespace, by=by)
     check_repo_name(name)
@@ -37,6 +38,8 @@ async def move(s: AsyncSession, repo: Repo, namespace: str, name: str, *, by: Pr
             f"A {names.NOUNS[repo.kind]} repository called {full_name} already exists",
             next_step="Choose another name.",
         ) from None
+    if before != (owner.person_id or owner.organization_id):
+        await team_rights.forget(s, repo)
     await names.reuse(s, repo)
     if old_key is not None and old_key != key:
         await names.leave(s, repo, old_key)

@@ -5,7 +5,7 @@ reaches a tree except through a commit that was looked up in the database.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from gatekeeper.errors import EntryNotFound
 from gatekeeper.repos.lru import Lru
-from gatekeeper.repos.rows import insert_missing
+from gatekeeper.repos.rows import Key, conditions, insert_missing
 from gatekeeper.repos.tables import GitObject
 
 FILE_MODE = 0o100644
@@ -131,45 +131,51 @@ async def folder(s: AsyncSession, repo_id: str, oid: str) -> Folder:
 
 async def folders(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[str, Folder]:
     """The rows of several trees, read together. Raises LookupError when the database lacks one: it is damaged."""
-    found: dict[str, Folder] = {EMPTY_TREE: ()} if EMPTY_TREE in oids else {}
-    for oid in oids:
-        if (cached := _folders.get((repo_id, oid))) is not None:
-            found[oid] = cached
-    missing = sorted({oid for oid in oids if oid not in found})
+    found = await folders_of(s, [(repo_id, oid) for oid in oids])
+    return {oid: folder for (_, oid), folder in found.items()}
+
+
+async def folders_of(s: AsyncSession, keys: Collection[Key]) -> dict[Key, Folder]:
+    """The same for trees of several repositories."""
+    found: dict[Key, Folder] = {}
+    for key in keys:
+        cached = () if key[1] == EMPTY_TREE else _folders.get(key)
+        if cached is not None:
+            found[key] = cached
+    missing = {key for key in keys if key not in found}
     if not missing:
         return found
-    rows = {oid: _parse(content) for oid, content in (await _contents(s, repo_id, missing)).items()}
+    rows = {key: _parse(content) for key, content in (await read_many(s, missing, "tree")).items()}
     if len(rows) != len(missing):
-        raise LookupError(f"repository {repo_id} lacks the trees {sorted(set(missing) - set(rows))[:3]}")
-    files = await measures(s, repo_id, {oid for tree in rows.values() for _, mode, oid in tree if mode != FOLDER_MODE})
-    for tree_oid, tree in rows.items():
-        made = tuple(_item(name, mode, oid, files) for name, mode, oid in tree)
-        _folders.put((repo_id, tree_oid), made, len(made) + 1)
-        found[tree_oid] = made
+        raise LookupError(f"these trees are not in their repositories: {sorted(missing - set(rows))[:3]}")
+    blobs = {(key[0], oid) for key, tree in rows.items() for _, mode, oid in tree if mode != FOLDER_MODE}
+    files = await measures(s, blobs)
+    for key, tree in rows.items():
+        made = tuple(_item(name, mode, oid, files.get((key[0], oid))) for name, mode, oid in tree)
+        _folders.put(key, made, len(made) + 1)
+        found[key] = made
     return found
 
 
-async def _contents(s: AsyncSession, repo_id: str, oids: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for some in _batches(oids):
-        query = sa.select(col(GitObject.object_id), col(GitObject.content)).where(
-            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "tree", col(GitObject.object_id).in_(some)
-        )
-        found.update((oid, content) for oid, content in await s.execute(query))
+async def read_many(s: AsyncSession, keys: Iterable[Key], kind: str) -> dict[Key, bytes]:
+    """Contents of objects of one kind, whichever repositories they lie in; those that are not there are left out."""
+    found: dict[Key, bytes] = {}
+    for condition in conditions(col(GitObject.repo_id), col(GitObject.object_id), keys):
+        query = sa.select(col(GitObject.repo_id), col(GitObject.object_id), col(GitObject.content))
+        for repo_id, oid, content in await s.execute(query.where(condition, col(GitObject.kind) == kind)):
+            found[repo_id, oid] = content
     return found
 
 
-async def measures(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> dict[str, tuple[int, LfsPointer | None]]:
+async def measures(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, tuple[int, LfsPointer | None]]:
     """Size of each blob and the pointer it is, without reading large contents."""
-    found: dict[str, tuple[int, LfsPointer | None]] = {}
+    found: dict[Key, tuple[int, LfsPointer | None]] = {}
     length = sa.func.length(col(GitObject.content))
     small = sa.case((length <= POINTER_MAX_BYTES, col(GitObject.content)), else_=None)
-    for some in _batches(sorted(oids)):
-        query = sa.select(col(GitObject.object_id), length, small).where(
-            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "blob", col(GitObject.object_id).in_(some)
-        )
-        for oid, size, content in await s.execute(query):
-            found[oid] = (size, parse_pointer(content) if content is not None else None)
+    for condition in conditions(col(GitObject.repo_id), col(GitObject.object_id), keys):
+        query = sa.select(col(GitObject.repo_id), col(GitObject.object_id), length, small)
+        for repo_id, oid, size, content in await s.execute(query.where(condition, col(GitObject.kind) == "blob")):
+            found[repo_id, oid] = (size, parse_pointer(content) if content is not None else None)
     return found
 
 
@@ -190,10 +196,12 @@ def _parse(content: bytes) -> list[tuple[str, int, str]]:
     ]
 
 
-def _item(name: str, mode: int, oid: str, files: dict[str, tuple[int, LfsPointer | None]]) -> Item:
+def _item(name: str, mode: int, oid: str, file: tuple[int, LfsPointer | None] | None) -> Item:
     if mode == FOLDER_MODE:
         return Item(name, mode, oid, 0, None)
-    size, pointer = files[oid]
+    if file is None:
+        raise LookupError(f"the blob {oid} is not in its repository")
+    size, pointer = file
     return Item(name, mode, oid, pointer.size if pointer else size, pointer)
 
 

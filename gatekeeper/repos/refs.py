@@ -1,6 +1,6 @@
 """Branches, tags and pull request heads of a repository. Every change is a compare-and-set on one row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import CursorResult
@@ -22,6 +22,14 @@ MAIN = "refs/heads/main"
 def stale() -> Stale:
     """Somebody else was faster; in the public hub's words, which its clients show."""
     return Stale("The branch was updated since you opened this page.", next_step="Please refresh and try again.")
+
+
+async def heads(s: AsyncSession, repo_ids: Collection[str]) -> dict[str, str]:
+    """The commit that each repository's `main` points at."""
+    query = sa.select(col(GitRef.repo_id), col(GitRef.object_id)).where(
+        col(GitRef.repo_id).in_(repo_ids), col(GitRef.name) == MAIN
+    )
+    return {row.repo_id: row.object_id for row in await s.execute(query)}
 
 
 async def listing(s: AsyncSession, repo: Repo) -> Sequence[GitRef]:

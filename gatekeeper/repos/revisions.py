@@ -1,6 +1,7 @@
 """From what a person types (a branch, a tag, a pull request, an id) to a commit, and from a commit to its past."""
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from gatekeeper.errors import RevisionNotFound
 from gatekeeper.repos import objects
 from gatekeeper.repos.lru import Lru
 from gatekeeper.repos.paths import is_lookup, is_oid, is_short_oid
+from gatekeeper.repos.rows import Key
 from gatekeeper.repos.tables import GitObject, GitRef, Repo
 
 _COMMIT_TYPE = 1
@@ -85,6 +87,21 @@ async def find_commit(s: AsyncSession, repo: Repo, oid: str) -> Commit | None:
     made = parse(oid, content)
     _commits.put((repo.id, oid), made)
     return made
+
+
+async def find_commits(s: AsyncSession, places: Iterable[Key]) -> dict[Key, Commit]:
+    """Those of these commits, each of a repository, that are there."""
+    found: dict[Key, Commit] = {}
+    missing: list[Key] = []
+    for place in places:
+        if (cached := _commits.get(place)) is not None:
+            found[place] = cached
+        else:
+            missing.append(place)
+    for place, content in (await objects.read_many(s, missing, "commit")).items():
+        found[place] = parse(place[1], content)
+        _commits.put(place, found[place])
+    return found
 
 
 async def require_commit(s: AsyncSession, repo: Repo, oid: str) -> Commit:

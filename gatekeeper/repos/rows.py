@@ -1,12 +1,15 @@
-"""Inserting rows that may be there already, on SQLite and PostgreSQL."""
+"""Inserting rows that may be there already, and asking for many by two columns at once, on SQLite and PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, Result
+from sqlalchemy import ColumnElement, CursorResult, Result, SQLColumnExpression, and_, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
+
+Key = tuple[str, str]  # a repository's id, and that of something in it
+_MOST_OWNERS, _MOST_KEYS = 100, 500  # of one condition: databases bound its depth and its parameters
 
 
 async def insert_missing(s: AsyncSession, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
@@ -30,3 +33,28 @@ def affected(result: Result[Any]) -> int:
     """How many rows an insertion, a change or a deletion touched."""
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def conditions(
+    repo_id: SQLColumnExpression[str], other_id: SQLColumnExpression[str], keys: Iterable[Key]
+) -> Iterator[ColumnElement[bool]]:
+    """One condition, or a few for very many keys, which rows with one of `keys` in these two columns meet.
+
+    Written as a list for each repository, since SQLite finds pairs of values by no index.
+    """
+    owned: dict[str, list[str]] = {}
+    count = 0
+    for owner, other in sorted(set(keys)):
+        if count == _MOST_KEYS or (len(owned) == _MOST_OWNERS and owner not in owned):
+            yield _any_of(repo_id, other_id, owned)
+            owned, count = {}, 0
+        owned.setdefault(owner, []).append(other)
+        count += 1
+    if owned:
+        yield _any_of(repo_id, other_id, owned)
+
+
+def _any_of(
+    repo_id: SQLColumnExpression[str], other_id: SQLColumnExpression[str], owned: dict[str, list[str]]
+) -> ColumnElement[bool]:
+    return or_(*(and_(repo_id == owner, other_id.in_(others)) for owner, others in owned.items()))

@@ -11,8 +11,8 @@ class Scope(StrEnum):
     READ = "read"  # know, list, read cards
     DOWNLOAD = "download"
     GENERATE = "generate"
-    WRITE = "write"  # create and change repositories, discuss, ask for access
-    REVIEW = "review"  # decide on other people's requests, move releases
+    WRITE = "write"  # create and change repositories, move releases, discuss, ask for access
+    REVIEW = "review"  # decide on other people's requests
     ADMIN = "admin"  # the rights of a hub's administrator
 
 

@@ -32,7 +32,7 @@ class Shown:
 async def require(call: Call, namespace: str, slug: str, *, needs: Action | None = None) -> Listed:
     """The collection if the caller may know it, and may do `needs` to it. A private one is a NotFound for others."""
     listed = await community.collections.find(call.session, namespace, slug)
-    if listed is None or not await _knows(call, listed):
+    if listed is None or not await _knows(call, listed, {}):
         raise NotFound("Collection not found.", next_step="Check the address, or sign in if it is private.")
     if needs is not None:
         await require_namespace(call, listed.namespace, needs)
@@ -57,7 +57,8 @@ async def may_curate(call: Call, namespace: str) -> bool:
 
 async def shown(call: Call, rows: Sequence[Listed]) -> list[Shown]:
     """Each of `rows` that the caller may know, with the items they may know."""
-    known = [listed for listed in rows if await _knows(call, listed)]
+    mine: dict[str, bool] = {}  # by namespace: those of one are decided alike
+    known = [listed for listed in rows if await _knows(call, listed, mine)]
     held = await community.collection_items.of(call.session, [listed.collection.id for listed in known])
     repos = {thing.repo.id: thing.repo for things in held.values() for thing in things if thing.repo is not None}
     seen = await authz.filter_known(call.session, call.gatekeeper.policies, call.principal, list(repos.values()), now())
@@ -68,7 +69,7 @@ async def shown(call: Call, rows: Sequence[Listed]) -> list[Shown]:
             thing
             for thing in held[listed.collection.id]
             if (thing.repo is not None and thing.repo.id in visible)
-            or (thing.other is not None and await _knows(call, thing.other))
+            or (thing.other is not None and await _knows(call, thing.other, mine))
         ]
         found.append(Shown(listed, tuple(things)))
     return found
@@ -102,8 +103,11 @@ def possible(call: Call) -> sa.ColumnElement[bool]:
     return sa.or_(~col(Collection.is_private), col(Collection.namespace_key).in_(mine))
 
 
-async def _knows(call: Call, listed: Listed) -> bool:
+async def _knows(call: Call, listed: Listed, mine: dict[str, bool]) -> bool:
     if not listed.collection.is_private:
         return True
-    place = await authz.load_namespace(call.session, call.principal, listed.namespace)
-    return bool(authz.decide(call.gatekeeper.policies, call.principal, Action.READ_COLLECTIONS, place, now()))
+    if (name := listed.namespace) not in mine:
+        place = await authz.load_namespace(call.session, call.principal, name)
+        policies = call.gatekeeper.policies
+        mine[name] = bool(authz.decide(policies, call.principal, Action.READ_COLLECTIONS, place, now()))
+    return mine[name]

@@ -102,7 +102,7 @@ def run(parts: Parts, requests: Sequence[Request], *, steps: int) -> Tensor:
             noise = parts.unet(torch.cat([latents] * rows), timestep, states).sample.float()
         uncond, cond, *concept = noise.chunk(rows)
         if is_safe:
-            guided, momentum = guidance.safe_guidance(
+            guided, momentum, _ = guidance.safe_guidance(
                 uncond,
                 cond,
                 concept[0],

@@ -29,6 +29,8 @@ class ConceptChecker:
     concepts   names of the concept embeddings, in order
     """
 
+    version = "stable-diffusion-safety-checker, scores 1"
+
     def __init__(self, module: Any, processor: Any, *, sha256: str, concepts: tuple[str, ...]) -> None:
         self.sha256 = sha256
         self.concepts = concepts

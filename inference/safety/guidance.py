@@ -20,10 +20,14 @@ from inference.safety.levels import SldParameters
 
 
 class Guided(NamedTuple):
-    """The guided noise prediction and the momentum to hand to the next step."""
+    """The guided noise prediction and the momentum to hand to the next step.
+
+    effect  |gamma| / |e_p - e_u|, a number on the same device: how strongly this step was bent; None during warm-up
+    """
 
     noise: Tensor
     momentum: Tensor
+    effect: Tensor | None
 
 
 def classifier_free(uncond: Tensor, cond: Tensor, scale: float) -> Tensor:
@@ -55,6 +59,9 @@ def safe_guidance(
     gamma = torch.mul(concept - uncond, scale) + parameters.momentum_scale * momentum
     momentum = parameters.momentum_beta * momentum + (1 - parameters.momentum_beta) * gamma
     direction = cond - uncond
+    effect = None
     if step >= parameters.warmup_steps:
+        # In float64, for the order in which a sum is taken may depend on the tensor's place in memory.
+        effect = gamma.double().norm() / direction.double().norm().clamp(min=1e-30)
         direction = direction - gamma
-    return Guided(uncond + guidance_scale * direction, momentum)
+    return Guided(uncond + guidance_scale * direction, momentum, effect)

@@ -48,9 +48,15 @@ def can_act(level: SldLevel, guidance_scale: float) -> bool:
     return level is not SldLevel.OFF and guidance_scale > 1
 
 
+FOREIGN_LOOP = "This model runs outside of the step engine, where nothing can be steered."
+
+
 def facts(level: SldLevel, guidance_scale: float, steps: int) -> SldFacts:
-    """What the receipt says of a whole run."""
+    """What the receipt says of a whole run, where it acted or else why it did not."""
+    if level is SldLevel.OFF:
+        return SldFacts(level=level, reason="It is off.")
     if not can_act(level, guidance_scale):
-        return SldFacts(level=level)
+        return SldFacts(level=level, reason="Guidance is off (a scale of 1 or below), so there is nothing to steer.")
     warmup = PARAMETERS[level].scaled_to(steps).warmup_steps
-    return SldFacts(level=level, warmup_steps=warmup, acted=warmup < steps)
+    reason = "" if warmup < steps else "Its warm-up takes all of the few steps."
+    return SldFacts(level=level, warmup_steps=warmup, acted=not reason, reason=reason)

@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from inference.contract import ImageOrder, PromptRule, RefusalCode, Refused, RulesFacts
-from inference.safety.normalize import Words, readings, words
+from inference.safety.matching import SHORTEST_STEM, Index, Phrase, Spans, phrase_of
+from inference.safety.normalize import readings
 
 BUILT_IN = Path(__file__).parent / "rules.toml"
-SPLIT_WORD_LETTERS = 5  # words from this length on are also found when one space splits them: "kn ife"
 
 
 @dataclass(frozen=True)
@@ -60,29 +59,40 @@ def _rules_sha256(rules: RuleSet) -> str:
 
 
 def read_rules(path: Path = BUILT_IN) -> RuleSet:
-    """Rules from TOML: `version` and `[[rule]]` tables with the fields of `PromptRule`. Raises RulesError."""
+    """Rules from TOML: `version`, `[[rule]]` tables with the fields of `PromptRule`, and `languages`, a file beside it
+    with more words for them. Raises RulesError."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        rules = tuple(PromptRule.model_validate(rule) for rule in table["rule"])
+        more = _languages(path.with_name(table["languages"])) if "languages" in table else {}
+        if unknown := set(more) - {rule["id"] for rule in table["rule"]}:
+            raise RulesError(f"{table['languages']}: there is no rule {', '.join(sorted(unknown))}")
+        rules = tuple(PromptRule.model_validate(_with_words(rule, more.get(rule["id"], []))) for rule in table["rule"])
         version = str(table["version"])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RulesError(f"{path.name}: {error}") from error
     if len({rule.id for rule in rules}) != len(rules):
         raise RulesError(f"{path.name}: a rule id appears twice")
-    if empty := [rule.id for rule in rules if not all(words(term) for term in _phrases(rule))]:
-        raise RulesError(f"{path.name}: {empty[0]} has a term without letters")
+    for rule in rules:
+        for term in _phrases(rule):
+            phrase = phrase_of(term)
+            if not phrase.words or (phrase.is_stem and len(phrase.words[-1]) < SHORTEST_STEM):
+                raise RulesError(f"{path.name}: {rule.id} has a term without letters, or a stem of fewer than three")
     return RuleSet(version, rules)
 
 
-def screen(text: str, rules: Iterable[PromptRule], *, waived: Iterable[str] = ()) -> Allowed | Screened:
-    """Every rule that the text breaks. Hard rules ignore `waived`."""
-    skipped = frozenset(waived)
-    texts = readings(text)
-    fired = [
+def screen(
+    text: str, rules: Iterable[PromptRule], *, waived: Iterable[str] = (), restrictions: Iterable[str] = ()
+) -> Allowed | Screened:
+    """Every rule that the text breaks. Hard rules ignore `waived`; licensed ones hold for these `restrictions` only."""
+    skipped, licensed = frozenset(waived), frozenset(restrictions)
+    in_force = tuple(
         rule
         for rule in rules
-        if (rule.is_hard or rule.id not in skipped) and any(_fires(rule, reading) for reading in texts)
-    ]
+        if (rule.is_hard or rule.id not in skipped) and (not rule.is_licensed or rule.restriction in licensed)
+    )
+    index = _index(in_force)
+    found = [index.find(reading) for reading in readings(text)]
+    fired = [rule for rule in in_force if any(_fires(rule, places) for places in found)]
     return Screened(tuple(sorted(fired, key=lambda rule: not rule.is_hard))) if fired else Allowed()
 
 
@@ -91,17 +101,17 @@ def screen_order(order: ImageOrder, rules: RuleSet) -> Refused | None:
 
     Prompt and negative prompt are screened each, and together against the hard rules, so that none is split over both.
     """
-    every = (*rules.rules, *order.safety.extra_rules)
+    demand = order.safety
+    every = (*rules.rules, *demand.extra_rules)
     hard = [rule for rule in every if rule.is_hard]
-    waived = order.safety.waived_rules
+
+    def read(text: str) -> Allowed | Screened:
+        return screen(text, every, waived=demand.waived_rules, restrictions=demand.restrictions)
+
     both = f"{order.prompt}\n{order.negative_prompt}"
     for code, place, outcome in [
-        (RefusalCode.PROMPT_SCREENED, "", screen(order.prompt, every, waived=waived)),
-        (
-            RefusalCode.NEGATIVE_PROMPT_SCREENED,
-            "Negative prompt: ",
-            screen(order.negative_prompt, every, waived=waived),
-        ),
+        (RefusalCode.PROMPT_SCREENED, "", read(order.prompt)),
+        (RefusalCode.NEGATIVE_PROMPT_SCREENED, "Negative prompt: ", read(order.negative_prompt)),
         (RefusalCode.PROMPT_SCREENED, "", screen(both, hard)),
     ]:
         match outcome:
@@ -115,33 +125,45 @@ def screen_order(order: ImageOrder, rules: RuleSet) -> Refused | None:
     return None
 
 
-def _fires(rule: PromptRule, reading: Words) -> bool:
-    return all(_has_any(group, rule.unless, reading) for group in (rule.terms, *rule.together))
+def _languages(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """More words by rule id, from every language of a file."""
+    more: dict[str, list[dict[str, Any]]] = {}
+    for language, tables in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        for rule, table in tables.items():
+            if odd := set(table) - {"terms", "unless", "together"}:
+                raise RulesError(f"{path.name}: {language}.{rule}: {', '.join(sorted(odd))} is unknown")
+            more.setdefault(rule, []).append(table)
+    return more
 
 
-def _has_any(terms: tuple[str, ...], unless: tuple[str, ...], reading: Words) -> bool:
+def _with_words(rule: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, Any]:
+    added = {key: [word for table in more for word in table.get(key, [])] for key in ("terms", "unless", "together")}
+    if added["together"] and len(rule.get("together", [])) != 1:
+        raise RulesError(f"{rule['id']}: languages add words to a second group, and it has not exactly one")
+    together = [[*group, *added["together"]] for group in rule.get("together", [])]
+    return rule | {
+        "terms": [*rule["terms"], *added["terms"]],
+        "unless": [*rule.get("unless", []), *added["unless"]],
+        "together": together,
+    }
+
+
+@lru_cache(maxsize=64)
+def _index(rules: tuple[PromptRule, ...]) -> Index:
+    return Index.of(phrase for rule in rules for phrase in _phrases(rule))
+
+
+def _fires(rule: PromptRule, places: dict[Phrase, Spans]) -> bool:
+    return bool(places) and all(_has_any(group, rule.unless, places) for group in (rule.terms, *rule.together))
+
+
+def _has_any(terms: tuple[str, ...], unless: tuple[str, ...], places: dict[Phrase, Spans]) -> bool:
     """Whether a term stands in the reading outside of every harmless phrase."""
-    harmless = {i for phrase in unless for start, end in _places(words(phrase), reading) for i in range(start, end)}
-    return any(
-        not harmless.issuperset(range(start, end)) for term in terms for start, end in _places(words(term), reading)
-    )
-
-
-def _places(phrase: Words, reading: Words) -> Iterable[tuple[int, int]]:
-    """Where a phrase stands in a reading, as [start, end) of words; the last word may carry a plural s."""
-    size = len(phrase)
-    for start in range(len(reading) - size + 1):
-        window = reading[start : start + size]
-        if window[:-1] == phrase[:-1] and _is_form_of(window[-1], phrase[-1]):
-            yield start, start + size
-    if size == 1 and len(phrase[0]) >= SPLIT_WORD_LETTERS:
-        for start in range(len(reading) - 1):
-            if _is_form_of(reading[start] + reading[start + 1], phrase[0]):
-                yield start, start + 2
-
-
-def _is_form_of(word: str, term: str) -> bool:
-    return word == term or (word.startswith(term) and word[len(term) :] in {"s", "es"})
+    spans = [span for term in terms for span in places.get(phrase_of(term), ())]
+    if not spans:
+        return False
+    harmless = {i for phrase in unless for start, end in places.get(phrase_of(phrase), ()) for i in range(start, end)}
+    return any(not harmless.issuperset(range(start, end)) for start, end in spans)
 
 
 def _phrases(rule: PromptRule) -> tuple[str, ...]:

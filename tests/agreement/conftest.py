@@ -3,6 +3,7 @@
 hub           the application, started; one for each module of tests
 ada           administers it and owns ada/gated: headers of a token that may do everything, and of a browser
 nothing_kept  fails a test whose requests left something behind
+kept          see tests.agreement.asking
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import schema, tokens
 from gatekeeper.accounts import people, sessions
 from gatekeeper.repos import Gate
+from tests.agreement.asking import kept
 from tests.agreement.hub import Hub
 from tests.gatekeeper.licensing.builders import make_person, make_repo
+
+__all__ = ["kept"]  # a fixture that lies elsewhere
 
 
 @pytest.fixture(scope="module")

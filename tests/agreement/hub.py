@@ -19,7 +19,8 @@ T = TypeVar("T")
 # Kept by the server on its own account: when a token was seen, the sealed form of the log, jobs that are due, what
 # scans found, how far notices were handed out.
 _OWN_ACCOUNT = frozenset(
-    {"token_use", "ledger_checkpoint", "ledger_node", "job", "content_scan", "file_scan", "notice_cursor"}
+    {"token_use", "session_use", "api_use", "ledger_checkpoint", "ledger_node", "job", "content_scan", "file_scan"}
+    | {"notice", "notice_cursor"}
 )
 
 

@@ -9,24 +9,19 @@ The table is written to `.out/authorization.txt` and printed with `pytest -s`.
 """
 
 import os
-import re
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.app import routes
 from gatekeeper.authz import Action, Denied
-from gatekeeper.db import Database
 from gatekeeper.releases.tables import Stage
 from gatekeeper.web.routing import RawRoute
 from tests.agreement import world
+from tests.agreement.asking import Kept, ask
 from tests.agreement.hub import Hub
 from tests.agreement.truth import Truth, truth_of
 from tests.agreement.world import Case, World
@@ -65,21 +60,11 @@ _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Ac
 _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
-    "collect", "copy_files",
+    "collect", "copy_files", "appeal", "correct", "close_out", "confirm",
     "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
     "make_discussion", "make_comment", "change_comment", "put_comment_away", "change_title", "close_or_open"
 }  # fmt: skip
 _OUTSIDE = frozenset({"none", "stranger", "requester", "accepted", "revoked", "browser"})
-
-
-# Set while a request is made. What the server does on its own account meanwhile runs outside of it.
-_asking: ContextVar[bool] = ContextVar("asking", default=False)
-
-
-class _Kept:
-    """How many transactions of requests would have been committed."""
-
-    count = 0
 
 
 @pytest.fixture(scope="module")
@@ -96,28 +81,8 @@ def worlds(hub: Hub) -> dict[tuple[str, str], World]:
     return made
 
 
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> _Kept:
-    """Every write transaction is rolled back at its end; those with something to keep are counted."""
-    kept = _Kept()
-
-    @asynccontextmanager
-    async def write(database: Database) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(database._writers, expire_on_commit=False) as session:
-            await session.begin()
-            try:
-                yield session
-                await session.flush()
-                kept.count += _asking.get()
-            finally:
-                await session.rollback()
-
-    monkeypatch.setattr(Database, "write", write)
-    return kept
-
-
 def test_every_route_refuses_whom_the_decision_refuses(
-    hub: Hub, worlds: dict[tuple[str, str], World], kept: _Kept
+    hub: Hub, worlds: dict[tuple[str, str], World], kept: Kept
 ) -> None:
     truths = {key: hub.read(lambda session, made=made: truth_of(hub, session, made)) for key, made in worlds.items()}  # type: ignore[misc]
     lines, wrong = [], []
@@ -129,7 +94,8 @@ def test_every_route_refuses_whom_the_decision_refuses(
                     truth = truths[place, caller]
                     assert truth is not None
                     kept.count = 0
-                    answer = _ask(hub, route, method, worlds[place, caller])
+                    made = worlds[place, caller]
+                    answer = ask(hub, route, method, made.credential, namespace=made.namespace, name=made.name)
                     told[caller] = _cell(answer)
                     wrong += _faults(route, caller, truth, answer, kept.count, f"{method} {route.pattern} {place}")
                 lines.append(_line(f"{method} {route.pattern}", route.needs, place, told))
@@ -162,28 +128,6 @@ def _faults(route: RawRoute, caller: str, truth: Truth, answer: httpx2.Response,
     if not truth.at(None)[Action.KNOW] and answer.headers.get("x-error-code") not in ("RepoNotFound", "NotSignedIn"):
         faults.append(f"{told}: tells that a hidden repository exists")
     return faults
-
-
-def _ask(hub: Hub, route: RawRoute, method: str, made: World) -> httpx2.Response:
-    values = {
-        "ns": made.namespace,
-        "name": made.name,
-        "kind": "models",
-        "rev": "main",
-        "num": "1",
-        "branch": "main",
-        "target": "main",
-        "path": "config.json",
-        "sha256": "0" * 64,
-        "id": "0" * 26,
-    }
-    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values.get(found[1], "0"), route.pattern)
-    options: dict[str, Any] = {} if method in ("GET", "HEAD") else {"json": {}}
-    token = _asking.set(True)
-    try:
-        return hub.ask(method, path, made.credential, **options)
-    finally:
-        _asking.reset(token)
 
 
 def _is_refused(answer: httpx2.Response) -> bool:

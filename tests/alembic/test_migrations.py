@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
@@ -13,33 +14,24 @@ from gatekeeper.errors import Unavailable
 from gatekeeper.kit.bundled import bundled_dir
 
 pytestmark = pytest.mark.anyio
-_filled = importlib.util.spec_from_file_location("filled", Path(__file__).with_name("filled.py"))
-filled = importlib.util.module_from_spec(_filled)
-_filled.loader.exec_module(filled)
-_names = importlib.util.spec_from_file_location(
-    "names", bundled_dir("alembic") / "versions/2026_11_22_names_and_likes.py"
-)
-names = importlib.util.module_from_spec(_names)
-_names.loader.exec_module(names)
-_requests = importlib.util.spec_from_file_location(
-    "requests", bundled_dir("alembic") / "versions/2026_11_22_requests.py"
-)
-requests = importlib.util.module_from_spec(_requests)
-_requests.loader.exec_module(requests)
-_limits = importlib.util.spec_from_file_location(
-    "limits", bundled_dir("alembic") / "versions/2026_11_22_limited_tokens.py"
-)
-limits = importlib.util.module_from_spec(_limits)
-_limits.loader.exec_module(limits)
-_guards = importlib.util.spec_from_file_location("guards", bundled_dir("alembic") / "versions/2026_11_22_guards.py")
-guards = importlib.util.module_from_spec(_guards)
-_guards.loader.exec_module(guards)
 
-_terms = importlib.util.spec_from_file_location(
-    "terms", bundled_dir("alembic") / "versions/2026_11_22_terms_changes.py"
-)
-terms = importlib.util.module_from_spec(_terms)
-_terms.loader.exec_module(terms)
+
+def loaded(name: str, path: Path) -> ModuleType:
+    """A module that lies in no package."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_VERSIONS = bundled_dir("alembic") / "versions"
+filled = loaded("filled", Path(__file__).with_name("filled.py"))
+counting = [
+    loaded(name, _VERSIONS / f"2026_11_22_{name}.py")
+    for name in ("guards", "names_and_likes", "requests", "terms_changes", "limited_tokens", "teams")
+]
 
 
 @pytest.fixture
@@ -189,7 +181,7 @@ async def test_a_text_that_no_bundle_names_can_be_deleted(full: Database) -> Non
 
 
 async def test_every_change_that_a_decision_reads_is_counted(full: Database) -> None:
-    for table in (*guards.COUNTED, *names.COUNTED, *requests.COUNTED, *terms.COUNTED, *limits.COUNTED):
+    for table in (table for revision_file in counting for table in revision_file.COUNTED):
         column = next(iter(models.metadata.tables[table].primary_key)).name
         column = {"acceptance": "withdrawn_at", "terms_change": "deadline_at"}.get(table, column)
         before = await revision(full)

@@ -4,6 +4,8 @@ tiny_dir        a Stable Diffusion pipeline of a few kilobytes in diffusers' lay
 manifest_of     manifest of a directory, content inline
 checkers        the tiny pipeline's own checker, trusted by the server; it flags nothing
 tiny_model      the tiny pipeline loaded by the real builder, float32
+tiny_xl         a tiny Stable Diffusion XL, likewise
+load_tiny       loads a directory by the real builder with the tiny checker as the default
 make_order      builds an ImageOrder; state only what the test is about
 make_engine     a step engine that is not started: `run` ticks it until every order has ended
 run             carries out orders on a fresh engine and returns each order's events
@@ -11,7 +13,6 @@ run             carries out orders on a fresh engine and returns each order's ev
 
 import base64
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -26,10 +27,6 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPConfig, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from inference.building import ModelBuilder
 from inference.contract import Event, ImageOrder, ManifestFile, ModelManifest, SafetyDemand, SldLevel
@@ -38,13 +35,12 @@ from inference.fleet import LoadWatch, Model
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety.prompts import read_rules
-from inference.safety.trusted import TrustedCheckers, trusted_checkers
+from inference.safety.trusted import TrustedCheckers, read_checker, trusted_checkers
 from inference.ticket import Request, Ticket
+from tests.inference.tiny import write_tiny_pipeline, write_tiny_xl
 
 KEY = b"test-key-" * 4
 ROOT = Path(__file__).parents[2]
-TOKENS = 16
-WIDTH = 16
 BUCKETS = (1, 2, 3, 4, 6, 8, 16, 24)
 
 
@@ -105,6 +101,27 @@ def tiny_model(
 ) -> Model:
     builder = ModelBuilder(checkers, store=None, device="cpu", dtype="float32")
     return builder(manifest_of(tiny_dir), tmp_path_factory.mktemp("work"), LoadWatch())
+
+
+@pytest.fixture(scope="session")
+def load_tiny(
+    tiny_dir: Path, manifest_of: Callable[..., ModelManifest], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Model]:
+    sha256 = read_checker(tiny_dir / "safety_checker").sha256
+    trusted = trusted_checkers((tiny_dir / "safety_checker",), default=sha256, timeout_seconds=20)
+
+    def load(directory: Path, dtype: str = "float32") -> Model:
+        builder = ModelBuilder(trusted, store=None, device="cpu", dtype=dtype)
+        return builder(manifest_of(directory), tmp_path_factory.mktemp("work"), LoadWatch())
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def tiny_xl(tiny_dir: Path, load_tiny: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory) -> Model:
+    directory = tmp_path_factory.mktemp("xl") / "pipeline"
+    write_tiny_xl(directory, tiny_dir / "tokenizer")
+    return load_tiny(directory)
 
 
 @pytest.fixture
@@ -222,92 +239,3 @@ def manifest(files: dict[str, bytes]) -> ModelManifest:
             for path, content in files.items()
         ),
     )
-
-
-def write_tiny_pipeline(directory: Path) -> None:
-    """A complete Stable Diffusion pipeline with random weights and a checker that fires for nothing."""
-    torch.manual_seed(0)
-    vocabulary = write_tokenizer(directory / "tokenizer")
-    end = vocabulary["<|endoftext|>"]
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=WIDTH,
-        attention_head_dim=4,
-        norm_num_groups=4,
-    )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(8, 8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        latent_channels=4,
-        mid_block_add_attention=False,
-        sample_size=32,
-        scaling_factor=0.7,
-    )
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=WIDTH,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=TOKENS,
-            bos_token_id=vocabulary["<|startoftext|>"],
-            eos_token_id=end,
-            pad_token_id=end,
-        )
-    )
-    side = {"height": 32, "width": 32}
-    pipeline = diffusers.StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=CLIPTokenizer.from_pretrained(str(directory / "tokenizer"), model_max_length=TOKENS),
-        unet=unet,
-        scheduler=diffusers.DDIMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            clip_sample=False,
-            set_alpha_to_one=False,
-            steps_offset=1,
-        ),
-        safety_checker=tiny_checker(),
-        feature_extractor=CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=side),
-    )
-    pipeline.save_pretrained(str(directory))
-    (directory / "safety_checker" / "concepts.json").write_text(json.dumps([f"thing {i}" for i in range(17)]))
-
-
-def tiny_checker(threshold: float = 0.9) -> StableDiffusionSafetyChecker:
-    """A checker with random concepts; with a threshold of -1 it flags every image."""
-    vision = {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "image_size": 32,
-        "patch_size": 16,
-    }
-    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=32))
-    checker.concept_embeds.copy_(torch.randn(17, 32))
-    checker.special_care_embeds.copy_(torch.randn(3, 32))
-    checker.concept_embeds_weights.fill_(threshold)
-    checker.special_care_embeds_weights.fill_(0.99)
-    return checker.eval()
-
-
-def write_tokenizer(directory: Path) -> dict[str, int]:
-    """A byte-level CLIP tokenizer without merges, and its vocabulary."""
-    directory.mkdir(parents=True)
-    letters = sorted(ByteLevel.alphabet())
-    entries = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {entry: number for number, entry in enumerate(entries)}
-    (directory / "vocab.json").write_text(json.dumps(vocabulary))
-    (directory / "merges.txt").write_text("#version: 0.2\n")
-    return vocabulary

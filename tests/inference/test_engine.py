@@ -1,19 +1,34 @@
 """The step engine: alone and mixed are the same bits; orders end once; nobody suffers for another."""
 
+import base64
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import diffusers
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 
-from inference.contract import Done, ErrorCode, Event, Failed, Image, ImageOrder, Progress, Scheduler, SldLevel, Started
+from inference import decoding
+from inference.contract import (
+    Done,
+    ErrorCode,
+    Event,
+    Failed,
+    Image,
+    ImageOrder,
+    Preview,
+    Progress,
+    Scheduler,
+    SldLevel,
+    Started,
+)
 from inference.engine import Engine
 from inference.fleet import Model
+from inference.pipelines import assembled
 from inference.schedulers import make_scheduler
 from inference.ticket import Ticket
 
@@ -22,14 +37,28 @@ MakeOrder = Callable[..., ImageOrder]
 MakeTicket = Callable[..., tuple[Ticket, list[Event]]]
 
 
+def pixels(png_base64: str) -> np.ndarray:  # type: ignore[type-arg]  # any numbers will do
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(png_base64))), dtype=float)
+
+
 def images(events: list[Event]) -> list[Image]:
     return [event for event in events if isinstance(event, Image)]
 
 
+@pytest.fixture
+def model(kind: str, tiny_model: Model, tiny_xl: Model) -> Model:
+    """What the engine knows: Stable Diffusion 1.x, 2.x (v-prediction) and XL."""
+    v_prediction = {**tiny_model.scheduler_config, "prediction_type": "v_prediction"}
+    return {"1.x": tiny_model, "2.x": replace(tiny_model, scheduler_config=v_prediction), "xl": tiny_xl}[kind]
+
+
 @pytest.mark.parametrize("scheduler", list(Scheduler))
-@pytest.mark.parametrize("level", [SldLevel.OFF, SldLevel.STRONG])
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [("1.x", SldLevel.OFF), ("1.x", SldLevel.STRONG), ("2.x", SldLevel.STRONG), ("xl", SldLevel.STRONG)],
+)
 def test_an_image_is_the_same_bits_alone_and_among_others(
-    run: Run, make_order: MakeOrder, scheduler: Scheduler, level: SldLevel
+    run: Run, make_order: MakeOrder, model: Model, scheduler: Scheduler, level: SldLevel
 ) -> None:
     order = make_order(scheduler=scheduler, sld=level, seed=7, steps=6, bucket=16)
     others = [
@@ -38,31 +67,27 @@ def test_an_image_is_the_same_bits_alone_and_among_others(
         make_order(prompt="the sun", seed=3, steps=5, bucket=16, guidance_scale=1.0),
     ]
 
-    [alone] = run(order)
-    mixed, *_ = run(order, *others, at=(2, 0, 1, 3))
+    [alone] = run(order, model=model)
+    mixed, *_ = run(order, *others, at=(2, 0, 1, 3), model=model)
 
     assert images(alone)[0].png_base64 == images(mixed)[0].png_base64
     assert images(alone)[0].receipt == images(mixed)[0].receipt
 
 
 @pytest.mark.parametrize("scheduler", list(Scheduler))
+@pytest.mark.parametrize("kind", ["1.x", "2.x", "xl"])
 def test_an_image_is_the_one_that_diffusers_makes(
-    run: Run, make_order: MakeOrder, tiny_model: Model, scheduler: Scheduler
+    run: Run, make_order: MakeOrder, model: Model, scheduler: Scheduler
 ) -> None:
-    order = make_order(scheduler=scheduler, seed=11, steps=6, negative_prompt="a dog")
-    pipeline = diffusers.StableDiffusionPipeline(
-        **tiny_model.parts,
-        scheduler=make_scheduler(scheduler, tiny_model.scheduler_config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    negative = "a dog" if scheduler in {Scheduler.DDIM, Scheduler.EULER, Scheduler.LCM} else ""
+    order = make_order(scheduler=scheduler, seed=11, steps=6, negative_prompt=negative)
+    pipeline = assembled(model, make_scheduler(scheduler, model.scheduler_config))
     pipeline.set_progress_bar_config(disable=True)
 
-    [events] = run(order)
+    [events] = run(order, model=model)
     expected = pipeline(
         order.prompt,
-        negative_prompt=order.negative_prompt,
+        negative_prompt=order.negative_prompt or None,
         num_inference_steps=order.steps,
         guidance_scale=order.guidance_scale,
         generator=torch.Generator().manual_seed(11),
@@ -71,6 +96,75 @@ def test_an_image_is_the_one_that_diffusers_makes(
     made = PIL.Image.open(io.BytesIO(images(events)[0].png()))
     difference = np.asarray(made, dtype=int) - np.asarray(expected, dtype=int)
     assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("scheduler", [Scheduler.EULER, Scheduler.DPMPP_2M])
+@pytest.mark.parametrize("kind", ["1.x", "2.x"])
+def test_previews_come_nearer_to_the_image(run: Run, make_order: MakeOrder, model: Model, scheduler: Scheduler) -> None:
+    [events] = run(make_order(scheduler=scheduler, steps=12, previews=3), model=model)
+
+    previews = [event for event in events if isinstance(event, Preview)]
+    final = pixels(images(events)[0].png_base64)
+    far, *_, near = [np.abs(pixels(preview.png_base64) - final).mean() for preview in previews]
+    assert [preview.step for preview in previews] == [3, 6, 9]
+    assert near < far
+
+
+def test_images_that_end_together_are_decoded_together_only_where_that_changes_no_bit(
+    run: Run, make_order: MakeOrder, tiny_model: Model
+) -> None:
+    calls: list[int] = []
+    decode = tiny_model.parts["vae"].decode
+    orders = [make_order(seed=seed, bucket=8) for seed in range(3)]
+
+    def count(latents: torch.Tensor, **options: Any) -> Any:
+        calls.append(len(latents))
+        return decode(latents, **options)
+
+    tiny_model.parts["vae"].decode = count
+    try:
+        run(*orders, model=replace(tiny_model, image_sizes=(2, 1)))
+        run(*orders, model=replace(tiny_model, image_sizes=(1,)))
+        run(*(make_order(width=48, bucket=8) for _ in range(2)), model=replace(tiny_model, image_sizes=(2, 1)))
+    finally:
+        del tiny_model.parts["vae"].decode
+
+    assert calls == [2, 1, 1, 1, 1, 1, 1]
+
+
+def test_an_image_whose_batch_cannot_be_decoded_is_decoded_alone(
+    run: Run, make_order: MakeOrder, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = decoding.decoded
+
+    def fail_together(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        if len(latents) > 1:
+            raise torch.OutOfMemoryError
+        return original(vae, latents)
+
+    monkeypatch.setattr(decoding, "decoded", fail_together)
+    results = run(
+        make_order(seed=1, bucket=8), make_order(seed=2, bucket=8), model=replace(tiny_model, image_sizes=(2, 1))
+    )
+
+    assert all(len(images(events)) == 1 for events in results)
+
+
+def test_texts_are_encoded_together_and_the_servers_own_only_once(
+    run: Run, make_order: MakeOrder, tiny_model: Model
+) -> None:
+    calls: list[int] = []
+    model = replace(tiny_model, memory={}, text_sizes=(4, 1))
+    count = tiny_model.parts["text_encoder"].register_forward_pre_hook(
+        lambda module, inputs: calls.append(len(inputs[0]))
+    )
+    try:
+        run(*(make_order(prompt=prompt, sld=SldLevel.MAX) for prompt in ("one", "two")), model=model)
+        run(make_order(prompt="three", sld=SldLevel.MAX), model=model)
+    finally:
+        count.remove()
+
+    assert calls == [4, 1]  # "", the safety concept, "one" and "two"; then "three" alone
 
 
 def test_a_lone_order_gets_a_bucket_without_spare_rows(run: Run, make_order: MakeOrder) -> None:

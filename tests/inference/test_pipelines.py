@@ -1,45 +1,42 @@
-"""Pipelines that the step engine does not know: a tiny SDXL behind the same contract and the same way out."""
+"""Pipelines that the step engine does not know: behind the same contract, one at a time, and the same way out."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
-import diffusers
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from inference.building import ModelBuilder
-from inference.contract import ErrorCode, Event, Failed, Image, ImageOrder, ModelManifest, Progress, SldLevel
-from inference.fleet import LoadWatch, Model
-from inference.pipelines import PipelineLane
+from inference.contract import ErrorCode, Event, Failed, Image, ImageOrder, ModelManifest, Progress, Scheduler, SldLevel
+from inference.desk import model_problems
+from inference.fleet import Model, ModelRefused
+from inference.pipelines import OrderOver, PipelineLane, run_pipeline
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
-from inference.safety.trusted import read_checker, trusted_checkers
 from inference.ticket import Ticket
+from tests.inference.tiny import write_tiny_lcm, write_tiny_sd3, write_tiny_xl
 
 MakeTicket = Callable[..., tuple[Ticket, list[Event]]]
 
 
-@pytest.fixture(scope="module")
-def sdxl(
+@pytest.fixture(scope="module", params=[write_tiny_lcm, write_tiny_sd3], ids=["lcm", "sd3"])
+def foreign(
+    request: pytest.FixtureRequest,
     tiny_dir: Path,
-    manifest_of: Callable[[Path], ModelManifest],
+    load_tiny: Callable[..., Model],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Model:
-    directory = tmp_path_factory.mktemp("sdxl") / "pipeline"
-    write_tiny_sdxl(directory, tiny_dir / "tokenizer")
-    sha256 = read_checker(tiny_dir / "safety_checker").sha256
-    checkers = trusted_checkers((tiny_dir / "safety_checker",), default=sha256, timeout_seconds=20)
-    builder = ModelBuilder(checkers, store=None, device="cpu", dtype="auto")
-    return builder(manifest_of(directory), tmp_path_factory.mktemp("work"), LoadWatch())
+    directory = tmp_path_factory.mktemp("foreign") / "pipeline"
+    request.param(directory, tiny_dir / "tokenizer")
+    return load_tiny(directory)
 
 
 @pytest.fixture
-def carry_out(make_ticket: MakeTicket, sdxl: Model) -> Callable[[ImageOrder], list[Event]]:
+def carry_out(make_ticket: MakeTicket, foreign: Model) -> Callable[[ImageOrder], list[Event]]:
     def run(order: ImageOrder) -> list[Event]:
         release = Release(Runtime("t", "d", "cpu"))
         lane = PipelineLane(FairQueue(waiting_orders=9, waiting_per_person=9), release)
-        ticket, events = make_ticket(order, sdxl)
+        ticket, events = make_ticket(order, foreign)
         lane.queue.put(ticket)
         lane.start()
         while not ticket.is_over:
@@ -51,47 +48,43 @@ def carry_out(make_ticket: MakeTicket, sdxl: Model) -> Callable[[ImageOrder], li
     return run
 
 
-def test_sdxl_is_made_checked_and_receipted(
-    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder], sdxl: Model
+def test_a_foreign_pipeline_is_made_checked_and_receipted(
+    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder], foreign: Model
 ) -> None:
-    events = carry_out(make_order(steps=2, images=2, sld=SldLevel.MAX, negative_prompt="a dog"))
+    order = make_order(steps=2, images=2, sld=SldLevel.MAX, seed=4)
+
+    events = carry_out(order)
 
     first, second = [event for event in events if isinstance(event, Image)]
-    assert sdxl.state.engine == "diffusers"
+    assert foreign.state.engine == "diffusers"
     assert first.receipt.bucket is None
     assert len(first.receipt.scores) == 17
-    assert (first.receipt.seed, second.receipt.seed) == (0, 1)
+    assert (first.receipt.seed, second.receipt.seed) == (4, 5)
     assert first.png_base64 != second.png_base64
+    assert first.receipt.sld.acted is False
+    assert first.receipt.scheduler in {"lcm", "FlowMatchEulerDiscreteScheduler"}
     assert events[-1].type == "done"
     assert max(event.step for event in events if isinstance(event, Progress)) == 2
+    assert next(event.png_base64 for event in carry_out(order) if isinstance(event, Image)) == first.png_base64
 
 
-def test_the_receipt_admits_that_sld_did_not_act(
-    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder]
+def test_what_a_foreign_pipeline_cannot_do_is_a_sentence(
+    make_order: Callable[..., ImageOrder], make_ticket: MakeTicket, foreign: Model
 ) -> None:
-    events = carry_out(make_order(steps=1, sld=SldLevel.MAX))
+    def problems(**changes: object) -> str:
+        return " ".join(model_problems(make_ticket(make_order(**changes), foreign)[0].request))
 
-    [image] = [event for event in events if isinstance(event, Image)]
-    assert image.receipt.sld.acted is False
-
-
-def test_the_same_order_gives_the_same_image(
-    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder]
-) -> None:
-    made = [
-        next(event.png_base64 for event in carry_out(make_order(steps=2, seed=4)) if isinstance(event, Image))
-        for _ in range(2)
-    ]
-
-    assert made[0] == made[1]
+    if foreign.takes_negative_prompt:
+        assert "own sampler" in problems(scheduler=Scheduler.DDIM)
+    else:
+        assert "no negative prompt" in problems(negative_prompt="a dog")
+        assert "from 1 to 50" in problems(steps=51)
 
 
 def test_a_cancelled_pipeline_stops_at_its_next_step(
-    make_order: Callable[..., ImageOrder], make_ticket: MakeTicket, sdxl: Model
+    make_order: Callable[..., ImageOrder], make_ticket: MakeTicket, foreign: Model
 ) -> None:
-    from inference.pipelines import OrderOver, run_pipeline
-
-    ticket, _ = make_ticket(make_order(steps=50), sdxl)
+    ticket, _ = make_ticket(make_order(steps=50), foreign)
     ticket.fail(ErrorCode.CANCELLED, "")
 
     with pytest.raises(OrderOver):
@@ -112,46 +105,17 @@ def test_a_pipeline_that_raises_fails_its_order_only(
     assert carry_out(make_order(steps=1))[-1].type == "done"
 
 
-def write_tiny_sdxl(directory: Path, tokenizer_dir: Path) -> None:
-    torch.manual_seed(0)
-    tokenizer = CLIPTokenizer.from_pretrained(str(tokenizer_dir))
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-        projection_dim=16,
-    )
-    diffusers.StableDiffusionXLPipeline(
-        vae=diffusers.AutoencoderKL(
-            block_out_channels=(8, 8, 16),
-            norm_num_groups=4,
-            down_block_types=("DownEncoderBlock2D",) * 3,
-            up_block_types=("UpDecoderBlock2D",) * 3,
-            latent_channels=4,
-        ),
-        text_encoder=CLIPTextModel(text),
-        text_encoder_2=CLIPTextModelWithProjection(text),
-        tokenizer=tokenizer,
-        tokenizer_2=tokenizer,
-        unet=diffusers.UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(8, 16),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=32,
-            attention_head_dim=4,
-            norm_num_groups=4,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=16 + 6 * 8,
-            transformer_layers_per_block=1,
-        ),
-        scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear"),
-    ).save_pretrained(str(directory))
+@pytest.mark.parametrize("change", [{"addition_embed_type": None}, {"cross_attention_dim": 16}])
+def test_parts_that_do_not_work_together_are_refused_before_any_order(
+    tiny_dir: Path,
+    manifest_of: Callable[[Path], ModelManifest],
+    load_tiny: Callable[..., Model],
+    tmp_path: Path,
+    change: dict[str, object],
+) -> None:
+    write_tiny_xl(tmp_path / "xl", tiny_dir / "tokenizer")
+    config = tmp_path / "xl" / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+
+    with torch.random.fork_rng(), pytest.raises(ModelRefused):
+        load_tiny(tmp_path / "xl")

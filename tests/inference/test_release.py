@@ -21,6 +21,7 @@ class Unreliable:
     """A checker that counts what it passed and fails in every way it can."""
 
     sha256 = "0" * 64
+    version = "1"
     concepts: tuple[str, ...] = ("thing",)
 
     def __init__(self, seed: int) -> None:
@@ -54,12 +55,12 @@ def test_no_image_leaves_without_a_pass(
 ) -> None:
     import dataclasses
 
-    from inference import engine
+    from inference import decoding, engine
 
     chance = random.Random(seed)
     checker = Unreliable(seed)
     model = dataclasses.replace(tiny_model, checker=GuardedChecker(checker, timeout_seconds=5))
-    denoise, decode = engine.denoise, engine.decode
+    denoise, decode = engine.denoise, decoding.decode
 
     def faulty_denoise(batch: list[Any]) -> Any:
         predictions = denoise(batch)
@@ -78,7 +79,7 @@ def test_no_image_leaves_without_a_pass(
                 return pixels
 
     monkeypatch.setattr(engine, "denoise", faulty_denoise)
-    monkeypatch.setattr(engine, "decode", faulty_decode)
+    monkeypatch.setattr(decoding, "decode", faulty_decode)
     orders = [make_order(seed=i, steps=chance.randint(1, 4), images=chance.randint(1, 3)) for i in range(12)]
 
     stories = run(*orders, at=tuple(chance.randrange(6) for _ in orders), model=model)

@@ -1,6 +1,7 @@
 """Steps: what a browser has begun and has to finish itself, soon, and once."""
 
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,9 +17,18 @@ LIFE_SECONDS = 600
 
 
 async def start(
-    session: AsyncSession, kind: StepKind, *, key: bytes, person_id: str | None = None, challenge: bytes = b""
+    session: AsyncSession,
+    kind: StepKind,
+    *,
+    key: bytes,
+    person_id: str | None = None,
+    challenge: bytes = b"",
+    arrival: dict[str, Any] | None = None,
 ) -> str:
-    """A step, and the secret for its cookie. The secret is not stored."""
+    """A step, and the secret for its cookie. The secret is not stored.
+
+    arrival  what is to be remembered with the session, if a provider's sign-in began it
+    """
     secret = new_secret(PREFIX)
     session.add(
         SignInStep(
@@ -26,6 +36,7 @@ async def start(
             secret_hash=keyed_hash(key, secret),
             person_id=person_id,
             challenge=challenge,
+            arrival=arrival,
             expires_at=now() + timedelta(seconds=LIFE_SECONDS),
         )
     )
@@ -58,7 +69,7 @@ async def use(session: AsyncSession, step: SignInStep) -> None:
 
 
 async def forget(session: AsyncSession, person_id: str) -> None:
-    """Let nothing that was begun for a person be finished: their password or factors have changed."""
+    """Let nothing that was begun for a person be finished: their password, factors or identities have changed."""
     await session.execute(sa.delete(SignInStep).where(col(SignInStep.person_id) == person_id))
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
@@ -53,13 +54,16 @@ class Passkey(SQLModel, table=True):
 class StepKind(StrEnum):
     """What a step continues."""
 
-    SECOND = "second"  # the password was right, the second factor is still to come
+    SECOND = "second"  # the first step was right, the second factor is still to come
     PASSKEY = "passkey"  # somebody begins to sign in with a passkey
     REGISTER = "register"  # a signed-in person adds a passkey
 
 
 class SignInStep(SQLModel, table=True):
-    """What a browser has begun. The cookie holds a secret; only its keyed hash is here."""
+    """What a browser has begun. The cookie holds a secret; only its keyed hash is here.
+
+    arrival  columns of the ProviderSession that comes of it, None if no provider had a part
+    """
 
     __tablename__ = "sign_in_step"
 
@@ -68,4 +72,5 @@ class SignInStep(SQLModel, table=True):
     secret_hash: str = Field(max_length=64, unique=True)
     person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26, index=True)
     challenge: bytes = Field(default=b"")
+    arrival: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)

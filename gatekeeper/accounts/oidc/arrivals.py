@@ -3,21 +3,22 @@
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import people, sessions
+from gatekeeper.accounts import people
 from gatekeeper.accounts.names import email_key
 from gatekeeper.accounts.oidc import claims as reading
 from gatekeeper.accounts.oidc import identities, mapping
 from gatekeeper.accounts.oidc.providers import Admits, Provider
 from gatekeeper.accounts.oidc.tables import Identity, Invitation, Newcomer
 from gatekeeper.accounts.oidc.trips import BROWSER, Vouched
-from gatekeeper.accounts.signin import SignedIn
-from gatekeeper.accounts.tables import BrowserSession, Person, ProviderSession, Strength
+from gatekeeper.accounts.signin import SecondStepNeeded, SignedIn, begin_session
+from gatekeeper.accounts.tables import Person, Strength
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
@@ -42,8 +43,10 @@ class Door:
 
 async def enter(
     session: AsyncSession, provider: Provider, vouched: Vouched, door: Door, *, return_to: str, browser_secret: str
-) -> SignedIn | Newcomer:
+) -> SignedIn | SecondStepNeeded | Newcomer:
     """A session for whom the provider vouches, in a new account if need be; or a Newcomer who has to choose a name.
+
+    Whoever has a second factor here is asked for it, unless the provider shows that it asked for one.
 
     Raises NotSignedIn for a disabled account, NotAllowed for a stranger whom the provider's entry does not admit.
     """
@@ -103,7 +106,7 @@ async def settle(
     *,
     name: str,
     email: str,
-) -> SignedIn:
+) -> SignedIn | SecondStepNeeded:
     """The account of a newcomer under the name they chose.
 
     Raises Invalid and Conflict with details["field"] `name` or `email`, NotSignedIn when it was done meanwhile.
@@ -152,7 +155,7 @@ async def _require_admitted(session: AsyncSession, provider: Provider, vouched: 
 
 async def _create(
     session: AsyncSession, provider: Provider, vouched: Vouched, door: Door, *, name: str, email: str
-) -> SignedIn:
+) -> SignedIn | SecondStepNeeded:
     async with session.begin_nested():  # a name that is taken leaves nothing behind
         person = await people.add(session, name, email=email, fullname=reading.fullname_of(vouched.claims))
         identity = await identities.link(session, person, provider, vouched)
@@ -164,50 +167,41 @@ async def _create(
 
 async def _start(
     session: AsyncSession, provider: Provider, identity: Identity, person: Person, vouched: Vouched, door: Door
-) -> SignedIn:
+) -> SignedIn | SecondStepNeeded:
     await mapping.apply(session, provider, identity, person, vouched.claims)
     identity.last_used_at, identity.label = now(), reading.label_of(vouched.claims)
     session.add(identity)
-    if door.replaces is not None:
-        await sessions.replace(session, door.replaces)
-    browser, secret = await sessions.start(
+    return await begin_session(
         session,
         person,
+        _strength(provider, vouched),
         key=door.key,
         user_agent=door.user_agent,
         days=door.days,
-        strength=_strength(provider, vouched),
+        replaces=door.replaces,
+        arrival=_remembered(identity, vouched, door.box),
     )
-    await session.flush()  # what is known of the session names its row
-    session.add(_remembered(browser, identity, vouched, door.box))
-    await ledger.record(
-        session,
-        "accounts:session:start",
-        actor=person.id,
-        subject=browser.id,
-        body={"identity": identity.id},
-    )
-    return SignedIn(person, browser, secret)
 
 
 def _strength(provider: Provider, vouched: Vouched) -> Strength:
     """A second factor where the provider says so (RFC 8176), or the operator, for one that asks everybody for it."""
-    amr = vouched.claims.get("amr")
+    amr, acr = vouched.claims.get("amr"), vouched.claims.get("acr")
     is_told = isinstance(amr, list) and any(each in _SECOND_FACTORS for each in amr if isinstance(each, str))
+    is_told = is_told or (isinstance(acr, str) and acr in provider.second_factor_acr)
     return Strength.SECOND_FACTOR if is_told or provider.has_second_factor else Strength.PASSWORD
 
 
-def _remembered(browser: BrowserSession, identity: Identity, vouched: Vouched, box: Box) -> ProviderSession:
+def _remembered(identity: Identity, vouched: Vouched, box: Box) -> dict[str, Any]:
+    """What is remembered with the session, as columns of ProviderSession."""
     sid, acr, amr = (vouched.claims.get(name) for name in ("sid", "acr", "amr"))
-    return ProviderSession(
-        session_id=browser.id,
-        identity_id=identity.id,
-        provider=identity.provider,
-        sid=sid if isinstance(sid, str) and len(sid) <= 255 else None,
-        acr=acr[:_LONGEST_STRENGTH] if isinstance(acr, str) else "",
-        amr=[each for each in amr if isinstance(each, str)][:20] if isinstance(amr, list) else [],
-        sealed_id_token=box.seal(vouched.id_token, purpose=f"id token {identity.id}"),
-    )
+    return {
+        "identity_id": identity.id,
+        "provider": identity.provider,
+        "sid": sid if isinstance(sid, str) and len(sid) <= 255 else None,
+        "acr": acr[:_LONGEST_STRENGTH] if isinstance(acr, str) else "",
+        "amr": [each for each in amr if isinstance(each, str)][:20] if isinstance(amr, list) else [],
+        "sealed_id_token": box.seal(vouched.id_token, purpose=f"id token {identity.id}"),
+    }
 
 
 def _email_hash(key: bytes, email: str) -> str:

@@ -6,6 +6,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts import namespaces
+from gatekeeper.accounts.factors import steps
 from gatekeeper.accounts.oidc import claims as reading
 from gatekeeper.accounts.oidc import mapping
 from gatekeeper.accounts.oidc.providers import Provider
@@ -84,6 +85,7 @@ async def unlink(
         )
         .values(ended_at=now())
     )
+    await steps.forget(session, person.id)
     await session.delete(identity)
     await ledger.record(
         session,

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import people, sessions
+from gatekeeper.accounts import people
 from gatekeeper.accounts.oidc.tables import SignInLink
-from gatekeeper.accounts.signin import SignedIn
-from gatekeeper.accounts.tables import Person
+from gatekeeper.accounts.signin import SecondStepNeeded, SignedIn, begin_session
+from gatekeeper.accounts.tables import Person, Strength
 from gatekeeper.errors import NotAllowed, NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash, new_secret
@@ -37,8 +37,8 @@ async def make(session: AsyncSession, person: Person, *, key: bytes) -> str:
 
 async def follow(
     session: AsyncSession, secret: str, *, key: bytes, user_agent: str, days: int, replaces: str | None
-) -> SignedIn:
-    """A session by a link, which is used up. Raises NotSignedIn for any that is not good."""
+) -> SignedIn | SecondStepNeeded:
+    """A session, or the second step, by a link, which is used up. Raises NotSignedIn for any that is not good."""
     instant, link = now(), None
     if is_well_formed(secret, PREFIX):
         link = await session.scalar(
@@ -54,13 +54,10 @@ async def follow(
     person = await people.get(session, link.person_id) if link else None
     if person is None or person.is_disabled:
         raise NotSignedIn("This link is over.", next_step="Have a new one made with `gatekeeper people let-in`.")
-    if replaces is not None:
-        await sessions.replace(session, replaces)
-    browser, cookie = await sessions.start(session, person, key=key, user_agent=user_agent, days=days)
-    await ledger.record(
-        session, "accounts:session:start", actor=person.id, subject=browser.id, body={"by": "operator's link"}
+    await ledger.record(session, "accounts:person:follow-link", actor=person.id, subject=person.id)
+    return await begin_session(
+        session, person, Strength.PASSWORD, key=key, user_agent=user_agent, days=days, replaces=replaces
     )
-    return SignedIn(person, browser, cookie)
 
 
 async def clean_up(session: AsyncSession) -> None:

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts import namespaces
+from gatekeeper.accounts.factors.tables import SignInStep
 from gatekeeper.accounts.oidc import verify
 from gatekeeper.accounts.oidc.providers import Provider
 from gatekeeper.accounts.oidc.remote import Remote
@@ -54,6 +55,7 @@ async def obey(session: AsyncSession, provider: Provider, claims: dict[str, Any]
             subject=browser.id,
             body={"by": "identity provider"},
         )
+    await _forget_begun(session, provider, claims)
     return ended
 
 
@@ -74,6 +76,19 @@ def end_session_address(remote: Remote, *, hint: str, back_to: str) -> str | Non
         {"id_token_hint": hint, "client_id": remote.provider.client_id, "post_logout_redirect_uri": back_to}
     )
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+
+
+async def _forget_begun(session: AsyncSession, provider: Provider, claims: dict[str, Any]) -> None:
+    """What waits for its second step would become such a session, so it ends too."""
+    subject = sa.select(col(Identity.id)).where(
+        col(Identity.issuer) == provider.issuer, col(Identity.subject) == claims.get("sub", "")
+    )
+    identity_id = await session.scalar(subject)
+    for step in await session.scalars(sa.select(SignInStep).where(col(SignInStep.arrival).is_not(None))):
+        begun = step.arrival or {}
+        is_it = begun["provider"] == provider.name and claims.get("sid", begun["sid"]) == begun["sid"]
+        if is_it and ("sub" not in claims or begun["identity_id"] == identity_id):
+            await session.delete(step)
 
 
 async def clean_up(session: AsyncSession) -> None:

@@ -3,6 +3,8 @@
 Only what came from a mapping is taken back by it. A membership that somebody gave by hand, or changed since, stays.
 """
 
+from operator import attrgetter
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -13,8 +15,6 @@ from gatekeeper.accounts.oidc import claims as reading
 from gatekeeper.accounts.oidc.providers import Provider
 from gatekeeper.accounts.oidc.tables import Identity, MappedMembership
 from gatekeeper.accounts.tables import Membership, Person, Role
-
-_RANK = {Role.READ: 0, Role.WRITE: 1, Role.ADMIN: 2}
 
 
 async def apply(
@@ -28,7 +28,7 @@ async def apply(
         organization = await organizations.find(session, rule.organization)
         if organization is not None:
             before = wanted.get(organization.id)
-            wanted[organization.id] = rule.role if before is None else max(before, rule.role, key=_RANK.__getitem__)
+            wanted[organization.id] = rule.role if before is None else max(before, rule.role, key=attrgetter("rank"))
     held = await _held(session, identity)
     for organization_id, mapped in held.items():
         if wanted.get(organization_id) is not mapped.role:

@@ -60,6 +60,7 @@ class Provider(BaseModel):
     domains: tuple[str, ...] = ()
     allowed: tuple[Rule, ...] = ()
     has_second_factor: bool = False
+    second_factor_acr: tuple[str, ...] = ()
     roles: tuple[RoleRule, ...] = ()
     administrators: Rule | None = None
 

@@ -223,14 +223,14 @@ async def _rows(s: AsyncSession, repo: Repo, oid: str, pack: Unpacked, trees: di
 
 async def _check_files(s: AsyncSession, repo: Repo, pack: Unpacked, found: _Found, *, store: Store) -> list[AddLfs]:
     """Look into every file; returns those that lie in the store."""
-    here = await objects.measures(s, repo.id, {oid for _, oid in found.files if oid not in pack.objects})
+    here = await objects.measures(s, {(repo.id, oid) for _, oid in found.files if oid not in pack.objects})
     lfs = await asyncio.to_thread(_look_into, pack, list(found.files))
     for path, oid in found.files:
         if oid in pack.objects:
             continue
-        if oid not in here:
+        if (repo.id, oid) not in here:
             raise _incomplete()
-        pointer = here[oid][1]
+        pointer = here[repo.id, oid][1]
         if pointer is not None:
             lfs.append(AddLfs(path, pointer.sha256, pointer.size))
         else:

@@ -5,7 +5,15 @@ archives are looked into within limits. A content is scanned once (`ContentScan`
 repository that holds the file (`FileScan`).
 """
 
-from gatekeeper.repos.scanning.results import FileResult, is_done, issues, results_now, results_of, verdicts
+from gatekeeper.repos.scanning.results import (
+    FileResult,
+    is_done,
+    issues,
+    results_now,
+    results_of,
+    results_of_each,
+    verdicts,
+)
 from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Import, Kind, Status, Verdict
 from gatekeeper.repos.scanning.work import Scanned, handle, heads, scan
 
@@ -24,6 +32,7 @@ __all__ = [
     "issues",
     "results_now",
     "results_of",
+    "results_of_each",
     "scan",
     "verdicts",
 ]

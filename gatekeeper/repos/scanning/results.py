@@ -10,11 +10,10 @@ from sqlmodel import col
 
 from gatekeeper.repos import listing
 from gatekeeper.repos.listing import TreeEntry
+from gatekeeper.repos.rows import Key, conditions
 from gatekeeper.repos.scanning import content
 from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Kind, Status, Verdict
 from gatekeeper.repos.tables import ContentScan, FileScan, Repo
-
-_QUERY_IDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,19 @@ class FileResult:
 
 async def results_of(s: AsyncSession, repo: Repo, entries: Iterable[TreeEntry]) -> dict[str, FileResult]:
     """What is known of each of these files, by path; folders are left out."""
-    files = [entry for entry in entries if entry.type == "file"]
-    known = await verdicts(s, repo.id, {entry.oid for entry in files})
-    return {entry.path: FileResult(entry.path, known.get(entry.oid)) for entry in files}
+    return (await results_of_each(s, {repo.id: entries}))[repo.id]
+
+
+async def results_of_each(
+    s: AsyncSession, entries: Mapping[str, Iterable[TreeEntry]]
+) -> dict[str, dict[str, FileResult]]:
+    """The same for files of several repositories, by the repository's id."""
+    files = {repo_id: [entry for entry in some if entry.type == "file"] for repo_id, some in entries.items()}
+    known = await verdicts(s, {(repo_id, entry.oid) for repo_id, some in files.items() for entry in some})
+    return {
+        repo_id: {entry.path: FileResult(entry.path, known.get((repo_id, entry.oid))) for entry in some}
+        for repo_id, some in files.items()
+    }
 
 
 async def results_now(s: AsyncSession, repo: Repo, entries: Sequence[TreeEntry]) -> dict[str, FileResult]:
@@ -66,21 +75,17 @@ async def results_now(s: AsyncSession, repo: Repo, entries: Sequence[TreeEntry])
     return known
 
 
-async def verdicts(s: AsyncSession, repo_id: str, object_ids: Iterable[str]) -> dict[str, Verdict]:
-    """Verdicts of the present scanner, by Git blob."""
-    oids = sorted(set(object_ids))
-    found: dict[str, Verdict] = {}
-    for start in range(0, len(oids), _QUERY_IDS):
+async def verdicts(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, Verdict]:
+    """Verdicts of the present scanner, by repository and Git blob."""
+    found: dict[Key, Verdict] = {}
+    for condition in conditions(col(FileScan.repo_id), col(FileScan.object_id), keys):
         query = (
-            sa.select(col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result))
+            sa.select(col(FileScan.repo_id), col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result))
             .join(ContentScan, col(ContentScan.sha256) == col(FileScan.sha256))
-            .where(
-                col(FileScan.repo_id) == repo_id,
-                col(FileScan.object_id).in_(oids[start : start + _QUERY_IDS]),
-                col(ContentScan.scanner) == SCANNER,
-            )
+            .where(condition, col(ContentScan.scanner) == SCANNER)
         )
-        found |= {oid: Verdict.from_json(format, result) for oid, format, result in await s.execute(query)}
+        for repo_id, oid, format, result in await s.execute(query):
+            found[repo_id, oid] = Verdict.from_json(format, result)
     return found
 
 

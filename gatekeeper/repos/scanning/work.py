@@ -102,8 +102,8 @@ async def _waiting(s: AsyncSession, repo: Repo, commits: Sequence[str], *, is_an
         for entry in await listing.tree(s, repo, oid, recursive=True):
             if entry.type == "file":
                 found.setdefault(entry.oid, entry)
-    known = {} if is_anew else await results.verdicts(s, repo.id, found)
-    return [entry for oid, entry in found.items() if oid not in known]
+    known = {} if is_anew else await results.verdicts(s, ((repo.id, oid) for oid in found))
+    return [entry for oid, entry in found.items() if (repo.id, oid) not in known]
 
 
 async def _look(db: Database, store: Store, repo: Repo, entry: TreeEntry, *, is_anew: bool) -> _Seen | None:

@@ -36,6 +36,15 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Invited:
+    """Somebody who was invited and has not answered."""
+
+    id: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
 class Row:
     """An organization with its members."""
 
@@ -43,6 +52,7 @@ class Row:
     name: str
     fullname: str
     members: tuple[Member, ...]
+    invited: tuple[Invited, ...]
     may_manage: bool
 
 
@@ -65,7 +75,7 @@ async def create(call: Call) -> Response:
 
 
 async def set_member(call: Call) -> Response:
-    """`POST /admin/organizations/{organization}/members`."""
+    """`POST /admin/organizations/{organization}/members`: another role for a member; anybody else is invited."""
     organization = await accounts.organizations.find(call.session, call.params["organization"])
     if organization is None:
         raise NotFound("There is no such organization.", next_step="Take it from the list.")
@@ -78,6 +88,10 @@ async def set_member(call: Call) -> Response:
     if person is None or role not in set(Role):
         wrong = {f"person-{organization.id}": "There is nobody with this name."}
         return await _page(call, Form(), errors=wrong, status=422)
+    is_member = await accounts.organizations.membership(call.session, organization, person.id) is not None
+    if not is_member:
+        await accounts.offers.make(call.session, organization, person, Role(role), by=call.principal)
+        return RedirectResponse("/admin/organizations?done=member-invited", 303)
     try:
         async with call.session.begin_nested():
             await accounts.organizations.add_member(
@@ -110,11 +124,14 @@ async def remove_member(call: Call) -> Response:
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
     sees_all = runs_hub(call)
     query = sa.select(Organization).order_by(col(Organization.name_key))
+    rows, me = [], call.principal.person_id or ""
+    mine = {each.id: role for each, role in await accounts.organizations.organizations_of(call.session, me)}
     if not sees_all:
-        query = query.where(col(Organization.id).in_(list(call.principal.organizations)))
-    rows, me = [], call.principal.person_id
+        query = query.where(col(Organization.id).in_(list(mine)))
     for organization in (await call.session.scalars(query)).all():
         members = await accounts.organizations.members(call.session, organization)
+        if not sees_all and mine[organization.id] is Role.GUEST:
+            members = [(person, role) for person, role in members if person.id == me]
         safety = await accounts.organizations.safety_team(call.session, organization)
         hub = await authz.load_namespace(call.session, call.principal, organization.name)
         may = authz.decide(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
@@ -127,6 +144,11 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
                     Member(person.name, role.value, person.id in safety, bool(may) or person.id == me)
                     for person, role in members
                 ),
+                tuple(
+                    Invited(offer.id, person.name, offer.role.value)
+                    for offer, person in await accounts.offers.of(call.session, organization)
+                    if may
+                ),
                 bool(may),
             )
         )
@@ -136,6 +158,10 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         status=status,
         sees_all=sees_all,
         organizations=rows,
+        invitations=[
+            (offer.id, organization.name, offer.role.value)
+            for offer, organization in await accounts.offers.waiting_for(call.session, me)
+        ],
         form=form,
         errors=errors or {},
     )

@@ -1,5 +1,6 @@
 """A repository's releases: the ladder, proposals with their criteria, promotion, hold and resume."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from gatekeeper.access import AccessGrant
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.releases import Act, Finding, Proposal, ProposalState, Release, Stage
+from gatekeeper.releases import Finding, Ladder, Proposal, Release, Stage
 from gatekeeper.repos import history
 from gatekeeper.web import words
 from gatekeeper.web.admin.release import ladder, proposal_of, release_of
@@ -169,12 +170,20 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
     seen = await see(call, call.repo, call.resource)
     may_promote = bool(seen.rights[Action.PROMOTE])
     head = await history.resolve_revision(call.session, call.repo, "main")
-    instant = now()
-    rows = []
-    for release in await releases.list_for(call.session, call.repo) if call.repo.is_staged else []:
-        resource = await authz.load(call.session, call.principal, call.repo, commit=release.commit_id, instant=instant)
-        if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
-            rows.append(await _view(call, release, is_main=release.commit_id == head, may_promote=may_promote))
+    instant, policies = now(), call.gatekeeper.policies
+    known = {
+        revision.release_id
+        for revision in call.resource.releases
+        if authz.decide(policies, call.principal, Action.KNOW, authz.at_release(call.resource, revision), instant)
+    }
+    listed = [release for release in await releases.list_for(call.session, call.repo) if release.id in known]
+    await history.warm(call.session, [(call.repo.id, release.commit_id) for release in listed])
+    proposals = await releases.open_promotions(call.session, call.repo) if may_promote else {}
+    rules = await releases.ladder_for(call.session, call.repo, ladder(call))
+    rows = [
+        await _view(call, release, rules, proposals.get(release.id, ()), is_main=release.commit_id == head)
+        for release in listed
+    ]
     return render(
         call,
         "admin/releases.html",
@@ -188,15 +197,12 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
     )
 
 
-async def _view(call: Call, release: Release, *, is_main: bool, may_promote: bool) -> ReleaseView:
-    rules = await releases.ladder_for(call.session, call.repo, ladder(call))
+async def _view(
+    call: Call, release: Release, rules: Ladder, promotions: Iterable[Proposal], *, is_main: bool
+) -> ReleaseView:
     commit = await history.require_commit(call.session, call.repo, release.commit_id)
     above = [stage for stage in rules.stages if rules.rank(stage) > rules.rank(release.stage)]
-    proposals = []
-    if may_promote:
-        for proposal in await releases.proposals_of(call.session, release):
-            if proposal.state is ProposalState.OPEN and proposal.act is Act.PROMOTE:
-                proposals.append(await _proposal_view(call, proposal))
+    proposals = [await _proposal_view(call, proposal) for proposal in promotions]
     until = release.embargoed_until
     return ReleaseView(
         commit=release.commit_id,

@@ -2,6 +2,9 @@
 caller may read."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gatekeeper import authz
@@ -9,33 +12,48 @@ from gatekeeper.authz import Resource
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, history, scanning
 from gatekeeper.repos.history import TreeEntry
+from gatekeeper.repos.scanning import FileResult
 from gatekeeper.web import lineage
 from gatekeeper.web.guard import Call
 
 _LONGEST_JSON = 2 * 2**20
+_FILES = ("config.json", "model_index.json", "tokenizer_config.json")
 _CONFIG = ("architectures", "model_type", "auto_map")
 _TOKENIZER = ("bos_token", "eos_token", "mask_token", "pad_token", "unk_token", "sep_token", "cls_token")
 _WEIGHTS = ("model", "diffusion_pytorch_model", "adapter_model")
 ASKED = frozenset({"safetensors", "gguf", "config", "transformersInfo", "mask_token", "childrenModelCount"})
 
 
-async def details(
-    call: Call, repo: Repo, resource: Resource, commit: str, files: tuple[TreeEntry, ...], wanted: frozenset[str]
-) -> dict[str, Any]:
-    """The asked ones of `ASKED` that have a value, by their names on the wire."""
-    found: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Place:
+    """A repository at the commit that its reader stands before, and those of its files that were read."""
+
+    repo: Repo
+    resource: Resource
+    commit: str
+    files: tuple[TreeEntry, ...] = ()
+
+
+async def details(call: Call, places: Sequence[Place], wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """The asked ones of `ASKED` that have a value, by repository and by their names on the wire."""
+    found: dict[str, dict[str, Any]] = {place.repo.id: {} for place in places}
     if wanted & {"safetensors", "gguf"}:
-        found |= await _from_scans(call, repo, files)
+        results = await scanning.results_of_each(call.session, {place.repo.id: place.files for place in places})
+        for repo_id, scanned in results.items():
+            found[repo_id] |= _from_scans(scanned)
     if wanted & {"config", "transformersInfo", "mask_token"}:
-        found |= await _from_files(call, repo, resource, commit)
-    if "childrenModelCount" in wanted and repo.kind is RepoKind.MODEL:
-        found["childrenModelCount"] = await _children(call, repo)
-    return {name: value for name, value in found.items() if value}
+        files = await _files(call, places)
+        for repo_id in found:
+            found[repo_id] |= _from_files({name: files.get((repo_id, name), {}) for name in _FILES})
+    if "childrenModelCount" in wanted:
+        models = [place.repo for place in places if place.repo.kind is RepoKind.MODEL]
+        for repo_id, children in (await lineage.children_of(call, models)).items():
+            found[repo_id]["childrenModelCount"] = dict(Counter(relation for _, relation in children))
+    return {repo_id: {name: value for name, value in more.items() if value} for repo_id, more in found.items()}
 
 
-async def _from_scans(call: Call, repo: Repo, files: tuple[TreeEntry, ...]) -> dict[str, Any]:
+def _from_scans(results: Mapping[str, FileResult]) -> dict[str, Any]:
     """Numbers of parameters, from headers that the scan read."""
-    results = await scanning.results_of(call.session, repo, files)
     counts: dict[str, int] = {}
     gguf: dict[str, Any] = {}
     for path, result in results.items():
@@ -48,11 +66,9 @@ async def _from_scans(call: Call, repo: Repo, files: tuple[TreeEntry, ...]) -> d
     return {"safetensors": {"parameters": counts, "total": sum(counts.values())} if counts else None, "gguf": gguf}
 
 
-async def _from_files(call: Call, repo: Repo, resource: Resource, commit: str) -> dict[str, Any]:
+def _from_files(files: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The parts of the configuration that libraries choose by."""
-    config = await _json(call, repo, resource, commit, "config.json")
-    index = await _json(call, repo, resource, commit, "model_index.json")
-    tokenizer = await _json(call, repo, resource, commit, "tokenizer_config.json")
+    config, index, tokenizer = (files[name] for name in _FILES)
     told: dict[str, Any] = {name: config[name] for name in _CONFIG if name in config}
     if isinstance(quantization := config.get("quantization_config"), dict) and "quant_method" in quantization:
         told["quantization_config"] = {"quant_method": quantization["quant_method"]}
@@ -79,22 +95,26 @@ def _auto_class(config: dict[str, Any]) -> dict[str, str] | None:
     return {"auto_model": f"AutoModelFor{purpose}" if is_for else "AutoModel"}
 
 
-async def _json(call: Call, repo: Repo, resource: Resource, commit: str, path: str) -> dict[str, Any]:
-    entry = await history.find_entry(call.session, repo, commit, path)
-    if entry is None or entry.type != "file" or entry.lfs is not None or entry.size > _LONGEST_JSON:
-        return {}
-    action = authz.action_for_path(path, is_lfs=False)
-    if not authz.decide(call.gatekeeper.policies, call.principal, action, resource, now()):
-        return {}
+async def _files(call: Call, places: Sequence[Place]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The configuration files that are objects and that the caller may read, by repository and name."""
+    instant, policies, session = now(), call.gatekeeper.policies, call.session
+    await history.warm(session, [(place.repo.id, place.commit) for place in places])
+    wanted: dict[tuple[str, str], tuple[str, str]] = {}
+    for place in places:
+        for name in _FILES:
+            entry = await history.find_entry(session, place.repo, place.commit, name)
+            if entry is None or entry.type != "file" or entry.lfs is not None or entry.size > _LONGEST_JSON:
+                continue
+            action = authz.action_for_path(name, is_lfs=False)
+            if authz.decide(policies, call.principal, action, place.resource, instant):
+                wanted[place.repo.id, name] = (place.repo.id, entry.oid)
+    read = await history.read_blobs(session, wanted.values())
+    return {named: _object(read.get(key, b"")) for named, key in wanted.items()}
+
+
+def _object(content: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(await history.read_blob(call.session, repo, entry.oid))
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-async def _children(call: Call, repo: Repo) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for _, relation in await lineage.children(call, repo):
-        counts[relation] = counts.get(relation, 0) + 1
-    return counts

@@ -10,7 +10,7 @@ from gatekeeper.repos import catalogue, duplicating
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
-from gatekeeper.web.hub.info import visible_commit
+from gatekeeper.web.hub.gathering import visible_commit
 from gatekeeper.web.kinds import page_path
 from gatekeeper.web.respond import error_headers
 

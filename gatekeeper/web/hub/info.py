@@ -10,14 +10,12 @@ from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, catalogue_tags, history, popularity, scanning
-from gatekeeper.repos.history import TreeEntry
-from gatekeeper.repos.popularity import Popularity
+from gatekeeper.repos import RepoKind, catalogue, catalogue_tags
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.described import Described
-from gatekeeper.web.hub.details import ASKED, details
 from gatekeeper.web.hub.doors import api
+from gatekeeper.web.hub.gathering import describe
 from gatekeeper.web.hub.paging import flag, number, page
 
 _NEED_FILES = frozenset({"siblings", "usedStorage", "safetensors", "gguf"})
@@ -37,7 +35,7 @@ async def info(call: Call) -> Response:
     """`GET /api/{T}/{repo}` and `.../revision/{rev}`: readable by whoever may know the repository."""
     wanted = _expand(call)
     with_files = not wanted or bool(wanted & _NEED_FILES)
-    seen = await describe(call, call.repo, call.resource, with_files=with_files, wanted=wanted or _ALWAYS)
+    (seen,) = await describe(call, [(call.repo, call.resource)], with_files=with_files, wanted=wanted or _ALWAYS)
     with_sizes = flag(call, "blobs") or flag(call, "files_metadata")
     return JSONResponse(
         schemas.info(seen, with_sizes=with_sizes, only=wanted), headers={"Cache-Control": "private, no-store"}
@@ -67,49 +65,21 @@ async def listing(call: Call) -> Response:
         limit=min(size, _PAGE) + 1,
     )
     shown = rows[: min(size, _PAGE)]
-    items = []
-    for repo in shown:
-        resource = await authz.load(call.session, call.principal, repo, instant=instant)
-        # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
-        if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant):
-            seen = await describe(call, repo, resource, with_files=with_files, wanted=wanted | also)
-            if chosen(seen):
-                with_card = flag(call, "cardData") or flag(call, "full")
-                items.append(schemas.info(seen, with_sizes=False, only=wanted, is_row=True, with_card=with_card))
+    resources = await authz.load_each(call.session, call.principal, shown)
+    # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
+    known = [
+        (repo, resource)
+        for repo, resource in zip(shown, resources, strict=True)
+        if authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
+    ]
+    with_card = flag(call, "cardData") or flag(call, "full")
+    items = [
+        schemas.info(seen, with_sizes=False, only=wanted, is_row=True, with_card=with_card)
+        for seen in await describe(call, known, with_files=with_files, wanted=wanted | also)
+        if chosen(seen)
+    ]
     # A client that asked for `limit` rows counts them itself and stops. A page may be shorter than its size.
     return page(call, items, next_cursor=shown[-1].id if len(rows) > len(shown) else None)
-
-
-async def describe(
-    call: Call, repo: Repo, resource: authz.Resource, *, with_files: bool, wanted: frozenset[str] = frozenset()
-) -> Described:
-    """What the caller may see of `repo`: files and card only as far as those rights go, and the `wanted` details."""
-    session, instant, policies = call.session, now(), call.gatekeeper.policies
-    known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
-    commit = call.commit or await visible_commit(call, repo, resource)
-    files: tuple[TreeEntry, ...] = ()
-    if with_files and authz.decide(policies, call.principal, Action.LIST_FILES, resource, instant):
-        tree = await history.tree(session, repo, commit, recursive=True)
-        files = tuple(entry for entry in tree if entry.type == "file")
-    card = Card()
-    if authz.decide(policies, call.principal, Action.READ_CARD, resource, instant):
-        card = await cards.card_of(session, repo, commit)
-    scans = await scanning.results_of(session, repo, files) if files and flag(call, "securityStatus") else None
-    stage = known.revision.stage if known.revision is not None else None
-    numbers = (await popularity.of(session, [repo.id])).get(repo.id, Popularity())
-    more = await details(call, repo, resource, commit, files, wanted) if wanted & ASKED else {}
-    return Described(repo, commit, files, card, _is_private(repo, stage), _gated(repo, stage), scans, numbers, more)
-
-
-async def visible_commit(call: Call, repo: Repo, resource: authz.Resource) -> str:
-    """What the name `main` means for the caller: writers see the branch, others the best release they may know."""
-    instant, policies = now(), call.gatekeeper.policies
-    known = authz.decide(policies, call.principal, Action.KNOW, resource, instant)
-    if known.revision is not None and known.revision.commit:
-        is_writer = authz.decide(policies, call.principal, Action.WRITE, resource, instant)
-        if not (repo.is_staged and is_writer):
-            return known.revision.commit
-    return await history.resolve_revision(call.session, repo, "main")
 
 
 def _chosen(call: Call) -> Callable[[Described], bool] | None:
@@ -201,16 +171,6 @@ def _sort(asked: str) -> Any:
     )
 
 
-def _is_private(repo: Repo, stage: object) -> bool:
-    """Whether the public hub would call it private: not everybody may know it."""
-    return repo.is_private if not repo.is_staged else stage in (None, "draft", "internal", "trusted_test")
-
-
-def _gated(repo: Repo, stage: object) -> str | bool:
-    """What the public hub's clients show. A release in stages below open is given by hand."""
-    return schemas.gated(repo.gate) if not repo.is_staged else ("manual" if stage != "open" else "auto")
-
-
 async def single(call: Call) -> Response:
     """Names of one part, such as the public hub's oldest models have."""
     raise RepoNotFound(
@@ -226,11 +186,11 @@ async def tags_by_type(call: Call) -> Response:
     rows = await authz.visible(
         call.session, call.gatekeeper.policies, call.principal, kind, instant=instant, limit=_TAGGED
     )
-    found = []
-    for repo in rows:
-        resource = await authz.load(call.session, call.principal, repo, instant=instant)
-        found.append((await describe(call, repo, resource, with_files=False)).card)
-    return JSONResponse(schemas.tags_by_type(found), headers={"Cache-Control": "private, no-store"})
+    resources = await authz.load_each(call.session, call.principal, rows)
+    seen = await describe(call, list(zip(rows, resources, strict=True)), with_files=False)
+    return JSONResponse(
+        schemas.tags_by_type([one.card for one in seen]), headers={"Cache-Control": "private, no-store"}
+    )
 
 
 ROUTES = [

@@ -5,8 +5,8 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper import authz, licensing
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
-from gatekeeper.releases.tables import Release
-from gatekeeper.repos import Repo
+from gatekeeper.releases import list_for
+from gatekeeper.repos import catalogue
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -17,7 +17,8 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 async def receipts(call: Call) -> Response:
     """`GET /api/receipts`: everything the caller accepted, newest first."""
     rows = await licensing.acceptances_of(call.session, call.principal.person_id or "")
-    found = [schemas.receipt_row(row, await call.session.get(Repo, row.repo_id)) for row in rows]
+    repos = {repo.id: repo for repo in await catalogue.by_ids(call.session, {row.repo_id for row in rows})}
+    found = [schemas.receipt_row(row, repos.get(row.repo_id)) for row in rows]
     return JSONResponse(found, headers=_PRIVATE)
 
 
@@ -31,10 +32,10 @@ async def releases(call: Call) -> Response:
     """`GET .../releases`: the releases the caller may know, best first, with what they may do at each."""
     instant, policies = now(), call.gatekeeper.policies
     rows = []
+    found = {release.id: release for release in await list_for(call.session, call.repo)}
     for known in call.resource.releases:
-        resource = await authz.load(call.session, call.principal, call.repo, commit=known.commit, instant=instant)
-        rights = authz.capabilities(policies, call.principal, resource, instant)
-        release = await call.session.get(Release, known.release_id)
+        rights = authz.capabilities(policies, call.principal, authz.at_release(call.resource, known), instant)
+        release = found.get(known.release_id or "")
         if release is not None and rights[Action.KNOW]:
             rows.append((release, rights))
     return JSONResponse(schemas.releases(rows), headers=_PRIVATE)

@@ -10,7 +10,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import sharded
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.doors import api
-from gatekeeper.web.hub.info import visible_commit
+from gatekeeper.web.hub.gathering import visible_commit
 
 
 async def metadata(call: Call) -> Response:

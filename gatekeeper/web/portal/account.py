@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import SecondStepNeeded
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotSignedIn, TooMany
 from gatekeeper.web.guard import Call, guarded, read_body
@@ -70,8 +69,6 @@ async def sign_in(call: Call) -> Response:
         if isinstance(error, TooMany):
             page.headers["Retry-After"] = error_headers(error, status=error.status)["Retry-After"]
         return page
-    if isinstance(signed_in, SecondStepNeeded):
-        return entering.second_step(call, signed_in.secret, return_to)
     return entering.entered(call, signed_in, return_to)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import SignedIn
+from gatekeeper.accounts import SecondStepNeeded, SignedIn
 from gatekeeper.accounts.factors import RelyingParty
 from gatekeeper.errors import Invalid, NotAllowed
 from gatekeeper.web.guard import Call
@@ -18,8 +18,12 @@ _DAY_SECONDS = 86_400
 _LONGEST_CREDENTIAL = 20_000
 
 
-def entered(call: Call, signed_in: SignedIn, return_to: str) -> Response:
-    """The answer to who has just signed in: the session's cookie, and on to where they were."""
+def entered(call: Call, signed_in: SignedIn | SecondStepNeeded, return_to: str) -> Response:
+    """The answer to a first step that was right: the session's cookie and on to where they were, or the second step."""
+    if isinstance(signed_in, SecondStepNeeded):
+        response = RedirectResponse(f"/login/second?next={quote(return_to, safe='/')}", 303)
+        keep_step(call, response, signed_in.secret)
+        return response
     response = RedirectResponse(return_to, 303)
     keep_session(call.gatekeeper, response, signed_in.secret)
     mark = accounts.devices.mark(signed_in.person.id, key=call.gatekeeper.keys.sessions)
@@ -31,13 +35,6 @@ def entered(call: Call, signed_in: SignedIn, return_to: str) -> Response:
 def keep_session(gatekeeper: Gatekeeper, response: Response, secret: str) -> None:
     """Give the browser the secret of its session."""
     _set(gatekeeper, response, cookie_name(gatekeeper), secret, days=gatekeeper.settings.session_days)
-
-
-def second_step(call: Call, step_secret: str, return_to: str) -> Response:
-    """The answer to whose password was right and who has a second factor."""
-    response = RedirectResponse(f"/login/second?next={quote(return_to, safe='/')}", 303)
-    keep_step(call, response, step_secret)
-    return response
 
 
 def keep_step(call: Call, response: Response, step_secret: str) -> None:

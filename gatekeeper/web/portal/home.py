@@ -10,7 +10,7 @@ from gatekeeper.repos import RepoKind, catalogue
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.kinds import of_kind
-from gatekeeper.web.portal.views import Head, render, see
+from gatekeeper.web.portal.views import Head, render, see_each
 
 _NEWEST = 5
 _PAGE = 20
@@ -63,14 +63,13 @@ async def _heads(
             where=[releases.released_at(Stage(stage))] if stage else [],
             limit=limit + 1,
         )
-        for repo in rows[:limit]:
-            resource = await authz.load(call.session, call.principal, repo, instant=instant)
-            seen = await see(call, repo, resource, with_tabs=False)
+        resources = await authz.load_each(call.session, call.principal, rows[:limit])
+        for position, seen in enumerate(await see_each(call, list(zip(rows, resources, strict=False)))):
             # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
             if seen.rights[Action.KNOW] and (not stage or seen.head.stage == stage):
                 heads.append(seen.head)
                 if len(heads) == limit:
-                    return heads, repo.id if len(rows) > rows.index(repo) + 1 else None
+                    return heads, rows[position].id if len(rows) > position + 1 else None
         if len(rows) <= limit:
             return heads, None
         after = rows[limit - 1].id

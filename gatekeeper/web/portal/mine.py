@@ -8,16 +8,17 @@ from datetime import datetime
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import access, licensing
-from gatekeeper.access import RequestState
+from gatekeeper.access import AccessGrant, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo
+from gatekeeper.repos import Repo, catalogue
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.standing import shown_state
 from gatekeeper.web.portal.views import render, repo_url
 
 _PAGE = 50
+_GONE = "a repository that is gone"
 _CAN_ASK_AGAIN = (RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
 # What its author can do about a request on the page of its repository, in a few words.
 _NEXT_STEPS = {
@@ -52,10 +53,12 @@ async def requests(call: Call) -> Response:
     """`GET /requests`."""
     person_id = call.principal.person_id or ""
     page = await access.requests_of(call.session, person_id, after=call.request.query_params.get("after"), limit=_PAGE)
+    grants = await access.grants_in_force(call.session, person_id, {row.repo.id for row in page.rows}, now())
     newest: set[str] = set()
     items = []
     for row in page.rows:
-        items.append(await _asked(call, row, is_newest=row.repo.id not in newest))
+        is_newest = row.repo.id not in newest
+        items.append(_asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest))
         newest.add(row.repo.id)
     return render(
         call,
@@ -72,10 +75,12 @@ async def requests(call: Call) -> Response:
 async def receipts(call: Call) -> Response:
     """`GET /receipts`."""
     rows = await licensing.acceptances_of(call.session, call.principal.person_id or "")
+    repos = await catalogue.by_ids(call.session, {row.repo_id for row in rows})
+    names = {repo.id: repo.full_name for repo in repos}
     items = [
         {
             "id": row.id,
-            "full_name": await _name_of(call, row.repo_id),
+            "full_name": names.get(row.repo_id, _GONE),
             "titles": [text["title"] for text in row.receipt.get("statement", {}).get("texts", [])],
             "accepted_at": row.accepted_at,
             "withdrawn_at": row.withdrawn_at,
@@ -130,10 +135,7 @@ def public_key(call: Call) -> str:
     return base64.b64encode(call.gatekeeper.keys.signing.public).decode()
 
 
-async def _asked(call: Call, row: access.Row, *, is_newest: bool) -> Asked:
-    grant = None
-    if is_newest:
-        grant = await access.grant_in_force(call.session, row.request.person_id, row.repo.id, now())
+def _asked(row: access.Row, grant: AccessGrant | None, *, is_newest: bool) -> Asked:
     state = shown_state(row.request, grant) if is_newest else row.request.state
     return Asked(
         url=repo_url(row.repo),
@@ -153,7 +155,7 @@ async def _asked(call: Call, row: access.Row, *, is_newest: bool) -> Asked:
 
 async def _name_of(call: Call, repo_id: str) -> str:
     repo = await call.session.get(Repo, repo_id)
-    return repo.full_name if repo else "a repository that is gone"
+    return repo.full_name if repo else _GONE
 
 
 ROUTES = [

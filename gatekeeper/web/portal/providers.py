@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import ANONYMOUS, SignedIn, oidc
+from gatekeeper.accounts import ANONYMOUS, SecondStepNeeded, SignedIn, oidc
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotFound, NotSignedIn
 from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.portal import entering, forms
@@ -68,9 +68,9 @@ async def callback(call: Call) -> Response:
             return_to=trip.return_to,
             browser_secret=browser_secret,
         )
-    if isinstance(entered, SignedIn):
-        return welcome(call, entered, trip.return_to)
-    return RedirectResponse("/login/new", 303, headers=_NO_STORE)
+    if isinstance(entered, oidc.Newcomer):
+        return RedirectResponse("/login/new", 303, headers=_NO_STORE)
+    return welcome(call, entered, trip.return_to)
 
 
 async def newcomer(call: Call) -> Response:
@@ -203,8 +203,8 @@ def keep_browser(response: Response, gatekeeper: Gatekeeper, secret: str) -> Res
     return response
 
 
-def welcome(call: Call, signed_in: SignedIn, return_to: str) -> Response:
-    """In, under a fresh secret; what bound the trip is over."""
+def welcome(call: Call, signed_in: SignedIn | SecondStepNeeded, return_to: str) -> Response:
+    """In, under a fresh secret, or on to the second step; what bound the trip is over."""
     gatekeeper = call.gatekeeper
     is_https = gatekeeper.settings.is_https
     response = entering.entered(call, signed_in, safe_next(return_to))

@@ -26,7 +26,6 @@ async def show(call: Call) -> Response:
 async def with_code(call: Call) -> Response:
     """`POST /login/second`. In no unit of work: a failed try is counted although it is refused."""
     entering.refuse_foreign(call)
-    entering.require_local(call)
     await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
     return_to = safe_next(forms.text(form, "next", most=_LONGEST_NEXT) or "/")
@@ -50,11 +49,11 @@ async def with_code(call: Call) -> Response:
 async def passkey_options(call: Call) -> Response:
     """`POST /login/passkey/options`: what a script asks the browser's passkeys, to sign in or as the second step."""
     entering.refuse_foreign(call)
-    entering.require_local(call)
     rp, key = entering.relying_party(call.gatekeeper), call.gatekeeper.keys.sessions
     if call.request.query_params.get("step") == "second":
         step, _ = await accounts.second_step.person_of(call.session, entering.step_secret(call), key=key)
         return _json(await factors.passkeys.begin_second(call.session, step, rp=rp))
+    entering.require_local(call)
     options, secret = await factors.passkeys.begin(call.session, rp=rp, key=key)
     response = _json(options)
     entering.keep_step(call, response, secret)
@@ -64,10 +63,11 @@ async def passkey_options(call: Call) -> Response:
 async def with_passkey(call: Call) -> Response:
     """`POST /login/passkey`: by itself, or as the second step."""
     entering.refuse_foreign(call)
-    entering.require_local(call)
     form = await forms.read(call.request)
     return_to = safe_next(forms.text(form, "next", most=_LONGEST_NEXT) or "/")
     is_second = forms.text(form, "step", most=10) == "second"
+    if not is_second:
+        entering.require_local(call)
     try:
         async with call.session.begin_nested():
             signed_in = await accounts.second_step.with_passkey(

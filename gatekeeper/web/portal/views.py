@@ -1,11 +1,14 @@
 """What pages about a repository show, as values: made from decisions, so no page knows more than its reader may."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.responses import HTMLResponse
 
 from gatekeeper import authz, licensing
@@ -93,41 +96,32 @@ def repo_url(repo: Repo) -> str:
     return page_path(repo.kind, f"{quote(repo.namespace)}/{quote(repo.name)}")
 
 
-async def see(call: Call, repo: Repo, resource: Resource, *, with_tabs: bool = True) -> Seen:
+async def see(call: Call, repo: Repo, resource: Resource) -> Seen:
     """The repository as this principal may see it. `resource` must be loaded for them."""
+    (seen,) = await see_each(call, [(repo, resource)])
+    return replace(seen, head=replace(seen.head, tabs=await _tabs(call, repo, seen)))
+
+
+async def see_each(call: Call, rows: Sequence[tuple[Repo, Resource]]) -> list[Seen]:
+    """The same for many, without their tabs: for rows of a list."""
     session, instant, policies = call.session, now(), call.gatekeeper.policies
-    rights = authz.capabilities(policies, call.principal, resource, instant)
-    known = rights[Action.KNOW]
-    revision = known.revision
-    commit = call.commit or (revision.commit if revision and revision.commit else "")
-    if not commit:
-        commit = await history.resolve_revision(session, repo, "main")
-    card = await cards.card_of(session, repo, commit) if rights[Action.READ_CARD] else Card()
-    release = await session.get(Release, revision.release_id) if revision and revision.release_id else None
-    url = repo_url(repo)
-    head = Head(
-        kind=words.KINDS[repo.kind],
-        namespace=repo.namespace,
-        name=repo.name,
-        url=url,
-        summary=summary_of(card),
-        license_title=title_of(policies_dir(call), card.license_name or card.license or ""),
-        updated_at=repo.updated_at,
-        may=_may(rights, words.KINDS[repo.kind]),
-        commit=commit,
-        is_staged=repo.is_staged,
-        is_private=repo.is_private,
-        gate=repo.gate.value,
-        stage=(revision.stage or "") if revision and repo.is_staged else "",
-        is_held=bool(revision and revision.is_held),
-        hold_reason=release.hold_reason if release else "",
-        is_withdrawn=bool(revision and revision.is_withdrawn),
-        is_embargoed=bool(revision and revision.embargoed_until),
-        is_deprecated=bool(revision and revision.is_deprecated),
-    )
-    if with_tabs:
-        head = replace(head, tabs=await _tabs(call, repo, url, commit, rights))
-    return Seen(head, rights, card, commit, revision)
+    rights = {repo.id: authz.capabilities(policies, call.principal, resource, instant) for repo, resource in rows}
+    known = {repo_id: each[Action.KNOW].revision for repo_id, each in rights.items()}
+    commits = {repo_id: call.commit or (revision.commit if revision else "") for repo_id, revision in known.items()}
+    if branches := [repo_id for repo_id, commit in commits.items() if not commit]:
+        commits |= await history.heads(session, branches)
+    readable = [(repo, commits[repo.id]) for repo, _ in rows if rights[repo.id][Action.READ_CARD]]
+    read = await cards.cards_of(session, readable)
+    ids = [revision.release_id for revision in known.values() if revision and revision.release_id]
+    held = {row.id: row for row in await session.scalars(sa.select(Release).where(col(Release.id).in_(ids)))}
+    found = []
+    for repo, _ in rows:
+        revision, commit = known[repo.id], commits[repo.id]
+        card = read.get((repo.id, commit), Card())
+        release = held.get(revision.release_id or "") if revision else None
+        head = _head(call, repo, rights[repo.id], revision, commit=commit, card=card, release=release)
+        found.append(Seen(head, rights[repo.id], card, commit, revision))
+    return found
 
 
 def policies_dir(call: Call) -> Path:
@@ -174,6 +168,38 @@ def render(call: Call, template: str, *, status: int = 200, **context: Any) -> H
     return page(call.request, call.principal, template, status=status, **context)
 
 
+def _head(
+    call: Call,
+    repo: Repo,
+    rights: Rights,
+    revision: Revision | None,
+    *,
+    commit: str,
+    card: Card,
+    release: Release | None,
+) -> Head:
+    return Head(
+        kind=words.KINDS[repo.kind],
+        namespace=repo.namespace,
+        name=repo.name,
+        url=repo_url(repo),
+        summary=summary_of(card),
+        license_title=title_of(policies_dir(call), card.license_name or card.license or ""),
+        updated_at=repo.updated_at,
+        may=_may(rights, words.KINDS[repo.kind]),
+        commit=commit,
+        is_staged=repo.is_staged,
+        is_private=repo.is_private,
+        gate=repo.gate.value,
+        stage=(revision.stage or "") if revision and repo.is_staged else "",
+        is_held=bool(revision and revision.is_held),
+        hold_reason=release.hold_reason if release else "",
+        is_withdrawn=bool(revision and revision.is_withdrawn),
+        is_embargoed=bool(revision and revision.embargoed_until),
+        is_deprecated=bool(revision and revision.is_deprecated),
+    )
+
+
 def _mine(decision: Decision) -> Answer:
     if isinstance(decision, Allowed):
         return Answer("yes", "Yes")
@@ -198,7 +224,8 @@ def _is_open_to_ask(decision: Decision) -> bool:
     )
 
 
-async def _tabs(call: Call, repo: Repo, url: str, commit: str, rights: Rights) -> tuple[tuple[str, str], ...]:
+async def _tabs(call: Call, repo: Repo, seen: Seen) -> tuple[tuple[str, str], ...]:
+    url, commit, rights = seen.head.url, seen.commit, seen.rights
     tabs = [(url, "Card")]
     if rights[Action.LIST_FILES]:
         tabs.append((f"{url}/tree/{_revision_name(call, commit)}", "Files"))

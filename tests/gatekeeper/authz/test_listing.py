@@ -1,5 +1,6 @@
 """Lists and single decisions agree, for every kind of repository and of person."""
 
+import itertools
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +10,16 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.access.tables import AccessGrant
+from gatekeeper.accounts import principals
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
-from gatekeeper.accounts.tables import Organization, Person, Role
+from gatekeeper.accounts.tables import Membership, Organization, Person, Role
+from gatekeeper.accounts.team_tables import Team, TeamMember
 from gatekeeper.authz import Action, Policies, decide, filter_known, listing_filter, load, visible
 from gatekeeper.db import Database
 from gatekeeper.releases.tables import Release, Stage
+from gatekeeper.repos import team_rights
 from gatekeeper.repos.tables import Gate, Repo, RepoKind
+from gatekeeper.repos.team_rights import TeamRight
 from tests.gatekeeper.authz.builders import NOW
 from tests.gatekeeper.authz.folders import changed_folder
 
@@ -23,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 async def make_world(session: AsyncSession) -> tuple[list[Repo], list[Principal]]:
     """Every kind of repository under a person and an organization, and every kind of person towards them."""
-    ids = ["ada", "bob", "eve", "tess", "late", "root"]
+    ids = ["ada", "bob", "eve", "tess", "late", "root", "tim"]
     session.add_all(
         Person(id=name, name=name, name_key=name, email=f"{name}@example.org", email_key=f"{name}@example.org")
         for name in ids
@@ -61,14 +66,28 @@ async def make_world(session: AsyncSession) -> tuple[list[Repo], list[Principal]
         session.add(AccessGrant(repo_id=repo.id, person_id="tess", is_tester=True, ends_at=NOW + timedelta(seconds=1)))
         session.add(AccessGrant(repo_id=repo.id, person_id="late", is_tester=True, ends_at=NOW))
     await session.flush()
+    tim = await make_team(session, [repo for repo in repos if repo.owner_organization_id])
     scopes = [None, frozenset({"read"}), frozenset({"admin", "read"}), frozenset[str]()]
     people = [
         Principal(person_id=name, name=name, is_admin=name == "root", organizations=roles, scopes=scope)
         for name in ids
+        if name != "tim"
         for roles in ([{}, *({"acme": role} for role in Role)] if name == "eve" else [{}])
         for scope in (scopes if name in ("ada", "root") else [None])
     ]
-    return repos, [ANONYMOUS, OPERATOR, *people]
+    return repos, [ANONYMOUS, OPERATOR, tim, *people]
+
+
+async def make_team(session: AsyncSession, repos: list[Repo]) -> Principal:
+    """A guest whose team has each role in turn in every second of these repositories."""
+    session.add(Team(id="team", organization_id="acme", name="team", name_key="team"))
+    session.add(Membership(id="tim", organization_id="acme", person_id="tim", role=Role.GUEST))
+    await session.flush()
+    session.add(TeamMember(team_id="team", membership_id="tim"))
+    for repo, role in zip(repos[::2], itertools.cycle(team_rights.ROLES), strict=False):
+        session.add(TeamRight(team_id="team", repo_id=repo.id, role=role))
+    await session.flush()
+    return await principals.for_person(session, await session.get_one(Person, "tim"))
 
 
 async def test_lists_and_single_decisions_agree(session: AsyncSession, policies: Policies) -> None:

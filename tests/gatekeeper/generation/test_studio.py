@@ -114,7 +114,8 @@ async def test_images_come_with_signed_receipts_and_evidence(database: Database,
         assert statement["weights"] == {"unet/model.safetensors": "1" * 64}
         assert statement["license"]["texts"] == [sha256_hex(LICENSE)]
         assert statement["decision"] == {"policies": ["terms-open-use"], "policy_sha256": "f" * 64}
-        assert statement["safety"]["sld"] == {"level": "medium", "warmup_steps": 4, "acted": True}
+        sld = {"level": "medium", "warmup_steps": 4, "acted": True, "reason": "", "effect": None}
+        assert statement["safety"]["sld"] == sld
         assert statement["safety"]["scores"] == {"skull": -0.1}
         assert (statement["seed"], statement["steps"], statement["bucket"]) == (41 + index, 10, 8)
         text = str(receipt)

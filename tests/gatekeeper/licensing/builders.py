@@ -49,9 +49,10 @@ async def make_repo(
     files: dict[str, bytes] | None = None,
     gate: Gate = Gate.MANUAL,
     is_staged: bool = False,
+    kind: RepoKind = RepoKind.MODEL,
 ) -> tuple[Repo, str]:
     """A repository with one commit of `files` (a card and a license by default), and that commit's id."""
-    repo = await catalogue.create(session, RepoKind.MODEL, owner.name, name or f"repo{next(_numbers)}", by=owner)
+    repo = await catalogue.create(session, kind, owner.name, name or f"repo{next(_numbers)}", by=owner)
     repo.gate, repo.is_staged = gate, is_staged
     files = {"README.md": CARD.encode(), "LICENSE": LICENSE} if files is None else files
     commit = await commit_files(session, repo, files, by=owner)

@@ -42,6 +42,7 @@ class Told:
     """A checker that answers what it was told, whatever it is."""
 
     sha256 = "0" * 64
+    version = "1"
     concepts: tuple[str, ...] = ("thing",)
 
     def __init__(self, answer: Any) -> None:
@@ -94,7 +95,7 @@ def test_an_image_of_nan_is_not_released(
     run: Run, make_order: Callable[..., ImageOrder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "inference.engine.decode", lambda model, latents: np.full((3, 32, 32), np.nan, dtype=np.float32)
+        "inference.decoding.decode", lambda model, latents: np.full((1, 3, 32, 32), np.nan, dtype=np.float32)
     )
 
     [events] = run(make_order(steps=1))

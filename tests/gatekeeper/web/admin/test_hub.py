@@ -91,7 +91,7 @@ async def test_filters_that_fit_nothing_are_shown_back_escaped(site: Site) -> No
     assert "No event fits" in words(page)
 
 
-async def test_an_organization_is_made_and_its_administrator_adds_members(site: Site) -> None:
+async def test_an_organization_is_made_and_who_is_invited_joins_or_declines(site: Site) -> None:
     ada = await site.as_("ada")
 
     made = await ada.post("/admin/organizations", data={"name": "orchard", "fullname": "The <orchard>"})
@@ -101,12 +101,21 @@ async def test_an_organization_is_made_and_its_administrator_adds_members(site: 
     added = await ada.post(
         "/admin/organizations/orchard/members", data={f"person-{found[1]}": "alan", f"role-{found[1]}": "read"}
     )
-    stranger = await (await site.as_("grace")).post("/admin/organizations/orchard/members", data={})
+    grace, alan = await site.as_("grace"), await site.as_("alan")
+    stranger = await grace.post("/admin/organizations/orchard/members", data={})
+    waiting = words((await ada.get("/admin/organizations")).text)
+    offered = (await alan.get("/admin/organizations")).text
+    accept = re.search(r"/admin/invitations/\w+/accept", offered)[0]
 
     assert made.status_code == added.status_code == 303
     assert "The &lt;orchard&gt;" in page
-    assert "alan (read)" in words((await ada.get("/admin/organizations")).text)
+    assert "alan (read) Invited" in waiting
+    assert "You are invited to orchard" in offered
     assert stranger.status_code == 403
+    assert (await grace.post(accept)).status_code == 404  # it is not hers
+    assert (await alan.post(accept)).status_code == 303
+    assert (await alan.post(accept.replace("accept", "decline"))).status_code == 404  # answered
+    assert "alan (read) Remove" in words((await ada.get("/admin/organizations")).text)
 
 
 async def test_members_leave_or_are_removed_and_strangers_do_neither(site: Site) -> None:
@@ -158,7 +167,8 @@ async def test_the_safety_team_looks_behind_the_safety_system_as_long_as_it_is_i
     async with site.gatekeeper.db.read() as session:
         lab = await accounts.organizations.find(session, "lab")
     form = {f"person-{lab.id}": "ada", f"role-{lab.id}": "read"}
-    await grace.post("/admin/organizations/lab/members", data=form)
+    async with site.gatekeeper.db.write() as session:
+        await accounts.organizations.add_member(session, lab, site.people["ada"], Role.READ, by=OPERATOR)
     assert not await may_look("ada")
     await grace.post("/admin/organizations/lab/members", data=form | {f"safety-{lab.id}": "yes"})
     assert await may_look("ada")
