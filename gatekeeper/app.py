@@ -55,7 +55,7 @@ def routes() -> tuple[RawRoute, ...]:
 def build(settings: Settings) -> ASGIApp:
     """The application. It does nothing until its lifespan starts."""
     gatekeeper = assemble(settings)
-    limits = RateLimits(settings.api_calls, key=gatekeeper.keys.privacy)
+    limits = RateLimits(settings.api_calls, key=gatekeeper.keys.privacy, per_token=settings.api_calls_per_token)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

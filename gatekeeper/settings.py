@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         "download records can be lost in a power cut; grants, revocations and acceptances are always durable.",
     )
     session_days: int = Field(14, ge=1, le=90, description="Life of a browser session in days.")
+    session_idle_hours: int = Field(
+        168, ge=1, le=2160, description="A browser session that is not used for so many hours ends before its time."
+    )
     recent_sign_in_minutes: int = Field(
         30,
         ge=1,
@@ -113,6 +116,9 @@ class Settings(BaseSettings):
         ge=0,
         description="API calls that one person, or one address that is not signed in, may make in five minutes; "
         "0 means any number. Processes tell each other every few seconds. Downloads of files are not counted.",
+    )
+    api_calls_per_token: int = Field(
+        10_000, ge=0, description="How many of these calls one token or session may make; 0 means all of them."
     )
     webhook_allowed_networks: str = Field(
         "",

@@ -33,6 +33,7 @@ async def with_code(
     user_agent: str = "",
     days: int = 14,
     replaces: str | None = None,
+    device: str = "",
 ) -> SignedIn:
     """Finish a sign-in with a code of the app, or with a recovery code.
 
@@ -62,6 +63,7 @@ async def with_code(
             user_agent=user_agent,
             days=days,
             replaces=replaces,
+            device=device,
             arrival=step.arrival,
         )
 
@@ -77,6 +79,7 @@ async def with_passkey(
     user_agent: str = "",
     days: int = 14,
     replaces: str | None = None,
+    device: str = "",
 ) -> SignedIn:
     """Sign in with a passkey, by itself or as the second step. There is nothing to guess, so nothing is counted.
 
@@ -96,6 +99,7 @@ async def with_passkey(
         user_agent=user_agent,
         days=days,
         replaces=replaces,
+        device=device,
         arrival=step.arrival,
     )
 

@@ -1,7 +1,7 @@
 """When and from where sessions were last seen: noted in memory by the request, written by a job."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, ip_address, ip_network
 
 import sqlalchemy as sa
@@ -29,6 +29,11 @@ class LastSeen:
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
 
+    def last(self, session_id: str) -> datetime | None:
+        """When this process saw a session since it last wrote, None if it did not."""
+        seen = self._seen.get(session_id)
+        return seen.at if seen else None
+
     def saw(self, session_id: str, address: str) -> None:
         """Note a session's request. Costs a dictionary entry."""
         self._seen[session_id] = Seen(now(), network_of(address))
@@ -48,6 +53,15 @@ _sights = LastSeen()
 def saw(session_id: str, address: str) -> None:
     """Note a session's request in this process."""
     _sights.saw(session_id, address)
+
+
+async def is_idle(session: AsyncSession, browser: BrowserSession, idle: timedelta) -> bool:
+    """Whether a session was not used for so long. What other processes saw in the last minute may not be known yet."""
+    least = now() - idle
+    if browser.signed_in_at > least or (_sights.last(browser.id) or least) > least:
+        return False
+    use = await session.get(SessionUse, browser.id)
+    return use is None or use.last_seen_at <= least
 
 
 async def write_last_seen(database: Database) -> None:

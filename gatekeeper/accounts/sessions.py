@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
+from gatekeeper.accounts import seen
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.principals import for_person
 from gatekeeper.accounts.tables import BrowserSession, Person, ProviderSession, Strength
@@ -71,8 +72,11 @@ async def strengthen(session: AsyncSession, person: Person, strength: Strength, 
     return secret
 
 
-async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principal | None:
-    """Who is signed in with this cookie; None when it is malformed, ended or expired, or the person is disabled."""
+async def resolve(session: AsyncSession, secret: str, *, key: bytes, idle: timedelta | None = None) -> Principal | None:
+    """Who is signed in with this cookie; None when it is malformed, ended or expired, or the person is disabled.
+
+    idle  how long a session lives without being used; None for as long as it lives at all
+    """
     if not is_well_formed(secret, PREFIX):
         return None
     row = (
@@ -87,8 +91,18 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes) -> Principa
     browser, person = row
     if browser.ended_at is not None or browser.expires_at <= now() or person.is_disabled:
         return None
+    if idle is not None and await seen.is_idle(session, browser, idle):
+        return None
     found = await for_person(session, person, session_id=browser.id, valid_until=browser.expires_at)
     return changed(found, signed_in_at=browser.signed_in_at, strength=browser.strength)
+
+
+async def had_any(session: AsyncSession, person_id: str, *, but: str) -> bool:
+    """Whether a person had another session than this one in the last month, live or ended."""
+    query = sa.select(col(BrowserSession.id)).where(
+        col(BrowserSession.person_id) == person_id, col(BrowserSession.id) != but
+    )
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def list_for(session: AsyncSession, person_id: str) -> list[BrowserSession]:

@@ -83,7 +83,14 @@ async def sign_in(
             session.add(current)
         await throttle.forgive(session, attempt)
         return await begin_session(
-            session, current, Strength.PASSWORD, key=key, user_agent=user_agent, days=days, replaces=replaces
+            session,
+            current,
+            Strength.PASSWORD,
+            key=key,
+            user_agent=user_agent,
+            days=days,
+            replaces=replaces,
+            device=device,
         )
 
 
@@ -96,6 +103,7 @@ async def begin_session(
     user_agent: str,
     days: int,
     replaces: str | None,
+    device: str = "",
     arrival: dict[str, Any] | None = None,
 ) -> SignedIn | SecondStepNeeded:
     """What follows on a first step, whichever it was: the second one for who has a factor and has not shown one."""
@@ -110,6 +118,7 @@ async def begin_session(
         user_agent=user_agent,
         days=days,
         replaces=replaces,
+        device=device,
         arrival=arrival,
     )
 
@@ -123,10 +132,12 @@ async def open_session(
     user_agent: str,
     days: int,
     replaces: str | None,
+    device: str = "",
     arrival: dict[str, Any] | None = None,
 ) -> SignedIn:
     """A session under a new secret, for somebody who has just proved who they are.
 
+    device   the mark of a browser in which somebody signed in before; it is written down when it is not theirs
     arrival  columns of the ProviderSession to remember with it, None where no provider had a part
     """
     if replaces is not None:
@@ -134,7 +145,9 @@ async def open_session(
     browser, secret = await sessions.start(
         session, person, key=key, user_agent=user_agent, days=days, strength=strength
     )
-    body = {"strength": strength.value}
+    body: dict[str, Any] = {"strength": strength.value}
+    if not devices.mark_for(person.id, device, key=key) and await sessions.had_any(session, person.id, but=browser.id):
+        body["is_new_browser"] = True
     if arrival is not None:
         await session.flush()  # what is known of the session names its row
         session.add(ProviderSession(session_id=browser.id, **arrival))

@@ -58,6 +58,12 @@ async def reserve(session: AsyncSession, target: Target, *, per_account: int = P
     return attempt
 
 
+async def reserve_address(session: AsyncSession, what: str, address: str, *, key: bytes) -> None:
+    """Count what anybody may begin, for its address alone and apart from tries of passwords. Raises TooMany."""
+    place = f"{what} {address}"
+    await reserve(session, Target.of(place, place, key=key), per_account=PER_ADDRESS)
+
+
 async def forgive(session: AsyncSession, attempt: SignInAttempt) -> None:
     """Take one try back: it was the right password. Earlier failures count on until they are old."""
     await session.execute(sa.delete(SignInAttempt).where(col(SignInAttempt.id) == attempt.id))

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from gatekeeper.db import Database
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.notices import audience
+from gatekeeper.notices import accounts, audience
 from gatekeeper.notices.courier import Judge
 from gatekeeper.notices.events import subject_key, told
 from gatekeeper.notices.tables import NoticeCursor, Webhook, WebhookDelivery, WebhookWatch
@@ -54,7 +54,10 @@ async def _batch(database: Database, judge: Judge) -> int:
                 col(LedgerEvent.number) > cursor.number,
                 col(LedgerEvent.number) <= end,
                 col(LedgerEvent.kind) != _DOWNLOAD,
-                sa.or_(*[col(LedgerEvent.kind).startswith(f"{source}:") for source in _SOURCES]),
+                sa.or_(
+                    col(LedgerEvent.kind).in_(sorted(accounts.KINDS)),
+                    *[col(LedgerEvent.kind).startswith(f"{source}:") for source in _SOURCES],
+                ),
             )
             .order_by(col(LedgerEvent.number))
             .limit(_BATCH)
@@ -69,12 +72,13 @@ async def _batch(database: Database, judge: Judge) -> int:
 
 async def _one(session: AsyncSession, event: LedgerEvent, judge: Judge) -> None:
     repo = await session.get(Repo, event.repo_id) if event.repo_id else None
-    if repo is None:
-        return
     try:
         async with session.begin_nested():
-            await _to_webhooks(session, event, repo)
-            await audience.tell_people(session, event, repo, judge)
+            if event.kind in accounts.KINDS:
+                await accounts.tell_people(session, event)
+            elif repo is not None:
+                await _to_webhooks(session, event, repo)
+                await audience.tell_people(session, event, repo, judge)
     except Exception:  # one event that cannot be handed out must not keep all others back
         _log.exception("an event could not be handed out", event_id=event.id, kind=event.kind)
 

@@ -61,7 +61,8 @@ async def mail_preferences(session: AsyncSession, person_id: str) -> dict[str, b
             col(NoticePreference.person_id) == person_id
         )
     )
-    return dict.fromkeys(KINDS, True) | {kind: by_mail for kind, by_mail in rows if kind in KINDS}
+    chosen = {kind: by_mail for kind, by_mail in rows if kind in KINDS and KINDS[kind].is_optional}
+    return dict.fromkeys(KINDS, True) | chosen
 
 
 async def prefer_mail(session: AsyncSession, person_id: str, kinds: set[str]) -> None:

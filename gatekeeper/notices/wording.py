@@ -13,12 +13,14 @@ class Kind:
     title  one line, also the mail's subject
     text   what happened and what to do next
     path   where to look, below the hub's address
+    is_optional  whether people may do without the mail; whoever took an account over could switch it off
     """
 
     label: str
     title: str
     text: str
     path: str
+    is_optional: bool = True
 
 
 # Compatibility: the keys are stored with notices and preferences; they are added, never renamed.
@@ -117,6 +119,36 @@ KINDS: dict[str, Kind] = {
         "Nothing sent to one of your webhooks arrived for three days, so it was switched off. Look at its log, "
         "then enable it.",
         "/settings/webhooks/{webhook}",
+    ),
+    "password-changed": Kind(
+        "My password was changed",
+        "Your password was changed",
+        "The password of your account was changed, and you were signed out everywhere else. If it was not you, choose "
+        "another one at once, or ask the operator of this hub.",
+        "/settings",
+        is_optional=False,
+    ),
+    "sign-in-changed": Kind(
+        "A way to sign in to my account was added, removed or used up",
+        "The ways to sign in to your account have changed",
+        "A second factor, a recovery code or a provider was added to your account, taken from it, or used up. If it "
+        "was not you, change your password, look at your ways to sign in, and end all other sessions.",
+        "/settings/second-factor",
+        is_optional=False,
+    ),
+    "new-browser": Kind(
+        "Somebody signed in to my account in a browser that is new",
+        "A new browser signed in to your account",
+        "Somebody, probably you, signed in to your account in a browser that it was not used in before. If it was not "
+        "you, end that session and change your password.",
+        "/settings",
+        is_optional=False,
+    ),
+    "token-waiting": Kind(
+        "A token waits for the approval of an organization of mine",
+        "A token waits for approval in {organization}",
+        "{person} made a token that reaches {organization}. It opens nothing there until an administrator approves it.",
+        "/admin/organizations/{organization}/tokens",
     ),
 }
 

@@ -33,8 +33,24 @@ class Reaching:
 
 async def closed_to(session: AsyncSession, token: AccessToken) -> frozenset[str]:
     """The organizations of the token's owner that it opens nothing of, for want of approval or for its long life."""
+    states = await _states(session, token)
+    return frozenset(organization_id for organization_id, state in states.items() if state not in _GOOD)
+
+
+async def waited_for(session: AsyncSession, token: AccessToken) -> list[str]:
+    """Ids of the organizations that the token reaches once one of their administrators has approved it."""
+    found = []
+    for organization_id, state in sorted((await _states(session, token)).items()):
+        owned = set(await session.scalars(_REPOSITORIES, {"organization": organization_id}))
+        if state == "waiting" and _reaches(token, organization_id, owned):
+            found.append(organization_id)
+    return found
+
+
+async def _states(session: AsyncSession, token: AccessToken) -> dict[str, str]:
+    """How the token stands to each organization of its owner's that demands anything."""
     if token.kind is not TokenKind.PERSONAL:
-        return frozenset()
+        return {}
     rows = await session.execute(
         sa.select(TokenPolicy, col(TokenVerdict.verdict))
         .join(
@@ -52,9 +68,7 @@ async def closed_to(session: AsyncSession, token: AccessToken) -> frozenset[str]
             ),
         )
     )
-    return frozenset(
-        policy.organization_id for policy, verdict in rows if state_of(policy, token, verdict) not in _GOOD
-    )
+    return {policy.organization_id: state_of(policy, token, verdict) for policy, verdict in rows}
 
 
 _GOOD = ("open", "approved")

@@ -1,6 +1,7 @@
 """How many API calls one caller may make: a fixed window, told in every answer's headers.
 
 A caller is a person once one of their credentials was accepted, whatever tokens they use; everybody else is an address.
+One token may have less than its person, by a setting, so that a script that runs wild does not use up all of it.
 A credential that was refused, or was never seen, counts for its address, so that made-up tokens give no new window.
 Each process counts in memory, and every few seconds tells the others through the database about whoever has used up a
 good part: no request waits for that. Between two such moments, several processes may let a little more through.
@@ -33,9 +34,14 @@ Headers = tuple[tuple[bytes, bytes], ...]
 class RateLimits:
     """Counts calls below `/api/` and `/oauth/`. `limit` is for one caller and window; 0 switches it off."""
 
-    def __init__(self, limit: int, *, key: bytes, clock: Callable[[], float] = time.time) -> None:
-        """key  32 bytes, the same in every process: neither addresses nor credentials are kept, not even in memory"""
+    def __init__(self, limit: int, *, key: bytes, per_token: int = 0, clock: Callable[[], float] = time.time) -> None:
+        """How much there is for one caller, and what of it one credential may use up.
+
+        key        32 bytes, the same in every process: neither addresses nor credentials are kept, not even in memory
+        per_token  0 for as much as its person
+        """
         self._limit = limit
+        self._per_token = per_token
         self._clock = clock
         self._salt = key
         self._process = new_id()
@@ -56,27 +62,22 @@ class RateLimits:
             self._window = window
             self._counts.clear()
             self._elsewhere = {}
-        caller = self._caller(scope)
-        count = self._counts.get(caller, 0) + 1
-        self._counts[caller] = count
-        self._counts.move_to_end(caller)
-        if len(self._counts) > _MOST_CALLERS:
-            self._counts.popitem(last=False)
-        remaining = self._limit - count - self._elsewhere.get(caller, 0)
+        left = {limit: limit - self._count(caller) for caller, limit in self._callers(scope)}
+        limit, remaining = min(left.items(), key=lambda each: each[1])
         if remaining < 0:
             raise TooMany(
-                f"You have made more than {self._limit:,} API calls in {WINDOW_SECONDS // 60} minutes.",
+                f"You have made more than {limit:,} API calls in {WINDOW_SECONDS // 60} minutes.",
                 next_step=f"Go on in {seconds} seconds; the client waits by itself.",
-                details={"retry_after_seconds": seconds},
+                details={"retry_after_seconds": seconds, "limit": limit},
             )
-        return self._headers(remaining, seconds)
+        return self._headers(remaining, seconds, limit)
 
     async def share(self, database: Database) -> None:
         """Tell the other processes what this one has counted, and learn what they have. Called every few seconds."""
         window = self._window
         if not self._limit or window < 0:
             return
-        least = max(1, self._limit // _SHARED_FROM)
+        least = max(1, min(self._limit, self._per_token or self._limit) // _SHARED_FROM)
         rows = [
             {"window": window, "caller": caller, "process": self._process, "calls": count}
             for caller, count in self._counts.items()
@@ -104,7 +105,7 @@ class RateLimits:
 
     def refused(self, error: TooMany) -> Headers:
         """The headers of the answer to a call that `take` refused."""
-        return self._headers(0, int(error.details["retry_after_seconds"]))
+        return self._headers(0, int(error.details["retry_after_seconds"]), int(error.details["limit"]))
 
     def saw(self, scope: Scope, *, status: int) -> None:
         """Learn from an answer whose credential it was."""
@@ -121,18 +122,30 @@ class RateLimits:
         else:
             self._people.pop(key, None)
 
-    def _caller(self, scope: Scope) -> str:
-        credential = _credential(scope)
-        person = self._people.get(self._hash(credential)) if credential else None
-        if person is not None:
-            return person
-        client = scope.get("client")
-        return self._hash((client[0] if client else "").encode()).hex()
+    def _count(self, caller: str) -> int:
+        """One call more; returns how many there were, here and elsewhere."""
+        count = self._counts.get(caller, 0) + 1
+        self._counts[caller] = count
+        self._counts.move_to_end(caller)
+        if len(self._counts) > _MOST_CALLERS:
+            self._counts.popitem(last=False)
+        return count + self._elsewhere.get(caller, 0)
 
-    def _headers(self, remaining: int, seconds: int) -> Headers:
+    def _callers(self, scope: Scope) -> list[tuple[str, int]]:
+        """Whom a call is counted for, each with their limit."""
+        credential = _credential(scope)
+        hashed = self._hash(credential) if credential else b""
+        person = self._people.get(hashed)
+        if person is None:
+            client = scope.get("client")
+            return [(self._hash((client[0] if client else "").encode()).hex(), self._limit)]
+        own = [(hashed.hex(), self._per_token)] if 0 < self._per_token < self._limit else []
+        return [(person, self._limit), *own]
+
+    def _headers(self, remaining: int, seconds: int, limit: int) -> Headers:
         return (
             (b"ratelimit", f'"api";r={remaining};t={seconds}'.encode()),
-            (b"ratelimit-policy", f'"fixed window";"api";q={self._limit};w={WINDOW_SECONDS}'.encode()),
+            (b"ratelimit-policy", f'"fixed window";"api";q={limit};w={WINDOW_SECONDS}'.encode()),
         )
 
     def _hash(self, value: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -32,7 +33,8 @@ async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gate
         return await tokens.resolve(session, bearer_secret(authorization), key=gatekeeper.keys.tokens, seen=seen)
     secret = request.cookies.get(cookie_name(gatekeeper))
     if secret:
-        found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions)
+        idle = timedelta(hours=gatekeeper.settings.session_idle_hours)
+        found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions, idle=idle)
         if found is not None and found.session_id is not None:
             accounts.seen.saw(found.session_id, request.client.host if request.client else "")
         return found or ANONYMOUS

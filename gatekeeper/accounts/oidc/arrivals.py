@@ -1,7 +1,7 @@
 """Arriving from a provider: into an account one has, into a new one, or to the page where a name is chosen."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -31,14 +31,20 @@ _LONGEST_STRENGTH = 200
 _SECOND_FACTORS = frozenset({"mfa", "otp", "hwk"})
 
 
+@dataclass(frozen=True)
 class Door:
     """What starting a session takes: the keys, the browser, and how long it lasts.
 
     replaces  id of the session the browser had before, which ends: one planted earlier gains nothing
+    device    the mark of a browser in which somebody signed in before
     """
 
-    def __init__(self, *, key: bytes, box: Box, user_agent: str, days: int, replaces: str | None) -> None:
-        self.key, self.box, self.user_agent, self.days, self.replaces = key, box, user_agent, days, replaces
+    key: bytes
+    box: Box
+    user_agent: str
+    days: int
+    replaces: str | None
+    device: str = ""
 
 
 async def enter(
@@ -179,6 +185,7 @@ async def _start(
         user_agent=door.user_agent,
         days=door.days,
         replaces=door.replaces,
+        device=door.device,
         arrival=_remembered(identity, vouched, door.box),
     )
 

@@ -36,7 +36,14 @@ async def make(session: AsyncSession, person: Person, *, key: bytes) -> str:
 
 
 async def follow(
-    session: AsyncSession, secret: str, *, key: bytes, user_agent: str, days: int, replaces: str | None
+    session: AsyncSession,
+    secret: str,
+    *,
+    key: bytes,
+    user_agent: str,
+    days: int,
+    replaces: str | None,
+    device: str = "",
 ) -> SignedIn | SecondStepNeeded:
     """A session, or the second step, by a link, which is used up. Raises NotSignedIn for any that is not good."""
     instant, link = now(), None
@@ -56,7 +63,14 @@ async def follow(
         raise NotSignedIn("This link is over.", next_step="Have a new one made with `gatekeeper people let-in`.")
     await ledger.record(session, "accounts:person:follow-link", actor=person.id, subject=person.id)
     return await begin_session(
-        session, person, Strength.PASSWORD, key=key, user_agent=user_agent, days=days, replaces=replaces
+        session,
+        person,
+        Strength.PASSWORD,
+        key=key,
+        user_agent=user_agent,
+        days=days,
+        replaces=replaces,
+        device=device,
     )
 
 

@@ -61,7 +61,6 @@ async def sign_in(call: Call) -> Response:
             name,
             password,
             address=entering.address(call),
-            device=entering.device(call),
             **entering.caller(call),
         )
     except (NotSignedIn, TooMany) as error:

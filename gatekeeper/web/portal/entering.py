@@ -70,6 +70,7 @@ def caller(call: Call) -> dict[str, Any]:
         "user_agent": call.request.headers.get("user-agent", ""),
         "days": call.gatekeeper.settings.session_days,
         "replaces": call.principal.session_id,
+        "device": device(call),
     }
 
 

@@ -20,7 +20,7 @@ async def show(call: Call) -> Response:
         call,
         "portal/notices.html",
         notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in page.items],
-        preferences=[(kind, form.label, wanted[kind]) for kind, form in notices.KINDS.items()],
+        preferences=[(kind, form.label, wanted[kind]) for kind, form in notices.KINDS.items() if form.is_optional],
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         newer="/notices" if query.get("after") else None,
         older=f"/notices?after={page.after}" if page.after else None,

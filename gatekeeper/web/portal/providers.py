@@ -126,14 +126,7 @@ async def let_in(call: Call) -> Response:
 async def follow(call: Call) -> Response:
     """`POST /login/once/{secret}`: in, by an operator's link."""
     entering.refuse_foreign(call)
-    signed_in = await oidc.links.follow(
-        call.session,
-        call.params["secret"],
-        key=call.gatekeeper.keys.sessions,
-        user_agent=call.request.headers.get("user-agent", ""),
-        days=call.gatekeeper.settings.session_days,
-        replaces=call.principal.session_id,
-    )
+    signed_in = await oidc.links.follow(call.session, call.params["secret"], **entering.caller(call))
     return welcome(call, signed_in, "/")
 
 
@@ -215,14 +208,7 @@ def welcome(call: Call, signed_in: SignedIn | SecondStepNeeded, return_to: str) 
 
 def door(call: Call) -> oidc.Door:
     """What a session takes that begins in this call."""
-    gatekeeper = call.gatekeeper
-    return oidc.Door(
-        key=gatekeeper.keys.sessions,
-        box=gatekeeper.keys.sealing,
-        user_agent=call.request.headers.get("user-agent", ""),
-        days=gatekeeper.settings.session_days,
-        replaces=call.principal.session_id,
-    )
+    return oidc.Door(box=call.gatekeeper.keys.sealing, **entering.caller(call))
 
 
 def _provider_named(call: Call, name: str) -> oidc.Provider:

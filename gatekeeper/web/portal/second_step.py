@@ -3,7 +3,7 @@
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts
-from gatekeeper.accounts import factors
+from gatekeeper.accounts import factors, throttle
 from gatekeeper.accounts.factors.tables import StepKind
 from gatekeeper.errors import Invalid, NotSignedIn, TooMany
 from gatekeeper.web.guard import Call, guarded, read_body
@@ -54,6 +54,7 @@ async def passkey_options(call: Call) -> Response:
         step, _ = await accounts.second_step.person_of(call.session, entering.step_secret(call), key=key)
         return _json(await factors.passkeys.begin_second(call.session, step, rp=rp))
     entering.require_local(call)
+    await throttle.reserve_address(call.session, "passkey", entering.address(call), key=key)
     options, secret = await factors.passkeys.begin(call.session, rp=rp, key=key)
     response = _json(options)
     entering.keep_step(call, response, secret)

@@ -114,3 +114,21 @@ def test_a_readable_secret_has_twenty_characters_that_are_not_mistaken() -> None
     assert len(secret) == 20
     assert not set(secret) & set("0O1lIio")
     assert passwords.check_password(secret)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "passwordpassword",
+        "Password1234",
+        "qwertyuiop123",
+        "iloveyou12345",
+        "letmeinletmein",
+        "ada@example.org",
+        "Ada.Lovelace1",
+    ],
+)
+def test_common_passwords_and_what_is_made_of_them_or_of_ones_name_are_refused(password: str) -> None:
+    with pytest.raises(Invalid, match="easy to guess"):
+        passwords.check_password(password, name="ada.lovelace", email="ada@example.org")
+    assert passwords.check_password("correct horse battery", name="ada.lovelace", email="ada@example.org")

@@ -6,7 +6,8 @@ import pytest
 import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.accounts import Principal, sessions
+from gatekeeper.accounts import Principal, seen, sessions
+from gatekeeper.accounts.link_tables import SessionUse
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
 
@@ -52,3 +53,24 @@ async def test_all_sessions_but_one_can_be_ended_at_once(session: AsyncSession, 
     kept = started[1][0]
     assert await sessions.end_all(session, ada, by=Principal(person_id=ada.id), keep=kept.id) == 2
     assert [browser.id for browser in await sessions.list_for(session, ada.id)] == [kept.id]
+
+
+async def test_a_session_that_is_not_used_ends_before_its_time(session: AsyncSession, make_person, key) -> None:
+    browser, secret = await sessions.start(session, await make_person(), key=key, user_agent="", days=30)
+    await session.flush()
+    idle, start = timedelta(hours=2), now()
+
+    async def is_live(*, hours: float) -> bool:
+        with time_machine.travel(start + timedelta(hours=hours), tick=False):
+            return await sessions.resolve(session, secret, key=key, idle=idle) is not None
+
+    assert await is_live(hours=1.9)
+    assert not await is_live(hours=2.1)
+    session.add(SessionUse(session_id=browser.id, last_seen_at=start + timedelta(hours=1)))
+    await session.flush()
+    assert await is_live(hours=2.9)
+    assert not await is_live(hours=3.1)
+    with time_machine.travel(start + timedelta(hours=2), tick=False):
+        seen.saw(browser.id, "192.0.2.1")
+    assert await is_live(hours=3.9)
+    assert not await is_live(hours=4.1)

@@ -139,3 +139,17 @@ async def test_sharing_twice_counts_once_and_keeps_no_address(database: Database
     await one.share(database)
     async with database.read() as session:
         assert await session.scalar(sa.select(sa.func.count()).select_from(ApiUse)) == 1
+
+
+def test_one_token_uses_up_its_own_share_and_not_its_persons() -> None:
+    limits = RateLimits(10, key=KEY, per_token=2, clock=Clock())
+    for token in ("wild", "tame"):
+        limits.saw(request(token=token, person="ada"), status=200)
+    told = dict(limits.take(request(token="wild")))
+    limits.take(request(token="wild"))
+
+    assert told[b"ratelimit-policy"] == b'"fixed window";"api";q=2;w=300'
+    with pytest.raises(TooMany) as caught:
+        limits.take(request(token="wild"))
+    assert dict(limits.refused(caught.value))[b"ratelimit-policy"].endswith(b";q=2;w=300")
+    assert not used_up(limits, request(token="tame"))

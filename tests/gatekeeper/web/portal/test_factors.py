@@ -8,6 +8,7 @@ import pyotp
 import pytest
 import time_machine
 
+from gatekeeper.accounts.throttle import PER_ADDRESS
 from gatekeeper.app import routes
 from gatekeeper.kit.clock import now
 from tests.gatekeeper.web.site import PASSWORD, Site, words
@@ -158,3 +159,11 @@ def test_every_act_on_accounts_and_the_hub_is_dangerous_or_named_here() -> None:
     }
     reviewing = {pattern for pattern in open_ if pattern.startswith("/admin/requests/")}
     assert open_ - harmless - reviewing == set()
+
+
+async def test_beginning_passkey_sign_ins_is_limited_by_address_and_takes_no_tries_of_passwords(site: Site) -> None:
+    browser = site.browser()
+    answers = [(await browser.post("/login/passkey/options")).status_code for _ in range(PER_ADDRESS + 1)]
+
+    assert answers == [200] * PER_ADDRESS + [429]
+    assert (await (await site.as_("ada")).get("/settings")).status_code == 200
