@@ -10,7 +10,7 @@ from alembic import op
 from gatekeeper.kit.revision import drop_trigger_ddl, trigger_ddl
 
 revision = "2026_11_22_teams"
-down_revision = "2026_11_22_privacy"
+down_revision = "2026_11_22_personal_keys"
 branch_labels = None
 depends_on = None
 
