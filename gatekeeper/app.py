@@ -89,6 +89,7 @@ def build(settings: Settings) -> ASGIApp:
         is_https=settings.is_https,
         cache=gatekeeper.cache,
         limits=limits,
+        refusals=gatekeeper.refusals,
     )
 
 

@@ -25,6 +25,7 @@ from gatekeeper.repos import team_rights
 from gatekeeper.repos.mirrors import tables as mirrors
 from gatekeeper.tokens import tables as tokens
 from gatekeeper.tokens.oauth import tables as oauth
+from gatekeeper.transparency import tables as transparency
 
 metadata = SQLModel.metadata
 
@@ -52,5 +53,6 @@ __all__ = [
     "team_rights",
     "teams",
     "tokens",
+    "transparency",
     "uses",
 ]

@@ -10,10 +10,11 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import access, generation, jobs, ledger, licensing, notices, releases, tokens
-from gatekeeper.accounts import factors, links, offers, oidc, seen, sessions, throttle
+from gatekeeper import access, authz, generation, jobs, ledger, licensing, notices, releases, tokens, transparency
+from gatekeeper.accounts import ANONYMOUS, factors, links, offers, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
+from gatekeeper.kit.clock import now
 from gatekeeper.privacy import retention
 from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
@@ -62,6 +63,7 @@ def background(
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
+        every(COUNT_SECONDS, lambda: sum_up(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: retain(database, gatekeeper.settings)),
         every(ORDERS_SECONDS, gatekeeper.studio.keep_up),
         courier.run(),
@@ -166,6 +168,14 @@ async def count_downloads(database: Database) -> None:
     """Show downloads that were made since the last time."""
     async with database.write() as session:
         await popularity.count_downloads(session)
+
+
+async def sum_up(gatekeeper: Gatekeeper) -> None:
+    """Count refusals, and make the transparency report anew."""
+    await gatekeeper.refusals.write(gatekeeper.db)
+    async with gatekeeper.db.write() as session:
+        policies = await gatekeeper.in_force.refresh(session)
+        await transparency.refresh(session, visible=authz.listing_filter(policies, ANONYMOUS, now()))
 
 
 async def remind(database: Database) -> None:

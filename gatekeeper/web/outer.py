@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatekeeper.errors import GatekeeperError, TooMany, Unavailable
 from gatekeeper.kit.traces import place
+from gatekeeper.transparency import Refusals
 from gatekeeper.web import hot, respond
 from gatekeeper.web.limits import Headers, RateLimits
 
@@ -30,9 +31,17 @@ class Outer:
     """Wraps the application. Nothing inside needs to think about headers or about errors it does not handle."""
 
     def __init__(
-        self, app: ASGIApp, *, error_page: ErrorPage, is_https: bool, cache: hot.HotCache, limits: RateLimits
+        self,
+        app: ASGIApp,
+        *,
+        error_page: ErrorPage,
+        is_https: bool,
+        cache: hot.HotCache,
+        limits: RateLimits,
+        refusals: Refusals,
     ) -> None:
         self._app = app
+        self._refusals = refusals
         self._error_page = error_page
         self._cache = cache
         self._limits = limits
@@ -83,6 +92,7 @@ class Outer:
         except Exception as error:
             if has_begun:
                 raise
+            self._refusals.saw(error)
             answer = self._answer_error(Request(scope, receive), error, request_id)
             await answer(scope, receive, send_with_headers)
         finally:

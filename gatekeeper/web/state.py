@@ -15,6 +15,7 @@ from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
 from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
+from gatekeeper.transparency import Refusals
 from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.version import AccessVersion
 
@@ -70,6 +71,7 @@ class Gatekeeper:
     studio: Studio
     issuers: Issuers
     remotes: dict[str, Remote] = field(default_factory=dict)  # providers that people sign in through, by name
+    refusals: Refusals = field(default_factory=Refusals)
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
 

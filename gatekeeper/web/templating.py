@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from gatekeeper import transparency
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.kit.canonical import instant_text
@@ -114,6 +115,7 @@ def environment() -> Environment:
         "reflowed": reflowed,
         "plural": plural,
         "segment": segment,
+        "told": told,
     }
     return made
 
@@ -123,6 +125,11 @@ def static_address(name: str) -> str:
     """Address of a static file, with its digest so that browsers may keep it until it changes."""
     digest = hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
+
+
+def told(number: int | None) -> str:
+    """A number of the transparency report: None stands for some, but too few to be told."""
+    return f"fewer than {transparency.FEWEST}" if number is None else f"{number:,}"
 
 
 def size_text(size: int) -> str:

@@ -23,6 +23,7 @@ from gatekeeper.web.portal import (
     second_step,
     terms,
     tokens,
+    transparency,
     usage,
     webhooks,
 )
@@ -31,6 +32,7 @@ from gatekeeper.web.templating import error_page
 ROUTES = (
     *home.ROUTES,
     *api.ROUTES,
+    *transparency.ROUTES,
     *account.ROUTES,
     *second_step.ROUTES,
     *factors.ROUTES,

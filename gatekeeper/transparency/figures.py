@@ -1,0 +1,179 @@
+"""Makes the report: sums over the last twelve months and the repositories that anybody may know."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
+from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing.tables import Acceptance
+from gatekeeper.releases.tables import Release, Stage
+from gatekeeper.repos.tables import Repo
+from gatekeeper.transparency.report import FEWEST, Month, Report, Share, told
+from gatekeeper.transparency.tables import RefusalCount, TransparencyReport
+
+_MONTHS = 12
+_WAITING = (RequestState.IN_REVIEW, RequestState.REFERRED)
+_MOST_CAUSES = 10
+_MOST_DECISIONS = 20_000  # the newest ones, for the waiting times
+
+Where = sa.ColumnElement[bool]
+
+
+async def refresh(session: AsyncSession, *, visible: Where) -> Report:
+    """Make the report anew and keep it.
+
+    visible  the condition on Repo that everything meets which somebody who is not signed in may know
+    """
+    at = now()
+    report = await _make(session, at, sa.select(col(Repo.id)).where(visible, col(Repo.deleted_at).is_(None)))
+    row = await session.get(TransparencyReport, 1) or TransparencyReport()
+    row.made_at, row.body = at, report.as_json()
+    session.add(row)
+    return report
+
+
+async def _make(session: AsyncSession, at: datetime, public: "sa.Select[str]") -> Report:
+    months = _last_months(at)
+    since = datetime.fromisoformat(f"{months[0]}-01T00:00:00+00:00")
+    requests = sa.and_(col(AccessRequest.repo_id).in_(public), ~col(AccessRequest.is_direct))
+    grants = col(AccessGrant.repo_id).in_(public)
+    orders = col(Generation.repo_id).in_(public)
+    rejected = sa.and_(requests, col(AccessRequest.state) == RequestState.REJECTED)
+    ended = sa.func.coalesce(col(AccessGrant.revoked_at), col(AccessGrant.suspended_at))
+    by_month = {
+        "asked": await _monthly(session, col(AccessRequest.submitted_at), requests, since),
+        "granted": await _monthly(session, col(AccessGrant.granted_at), grants, since),
+        "rejected": await _monthly(session, col(AccessRequest.decided_at), rejected, since),
+        "ended": await _monthly(session, ended, grants, since),
+        "images": await _monthly(
+            session,
+            col(Generation.finished_at),
+            sa.and_(orders, col(Generation.state) == GenerationState.DONE),
+            since,
+            of=sa.func.sum(col(Generation.charged_images)),
+        ),
+        "images_refused": await _monthly(
+            session,
+            col(Generation.finished_at),
+            sa.and_(orders, col(Generation.state) == GenerationState.REFUSED),
+            since,
+        ),
+    }
+    return Report(
+        made_at=at,
+        months=tuple(
+            Month(month, **{name: told(counts[month]) for name, counts in by_month.items()}) for month in months
+        ),
+        waiting=told(await _count(session, AccessRequest, requests, col(AccessRequest.state).in_(_WAITING))),
+        waiting_days=await _waiting_days(session, requests, since),
+        rejections=await _shares(
+            session, col(AccessRequest.reason_code), rejected, col(AccessRequest.decided_at) >= since
+        ),
+        denials=await _denials(session, since),
+        order_refusals=await _shares(
+            session,
+            col(Generation.code),
+            orders,
+            col(Generation.state) == GenerationState.REFUSED,
+            col(Generation.finished_at) >= since,
+        ),
+        stages=await _stages(session, public, at),
+        held_now=await _count(session, Release, col(Release.repo_id).in_(public), col(Release.held_at).is_not(None)),
+        withdrawn=await _count(
+            session, Release, col(Release.repo_id).in_(public), col(Release.withdrawn_at).is_not(None)
+        ),
+        acceptances=told(
+            await _count(session, Acceptance, col(Acceptance.repo_id).in_(public), col(Acceptance.accepted_at) >= since)
+        ),
+    )
+
+
+def _last_months(at: datetime) -> list[str]:
+    year, month = at.year, at.month
+    found = []
+    for _ in range(_MONTHS):
+        found.append(f"{year:04}-{month:02}")
+        year, month = (year - 1, 12) if month == 1 else (year, month - 1)
+    return found[::-1]
+
+
+async def _monthly(
+    session: AsyncSession,
+    instant: sa.SQLColumnExpression[Any],
+    where: Where,
+    since: datetime,
+    *,
+    of: sa.ColumnElement[Any] | None = None,
+) -> Counter[str]:
+    year, month = sa.extract("year", instant), sa.extract("month", instant)
+    rows = await session.execute(
+        sa.select(year, month, sa.func.count() if of is None else of)
+        .where(where, instant >= since)
+        .group_by(year, month)
+    )
+    return Counter({f"{int(each):04}-{int(of_year):02}": int(number or 0) for each, of_year, number in rows})
+
+
+async def _waiting_days(session: AsyncSession, requests: Where, since: datetime) -> tuple[float, float] | None:
+    rows = await session.execute(
+        sa.select(col(AccessRequest.submitted_at), col(AccessRequest.decided_at))
+        .where(requests, col(AccessRequest.decided_by).is_not(None), col(AccessRequest.decided_at) >= since)
+        .order_by(col(AccessRequest.decided_at).desc())
+        .limit(_MOST_DECISIONS)
+    )
+    days = [max(decided - asked, timedelta()) / timedelta(days=1) for asked, decided in rows if decided]
+    if len(days) < FEWEST:
+        return None
+    return round(median(days), 1), round(quantiles(days, n=10, method="inclusive")[-1], 1)
+
+
+async def _shares(session: AsyncSession, cause: sa.SQLColumnExpression[str], *where: Where) -> tuple[Share, ...]:
+    number = sa.func.count()
+    rows = await session.execute(
+        sa.select(cause, number).where(*where).group_by(cause).order_by(number.desc(), cause).limit(_MOST_CAUSES)
+    )
+    return _told(rows)
+
+
+async def _denials(session: AsyncSession, since: datetime) -> tuple[Share, ...]:
+    number = sa.func.sum(col(RefusalCount.total))
+    cause = sa.case((col(RefusalCount.rule) == "", col(RefusalCount.code)), else_=col(RefusalCount.rule))
+    rows = await session.execute(
+        sa.select(cause, number)
+        .where(col(RefusalCount.day) >= since.date())
+        .group_by(cause)
+        .order_by(number.desc(), cause)
+        .limit(_MOST_CAUSES)
+    )
+    return _told(rows)
+
+
+async def _stages(session: AsyncSession, public: "sa.Select[str]", at: datetime) -> tuple[Share, ...]:
+    rows = await session.execute(
+        sa.select(col(Release.repo_id), col(Release.stage)).where(
+            col(Release.repo_id).in_(public),
+            col(Release.withdrawn_at).is_(None),
+            sa.or_(col(Release.embargoed_until).is_(None), col(Release.embargoed_until) <= at),
+        )
+    )
+    ladder, best = list(Stage), dict[str, Stage]()
+    for repo_id, stage in rows:
+        best[repo_id] = max(stage, best.get(repo_id, Stage.DRAFT), key=ladder.index)
+    counts = Counter(best.values())
+    return tuple(Share(stage.value, told(counts[stage])) for stage in ladder if counts[stage])
+
+
+async def _count(session: AsyncSession, table: type[Any], *where: Where) -> int:
+    return await session.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
+
+
+def _told(rows: Iterable[Any]) -> tuple[Share, ...]:
+    return tuple(Share(cause or "not stated", told(int(number))) for cause, number in rows)
