@@ -76,5 +76,5 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
 
 ROUTES = [
     guarded("/admin/quotas", show, needs=Action.ADMIN_PEOPLE),
-    guarded("/admin/quotas", change, needs=Action.ADMIN_PEOPLE, methods=("POST",)),
+    guarded("/admin/quotas", change, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
 ]

@@ -56,7 +56,14 @@ def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
         f'client = InferenceClient(\n    base_url="{url}/models/{name}",\n    token="gk_...",\n)\n'
         'client.text_to_image("a red apple").save("apple.png")',
     )
+    openai = Snippet(
+        "Make images on this server with OpenAI's client",
+        "from openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{url}/v1", api_key="gk_...")\n'
+        f'client.images.generate(model="{name}", prompt="a red apple").data[0].b64_json',
+    )
     snippets = [online, *snippets] if can_generate and not can_download else [*snippets, online]
+    snippets.append(openai)
     return Use(
         "Use it from a program",
         _note(can_download=can_download, can_generate=can_generate),

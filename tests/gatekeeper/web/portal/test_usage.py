@@ -1,0 +1,86 @@
+import asyncio
+
+import pytest
+
+from gatekeeper.repos import Repo
+from inference.contract import Preview, Queued
+from tests.gatekeeper.generation.stub import StubWorker, all_good
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
+
+pytestmark = pytest.mark.anyio
+
+ORDER = {"prompt": "a red apple", "steps": "5", "guidance": "4", "images": "2", "seed": "7"}
+
+
+async def test_usage_is_shown_beside_its_limits_and_as_a_table(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    await ada.post(f"{MODEL}/playground", data=ORDER)
+
+    page = words((await ada.get("/settings/usage")).text)
+    table = (await ada.get("/settings/usage.csv")).text.splitlines()
+
+    assert "You of lab/emoji 2 of 100" in page
+    assert "You on this hub 2 of 1000" in page
+    assert table[0].startswith("id,model,revision,stage,status")
+    assert ",lab/emoji," in table[1]
+    assert ",gated,done,2,2,0.500," in table[1]
+    assert "Nothing was ordered" in words((await (await site.as_("alan")).get("/settings/usage")).text)
+
+
+async def test_an_administrator_changes_somebody_s_quota_with_a_reason(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada, olga = await site.as_("ada"), await site.as_("olga")
+    await ask_for_access(ada)
+    change = {"name": "ada", "images_per_day": "1", "reason": "Too many apples."}
+
+    assert (await ada.post("/admin/quotas", data=change)).status_code in (403, 404)
+    assert (await olga.post("/admin/quotas", data=change | {"reason": ""})).status_code == 422
+    assert (await olga.post("/admin/quotas", data=change | {"name": "nobody-here"})).status_code == 422
+    assert (await olga.post("/admin/quotas", data=change | {"concurrency": "-1"})).status_code == 422
+    assert (await olga.post("/admin/quotas", data=change)).status_code == 303
+    assert "Too many apples." in words((await olga.get("/admin/quotas")).text)
+
+    refused = await ada.post(f"{MODEL}/playground", data=ORDER)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 0
+    assert "You may make 1 images on this hub in 24 hours" in words(refused.text)
+
+
+async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(site: Site, model: Repo) -> None:
+    gate = asyncio.Event()
+    events = [Queued(place=3), Preview(index=0, step=2, png_base64="AAAA")]
+    worker = site.worker(StubWorker(lambda order: events + all_good(order)))
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    worker.gate = gate
+    gate.set()
+    held = asyncio.Event()
+    told = iter([gate, gate, *[held] * 10])
+    worker.answer = lambda order: [*events, *all_good(order)]
+
+    class Steps(StubWorker):
+        async def submit(self, order):  # type: ignore[no-untyped-def]
+            async for event in StubWorker.submit(worker, order):
+                await next(told).wait()
+                yield event
+
+    site.worker(Steps())
+    sent = asyncio.create_task(ada.post(f"{MODEL}/playground", data=ORDER))
+    for _ in range(200):
+        listed = await ada.get("/api/generations")
+        if listed.json() and (listed.json()[0]["progress"] or {}).get("phase") == "queued":
+            break
+        await asyncio.sleep(0.01)
+    page = f"/generations/{listed.json()[0]['id']}"
+
+    shown = (await ada.get(page)).text
+    assert "Your order waits at place 3 of the queue." in words(shown)
+    assert 'src="data:image/png;base64,AAAA"' in shown
+    held.set()
+    assert (await sent).headers["location"] == page
+    assert "Delete images and prompt" in words((await ada.get(page)).text)
+    assert (await ada.post(f"{page}/delete")).status_code == 303
+    assert (await ada.get(f"{page}/images/0.png")).status_code == 404
+    assert "a red apple" not in (await ada.get(page)).text
