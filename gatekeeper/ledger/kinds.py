@@ -19,12 +19,13 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     "accounts": {
         "factors": "take-off",
         "identity": "link unlink",
-        "invitation": "make",
+        "invitation": "make offer accept decline withdraw",
         "organization": "create remove-member set-member",
         "passkey": "add remove",
-        "person": "add confirm-email disable enable invite let-in set-admin set-password",
+        "person": "add confirm-email disable enable follow-link invite let-in set-admin set-password",
         "recovery-codes": "renew use",
         "session": "end end-all start",
+        "team": "create delete add-member remove-member",
         "totp": "confirm remove",
     },
     "community": {
@@ -59,6 +60,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "repo": "create delete duplicate like move unlike update",
         "store": "clean",
         "tag": "create delete push",
+        "team": "give take",
         "upload": "expire",
         "xet": "readdress",
     },
