@@ -15,6 +15,7 @@ from inference.decoding import decoded
 from inference.denoising import dtype_name
 from inference.fleet import LoadWatch, Model, ModelRefused
 from inference.loading import ENGINE, Parts, load_parts
+from inference.memory import peak_bytes, weight_bytes
 from inference.pipelines import takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers
 from inference.schedulers import is_denoising, name_of
@@ -23,6 +24,7 @@ from inference.texts import encode
 log = logging.getLogger(__name__)
 
 TRIAL_ROWS = 4
+TRIAL_SIDE = 32  # latents
 PREDICTIONS = frozenset({"epsilon", "v_prediction"})
 
 
@@ -45,11 +47,14 @@ class ModelBuilder:
         is_engine = parts.pipeline in ENGINE
         if is_engine:
             require_engine_fits(parts)
+        model = self._described(manifest, parts, is_engine=is_engine)
+        watch.building("Measuring number formats.")
+        model = self._in_format(model, self._choose_dtype(model) if is_engine else self._plain_dtype())
         for module in _modules(parts):
             module.to(self._device)
-        model = self._described(manifest, parts, is_engine=is_engine)
-        model = self._in_format(model, self._choose_dtype(model) if is_engine else self._plain_dtype())
-        return self._warmed_up(model) if is_engine else model
+        watch.building("Warming up.")
+        model = self._warmed_up(model) if is_engine else model
+        return replace(model, held_bytes=weight_bytes(model.parts))
 
     def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
         """The model in float32."""
@@ -110,11 +115,20 @@ class ModelBuilder:
                     lambda latents: decoded(model.parts["vae"], latents), trials.latents(model, max(SIZES))
                 ),
             )
-            trials.denoise_once(model, model.parts["unet"], 1)
+            model = self._measured(model)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ModelRefused(f"the parts do not work together: {type(error).__name__}: {str(error)[:200]}") from error
         log.info("texts are encoded in %s at once, images decoded in %s", model.text_sizes, model.image_sizes)
         return model
+
+    def _measured(self, model: Model) -> Model:
+        """The model with what its calls take at the default size; measured at a small one where that is large."""
+        default = model.default_width // model.side_multiple
+        side = min(default, TRIAL_SIDE)
+        area = (default / side) ** 2
+        row = peak_bytes(lambda: trials.denoise_once(model, model.parts["unet"], 1, side=side))
+        image = peak_bytes(lambda: decoded(model.parts["vae"], trials.latents(model, 1, side=side)))
+        return replace(model, row_bytes=int(row * area), image_bytes=int(image * area))
 
     def _plain_dtype(self) -> torch.dtype:
         if self._dtype == "auto":

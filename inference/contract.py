@@ -192,6 +192,8 @@ class ModelState(Answer):
     engine          "step": mixed with other orders; "diffusers": runs as it is, one order at a time
     checker_sha256  digest of the attached checker's weights; None until ready, and for a model without a checker, whose
                     orders all fail with `checker_mismatch`
+    memory_bytes    what its weights take; is_pinned: never evicted
+    message         what a load is about, or why it failed
     """
 
     digest: Sha256
@@ -210,6 +212,8 @@ class ModelState(Answer):
     dtype: str | None = None
     error: ErrorCode | None = None
     message: str | None = None
+    memory_bytes: int = 0
+    is_pinned: bool = False
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -281,7 +285,8 @@ class ImageOrder(Order):
     bucket       rows per denoiser call; None: chosen by load. Repeat the receipt's bucket to get the same bits
     deadline_at  an order not finished by then fails with `deadline_passed`
     previews     looks at each image on the way, evenly spread over its steps; each is checked, and fewer may come
-    person_key   opaque and stable for a person; capacity is shared evenly between different keys
+    person_key   opaque and stable for a person; capacity is shared between different keys by weight
+    weight       of the person at this stage: twice the weight gets twice the share where there is not enough for all
     """
 
     id: OrderId
@@ -300,6 +305,7 @@ class ImageOrder(Order):
     deadline_at: AwareDatetime
     person_key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     previews: Annotated[int, Field(ge=0, le=MOST_PREVIEWS, strict=True)] = 0
+    weight: Annotated[float, Field(ge=0.1, le=10)] = 1.0
 
     def wants_preview(self, step: int) -> bool:
         """Whether a preview is due after `step` steps."""
@@ -549,7 +555,10 @@ class RulesFacts(Answer):
 
 
 class Health(Answer):
-    """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made."""
+    """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made.
+
+    memory_bytes  what models and calls may take together; models_bytes: what models take of it
+    """
 
     contract_version: int = CONTRACT_VERSION
     is_ready: bool
@@ -567,6 +576,8 @@ class Health(Answer):
     running_orders: int = 0
     image_checks: tuple[str, ...] = ()  # checks beside the models' own that an order may demand
     prompt_checks: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    models_bytes: int = 0
 
 
 class Problem(Answer):

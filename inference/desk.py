@@ -174,6 +174,11 @@ class Desk:
         """End a ticket as cancelled; its lane drops it within one step. False when it had ended."""
         return ticket.fail(ErrorCode.CANCELLED, "The order was cancelled.")
 
+    def is_in_use(self, digest: str) -> bool:
+        """Whether an order for this model has not ended."""
+        with self._lock:
+            return any(live.order.model == digest and not live.is_over for live in self._live.values())
+
     @property
     def waiting(self) -> int:
         """Orders lined up."""

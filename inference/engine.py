@@ -11,6 +11,7 @@ All torch work of the engine happens in its one thread; decoding and checking ha
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,33 +20,48 @@ from functools import partial
 import torch
 
 from inference.batching import in_sizes
+from inference.buckets import Buckets, TooLarge, orders_in_hand, rows_of
 from inference.contract import ErrorCode, Started
 from inference.decoding import Decoding
 from inference.denoising import NotFinite, Sample, begin, denoise, dtype_name, take_step
-from inference.fleet import Model
+from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
-from inference.texts import Conditioning, encode_all, join, texts_of
+from inference.shares import Shares
+from inference.texts import Conditioning, encode_all, encode_orders, join, texts_of
 from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
+CROWDED = 3  # times max_rows: how many rows may be in the making when heavy users have to share with light ones
 
 
 class Engine:
     """Runs the samples of all orders. `queue` is shared with the server's threads, everything else is the engine's own.
 
-    buckets   row counts a call may have, ascending
-    max_rows  rows in the making at once; orders beyond it wait in the queue
+    buckets      row counts a call may have
+    max_rows     rows in the making at once; orders beyond it wait in the queue, but see `_next`
+    spare_bytes  memory that calls may take now
+    clock        real time in seconds
     """
 
     def __init__(
-        self, queue: FairQueue, release: Release, *, buckets: tuple[int, ...], max_rows: int, threads: int = 1
+        self,
+        queue: FairQueue,
+        release: Release,
+        *,
+        buckets: tuple[int, ...],
+        max_rows: int,
+        threads: int = 1,
+        spare_bytes: Callable[[], int] = lambda: sys.maxsize,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.queue = queue
         self._release = release
-        self._buckets = tuple(sorted(buckets))
+        self._buckets = Buckets(buckets, max_rows=max_rows, spare_bytes=spare_bytes)
+        self._shares = Shares(clock=clock)
+        self._clock = clock
         self._max_rows = max_rows
         self._threads = threads
         self._samples: list[Sample] = []
@@ -86,7 +102,7 @@ class Engine:
         """Admit who waits, then advance one group of samples by one step. False when there was nothing to do."""
         for sample in self._samples:
             sample.ticket.expire()
-        self._samples = [sample for sample in self._samples if not sample.is_dead]
+        self._keep([sample for sample in self._samples if not sample.is_dead])
         self._admit()
         batch = self._pick()
         if not batch:
@@ -97,78 +113,62 @@ class Engine:
 
     # --- admission ---
 
+    def _keep(self, samples: list[Sample]) -> None:
+        """From now on only these are in the making."""
+        gone = {_person(sample) for sample in self._samples} - {_person(sample) for sample in samples}
+        self._samples = samples
+        for person in gone:
+            self._shares.leave(person)
+
     def _admit(self) -> None:
-        """Begin waiting orders in the queue's order while there is room for all their rows."""
+        """Begin waiting orders in the queue's order while there is room for them."""
         admitted: list[Ticket] = []
-        rows = sum(sample.rows for sample in self._samples)
-        while (ticket := self.queue.peek()) is not None:
-            wanted = ticket.request.rows_per_image * ticket.order.images
-            if rows and rows + wanted > self._max_rows:
-                break
+        while (ticket := self._next(admitted)) is not None:
             self.queue.take(ticket)
             admitted.append(ticket)
-            rows += wanted
-        encoded = self._encode(admitted)
+        encoded = encode_orders(admitted)
         for place, ticket in enumerate(admitted):
             try:
-                self._begin(ticket, encoded, company=[*admitted[place:], *self.queue.waiting()])
+                self._begin(ticket, encoded, waiting=[*admitted[place:], *self.queue.waiting()])
             except Exception as error:
                 log.error("an order could not begin: %s", type(error).__name__)
                 ticket.fail(*_explain(error))
 
-    def _encode(self, tickets: list[Ticket]) -> dict[int, dict[str, Conditioning]]:
-        """Conditioning by model (its `id`) and text, the texts of all orders together. A failure leaves a model out."""
-        texts: dict[int, set[str]] = {}
-        models: dict[int, Model] = {}
-        for ticket in tickets:
-            model = ticket.request.model
-            models[id(model)] = model
-            texts.setdefault(id(model), set()).update(texts_of(ticket))
-        encoded = {}
-        for key, model in models.items():
-            try:
-                encoded[key] = encode_all(model, texts[key])
-            except Exception as error:
-                log.error("texts could not be encoded together: %s", type(error).__name__)
-        return encoded
+    def _next(self, admitted: list[Ticket]) -> Ticket | None:
+        """The first in the line, if all its rows find room; else the first of a light user.
 
-    def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], *, company: list[Ticket]) -> None:
-        model, texts = ticket.request.model, texts_of(ticket)
+        A person with nothing in the making need not wait for room that another fills with more than one order: theirs
+        begins beside them, and who is served at each step is decided by `Shares`. Nothing of it takes much memory.
+        """
+        ticket = self.queue.peek()
+        if ticket is None:
+            return None
+        rows = sum(sample.rows for sample in self._samples) + sum(map(rows_of, admitted))
+        if not rows or rows + rows_of(ticket) <= self._max_rows:
+            return ticket
+        making = orders_in_hand(self._samples, admitted)
+        light = self.queue.peek(passing_over=making.keys()) if max(making.values()) > 1 else None
+        return light if light is not None and rows + rows_of(light) <= CROWDED * self._max_rows else None
+
+    def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], *, waiting: list[Ticket]) -> None:
+        order, model, texts = ticket.order, ticket.request.model, texts_of(ticket)
         rows = encoded.get(id(model)) or encode_all(model, set(texts))
         conditioning = join([rows[text] for text in texts])
-        bucket = self._choose_bucket(ticket, company)
-        self._samples += [begin(ticket, index, bucket, conditioning) for index in range(ticket.order.images)]
-        ticket.tell(Started(steps=ticket.order.steps))
-
-    def _choose_bucket(self, ticket: Ticket, company: list[Ticket]) -> int:
-        """The pinned bucket; else one in use that has room; else one as large as the crowd that is here already.
-
-        A single order in an empty worker pays for no row it does not use. A crowd that comes at once shares one call;
-        one that gathers doubles its calls (2, 2, 4, 8 rows ...) and, where it stays, moves into the largest. When it is
-        gone nobody has to join its large bucket.
-        """
-        if ticket.order.bucket is not None:
-            return ticket.order.bucket
-        wanted = ticket.request.rows_per_image * ticket.order.images
-        peers = [sample for sample in self._samples if _can_share(sample.ticket, ticket)]
-        here = sum(sample.rows for sample in peers)
-        others = [other for other in company[: self._max_rows] if _can_share(other, ticket)]
-        coming = max(sum(other.request.rows_per_image * other.order.images for other in others), wanted)
-        for bucket in sorted({sample.bucket for sample in peers}, reverse=True):
-            filled = wanted + sum(sample.rows for sample in peers if sample.bucket == bucket)
-            if filled <= bucket and (bucket <= self._smallest(here + coming) or 2 * filled >= bucket):
-                return bucket
-        return self._smallest(max(here, coming))
-
-    def _smallest(self, rows: int) -> int:
-        rows = min(rows, self._max_rows)
-        return next((bucket for bucket in self._buckets if bucket >= rows), self._buckets[-1])
+        bucket = self._buckets.choose(ticket, self._samples, waiting)
+        self._samples += [begin(ticket, index, bucket, conditioning) for index in range(order.images)]
+        self._shares.enter(order.person_key, order.weight)
+        ticket.tell(Started(steps=order.steps))
 
     # --- one tick ---
 
     def _pick(self) -> list[Sample]:
-        """Samples of one group that fit into its bucket, those that waited longest first."""
-        waiting = sorted(self._samples, key=lambda sample: sample.served_at)
+        """Samples of one group that fit into its bucket: whose turn it is, and those that go along at no cost."""
+        in_hand = orders_in_hand(self._samples, [])
+        turns = {
+            person: self._shares.turn(person, orders=making + self.queue.count(person))
+            for person, making in in_hand.items()
+        }
+        waiting = sorted(self._samples, key=lambda sample: (turns[_person(sample)], sample.served_at))
         batch: list[Sample] = []
         free = waiting[0].bucket if waiting else 0
         for sample in waiting:
@@ -179,7 +179,7 @@ class Engine:
 
     def _advance(self, batch: list[Sample]) -> None:
         """One denoiser call and one sampler step for each sample of the batch."""
-        began = time.perf_counter()
+        began = self._clock()
         try:
             predictions = denoise(batch)
         except Exception as error:
@@ -194,19 +194,35 @@ class Engine:
                 sample.ticket.fail(*_explain(error))
             else:
                 self._preview(sample)
-        seconds = (time.perf_counter() - began) / sum(sample.rows for sample in batch)
+        seconds = (self._clock() - began) / sum(sample.rows for sample in batch)
         for sample in batch:
             sample.ticket.charge(seconds * sample.rows)
+            self._shares.charge(_person(sample), seconds * sample.rows)
         self._report(batch)
 
     def _advance_apart(self, batch: list[Sample], error: Exception) -> None:
-        """A call failed: find out whose fault it is by making one call for each, with the same number of rows."""
-        if len(batch) == 1:
-            log.error("a denoiser call failed: %s", type(error).__name__)
-            batch[0].ticket.fail(*_explain(error))
+        """A call failed. For want of memory: its images begin again in half the bucket, so that the receipt's bucket
+        is true for all their steps. Otherwise, or where there is none: find out whose fault it is, one call for each.
+        """
+        log.error("a denoiser call of %d rows failed: %s", batch[0].bucket, type(error).__name__)
+        again: list[Sample | None] = [None] * len(batch)
+        if is_out_of_memory(error):
+            reclaim(batch[0].ticket.request.model.device)
+            again = list(map(self._smaller, batch))
+        for sample, smaller in zip(batch, again, strict=True):
+            if smaller is not None:
+                self._samples[self._samples.index(sample)] = smaller
+        stuck = [sample for sample, smaller in zip(batch, again, strict=True) if smaller is None]
+        if len(stuck) == len(batch) == 1:
+            stuck[0].ticket.fail(*_explain(error))
             return
-        for sample in batch:
+        for sample in stuck:
             self._advance([sample])
+
+    def _smaller(self, sample: Sample) -> Sample | None:
+        """The same image from its beginning, in a smaller bucket that holds it."""
+        bucket = self._buckets.after_failure(sample)
+        return begin(sample.ticket, sample.index, bucket, sample.conditioning) if bucket is not None else None
 
     def _report(self, batch: list[Sample]) -> None:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():
@@ -214,8 +230,7 @@ class Engine:
             if slowest is not None:
                 ticket.step(slowest.steps_done, ticket.order.steps)
         finished = [sample for sample in batch if sample.step == len(sample.timesteps) and not sample.is_dead]
-        for sample in finished:
-            self._samples.remove(sample)
+        self._keep([sample for sample in self._samples if sample not in finished])
         sizes = _decoding_sizes(finished[0]) if finished else (1,)
         for group in in_sizes(finished, sizes):
             self._hand_over(group)
@@ -253,17 +268,17 @@ def _decoding_sizes(sample: Sample) -> tuple[int, ...]:
     return request.model.image_sizes if is_default else (1,)
 
 
-def _can_share(one: Ticket, other: Ticket) -> bool:
-    """Whether images of two orders could stand in one call."""
-    a, b = one.request, other.request
-    return a.model is b.model and (a.width, a.height) == (b.width, b.height)
+def _person(sample: Sample) -> str:
+    return sample.ticket.order.person_key
 
 
 def _explain(error: Exception) -> tuple[ErrorCode, str]:
     match error:
         case NotFinite():
             return ErrorCode.NOT_FINITE, "The model produced values that are not numbers for this order."
-        case torch.OutOfMemoryError() | MemoryError():
+        case TooLarge():
+            return ErrorCode.OUT_OF_MEMORY, str(error)
+        case _ if is_out_of_memory(error):
             return ErrorCode.OUT_OF_MEMORY, "The worker ran out of memory; try a smaller size or fewer images."
         case _:
             return ErrorCode.INTERNAL, "The worker failed while making this image."

@@ -1,18 +1,31 @@
-"""The models this worker holds: loading them in the background, finding them by digest, saying how far each is."""
+"""The models this worker holds: loading them in the background, finding them by digest, saying how far each is.
+
+Where a new one finds no room, the one that was not ordered for longest goes: new orders for it are told that it is not
+here (and the web process sends its manifest again), those it has are finished, and then its memory is free.
+"""
 
 import asyncio
 import logging
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from inference.contract import ErrorCode, LoadPhase, ModelManifest, ModelState, Scheduler
+from inference.room import Room
 from inference.safety.verdict import CheckerError, GuardedChecker
 
 log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.05
+
+
+class NoRoom(Exception):
+    """A model does not fit, even if every other that may go is gone; the message is for a person."""
 
 
 class ModelRefused(Exception):
@@ -31,6 +44,8 @@ class Model:
     image_sizes       how many images of the default size may be decoded in one call, likewise
     zeros_for_empty   where there is no negative prompt, zeros stand for it, and not the encoding of an empty text
     memory            encodings of the server's own texts
+    held_bytes        what its weights take
+    row_bytes         what one denoiser row of the default size takes at the peak of a call; image_bytes: one decoding
     """
 
     state: ModelState
@@ -51,19 +66,27 @@ class Model:
     zeros_for_empty: bool = False
     takes_negative_prompt: bool = True
     memory: dict[str, Any] = field(default_factory=dict)
+    held_bytes: int = 0
+    row_bytes: int = 0
+    image_bytes: int = 0
+
+    def call_bytes(self, rows: int, width: int, height: int) -> int:
+        """Estimate of what a denoiser call, and a decoding beside it, take at their peaks."""
+        share = width * height / (self.default_width * self.default_height)
+        return int((rows * self.row_bytes + self.image_bytes) * share)
 
 
 class LoadWatch:
     """Hears how far a load is, from the loading thread. This one lets it pass."""
 
     def expect(self, total_bytes: int) -> None:
-        """So many bytes are going to be verified."""
+        """So many bytes are going to be verified and held. Returns when there is room for them; raises NoRoom."""
 
     def verified(self, count: int) -> None:
         """So many more bytes have been verified."""
 
-    def building(self) -> None:
-        """All files are verified; the parts are built next."""
+    def building(self, what: str = "") -> None:
+        """All files are verified; the parts are built, and this is what is done with them now."""
 
 
 class Builder(Protocol):
@@ -75,23 +98,42 @@ class Builder(Protocol):
 
 
 class Fleet:
-    """Models by manifest digest. Used from the server's event loop; building happens in one thread at a time."""
+    """Models by manifest digest. Used from the server's event loop; building happens in one thread at a time.
 
-    def __init__(self, build: Builder, *, work_dir: Path | None = None) -> None:
+    room       what memory there is
+    pinned     names of repositories whose models are never evicted
+    is_in_use  whether orders for a model (by digest) are being carried out; may be called from the loop only
+    """
+
+    def __init__(
+        self,
+        build: Builder,
+        *,
+        work_dir: Path | None = None,
+        room: Room | None = None,
+        pinned: frozenset[str] = frozenset(),
+        is_in_use: Callable[[str], bool] = lambda digest: False,
+    ) -> None:
         self._build = build
         self._work_dir = work_dir
+        self._room = room or Room(sys.maxsize)
+        self._pinned = pinned
+        self.is_in_use = is_in_use
         self._models: dict[str, Model] = {}
+        self._found_at: dict[str, float] = {}  # when each was last ordered
         self._states: dict[str, ModelState] = {}
         self._changed: dict[str, asyncio.Condition] = {}
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def states(self) -> tuple[ModelState, ...]:
-        """Every model ever ordered, in the order of arrival."""
+        """Every model that is here, is coming, or could not be loaded, in the order of arrival."""
         return tuple(self._states.values())
 
     def find(self, digest: str) -> Model | ModelState | None:
-        """The model if it is ready, else how far it is, else None."""
+        """The model if it is ready, else how far it is, else None. May be called from any thread."""
+        if digest in self._models:
+            self._found_at[digest] = time.monotonic()
         return self._models.get(digest) or self._states.get(digest)
 
     async def load(self, manifest: ModelManifest) -> AsyncIterator[ModelState]:
@@ -108,6 +150,7 @@ class Fleet:
                 repository=manifest.repository,
                 commit=manifest.commit,
                 phase=LoadPhase.VERIFYING,
+                is_pinned=manifest.repository in self._pinned,
             )
             task = asyncio.create_task(self._load(manifest, digest))
             self._tasks.add(task)
@@ -123,14 +166,23 @@ class Fleet:
                     await changed.wait()
 
     async def _load(self, manifest: ModelManifest, digest: str) -> None:
-        watch = _StateWatch(asyncio.get_running_loop(), lambda change: self._set(digest, change))
+        loop = asyncio.get_running_loop()
+
+        def make_room(size_bytes: int) -> None:  # called in the loading thread
+            asyncio.run_coroutine_threadsafe(self._make_room(digest, size_bytes), loop).result()
+
+        watch = _StateWatch(loop, lambda change: self._set(digest, change), make_room)
         async with self._one_at_a_time:
             directory = Path(tempfile.mkdtemp(prefix="model-", dir=self._work_dir))  # mode 0700
             try:
                 model = await asyncio.to_thread(self._build, manifest, directory, watch)
+                await self._make_room(digest, model.held_bytes)
             except (ModelRefused, CheckerError) as error:
                 log.warning("model %s refused: %s", manifest.repository, error)
                 self._fail(digest, ErrorCode.MODEL_REFUSED, str(error))
+            except NoRoom as error:
+                log.warning("model %s: %s", manifest.repository, error)
+                self._fail(digest, ErrorCode.OUT_OF_MEMORY, str(error))
             except MemoryError:
                 self._fail(digest, ErrorCode.OUT_OF_MEMORY, "The model does not fit into memory.")
             except Exception:
@@ -138,10 +190,35 @@ class Fleet:
                 self._fail(digest, ErrorCode.INTERNAL, "The model could not be loaded; the worker's log says why.")
             else:
                 self._models[digest] = model
-                self._set(digest, model.state.model_dump(exclude={"bytes_verified", "bytes_total"}))
+                kept = {"bytes_verified", "bytes_total", "is_pinned", "memory_bytes"}
+                self._set(digest, {**model.state.model_dump(exclude=kept), "memory_bytes": model.held_bytes})
                 log.info("model %s at %s is ready", manifest.repository, manifest.commit[:12])
             finally:
+                if digest not in self._models:
+                    self._room.release(digest)
                 await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def _make_room(self, digest: str, size_bytes: int) -> None:
+        """Evict until a model of this size fits, and hold its place. Raises NoRoom."""
+        while not self._room.fits(digest, size_bytes):
+            free_to_go = [key for key in self._models if not self._states[key].is_pinned]
+            if not free_to_go:
+                raise NoRoom(
+                    f"The model needs {size_bytes / 2**30:.1f} GiB, which this worker does not have"
+                    f"{' beside the pinned models' if self._models else ''}."
+                )
+            await self._evict(min(free_to_go, key=lambda key: self._found_at.get(key, 0.0)))
+        self._room.hold(digest, size_bytes)
+
+    async def _evict(self, digest: str) -> None:
+        """Let a model go, after the orders that it has."""
+        state = self._states.pop(digest)
+        del self._models[digest]
+        self._found_at.pop(digest, None)
+        log.info("model %s at %s makes room", state.repository, state.commit[:12])
+        while self.is_in_use(digest):  # noqa: ASYNC110 - orders end in other threads, which know no event loop
+            await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.to_thread(self._room.release, digest)
 
     def _fail(self, digest: str, code: ErrorCode, message: str) -> None:
         self._set(digest, {"phase": LoadPhase.FAILED, "error": code, "message": message})
@@ -165,20 +242,27 @@ class Fleet:
 class _StateWatch(LoadWatch):
     """Turns what the loading thread says into changes of the model's state, on the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, change: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        change: Callable[[dict[str, Any]], None],
+        make_room: Callable[[int], None],
+    ) -> None:
         self._loop = loop
         self._change = change
+        self._make_room = make_room
         self._verified = 0
 
     def expect(self, total_bytes: int) -> None:
         self._tell({"bytes_total": total_bytes})
+        self._make_room(total_bytes)
 
     def verified(self, count: int) -> None:
         self._verified += count
         self._tell({"bytes_verified": self._verified})
 
-    def building(self) -> None:
-        self._tell({"phase": LoadPhase.LOADING})
+    def building(self, what: str = "") -> None:
+        self._tell({"phase": LoadPhase.LOADING, "message": what or None})
 
     def _tell(self, change: dict[str, Any]) -> None:
         self._loop.call_soon_threadsafe(self._change, change)

@@ -9,8 +9,10 @@ from transformers.utils import logging as transformers_logging
 
 from inference.building import ModelBuilder, pick_device
 from inference.engine import Engine
+from inference.memory import reclaim, usable_bytes
 from inference.pipelines import PipelineLane
 from inference.release import Release, Runtime
+from inference.room import Room
 from inference.safety.trusted import trusted_checkers
 from inference.settings import Settings
 from inference.workshop import Workshop, new_queue
@@ -31,12 +33,14 @@ def make_workshop(settings: Settings) -> Workshop:
     )
     limit_threads = partial(torch.set_num_threads, settings.threads)
     release = Release(runtime, on_start=limit_threads)
+    room = Room(settings.memory_bytes or usable_bytes(device), reclaim=partial(reclaim, device))
     engine = Engine(
         new_queue(settings),
         release,
         buckets=settings.limits.buckets,
         max_rows=settings.max_rows,
         threads=settings.threads,
+        spare_bytes=lambda: room.spare_bytes,
     )
     pipelines = PipelineLane(new_queue(settings), release, threads=settings.threads)
     build = ModelBuilder(
@@ -48,4 +52,5 @@ def make_workshop(settings: Settings) -> Workshop:
         release=release,
         runtime=runtime,
         dtype=settings.dtype,
+        room=room,
     )

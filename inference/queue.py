@@ -1,12 +1,15 @@
 """The waiting line: fair between persons, bounded, and open about each order's place.
 
 Start-time fair queueing (Goyal, Vin and Chen 1996): an order's tag is the later of the line's own time and the
-person's last finish, and its finish is the tag plus its cost. Whoever ordered little is served before the second order
-of whoever ordered much, however many that one sent first; equal tags keep the order of arrival.
+person's last finish, and its finish is the tag plus its cost over the order's weight. Whoever ordered little is served
+before the second order of whoever ordered much, however many that one sent first; equal tags keep the order of arrival.
 """
 
 import threading
 from bisect import insort
+from collections import Counter
+from collections.abc import Set
+from datetime import UTC, datetime
 from itertools import count
 
 from inference.contract import ErrorCode, Queued
@@ -29,6 +32,7 @@ class FairQueue:
         self._waiting_per_person = waiting_per_person
         self._line: list[tuple[float, int, Ticket]] = []
         self._finishes: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
         self._now = 0.0
         self._arrivals = count()
         self._condition = threading.Condition()
@@ -43,20 +47,21 @@ class FairQueue:
             self._drop_ended()
             if len(self._line) >= self._waiting_orders:
                 raise QueueFull("Too many orders are waiting; try again later.")
-            if sum(t.order.person_key == person for _, _, t in self._line) >= self._waiting_per_person:
+            if self._counts[person] >= self._waiting_per_person:
                 raise QueueFull("Too many of your orders are waiting; wait for one of them to finish.")
             tag = max(self._now, self._finishes.get(person, 0.0))
-            self._finishes[person] = tag + cost(ticket)
+            self._finishes[person] = tag + cost(ticket) / ticket.order.weight
             entry = (tag, next(self._arrivals), ticket)
             insort(self._line, entry)
+            self._counts[person] += 1
             ticket.tell(Queued(place=self._line.index(entry) + 1))
             self._condition.notify_all()
 
-    def peek(self) -> Ticket | None:
-        """Who is next, if anyone; orders that ended while waiting are gone from the line."""
+    def peek(self, *, passing_over: Set[str] = frozenset()) -> Ticket | None:
+        """Who is next, if anyone, but none of these persons; orders that ended while waiting are gone from the line."""
         with self._condition:
             self._drop_ended()
-            return self._line[0][2] if self._line else None
+            return next((t for _, _, t in self._line if t.order.person_key not in passing_over), None)
 
     def waiting(self) -> list[Ticket]:
         """All who wait, next one first."""
@@ -71,6 +76,7 @@ class FairQueue:
                 if other is ticket:
                     self._now = max(self._now, tag)
                     del self._line[index]
+                    self._forget(other)
                     break
             if not self._line:
                 self._finishes.clear()
@@ -88,11 +94,25 @@ class FairQueue:
         with self._condition:
             self._condition.notify_all()
 
+    def count(self, person: str) -> int:
+        """Orders of one person that wait."""
+        return self._counts[person]
+
     def _drop_ended(self) -> None:
-        if any(ticket.is_over or ticket.is_late for _, _, ticket in self._line):
-            for _, _, ticket in self._line:
-                ticket.expire()
-            self._line = [entry for entry in self._line if not entry[2].is_over]
+        instant = datetime.now(UTC)
+        gone = [ticket for _, _, ticket in self._line if ticket.is_over or instant >= ticket.order.deadline_at]
+        for ticket in gone:
+            ticket.expire()
+            self._forget(ticket)
+        if gone:
+            dropped = set(map(id, gone))
+            self._line = [entry for entry in self._line if id(entry[2]) not in dropped]
+
+    def _forget(self, ticket: Ticket) -> None:
+        person = ticket.order.person_key
+        self._counts[person] -= 1
+        if not self._counts[person]:
+            del self._counts[person]
 
 
 def cost(ticket: Ticket) -> float:

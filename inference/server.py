@@ -31,6 +31,7 @@ from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, P
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
 from inference.release import Release, Runtime
+from inference.room import Room
 from inference.safety.plugins import read_plugins
 from inference.safety.prompts import BUILT_IN, RulesError, read_rules
 from inference.safety.verdict import CheckerError
@@ -62,9 +63,12 @@ def create_app(settings: Settings) -> Starlette:
     plugins = read_plugins(settings.checks_file)
     seals = Seals(settings.order_key())
     workshop = fake_workshop(settings) if settings.fake else real_workshop(settings)
-    fleet = Fleet(workshop.build, work_dir=settings.work_dir)
+    fleet = Fleet(
+        workshop.build, work_dir=settings.work_dir, room=workshop.room, pinned=frozenset(settings.pinned_models)
+    )
     workshop.release.image_checks = plugins.image_checks
     desk = Desk(fleet=fleet, lanes=workshop.lanes, limits=settings.limits, rules=rules, seals=seals, plugins=plugins)
+    fleet.is_in_use = desk.is_in_use
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -109,17 +113,19 @@ async def health(request: Request) -> Response:
         running_orders=desk.running,
         image_checks=tuple(desk.plugins.image_checks),
         prompt_checks=tuple(desk.plugins.prompt_checks),
+        memory_bytes=workshop.room.total_bytes,
+        models_bytes=workshop.room.models_bytes,
     )
     return JSONResponse(answer.model_dump(mode="json"))
 
 
 async def models(request: Request) -> Response:
-    """Every model ever ordered."""
+    """Every model that is here or was tried."""
     return JSONResponse([state.model_dump(mode="json") for state in visible_models(request)])
 
 
 def visible_models(request: Request) -> tuple[ModelState, ...]:
-    """Every model ever ordered; none over TCP, where nobody may learn a private repository's name unsigned."""
+    """What is here or was tried; nothing over TCP, where nobody may learn a private repository's name unsigned."""
     desk: Desk = request.app.state.desk
     settings: Settings = request.app.state.settings
     return desk.fleet.states() if settings.socket is not None else ()
@@ -224,7 +230,14 @@ def fake_workshop(settings: Settings) -> Workshop:
     runtime = Runtime(torch_version="none", diffusers_version="none", device="fake", is_fake=True)
     release = Release(runtime)
     lane = FakeLane(new_queue(settings), release)
-    return Workshop(build=build_fake, lanes={"step": lane}, release=release, runtime=runtime, dtype="float32")
+    return Workshop(
+        build=build_fake,
+        lanes={"step": lane},
+        release=release,
+        runtime=runtime,
+        dtype="float32",
+        room=Room(sys.maxsize),
+    )
 
 
 def require_private(socket: Path) -> None:

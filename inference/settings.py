@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from inference.contract import Limits, Sha256
+from inference.contract import Limits, RepositoryName, Sha256
 
 ROWS_WITH_SLD = 3
 
@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     dtype            auto measures bfloat16 against float32 where the processor has bfloat16 instructions
     threads          torch threads
     max_rows         denoiser rows in the making at once, over all orders
+    memory_bytes     what models and calls may take together; None: most of what is free at the start
+    pinned_models    repositories whose models are never evicted, separated by commas
     checker_timeout_seconds  an image without a verdict by then is withheld
     max_body_bytes   largest request body
     fake             make marked pictures without a model; refused unless it is set by INFERENCE_FAKE=1
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     max_rows: Annotated[int, Field(ge=ROWS_WITH_SLD, le=1024)] = 24
+    memory_bytes: Annotated[int, Field(ge=2**20)] | None = None
+    pinned_models: Annotated[tuple[RepositoryName, ...], NoDecode] = ()
     checker_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * 2**20
     limits: Limits = Limits()
@@ -65,6 +69,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_paths(cls, value: object) -> object:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("pinned_models", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

@@ -1,5 +1,6 @@
 """Text to what the denoiser is conditioned on: one text encoder (Stable Diffusion) or two (Stable Diffusion XL)."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from inference.batching import in_sizes
 from inference.fleet import Model
 from inference.safety import levels
 from inference.ticket import Ticket
+
+log = logging.getLogger(__name__)
 
 _OWN_TEXTS = frozenset({"", levels.SAFETY_CONCEPT})  # the server's own; only these are remembered
 
@@ -46,6 +49,23 @@ def join(rows: list[Conditioning]) -> Conditioning:
     """Several rows as one."""
     pooled = [row.pooled for row in rows if row.pooled is not None]
     return Conditioning(torch.cat([row.hidden for row in rows]), torch.cat(pooled) if pooled else None)
+
+
+def encode_orders(tickets: list[Ticket]) -> dict[int, dict[str, Conditioning]]:
+    """Conditioning by model (its `id`) and text, the texts of all orders together. A failure leaves a model out."""
+    texts: dict[int, set[str]] = {}
+    models: dict[int, Model] = {}
+    for ticket in tickets:
+        model = ticket.request.model
+        models[id(model)] = model
+        texts.setdefault(id(model), set()).update(texts_of(ticket))
+    encoded = {}
+    for key, model in models.items():
+        try:
+            encoded[key] = encode_all(model, texts[key])
+        except Exception as error:
+            log.error("texts could not be encoded together: %s", type(error).__name__)
+    return encoded
 
 
 def encode_all(model: Model, texts: set[str]) -> dict[str, Conditioning]:

@@ -6,6 +6,7 @@ from inference.desk import Lane
 from inference.fleet import Builder
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
+from inference.room import Room
 from inference.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Workshop:
     release: Release
     runtime: Runtime
     dtype: str
+    room: Room
 
 
 def new_queue(settings: Settings) -> FairQueue:

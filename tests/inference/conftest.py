@@ -168,10 +168,10 @@ def make_ticket(tiny_model: Model) -> Callable[..., tuple[Ticket, list[Event]]]:
 def make_engine() -> Iterator[Callable[..., Engine]]:
     releases: list[Release] = []
 
-    def build(*, max_rows: int = 24) -> Engine:
+    def build(*, max_rows: int = 24, **options: Any) -> Engine:
         releases.append(Release(Runtime(torch_version="t", diffusers_version="d", device="cpu")))
         queue = FairQueue(waiting_orders=100, waiting_per_person=50)
-        return Engine(queue, releases[-1], buckets=BUCKETS, max_rows=max_rows)
+        return Engine(queue, releases[-1], buckets=BUCKETS, max_rows=max_rows, **options)
 
     yield build
     for release in releases:

@@ -356,6 +356,50 @@ def test_a_call_that_raises_is_taken_apart_to_find_the_culprit(
     assert second[-1].code is ErrorCode.OUT_OF_MEMORY
 
 
+def test_running_out_of_memory_splits_the_bucket_and_goes_on(
+    run: Run, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inference import engine as module
+
+    original = module.denoise
+    orders = [make_order(seed=seed, steps=6) for seed in range(4)]
+
+    def small_machine(batch: list[Any]) -> list[torch.Tensor]:
+        if batch[0].bucket > 4 and any(sample.step > 2 for sample in batch):
+            raise torch.OutOfMemoryError
+        return original(batch)
+
+    [expected] = run(make_order(seed=0, steps=6, bucket=4))
+    monkeypatch.setattr(module, "denoise", small_machine)
+    results = run(*orders)
+
+    assert {images(events)[0].receipt.bucket for events in results} == {4}
+    assert images(results[0])[0].png_base64 == images(expected)[0].png_base64  # as if it had begun there
+
+
+def test_a_bucket_is_chosen_that_the_memory_can_hold(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, run: Run, tiny_model: Model
+) -> None:
+    engine = make_engine(spare_bytes=lambda: tiny_model.call_bytes(6, 32, 32))
+
+    results = run(*(make_order(seed=i, steps=1) for i in range(8)), engine=engine)
+
+    assert {images(events)[0].receipt.bucket for events in results} == {6}
+
+
+def test_an_order_that_cannot_fit_is_told_so_before_any_work(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, run: Run, tiny_model: Model
+) -> None:
+    engine = make_engine(spare_bytes=lambda: tiny_model.call_bytes(3, 32, 32))
+
+    small, large = run(make_order(steps=1), make_order(steps=1, width=512, height=512), engine=engine)
+
+    assert len(images(small)) == 1
+    assert isinstance(large[-1], Failed)
+    assert large[-1].code is ErrorCode.OUT_OF_MEMORY
+    assert "smaller size" in large[-1].message
+
+
 def test_orders_beyond_the_rows_wait_their_turn(
     make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
 ) -> None:

@@ -1,0 +1,101 @@
+"""Which models stay: the last ones ordered, the pinned ones, and those that are at work."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference.contract import ErrorCode, LoadPhase, ModelManifest, ModelState
+from inference.fake import build_fake
+from inference.fleet import Fleet, LoadWatch, Model
+from inference.room import Room
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 100
+
+
+def build(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
+    watch.expect(SIZE)
+    return replace(build_fake(manifest, directory, LoadWatch()), held_bytes=SIZE)
+
+
+@pytest.fixture
+def named(make_manifest: Callable[..., ModelManifest]) -> Callable[[str], ModelManifest]:
+    def make(name: str) -> ModelManifest:
+        return make_manifest({"model_index.json": name.encode()}).model_copy(update={"repository": f"demo/{name}"})
+
+    return make
+
+
+def fleet(models: int, *, pinned: frozenset[str] = frozenset()) -> Fleet:
+    return Fleet(build, room=Room(int(models * SIZE / 0.8)), pinned=pinned)
+
+
+async def load(fleet: Fleet, manifest: ModelManifest) -> ModelState:
+    async for state in fleet.load(manifest):
+        last = state
+    return last
+
+
+async def test_the_model_not_ordered_for_longest_makes_room(named: Callable[[str], ModelManifest]) -> None:
+    models, (one, two, three) = fleet(2), map(named, ("one", "two", "three"))
+    await load(models, one)
+    await load(models, two)
+    models.find(one.digest)
+
+    await load(models, three)
+
+    assert models.find(two.digest) is None
+    assert {state.repository for state in models.states()} == {"demo/one", "demo/three"}
+    assert all(state.memory_bytes == SIZE for state in models.states())
+
+
+async def test_a_pinned_model_stays_and_one_that_finds_no_room_is_told_so(
+    named: Callable[[str], ModelManifest],
+) -> None:
+    models, pinned, other = fleet(1, pinned=frozenset({"demo/pinned"})), named("pinned"), named("other")
+    await load(models, pinned)
+
+    state = await load(models, other)
+
+    assert (state.phase, state.error) == (LoadPhase.FAILED, ErrorCode.OUT_OF_MEMORY)
+    assert "pinned" in (state.message or "")
+    assert isinstance(models.find(pinned.digest), Model)
+    assert [state.is_pinned for state in models.states()] == [True, False]
+
+
+async def test_a_model_that_goes_finishes_its_orders_first(named: Callable[[str], ModelManifest]) -> None:
+    models, busy, other = fleet(1), named("busy"), named("other")
+    is_busy = True
+    models.is_in_use = lambda digest: is_busy and digest == busy.digest
+    await load(models, busy)
+
+    coming = asyncio.create_task(load(models, other))
+    while models.find(busy.digest) is not None:
+        await asyncio.sleep(0)
+    assert not coming.done()
+    assert isinstance(models.find(other.digest), ModelState)
+    is_busy = False
+
+    assert (await coming).phase is LoadPhase.READY
+
+
+async def test_what_failed_to_load_holds_nothing(named: Callable[[str], ModelManifest]) -> None:
+    room = Room(int(SIZE / 0.8))
+    calls: list[str] = []
+
+    def fail_once(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
+        watch.expect(SIZE)
+        calls.append(manifest.repository)
+        if len(calls) == 1:
+            raise ValueError
+        return build(manifest, directory, watch)
+
+    models = Fleet(fail_once, room=room)
+    await load(models, named("one"))
+
+    assert room.models_bytes == 0
+    assert (await load(models, named("two"))).phase is LoadPhase.READY
