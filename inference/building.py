@@ -110,7 +110,7 @@ class ModelBuilder:
         try:
             model = replace(
                 model,
-                text_sizes=proven_sizes(lambda ids: encode(model, ids).hidden, trials.token_ids(model, max(SIZES))),
+                text_sizes=proven_sizes(lambda ids: encode(model, ids).flat(), trials.token_ids(model, max(SIZES))),
                 image_sizes=proven_sizes(
                     lambda latents: decoded(model.parts["vae"], latents), trials.latents(model, max(SIZES))
                 ),

@@ -55,7 +55,8 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def peak_bytes(call: Callable[[], object]) -> int:
     """The most that tensors made during a call took at one time. Scratch inside a kernel is not seen."""
-    with _Live() as live:
+    live = _Live()
+    with live:
         call()
     return live.peak
 

@@ -28,6 +28,11 @@ class Conditioning:
     hidden: Tensor
     pooled: Tensor | None = None
 
+    def flat(self) -> Tensor:
+        """(row, value): everything there is, to be compared."""
+        hidden = self.hidden.flatten(1)
+        return hidden if self.pooled is None else torch.cat([hidden, self.pooled], dim=1)
+
     def row(self, index: int) -> "Conditioning":
         """One row, still with its row axis."""
         span = slice(index, index + 1)

@@ -30,6 +30,7 @@ from inference.engine import Engine
 from inference.fleet import Model
 from inference.pipelines import assembled
 from inference.schedulers import make_scheduler
+from inference.texts import encode, tokenize
 from inference.ticket import Ticket
 
 Run = Callable[..., list[list[Event]]]
@@ -148,6 +149,16 @@ def test_an_image_whose_batch_cannot_be_decoded_is_decoded_alone(
     )
 
     assert all(len(images(events)) == 1 for events in results)
+
+
+@pytest.mark.parametrize("kind", ["1.x", "xl"])
+def test_the_proven_sizes_change_no_bit_of_any_text(model: Model) -> None:
+    prompts = [f"{'very ' * number}small cat" for number in range(8)]
+    with torch.inference_mode():
+        ids = tokenize(model, prompts)
+        alone = [encode(model, ids[row : row + 1]).flat() for row in range(8)]
+        for size in model.text_sizes:
+            assert torch.equal(encode(model, ids[8 - size :]).flat(), torch.cat(alone[8 - size :]))
 
 
 def test_texts_are_encoded_together_and_the_servers_own_only_once(
