@@ -9,8 +9,10 @@
 An order that was accepted ends with one terminal event (`Done`, `Refused`, `Failed`) or with `WorkerLost`.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import datetime
 from typing import TypeVar
 
 import httpx2
@@ -39,6 +41,7 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _LOAD_SECONDS = 3600.0
+_LOOK_SECONDS = 0.25
 
 
 class WorkerError(Exception):
@@ -110,6 +113,18 @@ class Worker:
                 f"the worker speaks contract version {health.contract_version}, this process {CONTRACT_VERSION}"
             )
         return health
+
+    async def until_up(self, deadline_at: datetime) -> None:
+        """Wait until the worker answers again. Raises WorkerLost when it does not until then, WorkerMismatch."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await self.health()
+            except WorkerLost:
+                if now() >= deadline_at:
+                    raise
+            else:
+                return
 
     async def models(self) -> tuple[ModelState, ...]:
         """Every model the worker was told of since it started."""

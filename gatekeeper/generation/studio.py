@@ -207,7 +207,7 @@ class Studio:
             try:
                 return await self._carry_out(run, self._worker, order, manifest)
             except WorkerAbsent:  # the order never got there, so this is no loss
-                await self._wait_for_worker(self._worker, order)
+                await self._worker.until_up(order.deadline_at)
             except OrderRejected as rejected:
                 if rejected.code is not ErrorCode.DUPLICATE_ORDER:
                     raise
@@ -221,18 +221,6 @@ class Studio:
                     raise
                 run.tell("retrying", {})
                 order = order.model_copy(update={"deadline_at": now() + timedelta(seconds=ORDER_SECONDS)})
-
-    async def _wait_for_worker(self, worker: Worker, order: ImageOrder) -> None:
-        """Until the worker answers again. Raises WorkerAbsent when the order's time is over."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await worker.health()
-            except WorkerLost:
-                if now() >= order.deadline_at:
-                    raise
-            else:
-                return
 
     async def _carry_out(self, run: Run, worker: Worker, order: ImageOrder, manifest: ModelManifest) -> Outcome:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 from gatekeeper.generation.client import OrderRejected
@@ -123,5 +124,5 @@ class StubWorker:
         self.cancelled.append(order_id)
         return self.knows
 
-    async def health(self) -> None:
-        """There."""
+    async def until_up(self, deadline_at: datetime) -> None:
+        """There at once."""
