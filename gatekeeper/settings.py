@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     retention_rejected_days: int = Field(
         365, ge=0, description="Days after which the answers of rejected and withdrawn requests go; 0: never."
     )
+    legal_basis: Literal["contract", "consent", "legal_obligation", "public_task", "legitimate_interests"] = Field(
+        "contract", description="The ground (GDPR 6) on which acceptances are kept; every receipt says it."
+    )
     retention_acceptance_days: int = Field(
         3650,
         ge=0,

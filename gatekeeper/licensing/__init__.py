@@ -4,15 +4,12 @@ A text is its bytes, found by digest. The terms of a commit are an ordered bundl
 a bundle for one repository, by an act of their own, and holds a receipt that anybody verifies offline.
 """
 
-from gatekeeper.licensing.acceptance import (
-    PRESENTATION_LIFE,
-    accept,
+from gatekeeper.licensing.acceptance import PRESENTATION_LIFE, accept, present, text_to_show
+from gatekeeper.licensing.accepted import (
     acceptances_of,
     current_acceptance,
     latest_acceptance,
     own_acceptance,
-    present,
-    text_to_show,
     withdraw_acceptance,
 )
 from gatekeeper.licensing.catalogue import Catalogue, Known, add_license, by_license_id, import_catalogue
@@ -27,7 +24,7 @@ from gatekeeper.licensing.changes import (
     get_change,
     put_in_force,
 )
-from gatekeeper.licensing.circumstances import Act, Source, forget_sources
+from gatekeeper.licensing.circumstances import BY_API, MAX_TYPED_NAME_CHARS, Act, Keeping, Source, forget_sources
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
 from gatekeeper.licensing.flow_down import FlowDown, flow_down
@@ -42,8 +39,10 @@ from gatekeeper.licensing.texts import add, canonical_sha256, get, is_readable, 
 from gatekeeper.licensing.versions import tell_of_newer
 
 __all__ = [
+    "BY_API",
     "COUNTRIES",
     "GRACE_DAYS",
+    "MAX_TYPED_NAME_CHARS",
     "PRESENTATION_LIFE",
     "Act",
     "Catalogue",
@@ -56,6 +55,7 @@ __all__ = [
     "Form",
     "FormField",
     "HouseForm",
+    "Keeping",
     "Known",
     "Option",
     "Source",

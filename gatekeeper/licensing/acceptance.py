@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.accounts.personal_keys import key_of
@@ -18,9 +16,10 @@ from gatekeeper.kit.canonical import digest_of, instant_text, sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.signing import SigningKey
-from gatekeeper.licensing import changes, receipt, terms
-from gatekeeper.licensing.circumstances import BY_API, Act, Source, authentication, commit_to
-from gatekeeper.licensing.tables import Acceptance, Presentation, TermsBundle
+from gatekeeper.licensing import receipt, terms
+from gatekeeper.licensing.accepted import current_acceptance, latest_acceptance
+from gatekeeper.licensing.circumstances import BY_API, Act, Keeping, Source, authentication, commit_to
+from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.licensing.terms import Document, Terms
 from gatekeeper.licensing.texts import canonical_sha256, fold
 from gatekeeper.repos.tables import Repo
@@ -96,7 +95,8 @@ async def accept(
     fields: Mapping[str, Any] | None = None,
     act: Act = BY_API,
     source: Source | None = None,
-    keep_source_days: int = 90,
+    keeping: Keeping | None = None,
+    must_sign: bool = False,
     stage: str = "",
     policy: str | None = None,
 ) -> Acceptance:
@@ -105,8 +105,10 @@ async def accept(
     texts            digests of all texts of the bundle, each named by the person
     method           page and terminal need a presentation: issued to this person, for this bundle, within 24 hours
     fields           answers given with it; the receipt commits to them without holding them
-    act              what the person did: a button, boxes, a call
-    source           from where; kept apart, for `keep_source_days`
+    act              what the person did: a button, boxes, a name typed, a call
+    source           from where; kept apart, for a short time
+    keeping          on what ground the record is kept, and how long
+    must_sign        the person types their name
     stage            of the release that the person stood before, "" where there are none
     policy           digest of the policies in force
     Accepting again what is accepted gives the record that is there.
@@ -114,7 +116,15 @@ async def accept(
     person_id = _person(principal)
     if method not in METHODS:
         raise errors.Invalid(f"Unknown way of accepting: {method[:40]}.", next_step=f"Use one of {', '.join(METHODS)}.")
+    keeping = keeping or Keeping()
     _check_texts(wanted, texts)
+    if must_sign and not act.typed_name:
+        raise errors.Invalid(
+            "Your full name is missing: it stands for your signature.",
+            status=422,
+            next_step="Type your full name.",
+            details={"typed_name": "Your full name is missing."},
+        )
     presentation = await _presentation(session, person_id, repo, wanted, method=method, presentation_id=presentation_id)
     earlier = await current_acceptance(session, person_id, wanted, repo=repo)
     if earlier is not None and earlier.bundle_sha256 == wanted.sha256:
@@ -151,6 +161,8 @@ async def accept(
         "scope": {"repository_id": repo.id, "commit": wanted.commit_id, "stage": stage},
         "supersedes": before.id if before else None,
         "source": None,
+        "legal_basis": keeping.legal_basis,
+        "retention": {"class": "acceptance", "days_after_access": keeping.retention_days or None},
         "accepted_at": made.accepted_at,
         "token": principal.token_id,
         "policy_sha256": policy,
@@ -158,7 +170,7 @@ async def accept(
     own = await key_of(session, person_id)
     from_where = None
     if source is not None:
-        from_where, statement["source"] = commit_to(made.id, source, own, keep_days=keep_source_days)
+        from_where, statement["source"] = commit_to(made.id, source, own, keep_days=keeping.source_days)
     statement = _as_json(statement)
     event = await ledger.record(
         session,
@@ -176,98 +188,6 @@ async def accept(
     if from_where is not None:
         session.add(from_where)
     return made
-
-
-async def current_acceptance(
-    session: AsyncSession, person_id: str | None, wanted: Terms, *, repo: Repo | None = None
-) -> Acceptance | None:
-    """This person's acceptance of all texts of these terms for this repository, None when there is none.
-
-    The texts count, not the questions: who accepted the same texts with another form has accepted them. So has who
-    accepted older texts that a person found to differ in nothing that matters.
-    """
-    repo_id = repo.id if repo else wanted.repo_id
-    if person_id is None:
-        return None
-    found = await session.execute(
-        sa.select(Acceptance, col(TermsBundle.texts))
-        .join(TermsBundle, col(TermsBundle.sha256) == col(Acceptance.bundle_sha256))
-        .where(
-            col(Acceptance.person_id) == person_id,
-            col(Acceptance.repo_id) == repo_id,
-            col(Acceptance.withdrawn_at).is_(None),
-        )
-        .order_by((col(Acceptance.bundle_sha256) == wanted.sha256).desc(), col(Acceptance.accepted_at).desc())
-    )
-    given = [(acceptance, frozenset(texts)) for acceptance, texts in found]
-    covering = [frozenset(wanted.texts)]
-    if given and not any(covering[0] <= texts for _, texts in given):
-        earlier = await changes.earlier_texts(session, repo_id, wanted.texts)
-        covering += [each.texts for each in earlier if each.until is None]
-    return next((acceptance for acceptance, texts in given if any(needed <= texts for needed in covering)), None)
-
-
-async def latest_acceptance(session: AsyncSession, person_id: str | None, repo: Repo) -> Acceptance | None:
-    """The last terms of this repository that a person accepted and did not withdraw, whatever binds now."""
-    if person_id is None:
-        return None
-    return await session.scalar(
-        sa.select(Acceptance)
-        .where(
-            col(Acceptance.person_id) == person_id,
-            col(Acceptance.repo_id) == repo.id,
-            col(Acceptance.withdrawn_at).is_(None),
-        )
-        .order_by(col(Acceptance.accepted_at).desc(), col(Acceptance.id).desc())
-        .limit(1)
-    )
-
-
-async def withdraw_acceptance(
-    session: AsyncSession, principal: Principal, acceptance: Acceptance, *, reason: str = ""
-) -> Acceptance:
-    """End one's own acceptance: access that needs it ends at once; duties for the past do not."""
-    if principal.person_id != acceptance.person_id:
-        raise errors.NotAllowed(
-            "Only the person who accepted can withdraw the acceptance.", next_step="Sign in as that person."
-        )
-    at = now()
-    changed = await session.scalar(
-        sa.update(Acceptance)
-        .where(col(Acceptance.id) == acceptance.id, col(Acceptance.withdrawn_at).is_(None))
-        .values(withdrawn_at=at)
-        .returning(col(Acceptance.id))
-        .execution_options(synchronize_session=False)
-    )
-    if changed is None:
-        raise errors.Conflict("This acceptance was withdrawn already.", next_step="Reload the page.")
-    await session.refresh(acceptance)
-    await ledger.record(
-        session,
-        "licensing:terms:withdraw",
-        actor=principal.person_id,
-        token=principal.token_id,
-        repo=acceptance.repo_id,
-        subject=acceptance.id,
-        body={"bundle_sha256": acceptance.bundle_sha256, "has_reason": bool(reason.strip())},
-    )
-    return acceptance
-
-
-async def acceptances_of(session: AsyncSession, person_id: str) -> list[Acceptance]:
-    """Everything a person accepted, newest first."""
-    found = await session.scalars(
-        sa.select(Acceptance).where(col(Acceptance.person_id) == person_id).order_by(col(Acceptance.id).desc())
-    )
-    return list(found)
-
-
-async def own_acceptance(session: AsyncSession, principal: Principal, acceptance_id: str) -> Acceptance:
-    """One of the principal's own acceptances. Raises NotFound, also for somebody else's."""
-    found = await session.get(Acceptance, acceptance_id)
-    if found is None or found.person_id != principal.person_id:
-        raise errors.NotFound("There is no such receipt.", next_step="Your receipts are listed on your receipts page.")
-    return found
 
 
 def _person(principal: Principal) -> str:

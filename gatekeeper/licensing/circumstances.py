@@ -4,7 +4,7 @@ import ipaddress
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,9 @@ from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.personal import PersonKey
 from gatekeeper.licensing.tables import AcceptanceSource
+from gatekeeper.settings import Settings
 
+MAX_TYPED_NAME_CHARS = 120
 _MAX_AGENT_CHARS = 200
 _KEPT_BITS = {4: 24, 6: 48}  # of an address: the network, never the machine
 
@@ -27,16 +29,35 @@ class Act:
 
     element, label  the control that was used, and the words on it
     boxes           texts with a box of their own, all empty when shown and ticked by the person
+    typed_name      what they typed as their full name, "" where they were not asked
     """
 
     element: str
     label: str
     boxes: tuple[str, ...] = ()
+    typed_name: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For the signed statement."""
         boxes = [{"text_sha256": sha256, "was_ticked": False, "is_ticked": True} for sha256 in self.boxes]
-        return {"element": self.element, "label": self.label, "boxes": boxes}
+        return {"element": self.element, "label": self.label, "boxes": boxes, "typed_name": self.typed_name or None}
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """On what ground an acceptance is kept (GDPR 6) and how long; the statement says both.
+
+    retention_days  after access has ended; 0: for good
+    """
+
+    source_days: int = 90
+    legal_basis: str = "contract"
+    retention_days: int = 3650
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the operator set it."""
+        return cls(settings.keep_source_days, settings.legal_basis, settings.retention_acceptance_days)
 
 
 BY_API = Act("api", "accept")

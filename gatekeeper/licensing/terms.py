@@ -19,6 +19,7 @@ from gatekeeper.repos.history import TreeEntry
 from gatekeeper.repos.tables import Repo
 
 LICENSE_FILES = ("license", "license.txt", "license.md")
+ADDENDA = ("terms.md", "terms.txt")  # accepted beside the license
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ async def terms_for(session: AsyncSession, repo: Repo, commit: str) -> Terms | N
     """The terms of `commit`, None when it has neither license text nor questions.
 
     The text is the commit's own LICENSE file, else the catalogue's for the card's `license` (or `license_name` where
-    that says "other"); the card's `extra_gated_prompt` is a second text. In a write session the answer is remembered,
-    so that a later change of the catalogue never changes the terms of an old commit.
+    that says "other"); an addendum, TERMS.md, and the card's `extra_gated_prompt` are further texts. In a write session
+    the answer is remembered, so that a later change of the catalogue never changes the terms of an old commit.
     """
     remembered = await session.get(RepoTerms, (repo.id, commit))
     if remembered is not None:
@@ -87,16 +88,14 @@ async def resolve(session: AsyncSession, places: Collection[tuple[Repo, str]]) -
     there = await history.find_commits(session, [(repo.id, commit) for repo, commit in places])
     places = [(repo, commit) for repo, commit in places if (repo.id, commit) in there]
     read = await cards.cards_of(session, places)
-    licenses = {(repo.id, commit): await _license_file(session, repo, commit) for repo, commit in places}
-    wanted = {(repo_id, entry.oid) for (repo_id, _), entry in licenses.items() if entry and _is_small(entry)}
+    files = {(repo.id, commit): await _text_files(session, repo, commit) for repo, commit in places}
+    wanted = {(repo_id, entry.oid) for (repo_id, _), own in files.items() for entry in own if _is_small(entry)}
     bodies = await history.read_blobs(session, wanted)
-    named = {name for place, card in read.items() if licenses[place] is None for name in _named(card)}
+    named = {name for place, card in read.items() if not any(map(_is_license, files[place])) for name in _named(card)}
     catalogued = await catalogue.by_license_ids(session, named)
     found = {}
     for repo, commit in places:
-        entry = licenses[repo.id, commit]
-        body = bodies.get((repo.id, entry.oid), b"") if entry else b""
-        terms = _terms(repo, commit, read[repo.id, commit], entry, body, catalogued)
+        terms = _terms(repo, commit, read[repo.id, commit], files[repo.id, commit], bodies, catalogued)
         if terms is not None and not terms.problems and _writes(session):
             await keep(session, repo, terms)
         found[repo.id, commit] = terms
@@ -160,22 +159,33 @@ def _writes(session: AsyncSession) -> bool:
     return bool(session.get_bind().get_execution_options().get("gatekeeper_writes"))
 
 
-async def _license_file(session: AsyncSession, repo: Repo, commit: str) -> TreeEntry | None:
-    """The commit's own LICENSE. Asks for nothing where the commit's root is warm."""
+async def _text_files(session: AsyncSession, repo: Repo, commit: str) -> list[TreeEntry]:
+    """The commit's own LICENSE, then its addendum. Asks for nothing where the commit's root is warm."""
     root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
-    return next((root[name] for name in LICENSE_FILES if name in root), None)
+    found = (next((root[name] for name in names if name in root), None) for names in (LICENSE_FILES, ADDENDA))
+    return [entry for entry in found if entry is not None]
+
+
+def _is_license(entry: TreeEntry) -> bool:
+    return entry.path.lower() in LICENSE_FILES
 
 
 def _terms(
-    repo: Repo, commit: str, card: Card, entry: TreeEntry | None, body: bytes, catalogued: Mapping[str, LicenseText]
+    repo: Repo,
+    commit: str,
+    card: Card,
+    entries: list[TreeEntry],
+    bodies: Mapping[tuple[str, str], bytes],
+    catalogued: Mapping[str, LicenseText],
 ) -> Terms | None:
     problems = [f"The card of {repo.full_name} cannot be read: {card.problem}"] if card.problem else []
     documents: list[Document] = []
-    if entry is not None:
-        body = _readable(repo, entry, body, problems)
+    if not any(_is_license(entry) for entry in entries):
+        if text := next((catalogued[name] for name in _named(card) if name in catalogued), None):
+            documents.append(Document(text.sha256, text.title, text.body))
+    for entry in entries:
+        body = _readable(repo, entry, bodies.get((repo.id, entry.oid), b""), problems)
         documents.append(Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body))
-    elif text := next((catalogued[name] for name in _named(card) if name in catalogued), None):
-        documents.append(Document(text.sha256, text.title, text.body))
     if card.gated_prompt:
         body = card.gated_prompt.encode()
         documents.append(Document(sha256_hex(body), f"Access conditions of {repo.full_name}", body))

@@ -48,6 +48,7 @@ class StageRule:
     request_approvals  reviewers who must say yes to a request for access
     prerequisites    kinds of prerequisites (requests.toml) without which a grant does not count here
     terms_grace_days  days in which acceptances of earlier terms count after a change of them
+    typed_name       whether who accepts the terms types their full name
     """
 
     stage: Stage
@@ -63,6 +64,7 @@ class StageRule:
     request_approvals: int = 1
     prerequisites: tuple[str, ...] = ()
     terms_grace_days: int = licensing.GRACE_DAYS
+    typed_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def parse(data: Mapping[str, Any]) -> Ladder:
 
 
 def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
-    data = {"terms_grace_days": licensing.GRACE_DAYS} | dict(data)
+    data = {"terms_grace_days": licensing.GRACE_DAYS, "typed_name": False} | dict(data)
     criteria = tuple(data["criteria"])
     if unknown := set(criteria) - CRITERIA:
         raise ValueError(f"stage {stage}: unknown criterion {', '.join(sorted(unknown))}")
@@ -124,8 +126,9 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
     for name in ("soak_days", "testers"):
         if type(data.get(name, 0)) is not int or data.get(name, 0) < 0:
             raise ValueError(f"stage {stage}: {name} must be a whole number from 0")
-    if type(data["sole_maintainer"]) is not bool:
-        raise ValueError(f"stage {stage}: sole_maintainer must be true or false")
+    for name in ("sole_maintainer", "typed_name"):
+        if type(data[name]) is not bool:
+            raise ValueError(f"stage {stage}: {name} must be true or false")
     request_approvals, prerequisites = data.get("request_approvals", 1), data.get("prerequisites", [])
     if type(request_approvals) is not int or not 1 <= request_approvals <= 20:
         raise ValueError(f"stage {stage}: request_approvals must be a whole number from 1 to 20")
@@ -145,4 +148,5 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         request_approvals=request_approvals,
         prerequisites=tuple(prerequisites),
         terms_grace_days=data["terms_grace_days"],
+        typed_name=data["typed_name"],
     )

@@ -1,6 +1,7 @@
 """Our own calls around the gate: where I stand, what I must accept, asking, and giving access up."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -67,7 +68,14 @@ async def ask(call: Call) -> Response:
     asked = schemas.parse(schemas.AskAccess, await call.request.body())
     if asked.draft:
         return await _save(call, asked.fields, is_renewal=asked.renew)
-    return await _ask(call, asked.accept, asked.fields, presentation_id=asked.presentation_id, is_renewal=asked.renew)
+    return await _ask(
+        call,
+        asked.accept,
+        asked.fields,
+        presentation_id=asked.presentation_id,
+        is_renewal=asked.renew,
+        typed_name=asked.typed_name,
+    )
 
 
 async def ask_by_form(call: Call) -> Response:
@@ -169,7 +177,13 @@ async def _save(call: Call, fields: Mapping[str, Any], *, is_renewal: bool) -> R
 
 
 async def _ask(
-    call: Call, texts: list[str], fields: Mapping[str, Any], *, presentation_id: str | None, is_renewal: bool
+    call: Call,
+    texts: list[str],
+    fields: Mapping[str, Any],
+    *,
+    presentation_id: str | None,
+    is_renewal: bool,
+    typed_name: str = "",
 ) -> Response:
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
@@ -191,7 +205,9 @@ async def _ask(
                 presentation_id=presentation_id,
                 fields=fields,
                 source=source_of(call),
-                keep_source_days=call.gatekeeper.settings.keep_source_days,
+                act=replace(licensing.BY_API, typed_name=typed_name.strip()),
+                must_sign=rule is not None and rule.typed_name,
+                keeping=licensing.Keeping.of(call.gatekeeper.settings),
                 stage=rule.stage.value if rule is not None else "",
                 policy=digest,
             )

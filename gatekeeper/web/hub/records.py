@@ -2,7 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import authz, licensing
+from gatekeeper import authz, licensing, privacy
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import list_for
@@ -18,7 +18,8 @@ async def receipts(call: Call) -> Response:
     """`GET /api/receipts`: everything the caller accepted, newest first."""
     rows = await licensing.acceptances_of(call.session, call.principal.person_id or "")
     repos = {repo.id: repo for repo in await catalogue.by_ids(call.session, {row.repo_id for row in rows})}
-    found = [schemas.receipt_row(row, repos.get(row.repo_id)) for row in rows]
+    is_held = await privacy.hold_on(call.session, call.principal.person_id or "") is not None
+    found = [schemas.receipt_row(row, repos.get(row.repo_id), is_held=is_held) for row in rows]
     return JSONResponse(found, headers=_PRIVATE)
 
 

@@ -1,77 +1,22 @@
 """The terms of a model and the form that asks for access: reading, accepting, saving a draft, asking, renewing."""
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import access, authz, licensing
-from gatekeeper.access import RequestState, Standing
-from gatekeeper.authz import Action, Allowed, Code, Denied
+from gatekeeper.access import RequestState
+from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid
-from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Terms
-from gatekeeper.licensing.house import HouseForm
-from gatekeeper.licensing.tables import Acceptance, Presentation
-from gatekeeper.releases import Ladder, Stage, StageRule
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
-from gatekeeper.web.portal import forms, questions, standing
-from gatekeeper.web.portal.model import restrictions_of, texts_of
-from gatekeeper.web.portal.views import Seen, render, see, terms_of
+from gatekeeper.web.portal import forms, questions
+from gatekeeper.web.portal.access_page import Case, Filled, case_of, may_ask, must_sign, page_of, titles
 from gatekeeper.web.source import source_of
-
-_LACKS_GRANT = (
-    Code.ACCESS_NOT_REQUESTED,
-    Code.REQUEST_RETURNED,
-    Code.ACCESS_EXPIRED,
-    Code.INSTITUTION_NEEDED,
-    Code.PURPOSE_NEEDED,
-)
-_IN_HAND = (RequestState.DRAFT, RequestState.RETURNED)
-_SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What was sent, so that nothing typed is lost: texts ticked, answers by input name, and what is wrong.
-
-    answers  None: the form was not sent, and shows what was answered before
-    typed    what was typed into the forms beside the questions
-    """
-
-    ticked: frozenset[str] = frozenset()
-    answers: dict[str, str | list[str]] | None = None
-    errors: dict[str, str] | None = None
-    presentation_id: str = ""
-    typed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Case:
-    """Everything the page is about. `form` is what is asked: the card's questions, else the house's own.
-
-    before      answers that were given before: of a draft, a returned request, the access that is renewed
-    is_renewal  what is asked for follows access that is there
-    changed     from the terms that this person accepted to the present ones; then one click accepts
-    """
-
-    seen: Seen
-    terms: Terms | None
-    accepted: Acceptance | None
-    stands: Standing
-    rule: StageRule | None
-    form: licensing.Form
-    changed: licensing.Difference | None = None
-    before: dict[str, Any] = field(default_factory=dict)
-    is_renewal: bool = False
 
 
 async def show(call: Call) -> Response:
@@ -83,7 +28,7 @@ async def ask(call: Call) -> Response:
     """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither; or only keep the answers."""
     sent = await forms.read(call.request)
     case = await case_of(call, is_renewal="renew" in sent)
-    if "save" in sent and _may_ask(case):
+    if "save" in sent and may_ask(case):
         return await _save(call, case, sent)
     filled = _read(sent, case)
     if filled.errors:
@@ -134,14 +79,15 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
             fields=answers,
             act=_act(case, filled),
             source=source_of(call),
-            keep_source_days=call.gatekeeper.settings.keep_source_days,
+            must_sign=must_sign(case),
+            keeping=licensing.Keeping.of(call.gatekeeper.settings),
             stage=case.seen.head.stage,
             policy=policies.sha256,
         )
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
     may_download = bool(authz.decide(policies, principal, Action.DOWNLOAD, fresh, instant))
-    if not _may_ask(case) or (may_download and not case.is_renewal):
+    if not may_ask(case) or (may_download and not case.is_renewal):
         return "terms-accepted"
     authz.require(policies, principal, Action.REQUEST_ACCESS, fresh, instant)
     request = await access.submit(
@@ -161,74 +107,11 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
 
 def _act(case: Case, filled: Filled) -> licensing.Act:
     """What the person did on the page: ticked a box for each text, or used the button that accepts a change."""
-    label = _titles(case, to_accept=True, may_ask=_may_ask(case))["submit"]
-    if case.changed is not None and not _may_ask(case):
-        return licensing.Act("button accept-all", label)
-    return licensing.Act("boxes and button", label, tuple(sorted(filled.ticked)))
-
-
-async def case_of(call: Call, *, is_renewal: bool = False) -> Case:
-    """Everything about this caller before this repository.
-
-    is_renewal  they want to ask for what follows the access that they have
-    """
-    seen = await see(call, call.repo, call.resource)
-    terms = await terms_of(call, call.repo, seen.commit) if seen.rights[Action.READ_CARD] else None
-    stands = await access.standing(call.session, call.principal.person_id, call.repo.id, now())
-    accepted = (
-        await licensing.current_acceptance(call.session, call.principal.person_id, terms, repo=call.repo)
-        if terms
-        else None
-    )
-    ladder = Ladder.load(call.gatekeeper.policies.directory)
-    rule = ladder.rule(Stage(seen.head.stage)) if seen.head.stage else None
-    form = terms.form if terms else licensing.Form()
-    if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
-        form = _house(call).form
-    changed = await _changed(call, terms) if terms and terms.need_acceptance and accepted is None else None
-    renews, before = await _earlier(call, stands, is_renewal=is_renewal)
-    return Case(seen, terms, accepted, stands, rule, form, changed, before, renews)
-
-
-async def _earlier(call: Call, stands: Standing, *, is_renewal: bool) -> tuple[bool, dict[str, Any]]:
-    """Whether what is asked for here renews access that is there, and the answers that were given before."""
-    request, grant = stands.request, stands.grant
-    if request is None:
-        return False, {}
-    if request.state in _IN_HAND:
-        return grant is not None, request.fields
-    if grant is None or grant.ends_at is None or request.state in access.OPEN:
-        return False, {}
-    return is_renewal or call.request.query_params.get("renew") == "1", request.fields
-
-
-async def _changed(call: Call, terms: Terms) -> licensing.Difference | None:
-    """What became of the terms that this person accepted before."""
-    before = await licensing.latest_acceptance(call.session, call.principal.person_id, call.repo)
-    if before is None:
-        return None
-    accepted = await licensing.stored(call.session, before.bundle_sha256)
-    return licensing.between(accepted.documents, terms.documents)
-
-
-def _house(call: Call) -> HouseForm:
-    return HouseForm.load(call.gatekeeper.policies.directory)
-
-
-def _may_ask(case: Case) -> bool:
-    """Whether there is a request to make or to complete: a grant is what lacks, or what ends, and none waits."""
-    rights, request = case.seen.rights, case.stands.request
-    if not rights[Action.REQUEST_ACCESS] or (case.rule is not None and case.rule.requests == "none"):
-        return False
-    if case.is_renewal:
-        return True
-    if case.stands.grant is not None:
-        return False
-    if request is not None and request.state is RequestState.REJECTED:
-        return request.reapply_at is not None and request.reapply_at <= now()
-    return any(
-        isinstance(denied, Denied) and denied.code in _LACKS_GRANT
-        for denied in (rights[Action.DOWNLOAD], rights[Action.GENERATE])
+    label = titles(case, to_accept=True, may_ask=may_ask(case))["submit"]
+    if case.changed is not None and not may_ask(case):
+        return licensing.Act("button accept-all", label, typed_name=filled.typed.get("typed_name", ""))
+    return licensing.Act(
+        "boxes and button", label, tuple(sorted(filled.ticked)), typed_name=filled.typed.get("typed_name", "")
     )
 
 
@@ -253,120 +136,10 @@ def _read(sent: FormData, case: Case) -> Filled:
             case.form.validate(questions.named(case.form, answers))
         except Invalid as error:
             errors |= questions.wrong(case.form, error)
-    return Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26))
-
-
-async def _median(call: Call) -> int | None:
-    return await access.median_days(call.session, call.repo.id, request_rules(call), at=now())
-
-
-async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) -> HTMLResponse:
-    """The page, recorded as shown when it is one on which terms can be accepted."""
-    terms, me = case.terms, call.principal
-    to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
-    may_ask = _may_ask(case)
-    can_act = me.is_signed_in and me.token_id is None and (to_accept or may_ask) and not (terms and terms.problems)
-    given = questions.stored(case.form, case.before) if filled.answers is None else filled.answers
-    asked = questions.questions(case.form, given, filled.errors or {}) if may_ask else []
-    context: dict[str, Any] = {
-        "head": case.seen.head,
-        "errors": filled.errors or {},
-        "mine": await standing.mine(call, call.repo, case.stands),
-        "typed": filled.typed,
-        "is_renewal": case.is_renewal,
-        "can_save": may_ask and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
-        "median_days": await _median(call) if may_ask else None,
-        "accepted_at": case.accepted.accepted_at if case.accepted else None,
-        "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
-        "problems": terms.problems if terms else (),
-        "restrictions": restrictions_of(call, case.seen) if to_accept else [],
-        "documents": texts_of(case.seen, terms),
-        "fields": asked,
-        "to_accept": to_accept,
-        "can_accept": can_act,
-        "changed": case.changed if to_accept and not may_ask else None,
-        "bundle": terms.sha256 if terms else "",
-        "until": _until(case),
-        "ticked": filled.ticked,
-        "description": case.seen.card.gated_description or (_house(call).description if asked else ""),
-        **_titles(case, to_accept=to_accept, may_ask=may_ask),
-    }
-    presentation_id = filled.presentation_id
-    if can_act and to_accept and terms and not presentation_id:
-        shown = bytes(render(call, "portal/access.html", presentation_id="", **context).body).decode()
-        presentation_id = await _present(call, terms, shown)
-    return render(call, "portal/access.html", status=status, presentation_id=presentation_id, **context)
-
-
-async def _present(call: Call, terms: Terms, shown: str) -> str:
-    """Record that this page is shown to this person; the same page again within hours is the same presentation."""
-    if call.request.method == "POST":  # the unit of work writes already, and there is only one writer
-        return await _presentation(call, call.session, terms, shown)
-    async with call.gatekeeper.db.write() as session:
-        return await _presentation(call, session, terms, shown)
-
-
-async def _presentation(call: Call, session: AsyncSession, terms: Terms, shown: str) -> str:
-    earlier = await session.scalar(
-        sa.select(col(Presentation.id)).where(
-            col(Presentation.person_id) == call.principal.person_id,
-            col(Presentation.repo_id) == call.repo.id,
-            col(Presentation.bundle_sha256) == terms.sha256,
-            col(Presentation.shown_sha256) == sha256_hex(shown.encode()),
-            col(Presentation.shown_at) > now() - _SAME_PAGE,
-        )
-    )
-    if earlier is not None:
-        return str(earlier)
-    return (await licensing.present(session, call.principal, call.repo, terms, shown=shown)).id
-
-
-def _until(case: Case) -> datetime | None:
-    """Until when the acceptance of earlier terms still opens something."""
-    rights = (case.seen.rights[Action.DOWNLOAD], case.seen.rights[Action.GENERATE])
-    return max((each.terms_until for each in rights if isinstance(each, Allowed) and each.terms_until), default=None)
-
-
-def _titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
-    card = case.seen.card
-    note = "You get a signed receipt of exactly what you accepted."
-    if may_ask:
-        return {
-            "title": "Renew your access" if case.is_renewal else card.gated_heading or "Ask for access",
-            "lead": "Read the license, accept it, and answer the questions of the maintainers."
-            if to_accept
-            else "Answer the questions of the maintainers. You see their decision here and under Requests.",
-            "submit": card.gated_button or ("Accept and ask for access" if to_accept else "Ask for access"),
-            "submit_note": f"{note} You can withdraw the request at any time.",
-        }
-    if to_accept and case.changed is not None:
-        return {
-            "title": "The terms have changed",
-            "lead": "Read what is different from the terms that you accepted. One click accepts the present ones.",
-            "submit": "I accept the changed terms",
-            "submit_note": note,
-        }
-    if to_accept:
-        return {
-            "title": "Accept the license",
-            "lead": "Read the license and accept it. There is nothing else to ask for.",
-            "submit": "Accept the license",
-            "submit_note": note,
-        }
-    download = case.seen.rights[Action.DOWNLOAD]
-    is_in = bool(download or case.seen.rights[Action.GENERATE])
-    return {
-        "title": "Access",
-        "lead": ""
-        if case.stands.request
-        else "There is nothing for you to do here."
-        if is_in
-        else f"{download.reason} {download.next_step}"
-        if isinstance(download, Denied)
-        else "",
-        "submit": "",
-        "submit_note": "",
-    }
+    typed_name = forms.text(sent, "typed_name", most=licensing.MAX_TYPED_NAME_CHARS).strip()
+    if documents and case.accepted is None and must_sign(case) and not typed_name:
+        errors["typed_name"] = "Type your full name: it stands for your signature."
+    return Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26), {"typed_name": typed_name})
 
 
 ROUTES = [

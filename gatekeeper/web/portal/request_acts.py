@@ -14,7 +14,7 @@ from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.access import Filled, case_of, page_of
+from gatekeeper.web.portal.access_page import Filled, case_of, page_of
 from gatekeeper.web.portal.views import repo_url
 
 

@@ -370,7 +370,7 @@ async def test_the_network_is_kept_briefly_and_apart(
             method="api",
             key=KEY,
             source=source,
-            keep_source_days=2,
+            keeping=licensing.Keeping(source_days=2),
         )
         [row] = list(await session.scalars(sa.select(AcceptanceSource)))
         assert (row.network, row.user_agent) == (network, "a browser")
@@ -381,6 +381,36 @@ async def test_the_network_is_kept_briefly_and_apart(
     with time_machine.travel(start + timedelta(days=2), tick=False):
         assert await licensing.forget_sources(session) == 1
     assert licensing.verify_receipt(made.receipt, KEY.public).is_valid
+
+
+async def test_a_stage_may_demand_a_typed_name_and_the_receipt_says_the_ground(
+    session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]
+) -> None:
+    repo, terms = offer
+
+    async def accept(typed_name: str) -> Acceptance:
+        act = dataclasses.replace(licensing.BY_API, typed_name=typed_name)
+        keeping = licensing.Keeping(legal_basis="consent", retention_days=100)
+        return await licensing.accept(
+            session,
+            ada,
+            repo,
+            terms,
+            texts=terms.texts,
+            method="api",
+            key=KEY,
+            act=act,
+            must_sign=True,
+            keeping=keeping,
+        )
+
+    with pytest.raises(Invalid, match="full name"):
+        await accept("")
+    statement = (await accept("Ada Lovelace")).receipt["statement"]
+
+    assert statement["act"]["typed_name"] == "Ada Lovelace"
+    assert statement["legal_basis"] == "consent"
+    assert statement["retention"] == {"class": "acceptance", "days_after_access": 100}
 
 
 async def test_a_sealed_receipt_proves_that_it_is_in_the_log(database: Database) -> None:

@@ -70,6 +70,14 @@ async def test_another_text_is_another_bundle_and_the_old_commit_keeps_its_own(s
     assert await licensing.terms_for(session, repo, first) == before
 
 
+async def test_an_addendum_is_accepted_beside_the_license(session: AsyncSession) -> None:
+    files = {"LICENSE": LICENSE, "TERMS.md": b"# Terms of the test\n\nReport what you find.\n"}
+    repo, commit = await make_repo(session, await make_person(session), files=files)
+    terms = await licensing.terms_for(session, repo, commit)
+    assert terms is not None
+    assert [document.body for document in terms.documents] == list(files.values())
+
+
 async def test_later_catalogue_does_not_change_an_old_commit(session: AsyncSession) -> None:
     await licensing.add_license(session, "test-rail", b"Version 1", title="RAIL")
     repo, commit = await make_repo(session, await make_person(session), files={"README.md": CARD.encode()})

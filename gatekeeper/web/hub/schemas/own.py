@@ -100,8 +100,8 @@ def asked(request: AccessRequest | None, receipt: Json | None) -> Json:
     }
 
 
-def receipt_row(acceptance: Acceptance, repo: Repo | None) -> Json:
-    """One row of `GET /api/receipts`."""
+def receipt_row(acceptance: Acceptance, repo: Repo | None, *, is_held: bool) -> Json:
+    """One row of `GET /api/receipts`. `is_held`: a legal hold keeps it beyond its time."""
     return {
         "id": acceptance.id,
         "repository": repo.full_name if repo is not None else None,
@@ -109,6 +109,7 @@ def receipt_row(acceptance: Acceptance, repo: Repo | None) -> Json:
         "method": acceptance.method,
         "accepted_at": instant_text(acceptance.accepted_at),
         "withdrawn_at": _instant(acceptance.withdrawn_at),
+        "is_held": is_held,
         "receipt": acceptance.receipt,
     }
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.errors import Invalid
+from gatekeeper.licensing import MAX_TYPED_NAME_CHARS
 from gatekeeper.repos import Gate, RepoKind
 
 KIND_OF_TYPE = {"model": RepoKind.MODEL, "dataset": RepoKind.DATASET, "space": RepoKind.SPACE}
@@ -161,6 +162,7 @@ class AskAccess(Body):
     accept: list[str] = Field(default_factory=list, max_length=50)
     fields: dict[str, Any] = Field(default_factory=dict)
     presentation_id: str | None = Field(None, max_length=26)
+    typed_name: str = Field("", max_length=MAX_TYPED_NAME_CHARS)
     renew: bool = False
     draft: bool = False
 

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from gatekeeper.repos import Repo
+from gatekeeper.web.portal import access, access_page
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
 
 pytestmark = pytest.mark.anyio
@@ -124,3 +125,20 @@ async def test_the_receipt_can_be_downloaded_and_only_by_its_owner(site: Site, m
     assert len(statement["source"]) == 64
     assert "Genuine" in words((await ada.get(found[1])).text)
     assert other.status_code == 404
+
+
+async def test_where_a_name_is_demanded_it_is_typed_and_stands_in_the_receipt(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (access, access_page):
+        monkeypatch.setattr(module, "must_sign", lambda _case: True)
+    ada = await site.as_("ada")
+
+    refused = await ask_for_access(ada)
+    assert (refused.status_code, "Type your full name" in words(refused.text)) == (422, True)
+    assert (await ada.get("/api/receipts")).json() == []
+
+    assert (await ask_for_access(ada, typed_name=" Ada Lovelace ")).status_code == 303
+    [row] = (await ada.get("/api/receipts")).json()
+    assert row["receipt"]["statement"]["act"]["typed_name"] == "Ada Lovelace"
+    assert row["is_held"] is False
