@@ -180,9 +180,9 @@ def _terms(
 ) -> Terms | None:
     problems = [f"The card of {repo.full_name} cannot be read: {card.problem}"] if card.problem else []
     documents: list[Document] = []
-    if not any(_is_license(entry) for entry in entries):
-        if text := next((catalogued[name] for name in _named(card) if name in catalogued), None):
-            documents.append(Document(text.sha256, text.title, text.body))
+    names = [] if any(map(_is_license, entries)) else _named(card)
+    if text := next((catalogued[name] for name in names if name in catalogued), None):
+        documents.append(Document(text.sha256, text.title, text.body))
     for entry in entries:
         body = _readable(repo, entry, bodies.get((repo.id, entry.oid), b""), problems)
         documents.append(Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body))
