@@ -178,6 +178,11 @@ class Settings(BaseSettings):
     retention_address_days: int = Field(
         90, ge=0, description="Days after which it is forgotten with which browser somebody signed in; 0: never."
     )
+    gc_hours: int = Field(
+        24,
+        ge=0,
+        description="Hours between two cleanings of the store by the server (`gatekeeper repos gc`); 0: never.",
+    )
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")

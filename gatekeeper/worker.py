@@ -16,7 +16,7 @@ from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
 from gatekeeper.kit.clock import now
 from gatekeeper.privacy import retention
-from gatekeeper.repos import arrivals, lfs_parts, popularity, scanning
+from gatekeeper.repos import arrivals, garbage, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
 from gatekeeper.web.judge import judge_of
@@ -68,6 +68,10 @@ def background(
         every(ORDERS_SECONDS, gatekeeper.studio.keep_up),
         courier.run(),
         every(CLEAN_UP_SECONDS, lambda: lfs_parts.clean_up(database, gatekeeper.store)),
+        every(
+            CLEAN_UP_SECONDS,
+            lambda: garbage.collect_when_due(database, gatekeeper.store, hours=gatekeeper.settings.gc_hours),
+        ),
     ]
     tasks.append(work(database, house_handlers(gatekeeper) if handlers is None else handlers))
     return tasks

@@ -68,12 +68,13 @@ class AccessRequest(SQLModel, table=True):
             sqlite_where=sa.text(_IS_OPEN),
             postgresql_where=sa.text(_IS_OPEN),
         ),
+        sa.Index("ix_access_request_state_id", "state", "id"),  # in the order of the queue
     )
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
     repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
-    state: RequestState = Field(default=RequestState.IN_REVIEW, sa_type=EnumText(RequestState), index=True)
+    state: RequestState = Field(default=RequestState.IN_REVIEW, sa_type=EnumText(RequestState))
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)
     bundle_sha256: str | None = Field(default=None, max_length=64)
     form_sha256: str | None = Field(default=None, max_length=64)

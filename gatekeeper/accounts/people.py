@@ -12,6 +12,7 @@ from gatekeeper.accounts.passwords import check_password, hash_password
 from gatekeeper.accounts.principal import OPERATOR, Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.errors import Conflict, Invalid, NotAllowed
+from gatekeeper.kit.paging import Page, page_of
 
 
 async def add(
@@ -71,9 +72,15 @@ async def find_by_email(session: AsyncSession, email: str) -> Person | None:
     return await session.scalar(sa.select(Person).where(col(Person.email_key) == email_key(email)))
 
 
-async def list_all(session: AsyncSession) -> list[Person]:
-    """Everybody, by name, for the administrators' page."""
-    return list(await session.scalars(sa.select(Person).order_by(col(Person.name_key))))
+async def listing(session: AsyncSession, *, begins: str = "", after: str = "", limit: int = 50) -> Page[Person]:
+    """Everybody by name, for the administrators' page: whose name or address begins so, after the name `after`."""
+    start, key = fold(begins), col(Person.name_key)
+    query = sa.select(Person).where(key > fold(after))
+    if start:
+        address = col(Person.email_key).startswith(start, autoescape=True)
+        query = query.where(sa.or_(key.startswith(start, autoescape=True), address))
+    rows = list(await session.scalars(query.order_by(key).limit(limit + 1)))
+    return page_of(rows, limit=limit, key=lambda person: person.name)
 
 
 async def disable(session: AsyncSession, person: Person, *, by: Principal) -> None:

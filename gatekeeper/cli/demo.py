@@ -53,7 +53,7 @@ async def prepare(house: House) -> list[Newcomer]:
     made: list[Newcomer] = []
     async with house.db.write() as session:
         await licensing.import_catalogue(session, house.policies_dir / "licenses")
-        if not await accounts.people.list_all(session):
+        if not (await accounts.people.listing(session, limit=1)).items:
             made = [
                 Newcomer(
                     "maintainer",

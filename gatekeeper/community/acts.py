@@ -11,22 +11,34 @@ from sqlmodel import col
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.community import writing
 from gatekeeper.community.discussions import require
+from gatekeeper.community.moderation import require_voice
 from gatekeeper.community.tables import Discussion, DiscussionEvent, EventKind, Status
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos.tables import Repo
 
 
-async def comment(s: AsyncSession, repo: Repo, discussion: Discussion, text: str, *, by: Principal) -> DiscussionEvent:
-    """Comment on a discussion, open or not. Raises Invalid, TooLarge, TooMany."""
+async def comment(
+    s: AsyncSession, repo: Repo, discussion: Discussion, text: str, *, by: Principal, moderates: bool = False
+) -> DiscussionEvent:
+    """Comment on a discussion, open or not. Raises NotAllowed where it is locked, Invalid, TooLarge, TooMany."""
+    require_voice(discussion, moderates=moderates)
     return await writing.comment(s, repo, discussion, text, by=by)
 
 
 async def edit(
-    s: AsyncSession, repo: Repo, discussion: Discussion, comment_id: str, text: str, *, by: Principal
+    s: AsyncSession,
+    repo: Repo,
+    discussion: Discussion,
+    comment_id: str,
+    text: str,
+    *,
+    by: Principal,
+    moderates: bool = False,
 ) -> DiscussionEvent:
     """Reword one's own comment. Raises NotFound, NotAllowed, Conflict for one that is hidden, Invalid, TooLarge."""
     found = await _comment(s, discussion, comment_id)
+    require_voice(discussion, moderates=moderates)
     if found.author_id is None or found.author_id != by.person_id:
         raise NotAllowed("Only who wrote a comment can edit it.", next_step="Write a comment of your own.")
     if found.hidden_at is not None:
@@ -57,6 +69,7 @@ async def rename(
 ) -> DiscussionEvent:
     """Give a discussion another title. Raises NotAllowed, Invalid, Conflict where it has that title."""
     _require_part(discussion.author_id, by, moderates=moderates, what="rename this discussion")
+    require_voice(discussion, moderates=moderates)
     title = writing.checked_title(title)
     if title == discussion.title:
         raise Conflict("The discussion has that title already.", next_step="Choose another one.")
@@ -80,6 +93,7 @@ async def set_status(
     if status not in (Status.OPEN, Status.CLOSED):
         raise Invalid("A discussion can be made `open` or `closed`.", status=422, next_step="Send one of these.")
     _require_part(discussion.author_id, by, moderates=moderates, what=f"make this discussion {status}")
+    require_voice(discussion, moderates=moderates)
     if discussion.status is Status.MERGED:
         raise Conflict("This pull request was merged; that is final.", next_step="Open a new one.")
     if discussion.status == status:

@@ -93,7 +93,7 @@ async def require(s: AsyncSession, repo: Repo, num: str | int) -> Discussion:
 async def listing(
     s: AsyncSession, repo: Repo, wanted: Filter, *, start: int = 0, limit: int = PAGE
 ) -> tuple[Sequence[Discussion], int]:
-    """`limit` discussions after the first `start`, newest first, and how many there are in all."""
+    """`limit` discussions after the first `start`, pinned ones and then newest first, and how many there are in all."""
     conditions = [col(Discussion.repo_id) == repo.id]
     if wanted.kind != "all":
         conditions.append(col(Discussion.is_pull_request).is_(wanted.kind == "pull_request"))
@@ -105,7 +105,8 @@ async def listing(
             return [], 0
         conditions.append(col(Discussion.author_id) == author.id)
     count = await s.scalar(sa.select(sa.func.count()).select_from(Discussion).where(*conditions)) or 0
-    query = sa.select(Discussion).where(*conditions).order_by(col(Discussion.num).desc()).limit(limit).offset(start)
+    order = (col(Discussion.pinned_at).is_(None), col(Discussion.num).desc())
+    query = sa.select(Discussion).where(*conditions).order_by(*order).limit(limit).offset(start)
     return (await s.scalars(query)).all(), count
 
 

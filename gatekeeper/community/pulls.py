@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import releases
 from gatekeeper.accounts.people import get as get_person
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.community import acts, discussions, proposals, writing
+from gatekeeper.community import acts, discussions, moderation, proposals, writing
 from gatekeeper.community.tables import Discussion, EventKind, Status
 from gatekeeper.errors import Conflict, Invalid, NotFound, RevisionNotFound
 from gatekeeper.repos import AddFile, AddLfs, CopyFile, Operation, Store, history, merging, refs, revisions
@@ -80,9 +80,10 @@ async def commit(
     may_write  `by` may change the repository, and so may name any large file of it
     received   digests of large files that `by` sent for this commit
 
-    Raises what a commit raises, and Conflict for a pull request that is closed or merged.
+    Raises what a commit raises, Conflict for a pull request that is closed or merged, NotAllowed for a locked one.
     """
     require_open(pull)
+    moderation.require_voice(pull, moderates=may_write)
     ref = ref_of(pull)
     head = await head_of(s, repo, ref)
     if not may_write:

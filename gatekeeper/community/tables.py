@@ -28,6 +28,8 @@ class EventKind(StrEnum):
     STATUS = "status-change"
     TITLE = "title-change"
     COMMIT = "commit"
+    LOCK = "locking-change"
+    PIN = "pinning-change"
 
 
 class Discussion(SQLModel, table=True):
@@ -36,6 +38,8 @@ class Discussion(SQLModel, table=True):
     target_ref    the branch that a pull request is for
     base_commit   what that branch was for its author when it was opened
     merge_commit  the commit that merging it made
+    locked_at     since then only who moderates it writes in it
+    pinned_at     since then it stands above the others in the list
     """
 
     __tablename__ = "discussion"
@@ -52,12 +56,15 @@ class Discussion(SQLModel, table=True):
     target_ref: str = Field(default="", max_length=250)
     base_commit: str = Field(default="", max_length=40)
     merge_commit: str = Field(default="", max_length=40)
+    locked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    pinned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class DiscussionEvent(SQLModel, table=True):
     """One thing that happened in a discussion; `position` counts them from 1.
 
-    data  of a status change `status`, of a title change `from` and `to`, of a commit `subject` and `oid`
+    data  of a status change `status`, of a title change `from` and `to`, of a commit `subject` and `oid`, of a lock
+          `locked`, of a pin `pinned`
     """
 
     __tablename__ = "discussion_event"

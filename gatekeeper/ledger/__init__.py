@@ -8,7 +8,7 @@ Downloads, which change nothing, are written by the `EvidenceWriter` in groups.
 from gatekeeper.ledger import offline, tiles
 from gatekeeper.ledger.evidence import EvidenceWriter
 from gatekeeper.ledger.kinds import KINDS
-from gatekeeper.ledger.listing import events
+from gatekeeper.ledger.listing import events, kinds_there
 from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from, prove_growth
 from gatekeeper.ledger.record import record
 from gatekeeper.ledger.seal import Sealer, has_pending
@@ -28,6 +28,7 @@ __all__ = [
     "Sealer",
     "events",
     "has_pending",
+    "kinds_there",
     "newest_checkpoint",
     "offline",
     "prove",

@@ -31,7 +31,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     "community": {
         "collection": "create update delete add-item update-item remove-item",
         "comment": "write edit hide",
-        "discussion": "open rename status",
+        "discussion": "open rename status lock pin",
         "person": "mention",
         "pull": "open merge",
     },

@@ -38,3 +38,12 @@ async def events(
         query = query.where(col(LedgerEvent.id) < after)
     rows = list(await session.scalars(query))
     return page_of(rows, limit=limit, key=lambda event: event.id)
+
+
+async def kinds_there(session: AsyncSession) -> list[str]:
+    """Every kind of event that there is, in order: the index is asked for the next one each time, not read through."""
+    kind = col(LedgerEvent.kind)
+    found = sa.select(sa.func.min(kind).label("kind")).cte("kinds", recursive=True)
+    later = sa.select(sa.func.min(kind)).where(kind > found.c.kind).scalar_subquery()
+    found = found.union_all(sa.select(later).where(found.c.kind.is_not(None)))
+    return list(await session.scalars(sa.select(found.c.kind).where(found.c.kind.is_not(None))))

@@ -18,14 +18,17 @@ class LedgerEvent(SQLModel, table=True):
     """
 
     __tablename__ = "ledger_event"
+    __table_args__ = tuple(  # in the order in which the log is read
+        sa.Index(f"ix_ledger_event_{column}_id", column, "id") for column in ("kind", "actor_id", "repo_id")
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
     number: int | None = Field(default=None, sa_type=sa.BigInteger, unique=True)
-    kind: str = Field(max_length=80, index=True)
+    kind: str = Field(max_length=80)
     occurred_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    actor_id: str | None = Field(default=None, max_length=26, index=True)
+    actor_id: str | None = Field(default=None, max_length=26)
     token_id: str | None = Field(default=None, max_length=26)
-    repo_id: str | None = Field(default=None, max_length=26, index=True)
+    repo_id: str | None = Field(default=None, max_length=26)
     subject_id: str | None = Field(default=None, max_length=80, index=True)
     policy_sha256: str | None = Field(default=None, max_length=64)
     body: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)

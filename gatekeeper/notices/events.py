@@ -38,6 +38,8 @@ _DISCUSSION = {
     "community:pull:merge": ("update", "discussion"),
     "community:discussion:status": ("update", "discussion"),
     "community:discussion:rename": ("update", "discussion"),
+    "community:discussion:lock": ("update", "discussion"),
+    "community:discussion:pin": ("update", "discussion"),
     "community:comment:write": ("create", "discussion.comment"),
     "community:comment:edit": ("update", "discussion.comment"),
     "community:comment:hide": ("update", "discussion.comment"),

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel, col
 from gatekeeper import ledger
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
+from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import objects
 from gatekeeper.repos.rows import affected
 from gatekeeper.repos.storage import Lying, Store, part_key
@@ -39,6 +40,7 @@ XORB_DAYS = 28  # clients refer to what they sent for three weeks
 _QUIET = timedelta(hours=1)  # since a repository last received something through Xet
 _FRESH_SECONDS = 24 * 3600.0  # a file this young may be about to get its row
 _QUERY_ROWS = 500
+_COLLECTED = "repos:store:clean"
 
 Clock = Callable[[], datetime]
 
@@ -81,8 +83,22 @@ async def collect(db: Database, store: Store, *, xorb_days: int = XORB_DAYS, clo
     await _sweep_objects(db, store, swept)
     await _sweep_xorbs(db, store, swept)
     async with db.write() as s:
-        await ledger.record(s, "repos:store:clean", body={"removed": _body(swept)})
+        await ledger.record(s, _COLLECTED, body={"removed": _body(swept)})
     return swept
+
+
+async def collect_when_due(db: Database, store: Store, *, hours: int) -> Swept | None:
+    """`collect`, where `hours` have passed since the last time, or since there was a repository; 0 hours: never."""
+    if not hours:
+        return None
+    async with db.read() as s:
+        last = await s.scalar(
+            sa.select(sa.func.max(col(LedgerEvent.occurred_at))).where(col(LedgerEvent.kind) == _COLLECTED)
+        )
+        since = last or await s.scalar(sa.select(sa.func.min(col(Repo.created_at))))
+    if since is None or since > now() - timedelta(hours=hours):
+        return None
+    return await collect(db, store)
 
 
 def _body(swept: Swept) -> dict[str, int]:

@@ -32,6 +32,7 @@ class Repo(SQLModel, table=True):
     """A repository. `key` is `<kind>/<namespace>/<name>` in lower case; NULL once deleted, so a name can be reused."""
 
     __tablename__ = "repo"
+    __table_args__ = (sa.Index("ix_repo_kind_updated_at_id", "kind", "updated_at", "id"),)  # in the order of lists
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
     kind: RepoKind = Field(default=RepoKind.MODEL, sa_type=EnumText(RepoKind))

@@ -9,7 +9,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Card, Repo, RepoKind, cards, catalogue, catalogue_tags, history
 from gatekeeper.web.guard import Call
 
-_MOST_CHILDREN = 500
+MOST_CHILDREN = 100  # told of one model
 _MOST_IN_A_LIST = 2_000  # derivatives looked at for all rows of a list
 _MOST_PARENTS = 20
 
@@ -25,7 +25,7 @@ async def parents(call: Call, card: Card) -> list[tuple[str, bool]]:
 
 async def children(call: Call, repo: Repo) -> list[tuple[Repo, str]]:
     """Models whose card names this one as their base and which the caller may know, with what they are to it."""
-    return (await children_of(call, [repo], limit=_MOST_CHILDREN))[repo.id]
+    return (await children_of(call, [repo], limit=MOST_CHILDREN))[repo.id]
 
 
 async def children_of(
@@ -33,12 +33,10 @@ async def children_of(
 ) -> dict[str, list[tuple[Repo, str]]]:
     """The same for several models, by their ids: of all of them together the `limit` that changed last."""
     session, instant, policies = call.session, now(), call.gatekeeper.policies
-    rows = await authz.visible(
+    rows = await catalogue.listing(
         session,
-        policies,
-        call.principal,
         RepoKind.MODEL,
-        instant=instant,
+        visible=authz.listing_filter(policies, call.principal, instant),
         where=[sa.or_(sa.false(), *(catalogue_tags.tagged(f"base_model:{repo.full_name}") for repo in repos))],
         limit=limit,
     )

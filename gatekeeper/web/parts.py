@@ -46,6 +46,12 @@ async def moderates(call: Call, session: AsyncSession) -> bool:
     return False
 
 
+async def require_moderator(call: Call, session: AsyncSession) -> None:
+    """Decide that the caller is a moderator. Raises what the refusal of writing to the repository raises."""
+    if not await is_moderator(call, session):
+        authz.require(call.gatekeeper.policies, call.principal, Action.WRITE, await standing(call, session), now())
+
+
 async def require_part(call: Call, session: AsyncSession, revision: str, *, opens: bool) -> Part:
     """Decide whether the caller may commit to `revision`: branches for those who may write, a pull request for its
     author too.

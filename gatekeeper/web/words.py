@@ -337,6 +337,10 @@ DONE: dict[str, str] = {
     "renamed": "The title has been changed.",
     "discussion-closed": "Closed. It can be opened again.",
     "discussion-opened": "It is open again.",
+    "discussion-locked": "Locked. Only the repository's owners write in it now.",
+    "discussion-unlocked": "Unlocked. Everybody who may take part writes in it again.",
+    "discussion-pinned": "Pinned. It stands first in the list.",
+    "discussion-unpinned": "It stands in the list by its number again.",
     "merged": "Merged: the changes are a commit of the branch now.",
 }
 

@@ -101,7 +101,7 @@ async def _pending(call: Call) -> int:
 
 
 async def _kinds(call: Call) -> list[str]:
-    return list(await call.session.scalars(sa.select(col(LedgerEvent.kind)).distinct().order_by(col(LedgerEvent.kind))))
+    return await ledger.kinds_there(call.session)
 
 
 async def _kind(text: str) -> str | None:

@@ -1,6 +1,7 @@
 """People of the hub, for its administrators: list, add, disable."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -11,6 +12,8 @@ from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
+
+_LONGEST_QUERY = 100
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,17 @@ def _field_of(message: str) -> str:
 
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+    query = call.request.query_params
+    begins = query.get("q", "")[:_LONGEST_QUERY].strip()
+    page = await accounts.people.listing(call.session, begins=begins, after=query.get("after", "")[:_LONGEST_QUERY])
+    asked = {"q": begins} if begins else {}
     return render(
         call,
         "admin/people.html",
         status=status,
-        people=await accounts.people.list_all(call.session),
+        people=page.items,
+        query=begins,
+        more=f"/admin/people?{urlencode(asked | {'after': page.after})}" if page.after else None,
         form=form,
         invites=call.gatekeeper.settings.sign_up != "closed",
         errors=errors or {},

@@ -4,7 +4,18 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper import community
 from gatekeeper.authz import Action
-from gatekeeper.community import Discussion, DiscussionEvent, EventKind, Filter, Thread, acts, diffs, discussions, pulls
+from gatekeeper.community import (
+    Discussion,
+    DiscussionEvent,
+    EventKind,
+    Filter,
+    Thread,
+    acts,
+    diffs,
+    discussions,
+    moderation,
+    pulls,
+)
 from gatekeeper.errors import Invalid
 from gatekeeper.web import comments, parts
 from gatekeeper.web.guard import Call, guarded
@@ -59,7 +70,8 @@ async def add_comment(call: Call) -> Response:
     """`POST .../comment`."""
     asked = parse(schemas.NewComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
-    made = await acts.comment(call.session, call.repo, found, asked.comment, by=call.principal)
+    speaks = await parts.is_moderator(call, call.session)
+    made = await acts.comment(call.session, call.repo, found, asked.comment, by=call.principal, moderates=speaks)
     return JSONResponse({"newMessage": await _event(call, found, made)})
 
 
@@ -67,7 +79,10 @@ async def edit_comment(call: Call) -> Response:
     """`POST .../comment/{id}/edit`: one's own comment. The versions before stay to be seen."""
     asked = parse(schemas.EditedComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
-    made = await acts.edit(call.session, call.repo, found, call.params["id"], asked.content, by=call.principal)
+    speaks, comment_id = await parts.is_moderator(call, call.session), call.params["id"]
+    made = await acts.edit(
+        call.session, call.repo, found, comment_id, asked.content, by=call.principal, moderates=speaks
+    )
     return JSONResponse({"updatedComment": await _event(call, found, made)})
 
 
@@ -103,6 +118,24 @@ async def change_status(call: Call) -> Response:
     )
     found = await discussions.require(call.session, call.repo, call.params["num"])
     return JSONResponse({"newStatus": await _event(call, found, made)})
+
+
+async def lock_discussion(call: Call) -> Response:
+    """`POST .../lock`: for moderators. In a locked discussion only they write."""
+    await parts.require_moderator(call, call.session)
+    asked = parse(schemas.Locked, await call.request.body())
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    await moderation.lock(call.session, call.repo, found, asked.locked, by=call.principal)
+    return JSONResponse({"locked": asked.locked})
+
+
+async def pin_discussion(call: Call) -> Response:
+    """`POST .../pin`: for moderators. Pinned discussions stand first in the list."""
+    await parts.require_moderator(call, call.session)
+    asked = parse(schemas.Pinned, await call.request.body())
+    found = await discussions.require(call.session, call.repo, call.params["num"])
+    await moderation.pin(call.session, call.repo, found, asked.pinned, by=call.principal)
+    return JSONResponse({"pinned": asked.pinned})
 
 
 async def merge_pull(call: Call) -> Response:
@@ -184,10 +217,12 @@ ROUTES = [
     api(_ONE, discussion_details, needs=Action.DISCUSS_READ),
     api(f"{_ONE}/comment", add_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
     api(f"{_ONE}/comment/{{id}}/edit", edit_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    # Moderators may act where nobody may write any more: these three decide on.
+    # Moderators may act where nobody may write any more: these decide on.
     api(f"{_ONE}/comment/{{id}}/hide", hide_comment, needs=Action.DISCUSS_READ, methods=("POST",)),
     api(f"{_ONE}/title", rename_discussion, needs=Action.DISCUSS_READ, methods=("POST",)),
     api(f"{_ONE}/status", change_status, needs=Action.DISCUSS_READ, methods=("POST",)),
+    api(f"{_ONE}/lock", lock_discussion, needs=Action.DISCUSS_READ, methods=("POST",)),
+    api(f"{_ONE}/pin", pin_discussion, needs=Action.DISCUSS_READ, methods=("POST",)),
     api(f"{_ONE}/merge", merge_pull, needs=Action.WRITE, methods=("POST",)),
     guarded("/uploads", refuse_media, needs=Action.USE_ACCOUNT, methods=("POST",), mode="read"),
 ]

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 
 from gatekeeper.authz import Action
-from gatekeeper.community import acts, discussions, pulls
+from gatekeeper.community import acts, discussions, moderation, pulls
 from gatekeeper.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call
@@ -20,6 +20,7 @@ from gatekeeper.web.portal.threads import Shown, changes_of, shown
 from gatekeeper.web.portal.views import Seen, render, repo_url, see
 
 _MOST_PAGES = 100_000
+_LOCKED = "It is locked: only the repository's owners write in it."
 _KINDS = (("all", "Everything"), ("discussion", "Discussions"), ("pull_request", "Pull requests"))
 _STATES = (("all", "Any"), ("open", "Open"), ("closed", "Closed"))
 
@@ -79,7 +80,8 @@ async def make_comment(call: Call) -> Response:
 
     async def act() -> None:
         found = await discussions.require(call.session, call.repo, call.params["num"])
-        await acts.comment(call.session, call.repo, found, sent, by=call.principal)
+        speaks = await parts.is_moderator(call, call.session)
+        await acts.comment(call.session, call.repo, found, sent, by=call.principal, moderates=speaks)
 
     return await _done(call, act, {"text": sent}, "commented", anchor="#last")
 
@@ -107,6 +109,32 @@ async def close_or_open(call: Call) -> Response:
     return await _done(call, act, {}, "discussion-closed" if sent == "closed" else "discussion-opened")
 
 
+async def lock_or_unlock(call: Call) -> Response:
+    """`POST .../lock`: `locked` says which."""
+    is_locked = forms.text(await forms.read(call.request), "locked", most=5) == "true"
+    return await _moderated(
+        call, moderation.lock, is_locked, "discussion-locked" if is_locked else "discussion-unlocked"
+    )
+
+
+async def pin_or_unpin(call: Call) -> Response:
+    """`POST .../pin`: `pinned` says which."""
+    is_pinned = forms.text(await forms.read(call.request), "pinned", most=5) == "true"
+    return await _moderated(
+        call, moderation.pin, is_pinned, "discussion-pinned" if is_pinned else "discussion-unpinned"
+    )
+
+
+async def _moderated(call: Call, verb: Callable[..., Awaitable[object]], value: bool, done: str) -> Response:
+    await parts.require_moderator(call, call.session)
+
+    async def act() -> None:
+        found = await discussions.require(call.session, call.repo, call.params["num"])
+        await verb(call.session, call.repo, found, value, by=call.principal)
+
+    return await _done(call, act, {}, done)
+
+
 async def merge_changes(call: Call) -> Response:
     """`POST .../merge`."""
 
@@ -127,7 +155,8 @@ async def change_comment(call: Call) -> Response:
     found = await discussions.require(call.session, call.repo, call.params["num"])
     try:
         async with call.session.begin_nested():
-            await acts.edit(call.session, call.repo, found, call.params["id"], sent, by=call.principal)
+            speaks, comment_id = await parts.is_moderator(call, call.session), call.params["id"]
+            await acts.edit(call.session, call.repo, found, comment_id, sent, by=call.principal, moderates=speaks)
     except (Invalid, TooLarge, TooMany) as error:
         return await _comment(call, sent, {"text": error.sentence}, status=422)
     return RedirectResponse(f"{_home(call)}/{found.num}?done=edited", 303)
@@ -173,6 +202,8 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
     entries, names = await _entries(call, seen)
     is_author = found.author_id is not None and found.author_id == call.principal.person_id
     changes = await changes_of(call, found) if found.is_pull_request else None
+    moderates, may_write = await parts.is_moderator(call, call.session), bool(seen.rights[Action.DISCUSS_WRITE])
+    is_shut = found.locked_at is not None and not moderates
     return render(
         call,
         "portal/discussion.html",
@@ -183,10 +214,12 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
         author=names,
         entries=entries,
         changes=changes,
-        may_write=bool(seen.rights[Action.DISCUSS_WRITE]),
-        why_not=denial(seen, Action.DISCUSS_WRITE),
-        may_change=await parts.is_moderator(call, call.session)
-        or (is_author and bool(seen.rights[Action.DISCUSS_WRITE])),
+        may_write=may_write and not is_shut,
+        why_not="It is locked: only the repository's owners write in it."
+        if is_shut
+        else denial(seen, Action.DISCUSS_WRITE),
+        may_change=moderates or (is_author and may_write and not is_shut),
+        moderates=moderates,
         may_merge=bool(seen.rights[Action.WRITE]),
         endpoint=call.gatekeeper.settings.public_url,
         sent=sent,
@@ -232,7 +265,9 @@ ROUTES = [
     *for_kinds(f"{_HOME}/new", make_discussion, needs=Action.DISCUSS_WRITE, methods=("POST",)),
     *for_kinds(_ONE, discussion_page, needs=Action.DISCUSS_READ),
     *for_kinds(f"{_ONE}/comment", make_comment, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    # Moderators may act where nobody may write any more: these three decide on.
+    # Moderators may act where nobody may write any more: these decide on.
+    *for_kinds(f"{_ONE}/lock", lock_or_unlock, needs=Action.DISCUSS_READ, methods=("POST",)),
+    *for_kinds(f"{_ONE}/pin", pin_or_unpin, needs=Action.DISCUSS_READ, methods=("POST",)),
     *for_kinds(f"{_ONE}/title", change_title, needs=Action.DISCUSS_READ, methods=("POST",)),
     *for_kinds(f"{_ONE}/status", close_or_open, needs=Action.DISCUSS_READ, methods=("POST",)),
     *for_kinds(f"{_COMMENT}/hide", put_comment_away, needs=Action.DISCUSS_READ, methods=("POST",)),

@@ -63,6 +63,7 @@ async def model(call: Call) -> Response:
     )
     size, count = await _size(call, seen)
     is_model = repo.kind is RepoKind.MODEL
+    children = [child.full_name for child, _ in await lineage.children(call, repo)] if is_model else []
     readable = seen.rights[Action.READ_CARD]
     return render(
         call,
@@ -83,7 +84,8 @@ async def model(call: Call) -> Response:
         is_space=repo.kind is RepoKind.SPACE,
         restrictions=restrictions_of(call, seen),
         parents=await lineage.parents(call, seen.card),
-        children=[child.full_name for child, _ in await lineage.children(call, repo)] if is_model else [],
+        children=children,
+        has_more_children=len(children) == lineage.MOST_CHILDREN,
         ladder=await _ladder(call, seen),
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,

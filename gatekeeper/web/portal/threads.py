@@ -97,6 +97,10 @@ def _event(entry: Entry, thread: Thread) -> Shown:
             said = _WORDS.get(data["status"], "changed this")
         case EventKind.TITLE:
             said = f"changed the title from “{data['from']}” to “{data['to']}”"
+        case EventKind.LOCK:
+            said = "locked this" if data["locked"] else "unlocked this"
+        case EventKind.PIN:
+            said = "pinned this" if data["pinned"] else "unpinned this"
         case _:
             said = f"added the commit {data['oid'][:7]}: {data['subject']}"
     return Shown(event.id, event.kind.value, thread.name_of(event.author_id) or "", event.created_at, words=said)

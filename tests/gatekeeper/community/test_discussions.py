@@ -3,10 +3,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.accounts import Principal
-from gatekeeper.community import Discussion, EventKind, Filter, Status, acts, discussions, pulls, writing
+from gatekeeper.community import Discussion, EventKind, Filter, Status, acts, discussions, moderation, pulls, writing
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, TooLarge, TooMany
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.repos import Repo, history
+from gatekeeper.repos import AddFile, Repo, Store, history
 
 pytestmark = pytest.mark.anyio
 
@@ -145,3 +145,49 @@ async def test_a_status_is_changed_once_and_by_its_people(
     for num in ("2", "0", "-1", "1e3", "9" * 30, "١"):
         with pytest.raises(NotFound):
             await acts.set_status(session, repo, num, "closed", by=bob, moderates=True)
+
+
+async def test_in_a_locked_discussion_only_moderators_write(
+    session: AsyncSession, repo: Repo, ada: Principal, bob: Principal
+) -> None:
+    found = await opened(session, repo, bob)
+    own = await acts.comment(session, repo, found, "More words", by=bob)
+    await moderation.lock(session, repo, found, True, by=ada)
+
+    for refused in (
+        lambda: acts.comment(session, repo, found, "Again", by=bob),
+        lambda: acts.edit(session, repo, found, own.id, "Other words", by=bob),
+        lambda: acts.rename(session, repo, found, "Another title", by=bob, moderates=False),
+        lambda: acts.set_status(session, repo, found.num, "closed", by=bob, moderates=False),
+    ):
+        with pytest.raises(NotAllowed, match="locked"):
+            await refused()
+    await acts.comment(session, repo, found, "The last word", by=ada, moderates=True)
+    with pytest.raises(Conflict, match="is locked"):
+        await moderation.lock(session, repo, found, True, by=ada)
+    await moderation.lock(session, repo, found, False, by=ada)
+    await acts.comment(session, repo, found, "Again", by=bob)
+    assert (await kinds(session)).count("community:discussion:lock") == 2
+
+
+async def test_nothing_is_added_to_a_locked_pull_request(
+    session: AsyncSession, repo: Repo, ada: Principal, bob: Principal, store: Store
+) -> None:
+    base = await history.resolve_revision(session, repo, "main")
+    pull = await pulls.open_pull(session, repo, title="A change", text="", by=bob, base=base)
+    await moderation.lock(session, repo, pull, True, by=ada)
+    files = [AddFile("new.txt", b"new")]
+    with pytest.raises(NotAllowed, match="locked"):
+        await pulls.commit(session, repo, pull, files, summary="New", by=bob, store=store, may_write=False)
+    await pulls.commit(session, repo, pull, files, summary="New", by=ada, store=store, may_write=True)
+
+
+async def test_pinned_discussions_stand_first_and_are_few(session: AsyncSession, repo: Repo, ada: Principal) -> None:
+    made = [await opened(session, repo, ada) for _ in range(moderation.MOST_PINNED + 2)]
+    for found in made[: moderation.MOST_PINNED]:
+        await moderation.pin(session, repo, found, True, by=ada)
+    with pytest.raises(Conflict, match="At most"):
+        await moderation.pin(session, repo, made[-1], True, by=ada)
+    await moderation.pin(session, repo, made[0], False, by=ada)
+    rows, _ = await discussions.listing(session, repo, Filter())
+    assert [row.num for row in rows] == [3, 2, 5, 4, 1]

@@ -121,6 +121,19 @@ async def test_what_was_just_promised_to_be_there_stays(
     assert store.path(object_key(sha256)).exists()
 
 
+async def test_the_server_cleans_once_in_so_many_hours(
+    database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
+) -> None:
+    async def due(hours: int = 24) -> bool:
+        return await garbage.collect_when_due(database, store, hours=hours) is not None
+
+    on_the_first_day = await due()
+    async with database.write() as s:
+        await s.execute(sa.update(Repo).values(created_at=AN_OLD_DAY))
+
+    assert [on_the_first_day, await due(hours=0), await due(), await due()] == [False, False, True, False]
+
+
 async def test_a_file_that_waits_for_its_row_stays(database: Database, store: DirectoryStore) -> None:
     fresh, old = [store.path(object_key(await store.add_bytes(content))) for content in (b"fresh", b"old")]
     age(old)

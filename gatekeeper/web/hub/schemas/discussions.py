@@ -40,6 +40,14 @@ class NewStatus(Body):
     comment: str | None = Field(None, max_length=_LONGEST)
 
 
+class Locked(Body):
+    locked: bool
+
+
+class Pinned(Body):
+    pinned: bool
+
+
 class MergeIt(BaseModel):
     comment: str | None = Field(None, max_length=_LONGEST)
 
@@ -52,6 +60,8 @@ def discussion(row: Discussion, repo: Repo, author: str | None) -> Json:
         "status": row.status.value,
         "createdAt": instant_text(row.created_at),
         "isPullRequest": row.is_pull_request,
+        "locked": row.locked_at is not None,
+        "pinned": row.pinned_at is not None,
         "repo": {"name": repo.full_name, "type": _TYPES[repo.kind]},
     }
     return answer | _author(author)

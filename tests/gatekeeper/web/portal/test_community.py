@@ -153,3 +153,21 @@ async def test_a_draft_has_no_community_for_strangers(site: Site) -> None:
     for path in ("/lab/draft/discussions", "/lab/draft/discussions/1", "/lab/draft/discussions/new"):
         assert (await ada.get(path)).status_code == 404
     assert (await ada.post("/lab/draft/discussions/new", data={"title": "Hello", "text": "x"})).status_code == 404
+
+
+async def test_owners_lock_and_pin_on_the_page_and_others_are_told(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    page = await opened(ada)
+    assert "Lock it" not in words((await ada.get(page)).text)
+    assert (await ada.post(f"{page}/lock", data={"locked": "true"})).status_code == 403
+    assert (await grace.post(f"{page}/lock", data={"locked": "true"})).status_code == 303
+    assert (await grace.post(f"{page}/pin", data={"pinned": "true"})).status_code == 303
+    shown = words((await ada.get(page)).text)
+    assert "Locked Pinned" in shown
+    assert "only the repository's owners write in it" in shown
+    assert (await ada.post(f"{page}/comment", data={"text": "More"})).status_code == 403
+    assert (await grace.post(f"{page}/comment", data={"text": "More"})).status_code == 303
+    api = f"/api/models{page}"
+    assert (await grace.get(api)).json()["locked"] is True
+    assert (await grace.post(f"{api}/lock", json={"locked": False})).json() == {"locked": False}
+    assert (await ada.post(f"{page}/comment", data={"text": "More"})).status_code == 303
