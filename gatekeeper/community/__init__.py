@@ -1,8 +1,8 @@
 """What people make of the hub together: discussions and pull requests of a repository, collections of repositories.
 
-`discussions` opens, finds and lists them, `acts` is what people do in one, `moderation` locks and pins them, `pulls` makes
-proposals and merges them, `proposals` tells decisions which commits are proposals. Nothing here decides who may do or
-see what: doors do.
+`discussions` opens, finds and lists them, `acts` is what people do in one, `moderation` locks and pins them, `pulls`
+makes proposals and merges them, `proposals` tells decisions which commits are proposals. Nothing here decides who may
+do or see what: doors do.
 """
 
 from gatekeeper.community import acts, collection_items, collections, diffs, discussions, moderation, proposals, pulls
