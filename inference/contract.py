@@ -507,6 +507,7 @@ class Refused(Answer):
     reason: str
     rule_ids: tuple[str, ...]
     restrictions: tuple[str, ...] = ()
+    is_hard: bool = False  # one of the rules cannot be waived
 
 
 class Failed(Answer):

@@ -9,6 +9,7 @@ limited time.
 from gatekeeper.generation import claims, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.client import Worker
+from gatekeeper.generation.demands import demanded
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.manifests import worker_manifest
@@ -16,10 +17,11 @@ from gatekeeper.generation.orders import MAX_SEED, OrderRequest
 from gatekeeper.generation.outcomes import require_images
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
-from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel
+from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
+from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
 from gatekeeper.generation.studio import Recheck, Studio
 from gatekeeper.generation.supervisor import Supervisor
-from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange
+from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange, Strike, StrikeKind, StrikeState
 
 __all__ = [
     "MAX_SEED",
@@ -37,15 +39,22 @@ __all__ = [
     "Ruling",
     "Safety",
     "SafetyLevel",
+    "Standing",
+    "Strike",
+    "StrikeKind",
+    "StrikePolicy",
+    "StrikeState",
     "Studio",
     "Supervisor",
     "Terms",
     "Update",
     "Worker",
     "admit",
+    "appeal",
     "change_quota",
     "claims",
     "clean_up",
+    "demanded",
     "forget",
     "format_of",
     "is_over",
@@ -53,8 +62,12 @@ __all__ = [
     "list_own",
     "own",
     "own_image",
+    "own_strikes",
     "quotas",
     "require_images",
+    "review",
+    "standing",
+    "strikes_to_review",
     "usage",
     "worker_manifest",
 ]

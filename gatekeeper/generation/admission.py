@@ -101,6 +101,7 @@ async def admit(
         settings=request.settings()
         | {
             "margin": level.margin,
+            "demand": level.demand(),
             "decision": list(ruling.policies),
             "policy_sha256": ruling.policy_sha256,
             "bundle_sha256": bundle.sha256 if bundle else None,

@@ -97,7 +97,10 @@ def image_order(generation: Generation, manifest: ModelManifest, privacy_key: by
         scheduler=request.scheduler,
         seed=request.seed,
         images=request.images,
-        safety=SafetyDemand(sld_level=request.sld_level, margin=generation.settings["margin"]),
+        safety=SafetyDemand.model_validate(
+            generation.settings.get("demand", {})
+            | {"sld_level": request.sld_level, "margin": generation.settings["margin"]}
+        ),
         bucket=request.bucket,
         deadline_at=now() + timedelta(seconds=ORDER_SECONDS),
         person_key=keyed_hash(privacy_key, generation.person_id or ""),

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors, ledger
-from gatekeeper.generation import receipts
-from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.generation import receipts, strikes
+from gatekeeper.generation.tables import Generation, GenerationState, StrikeKind
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.tables import Repo
-from inference.contract import Image, Withheld
+from inference.contract import Image, RefusalCode, Withheld, WithheldCode
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Outcome:
     withheld: list[Withheld] = field(default_factory=list)
     rules: tuple[str, ...] = ()
     restrictions: tuple[str, ...] = ()
+    is_hard: bool = False
     compute_seconds: float = 0.0
 
 
@@ -77,6 +78,7 @@ async def record_outcome(
     is_own_doing = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED}
     made.charged_seconds = round(outcome.compute_seconds, 3) if is_own_doing else 0
     session.add(made)
+    await _strike(session, made, outcome)
     return made
 
 
@@ -158,10 +160,25 @@ def _index(receipt: dict[str, Any]) -> int:
     return int(receipt["statement"]["receipt_id"].rpartition("-")[2])
 
 
+async def _strike(session: AsyncSession, made: Generation, outcome: Outcome) -> None:
+    """Safety's stops are kept for review; what could not be checked is our side's failure and is not."""
+    if outcome.state is GenerationState.REFUSED and outcome.code != RefusalCode.PROMPT_UNSCREENED:
+        kind = StrikeKind.HARD_RULE if outcome.is_hard else StrikeKind.PROMPT_RULE
+        await strikes.record(session, made, kind, fired=outcome.rules, reason=outcome.reason)
+    flagged = [event for event in outcome.withheld if event.code is WithheldCode.IMAGE_FLAGGED]
+    if outcome.state is GenerationState.DONE and flagged:
+        found = dict.fromkeys(name for event in flagged for name, score in _scores(event).items() if score > 0)
+        reason = " ".join(dict.fromkeys(event.reason for event in flagged))
+        await strikes.record(session, made, StrikeKind.IMAGE_FLAGGED, fired=tuple(found), reason=reason)
+
+
+def _scores(event: Withheld) -> dict[str, float]:
+    """Every check's scores; those of checks beside the model's own under their name."""
+    said = {score.concept: score.score for score in event.receipt.scores}
+    for check in event.receipt.checks[1:]:
+        said |= {f"{check.name}: {score.concept}": score.score for score in check.scores}
+    return said
+
+
 def _withheld(event: Withheld) -> dict[str, Any]:
-    return {
-        "index": event.index,
-        "code": event.code.value,
-        "reason": event.reason,
-        "scores": {score.concept: score.score for score in event.receipt.scores},
-    }
+    return {"index": event.index, "code": event.code.value, "reason": event.reason, "scores": _scores(event)}

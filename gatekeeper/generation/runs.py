@@ -122,6 +122,7 @@ class Run:
                 outcome.state, outcome.code, outcome.reason = GenerationState.REFUSED, event.code.value, event.reason
                 outcome.rules = event.rule_ids
                 outcome.restrictions = event.restrictions
+                outcome.is_hard = event.is_hard
             case Failed(code=ErrorCode.CANCELLED) if not self.is_cancelled:
                 raise WorkerStopped(event.message)
             case Failed():

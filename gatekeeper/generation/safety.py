@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from gatekeeper.generation.tables import StrikeKind
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases.tables import Stage
-from inference.contract import Limits, SldLevel
+from inference.contract import Limits, SafetyDemand, SldLevel
 
 FILE_NAME = "safety.toml"
 UNSTAGED = "unstaged"
@@ -52,12 +53,40 @@ def _given(change: Change) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class StrikePolicy:
+    """When orders that safety stopped make it stricter, and when they make further ones wait for a review.
+
+    days                         for which a strike counts
+    hard_rule, prompt_rule, image_flagged  points of an order that was stopped by a hard rule, another rule, a check
+    strict_points                from which `sld_level` and `margin` apply
+    review_points                of strikes nobody has looked at, from which orders wait
+    """
+
+    days: int
+    hard_rule: int
+    prompt_rule: int
+    image_flagged: int
+    strict_points: int
+    review_points: int
+    sld_level: SldLevel
+    margin: float
+
+    def points(self, kind: StrikeKind) -> int:
+        """What one strike of a kind counts."""
+        return int(getattr(self, kind.value))
+
+
+@dataclass(frozen=True, slots=True)
 class SafetyLevel:
     """What holds for hosted inference at one stage. Sides in pixels.
 
     sld_level        Safe Latent Diffusion that is applied at least
     margin           added to every checker score
+    sld_must_act     refuse what Safe Latent Diffusion cannot steer: guidance off, pipelines outside of the engine
+    image_checks     names of the worker's checks that must all clear an image, beside the model's own
+    prompt_checks    names of the worker's classifiers without which no prompt is taken
     lowest_sld       what an order may go down to: the same, unless safety may be adjusted
+    restrictions     of the license in force, by which licensed rules hold
     images_per_day, compute_seconds_per_day  of one person at one repository, in any 24 hours
     concurrency      orders of one person at one repository that run at once
     keep_image_days  days until images and prompts are deleted
@@ -75,11 +104,39 @@ class SafetyLevel:
     concurrency: int
     keep_image_days: int
     lowest_sld: SldLevel
+    sld_must_act: bool = False
+    image_checks: tuple[str, ...] = ()
+    prompt_checks: tuple[str, ...] = ()
+    restrictions: tuple[str, ...] = ()
 
     @property
     def budget(self) -> Budget:
         """What one person may make of one repository."""
         return Budget(self.images_per_day, self.compute_seconds_per_day, self.concurrency)
+
+    def raised(self, least: SldLevel) -> "SafetyLevel":
+        """With at least this steering. Who may adjust safety may still go as low as before."""
+        sld_level = _stronger(self.sld_level, least)
+        is_adjusted = self.lowest_sld is not self.sld_level
+        return replace(self, sld_level=sld_level, lowest_sld=self.lowest_sld if is_adjusted else sld_level)
+
+    def stricter(self, least: SldLevel, margin: float) -> "SafetyLevel":
+        """With at least this steering, whoever asks, and a stricter image check."""
+        sld_level, lowest = _stronger(self.sld_level, least), _stronger(self.lowest_sld, least)
+        return replace(self, sld_level=sld_level, lowest_sld=lowest, margin=min(self.margin + margin, 1.0))
+
+    def demand(self) -> dict[str, Any]:
+        """What an order tells the worker of it, beside steering and margin; JSON."""
+        return {
+            "sld_must_act": self.sld_must_act,
+            "image_checks": list(self.image_checks),
+            "prompt_checks": list(self.prompt_checks),
+            "restrictions": list(self.restrictions),
+        }
+
+
+def _stronger(one: SldLevel, other: SldLevel) -> SldLevel:
+    return max(one, other, key=list(SldLevel).index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +149,8 @@ class Safety:
     levels: Mapping[str, SafetyLevel]
     person: Budget
     organization: Budget
+    licenses: Mapping[str, SldLevel]
+    strikes: StrikePolicy
     adjusted_sld: SldLevel
     adjusted_images_per_day: int
 
@@ -136,6 +195,8 @@ def parse(data: Mapping[str, Any]) -> Safety:
         MappingProxyType(levels),
         _budget("person", data["person"]),
         _budget("organization", data["organization"]),
+        MappingProxyType({str(family): SldLevel(least) for family, least in data.get("license", {}).items()}),
+        _strikes(data["strikes"]),
         SldLevel(adjusted.get("sld_level", SldLevel.OFF)),
         int(adjusted.get("images_per_day", levels[UNSTAGED].images_per_day)),
     )
@@ -152,7 +213,7 @@ def _budget(name: str, data: Mapping[str, Any]) -> Budget:
 def _level(name: str, data: dict[str, Any]) -> SafetyLevel:
     if data.pop("checker") != "required":
         raise ValueError(f"stage {name}: checker can only be “required”; the image check cannot be switched off")
-    known = {field.name for field in fields(SafetyLevel)} - {"lowest_sld"}
+    known = {field.name for field in fields(SafetyLevel)} - {"lowest_sld", "restrictions"}
     if odd := set(data) ^ known:
         raise ValueError(f"stage {name}: {', '.join(sorted(odd))} is unknown or missing")
     bounds: dict[str, float] = {
@@ -163,10 +224,32 @@ def _level(name: str, data: dict[str, Any]) -> SafetyLevel:
         "guidance_scale": _LIMITS.guidance_scale,
         "margin": 1,
     }
-    for key in known - {"sld_level"}:
+    must_act, checks = data["sld_must_act"], {name: data[name] for name in ("image_checks", "prompt_checks")}
+    if type(must_act) is not bool or not all(
+        type(names) is list and all(type(each) is str for each in names) for names in checks.values()
+    ):
+        raise ValueError(
+            f"stage {name}: sld_must_act is true or false, image_checks and prompt_checks are lists of names"
+        )
+    SafetyDemand.model_validate(checks)  # the names are such as the worker knows
+    for key in known - {"sld_level", "sld_must_act", *checks}:
         value = data[key]
         is_number = type(value) is int or (key in {"margin", "guidance_scale"} and type(value) is float)
         if not is_number or not 0 <= value <= bounds.get(key, 10**6):
             raise ValueError(f"stage {name}: {key} is {value!r}; the worker accepts 0 to {bounds.get(key, 10**6):g}")
     sld_level = SldLevel(data.pop("sld_level"))
+    data |= {name: tuple(names) for name, names in checks.items()}
     return SafetyLevel(**data, sld_level=sld_level, lowest_sld=sld_level)
+
+
+def _strikes(data: Mapping[str, Any]) -> StrikePolicy:
+    if odd := set(data) ^ {field.name for field in fields(StrikePolicy)}:
+        raise ValueError(f"[strikes]: {', '.join(sorted(odd))} is unknown or missing")
+    numbers = {key: value for key, value in data.items() if key not in {"sld_level", "margin"}}
+    if wrong := [key for key, value in numbers.items() if type(value) is not int or not 0 <= value <= 10**6]:
+        raise ValueError(f"[strikes]: {', '.join(sorted(wrong))} must be a whole number up to 1000000")
+    if type(data["margin"]) is not float or not 0 <= data["margin"] <= 1:
+        raise ValueError(f"[strikes]: margin is {data['margin']!r}; it must be a number from 0 to 1")
+    if min(data["days"], data["strict_points"], data["review_points"]) < 1:
+        raise ValueError("[strikes]: days, strict_points and review_points must be at least 1")
+    return StrikePolicy(**numbers, sld_level=SldLevel(data["sld_level"]), margin=data["margin"])

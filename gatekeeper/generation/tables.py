@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
+from gatekeeper.kit.personal import PersonalText
 
 _KEY = "ix_generation_person_id_idempotency_key"
 
@@ -76,3 +77,41 @@ class QuotaChange(SQLModel, table=True):
     concurrency: int | None = Field(default=None)
     reason: str = Field(default="", max_length=500)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class StrikeKind(StrEnum):
+    """What stopped an order; how much each counts is in policies/safety.toml."""
+
+    HARD_RULE = "hard_rule"
+    PROMPT_RULE = "prompt_rule"
+    IMAGE_FLAGGED = "image_flagged"
+
+
+class StrikeState(StrEnum):
+    """What a reviewer made of a strike."""
+
+    OPEN = "open"  # not looked at yet
+    UPHELD = "upheld"
+    DISMISSED = "dismissed"  # it counts for nothing
+
+
+class Strike(SQLModel, table=True):
+    """An order that safety stopped, kept for review. What was asked is not in it."""
+
+    __tablename__ = "strike"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
+    repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
+    generation_id: str | None = Field(default=None, foreign_key="generation.id", max_length=26, unique=True)
+    kind: StrikeKind = Field(sa_type=EnumText(StrikeKind))
+    fired: list[str] = Field(default_factory=list, sa_type=sa.JSON)  # ids of rules, or concepts that checks found
+    reason: str = Field(max_length=2000)  # as the person was told
+    state: StrikeState = Field(default=StrikeState.OPEN, sa_type=EnumText(StrikeState))
+    struck_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    appeal: str = Field(default="", sa_type=PersonalText)
+    shows_prompt: bool = Field(default=False)  # the person lets the reviewer read it, as long as it is kept
+    appealed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str = Field(default="", sa_type=PersonalText)  # the reviewer's words to the person
+    reviewed_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

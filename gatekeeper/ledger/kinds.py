@@ -35,7 +35,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "person": "mention",
         "pull": "open merge",
     },
-    "generation": {"order": "submit finish", "quota": "change", "result": "delete"},
+    "generation": {"order": "submit finish", "quota": "change", "result": "delete", "strike": "record appeal review"},
     "licensing": {
         "catalogue": "add",
         "terms": "present accept withdraw change classify",

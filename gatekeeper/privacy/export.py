@@ -94,6 +94,12 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "person_id",
         ("images_per_day", "compute_seconds_per_day", "concurrency", "reason", "changed_at"),
     ),
+    "strikes": (
+        "strike",
+        "person_id",
+        ("id", "repo_id", "generation_id", "kind", "fired", "reason", "state", "struck_at", "appeal", "shows_prompt",
+         "appealed_at", "note", "reviewed_at"),
+    ),
     "discussions": (
         "discussion",
         "author_id",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gatekeeper.access.tables import RequestState
 from gatekeeper.authz import Code
+from gatekeeper.generation import StrikeKind, StrikeState
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos import RepoKind
 from gatekeeper.repos.scanning import FileResult, Status
@@ -240,6 +241,17 @@ SAFETY_LEVELS: dict[str, str] = {
     "max": "strongest steering away from harmful content",
 }
 
+STRIKE_KINDS: dict[StrikeKind, str] = {
+    StrikeKind.HARD_RULE: "A prompt, by a rule without exceptions",
+    StrikeKind.PROMPT_RULE: "A prompt, by a rule",
+    StrikeKind.IMAGE_FLAGGED: "An image, by a check",
+}
+STRIKE_STATES: dict[StrikeState, str] = {
+    StrikeState.OPEN: "Not reviewed",
+    StrikeState.UPHELD: "Was right",
+    StrikeState.DISMISSED: "Dismissed",
+}
+
 # Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
 DONE: dict[str, str] = {
     "signed-in": "You are signed in.",
@@ -289,6 +301,8 @@ DONE: dict[str, str] = {
     "appealed": "Your appeal is with the maintainers. Somebody else decides.",
     "confirmed": "You agreed to the conditions.",
     "closed-out": "Thank you. Your answer is recorded.",
+    "strike-appealed": "Your appeal is with the model's maintainers.",
+    "reviewed": "Decided. The person sees it on their page.",
     "blocked": "Blocked. Requests of this person are not taken there from now on.",
     "unblocked": "The block is lifted.",
     "vouched": "Recorded. It counts from now on.",

@@ -121,6 +121,7 @@ def screen_order(order: ImageOrder, rules: RuleSet) -> Refused | None:
                     reason=place + " ".join(dict.fromkeys(rule.reason for rule in fired)),
                     rule_ids=tuple(rule.id for rule in fired),
                     restrictions=tuple(dict.fromkeys(rule.restriction for rule in fired if rule.restriction)),
+                    is_hard=any(rule.is_hard for rule in fired),
                 )
     return None
 

@@ -18,6 +18,7 @@ from gatekeeper.web.admin import (
     release,
     releases,
     review,
+    strikes,
     trusted_jobs,
     webhooks,
 )
@@ -28,6 +29,7 @@ ROUTES = (
     *review.ROUTES,
     *handling.ROUTES,
     *blocks.ROUTES,
+    *strikes.ROUTES,
     *people.ROUTES,
     *quotas.ROUTES,
     *organizations.ROUTES,

@@ -20,7 +20,9 @@ from gatekeeper.generation import (
     SafetyLevel,
     Terms,
 )
+from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
+from gatekeeper.licensing import Catalogue
 from gatekeeper.repos import Repo, RepoKind, catalogue, history
 from gatekeeper.web.guard import Call, missing_repo
 from gatekeeper.web.principal import authenticate
@@ -56,6 +58,8 @@ async def begin(
     stage = allowed.revision.stage if allowed.revision is not None else None
     safety = Safety.load(gatekeeper.policies.directory)
     level = safety.at(stage, is_adjusted=is_adjusted)
+    licenses = Catalogue.load(gatekeeper.policies.directory or bundled_dir("policies"))
+    level = await generation.demanded(session, principal, repo, commit, level, safety=safety, catalogue=licenses)
     request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
     await gatekeeper.studio.prepare(session, repo, commit)
     ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)

@@ -255,7 +255,7 @@ def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str
         facts += [
             ("Size", f"{statement['width']} × {statement['height']} pixels"),
             ("Scheduler", str(statement["scheduler"])),
-            ("Safety", words.SAFETY_LEVELS.get(statement["safety"]["sld"]["level"], "")),
+            ("Safety", _safety(statement["safety"]["sld"])),
             ("Device", f"{statement['software']['device']}, {statement['software']['dtype']}"),
         ]
     seconds = kept.get("compute_seconds")
@@ -264,6 +264,11 @@ def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str
     if made.expires_at is not None:
         facts.append(("Kept until", _day(made.expires_at)))
     return facts
+
+
+def _safety(sld: dict[str, Any]) -> str:
+    level = words.SAFETY_LEVELS.get(sld["level"], "")
+    return level if sld["acted"] or sld["level"] == "off" else f"{level}; it could not act. {sld.get('reason', '')}"
 
 
 def _day(instant: datetime) -> str:

@@ -39,6 +39,14 @@ def test_adjusted_safety_has_its_own_quota() -> None:
         ("concurrency = 2", "", "concurrency"),
         ("concurrency = 2", "concurrency = 2\nconcurency = 3", "concurency"),
         ("[stage.open]", "[stage.moon]", "moon"),
+        ("sld_must_act = false", "sld_must_act = 0", "sld_must_act is true or false"),
+        ("image_checks = []", 'image_checks = "nudity"', "lists of names"),
+        ("prompt_checks = []", 'prompt_checks = ["No Name"]', "prompt_checks"),
+        ('rail = "medium"', 'rail = "gentle"', "gentle"),
+        ("hard_rule = 10", "hard_rule = 1.5", "hard_rule must be a whole number"),
+        ("hard_rule = 10", "hardrule = 10", "hard_rule, hardrule"),
+        ("review_points = 30", "review_points = 0", "at least 1"),
+        ("margin = 0.01\n\n[adjusted]", "margin = 3.0\n\n[adjusted]", "margin is 3.0"),
     ],
 )
 def test_level_that_cannot_be_enforced_is_refused_at_start(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -33,6 +33,7 @@ NOT_EXPORTED = {
     ("service_account", "person_id"): "a service is nobody",
     ("sign_in_link", "person_id"): "lives for minutes, and its secret is only a hash",
     ("sign_in_step", "person_id"): "lives for minutes",
+    ("strike", "reviewed_by"): "somebody else's record; the act is in the log",
     ("terms_change", "classified_by"): "the act is in the log",
     ("token_verdict", "by_id"): "the act is in the log",
     ("upload", "person_id"): "gone when the upload is finished",

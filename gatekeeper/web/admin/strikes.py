@@ -1,0 +1,73 @@
+"""Strikes of people at the repositories in one's care: what safety stopped, appeals, and the review."""
+
+from starlette.responses import RedirectResponse, Response
+
+from gatekeeper import generation
+from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.generation import Strike
+from gatekeeper.repos import Repo
+from gatekeeper.web import words
+from gatekeeper.web.admin.scope import PAGE, decided, in_care, may_review, names_of, runs_hub
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal import forms
+from gatekeeper.web.portal.views import render
+
+_DECISIONS = {"dismiss": False, "uphold": True}
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/strikes`: what waits; `?reviewed=yes` what was decided."""
+    return await _page(call, {})
+
+
+async def review(call: Call) -> Response:
+    """`POST /admin/strikes/{id}/review`."""
+    sent = await forms.read(call.request)
+    strike = await call.session.get(Strike, call.params["id"])
+    repo = await call.session.get(Repo, strike.repo_id) if strike else None
+    if strike is None or repo is None or repo.deleted_at is not None or not await may_review(call, repo):
+        raise NotFound("There is no such strike.", next_step="Take it from the list of strikes.")
+    decision = forms.text(sent, "decision", most=20)
+    try:
+        if decision not in _DECISIONS:
+            raise Invalid("Say whether it was right.", status=422, next_step="Choose one of the two.")
+        async with call.session.begin_nested():
+            await generation.review(
+                call.session,
+                strike,
+                by=call.principal,
+                is_upheld=_DECISIONS[decision],
+                note=forms.text(sent, "note", most=2_000),
+            )
+    except (Conflict, Invalid, NotAllowed) as error:
+        return await _page(call, {"": error.sentence}, status=error.status)
+    return RedirectResponse("/admin/strikes?done=reviewed", 303)
+
+
+async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Response:
+    is_reviewed = call.request.query_params.get("reviewed") == "yes"
+    rows = await generation.strikes_to_review(call.session, in_care(call), is_reviewed=is_reviewed, limit=PAGE)
+    may = {repo.id for repo in await decided(call, (repo for _, repo, _ in rows))}
+    rows = [row for row in rows if row[1].id in may]
+    names = await names_of(call, [each for strike, _, _ in rows for each in (strike.person_id, strike.reviewed_by)])
+    return render(
+        call,
+        "admin/strikes.html",
+        status=status,
+        sees_all=runs_hub(call),
+        is_reviewed=is_reviewed,
+        strikes=[
+            {"row": strike, "repo": repo, "prompt": prompt, "kind": words.STRIKE_KINDS[strike.kind]}
+            for strike, repo, prompt in rows
+        ],
+        states=words.STRIKE_STATES,
+        names=names,
+        errors=errors,
+    )
+
+
+ROUTES = [
+    guarded("/admin/strikes", show, needs=Action.USE_ACCOUNT),
+    guarded("/admin/strikes/{id}/review", review, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+]

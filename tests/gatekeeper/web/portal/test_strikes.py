@@ -1,0 +1,88 @@
+"""The person's page of what safety stopped, and the maintainer's review."""
+
+import re
+
+import pytest
+
+from gatekeeper.repos import Repo
+from inference.contract import Done, RefusalCode, Refused
+from tests.gatekeeper.generation.stub import StubWorker, withheld
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
+
+pytestmark = pytest.mark.anyio
+
+ORDER = {"prompt": "a <secret> apple", "steps": "5", "guidance": "4", "images": "1", "seed": "7"}
+
+
+def refused(*, is_hard: bool = False) -> Refused:
+    return Refused(
+        code=RefusalCode.PROMPT_SCREENED,
+        reason="Bombs are not <made> here.",
+        rule_ids=("weapons.explosives",),
+        is_hard=is_hard,
+    )
+
+
+async def test_who_was_stopped_sees_what_fired_and_appeals_and_a_maintainer_dismisses_it(
+    site: Site, model: Repo
+) -> None:
+    site.worker(StubWorker(lambda order: [refused()]))
+    ada, grace, alan = await site.as_("ada"), await site.as_("grace"), await site.as_("alan")
+    await ask_for_access(ada)
+    order = await ada.post(f"{MODEL}/playground", data=ORDER)
+    assert "/settings/safety" in (await ada.get(order.headers["location"])).text
+
+    mine = (await ada.get("/settings/safety")).text
+    form = re.search(r'action="(/settings/safety/[^"]+/appeal)"', mine)
+    assert form is not None
+    empty = await ada.post(form[1], data={"text": " "})
+    strange = await alan.post(form[1], data={"text": "Mine?"})
+    appealed = await ada.post(form[1], data={"text": "It was a <bath> bomb.", "shows_prompt": "yes"})
+    queue = (await grace.get("/admin/strikes")).text
+    action = re.search(r'action="(/admin/strikes/[^"]+/review)"', queue)
+    assert action is not None
+    strangers = [
+        (await (await site.as_(name)).post(action[1], data={"decision": "dismiss"})).status_code
+        for name in ("ada", "alan")
+    ]
+    odd = await grace.post(action[1], data={"decision": "ban"})
+    dismissed = await grace.post(action[1], data={"decision": "dismiss", "note": "A false alarm."})
+    twice = await grace.post(action[1], data={"decision": "uphold"})
+
+    assert "Bombs are not &lt;made&gt; here." in mine
+    assert "weapons.explosives" in mine
+    assert (empty.status_code, strange.status_code, appealed.status_code) == (422, 404, 303)
+    assert "It was a &lt;bath&gt; bomb." in queue
+    assert "a &lt;secret&gt; apple" in queue
+    assert strangers == [404, 404]
+    assert (odd.status_code, dismissed.status_code, twice.status_code) == (422, 303, 409)
+    assert "Nothing waits" in words((await grace.get("/admin/strikes")).text)
+    assert "secret" not in (await grace.get("/admin/strikes?reviewed=yes")).text
+    after = words((await ada.get("/settings/safety")).text)
+    assert "A false alarm." in after
+    assert "Dismissed" in after
+    assert "Nothing was stopped" in words((await alan.get("/settings/safety")).text)
+
+
+async def test_flagged_images_count_and_too_much_that_waits_stops_further_orders_with_the_reason(
+    site: Site, model: Repo
+) -> None:
+    answers = [refused(is_hard=True)] * 3
+    site.worker(
+        StubWorker(
+            lambda order: (
+                [answers.pop()] if answers else [withheld(order), Done(delivered=0, withheld=1, compute_seconds=1)]
+            )
+        )
+    )
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    first = [(await ada.post(f"{MODEL}/playground", data=ORDER)).status_code for _ in range(3)]
+    stopped = await ada.post(f"{MODEL}/playground", data=ORDER)
+    page = words((await ada.get("/settings/safety")).text)
+
+    assert first == [303, 303, 303]
+    assert stopped.status_code == 403
+    assert "/settings/safety" in stopped.text
+    assert "Your orders wait for a review" in page
