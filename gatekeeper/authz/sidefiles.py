@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.access import rules as access_rules
+from gatekeeper.generation import safety
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.licensing import FieldKind
 from gatekeeper.releases import ladder
@@ -27,6 +28,8 @@ DUTIES = frozenset(
         "irrevocable",
     }
 )
+
+_PARSED = frozenset({"sld_must_act", "image_checks", "prompt_checks"})  # what these may be, `safety.parse` knows
 
 # name -> (type, smallest, largest)
 _LIMITS: dict[str, tuple[type, float, float]] = {
@@ -90,6 +93,18 @@ def _requests(table: dict[str, Any], directory: Path) -> Iterator[str]:
 
 
 def _safety(table: dict[str, Any], _directory: Path) -> Iterator[str]:
+    found = list(_safety_limits(table))
+    yield from found
+    if not found:
+        try:
+            safety.parse(table)
+        except KeyError as missing:
+            yield f"{missing} is missing."
+        except (TypeError, ValueError) as problem:
+            yield f"{problem}."
+
+
+def _safety_limits(table: dict[str, Any]) -> Iterator[str]:
     names = {*(stage.value for stage in Stage), "unstaged"}
     for name in table.get("stage", {}).keys() - names:
         yield f"[stage.{name}] is no stage of the ladder."
@@ -117,6 +132,8 @@ def _limits(title: str, section: dict[str, Any]) -> Iterator[str]:
         elif key == "checker":
             if value != "required":
                 yield f'[{title}] checker must be "required": images without a verdict are never released.'
+        elif key in _PARSED:
+            continue
         elif key not in _LIMITS:
             yield f"[{title}] there is no setting {key!r}."
         elif not _is_number(value, *_LIMITS[key]):
