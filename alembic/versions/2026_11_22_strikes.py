@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_strikes"
-down_revision = "2026_11_22_transparency"
+down_revision = "2026_11_22_list_indexes"
 branch_labels = None
 depends_on = None
 
