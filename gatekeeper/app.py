@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.applications import Starlette
@@ -18,10 +19,11 @@ from gatekeeper import authz, licensing, schema
 from gatekeeper.accounts import oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
-from gatekeeper.generation import ImageFolder, Studio, Supervisor, Worker
+from gatekeeper.generation import Certifier, ImageFolder, Studio, Supervisor, Worker
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
+from gatekeeper.provenance import Notary
 from gatekeeper.repos.storage import open_store
 from gatekeeper.settings import Settings
 from gatekeeper.web import admin, generate, hub, oauth, portal
@@ -112,24 +114,38 @@ def assemble(settings: Settings) -> Gatekeeper:
     version = access_version(database)
     evidence = EvidenceWriter(database)
     images = ImageFolder(settings.data_dir.resolve() / "images")
+    in_force = authz.InForce(authz.Policies.load(_policies_dir(settings)), settings.policies_shelf)
+    notary = open_notary(settings)
+    certifier = Certifier(notary, is_public=authz.is_public_by(lambda: in_force.current))
     gatekeeper = Gatekeeper(
         settings=settings,
         db=database,
         keys=keys,
         store=store,
-        in_force=authz.InForce(authz.Policies.load(_policies_dir(settings)), settings.policies_shelf),
+        in_force=in_force,
         evidence=evidence,
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
         images=images,
         issuers=Issuers(Rules(settings.issuer_networks)),
-        studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy),
+        notary=notary,
+        studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy, certifier=certifier),
         remotes=oidc.remotes(settings),
         worker=worker,
         supervisor=supervisor,
     )
     gatekeeper.studio.recheck = generate.still_allowed(gatekeeper)
     return gatekeeper
+
+
+def open_notary(settings: Settings) -> Notary:
+    """What signs images here. Raises BrokenCertificate."""
+    return Notary.load(
+        settings.keys_dir / "provenance",
+        owner=urlsplit(settings.public_url).netloc,
+        certificate=settings.provenance_certificate_file,
+        key=settings.provenance_key_file,
+    )
 
 
 def _policies_dir(settings: Settings) -> Path:

@@ -19,6 +19,7 @@ from gatekeeper.ledger import tables as ledger
 from gatekeeper.licensing import tables as licensing
 from gatekeeper.notices import tables as notices
 from gatekeeper.privacy import tables as privacy
+from gatekeeper.provenance import tables as provenance
 from gatekeeper.releases import tables as releases
 from gatekeeper.repos import tables as repos
 from gatekeeper.repos import team_rights
@@ -48,6 +49,7 @@ __all__ = [
     "oauth",
     "personal_keys",
     "privacy",
+    "provenance",
     "releases",
     "repos",
     "team_rights",

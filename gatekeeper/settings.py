@@ -183,6 +183,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Hours between two cleanings of the store by the server (`gatekeeper repos gc`); 0: never.",
     )
+    provenance_certificate_file: Path | None = Field(
+        None,
+        description="PEM file with the certificate that images are signed with and those of its issuers, the signer's "
+        "first; empty means an authority of the hub's own, see docs/provenance.md.",
+    )
+    provenance_key_file: Path | None = Field(None, description="PEM file with the private key of that certificate.")
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
 
     @field_validator("public_url")
@@ -216,6 +222,12 @@ class Settings(BaseSettings):
     def _whole_key(self) -> Self:
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_certificate(self) -> Self:
+        if bool(self.provenance_certificate_file) != bool(self.provenance_key_file):
+            raise ValueError("PROVENANCE_CERTIFICATE_FILE and PROVENANCE_KEY_FILE are set together or not at all")
         return self
 
     @field_validator("accel_prefix")

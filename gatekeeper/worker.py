@@ -61,6 +61,7 @@ def background(
         every(COUNT_SECONDS, lambda: count_downloads(database)),
         every(EMBARGO_SECONDS, lambda: end_embargoes(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
+        every(CLEAN_UP_SECONDS, lambda: asyncio.to_thread(gatekeeper.notary.authority.look_after)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         every(COUNT_SECONDS, lambda: sum_up(gatekeeper)),

@@ -20,6 +20,7 @@ from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_
 from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
 from gatekeeper.authz.matrix import as_markdown, matrix
+from gatekeeper.authz.openness import is_public_by
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.readable import readable, sender
@@ -61,6 +62,7 @@ __all__ = [
     "filter_known",
     "follow_folder",
     "history",
+    "is_public_by",
     "listing_filter",
     "load",
     "load_each",

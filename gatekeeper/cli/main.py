@@ -14,6 +14,7 @@ from gatekeeper.cli.mirroring import list_mirrors, mirror
 from gatekeeper.cli.people import orgs, people, tokens_group
 from gatekeeper.cli.personal import erase_person, export_person, hold_person, lift_hold
 from gatekeeper.cli.policies import policies
+from gatekeeper.cli.provenance import provenance_group, verify_image
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
@@ -37,12 +38,14 @@ for each in (
     orgs,
     people,
     policies,
+    provenance_group,
     receipt,
     releases_group,
     repos_group,
     requests,
     serve,
     tokens_group,
+    verify_image,
 ):
     main.add_command(each)
 

@@ -13,6 +13,7 @@ from gatekeeper import logs
 from gatekeeper.app import build
 from gatekeeper.cli.protocol import LONGEST_HEAD, BoundedHead
 from gatekeeper.cli.run import Failure, House, pass_house
+from gatekeeper.provenance import BrokenCertificate
 from gatekeeper.settings import Settings
 
 _NOT_STARTED = "The server could not start; the lines above say why."
@@ -50,21 +51,22 @@ def run_server(settings: Settings, *, greeting: str = "") -> None:
         listener.close()  # it listens by itself
         _run_granian(settings, said)
         return
-    config = uvicorn.Config(
-        build(settings),
-        loop="uvloop",
-        http=BoundedHead,
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        timeout_keep_alive=30,
-    )
-    server = uvicorn.Server(config)
-    click.echo(said)
-    server.run(sockets=[listener])
+    with listener:
+        config = uvicorn.Config(
+            _built(settings),
+            loop="uvloop",
+            http=BoundedHead,
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            timeout_keep_alive=30,
+        )
+        server = uvicorn.Server(config)
+        click.echo(said)
+        server.run(sockets=[listener])
     if not server.started:
         raise Failure(_NOT_STARTED)
 
@@ -102,7 +104,14 @@ def _in_worker(settings: Settings) -> ASGIApp:
     """The application in granian's process. About addresses of callers it believes whom uvicorn believes."""
     logs.configure()
     trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
-    return ProxyHeadersMiddleware(build(settings), trusted_hosts=trusted)  # type: ignore[return-value, arg-type]
+    return ProxyHeadersMiddleware(_built(settings), trusted_hosts=trusted)  # type: ignore[return-value, arg-type]
+
+
+def _built(settings: Settings) -> ASGIApp:
+    try:
+        return build(settings)
+    except BrokenCertificate as error:
+        raise Failure(error.sentence) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ limited time.
 
 from gatekeeper.generation import claims, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
+from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker
 from gatekeeper.generation.demands import demanded
 from gatekeeper.generation.encoding import format_of
@@ -28,6 +29,7 @@ __all__ = [
     "Admitted",
     "BrokenSafety",
     "Budget",
+    "Certifier",
     "Change",
     "Generation",
     "GenerationState",

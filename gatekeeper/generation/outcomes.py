@@ -10,19 +10,24 @@ from gatekeeper.generation import receipts, strikes
 from gatekeeper.generation.tables import Generation, GenerationState, StrikeKind
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
+from gatekeeper.provenance import Certified, ImageRecord
 from gatekeeper.repos.tables import Repo
 from inference.contract import Image, RefusalCode, Withheld, WithheldCode
 
 
 @dataclass
 class Outcome:
-    """An order's end, as it is being put together from the worker's events."""
+    """An order's end, as it is being put together from the worker's events.
+
+    certified  the file that is given out for each image, by its index
+    """
 
     state: GenerationState
     code: str = ""
     reason: str = ""
     images: list[Image] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
+    certified: dict[int, Certified] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     restrictions: tuple[str, ...] = ()
     is_hard: bool = False
@@ -42,7 +47,20 @@ async def record_outcome(
     repo = await session.get_one(Repo, made.repo_id)
     at = now()
     images = sorted(outcome.images, key=lambda image: image.index) if outcome.state is GenerationState.DONE else []
-    statements = [receipts.statement_of(made, repo, image, made_at=at) for image in images]
+    statements = []
+    for image in images:
+        certified = outcome.certified[image.index]
+        statements.append(receipts.statement_of(made, repo, image, made_at=at) | receipts.certified_as(certified))
+        session.add(
+            ImageRecord(
+                number=certified.number,
+                receipt_id=statements[-1]["receipt_id"],
+                image_sha256=certified.sha256,
+                repo_id=repo.id,
+                commit_id=made.commit_id,
+                made_at=at,
+            )
+        )
     event = await ledger.record(
         session,
         "generation:order:finish",

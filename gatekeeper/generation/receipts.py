@@ -5,15 +5,19 @@ from typing import Any
 
 from gatekeeper import licensing
 from gatekeeper.generation.tables import Generation
-from gatekeeper.kit.canonical import digest_of, instant_text, sha256_hex
+from gatekeeper.kit.canonical import digest_of, instant_text
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing.receipt import IMAGE
+from gatekeeper.provenance import Certified, number_text
 from gatekeeper.repos.tables import Repo
 from inference.contract import CheckFacts, Image, ReceiptFacts
 
 
 def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: datetime) -> dict[str, Any]:
-    """What the receipt of one image says. Compatibility: fields are added, never renamed or given a new meaning."""
+    """What the receipt of one image says of its making, before its file is certified.
+
+    Compatibility: fields are added, never renamed or given a new meaning.
+    """
     facts = image.receipt
     return {
         "receipt_id": f"{generation.id}-{image.index}",
@@ -36,7 +40,6 @@ def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: d
         "width": facts.width,
         "height": facts.height,
         "bucket": facts.bucket,
-        "image_sha256": sha256_hex(image.png()),
         "made_at": instant_text(made_at),
         "software": {
             "torch": facts.torch_version,
@@ -45,6 +48,14 @@ def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: d
             "dtype": facts.dtype,
         },
         "is_fake": facts.is_fake,
+    }
+
+
+def certified_as(certified: Certified) -> dict[str, Any]:
+    """What the receipt says of the file: the digest is that of the bytes which are given out."""
+    return {
+        "image_sha256": certified.sha256,
+        "provenance": {"record": number_text(certified.number), "is_marked": certified.is_marked},
     }
 
 

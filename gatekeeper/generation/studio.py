@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors
 from gatekeeper.db import Database
-from gatekeeper.generation import claims, encoding
+from gatekeeper.generation import claims
+from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import OrderRejected, Worker, WorkerAbsent, WorkerError, WorkerLost
 from gatekeeper.generation.images import ImageFolder
 from gatekeeper.generation.manifests import ORDER_SECONDS, image_order, worker_manifest
@@ -36,6 +37,7 @@ _UNREADABLE = "A file of this model cannot be read from the hub's storage now. N
 _LOST = "The inference process stopped while this was being made, twice. Nothing was charged; please order again."
 _ABSENT = "The inference process did not answer in time. Nothing was charged; please order again."
 _NOT_RECORDED = "What was made could not be recorded, so it is not given out. Nothing was charged."
+_UNCERTIFIED = "The image could not be marked and signed, so it is not given out. Nothing was charged."
 _LOOK_SECONDS = 0.25
 
 # Answers why an order's images may not be given out any more, None when they still may.
@@ -59,6 +61,7 @@ class Studio:
         *,
         key: SigningKey,
         privacy_key: bytes,
+        certifier: Certifier,
         recheck: Recheck | None = None,
     ) -> None:
         self._database = database
@@ -67,6 +70,7 @@ class Studio:
         self._store = store
         self._key = key
         self._privacy_key = privacy_key
+        self._certifier = certifier
         self._runs: dict[str, Run] = {}
         self.recheck = recheck
         self.process = new_id()
@@ -270,10 +274,10 @@ class Studio:
             async with self._database.read() as session:
                 if (reason := await self.recheck(session, made)) is not None:
                     outcome = Outcome(GenerationState.FAILED, code="no_longer_allowed", reason=reason)
-        parts = []
         if outcome.state is GenerationState.DONE:
-            outcome.images = [await encoding.encoded(image, made) for image in outcome.images]
-            parts = [await self._folder.write(made, image.index, image.png()) for image in outcome.images]
+            outcome = await self._certified(made, outcome)
+        files = outcome.certified.items()
+        parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
         try:
             async with self._database.write() as session:
                 ended = await record_outcome(session, made.id, outcome, key=self._key, process=self.process)
@@ -282,6 +286,14 @@ class Studio:
             for part in parts:
                 part.unlink(missing_ok=True)
         run.end(ended)
+
+    async def _certified(self, made: Generation, outcome: Outcome) -> Outcome:
+        try:
+            await self._certifier.certify(self._database, made, outcome)
+        except Exception:  # whatever keeps an image from being marked and signed, it is not given out
+            _log.exception("images could not be certified", generation=made.id)
+            return Outcome(GenerationState.FAILED, code="not_certified", reason=_UNCERTIFIED)
+        return outcome
 
     def _forget(self, run: Run, made: Generation) -> None:
         self._runs.pop(made.id, None)

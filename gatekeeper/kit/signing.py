@@ -53,11 +53,7 @@ def secret_file(path: Path, make: Callable[[], bytes]) -> bytes:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(make())
-            file.flush()
-            os.fsync(file.fileno())
+        fresh = _write_beside(path, make())
         try:
             os.link(fresh, path)
         except FileExistsError:
@@ -65,3 +61,18 @@ def secret_file(path: Path, make: Callable[[], bytes]) -> bytes:
         finally:
             fresh.unlink()
     return path.read_bytes()
+
+
+def replace_secret_file(path: Path, content: bytes) -> None:
+    """Put `content` in the place of what `path` held, all at once, readable by its owner only."""
+    _write_beside(path, content).replace(path)
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh

@@ -30,7 +30,7 @@ _HELD = {
     ),
     LinkKind.EMAIL: (
         "Confirm your e-mail address",
-        "/verify",
+        "/settings/email/confirm",
         "Hello $name,\n\nto make this the address of your account, open within a day, where you are signed in,\n"
         "\n$link\n\nIf you do not know of this, do nothing.\n",
     ),

@@ -13,9 +13,11 @@ from gatekeeper.kit.sealing import Box
 from gatekeeper.kit.signing import SigningKey, secret_file
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
+from gatekeeper.provenance import Notary
 from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
 from gatekeeper.transparency import Refusals
+from gatekeeper.web.examiners import Examiners
 from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.version import AccessVersion
 
@@ -68,8 +70,10 @@ class Gatekeeper:
     version: AccessVersion
     cache: "HotCache"
     images: ImageFolder
+    notary: Notary
     studio: Studio
     issuers: Issuers
+    examiners: Examiners = field(default_factory=Examiners)
     remotes: dict[str, Remote] = field(default_factory=dict)  # providers that people sign in through, by name
     refusals: Refusals = field(default_factory=Refusals)
     worker: "Worker | None" = None

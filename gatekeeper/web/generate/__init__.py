@@ -1,6 +1,6 @@
 """The doors of hosted inference: for the public inference client, for OpenAI's, and our own job API."""
 
-from gatekeeper.web.generate import openai_images, openai_models, orders, textimage, tokens
+from gatekeeper.web.generate import openai_images, openai_models, orders, textimage, tokens, verify
 from gatekeeper.web.generate.ordering import still_allowed
 from gatekeeper.web.routing import RawRoute
 
@@ -10,6 +10,7 @@ ROUTES: list[RawRoute] = [
     *openai_models.ROUTES,
     *orders.ROUTES,
     *tokens.ROUTES,
+    *verify.ROUTES,
 ]
 
 __all__ = ["ROUTES", "still_allowed"]

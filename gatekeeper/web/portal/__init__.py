@@ -26,6 +26,7 @@ from gatekeeper.web.portal import (
     tokens,
     transparency,
     usage,
+    verify,
     webhooks,
 )
 from gatekeeper.web.templating import error_page
@@ -44,6 +45,7 @@ ROUTES = (
     *personal.ROUTES,
     *usage.ROUTES,
     *strikes.ROUTES,
+    *verify.ROUTES,
     *webhooks.ROUTES,
     *notices.ROUTES,
     *mine.ROUTES,

@@ -125,16 +125,16 @@ async def ask_confirm(call: Call) -> Response:
 
 
 async def show_confirm(call: Call) -> Response:
-    """`GET /verify`: a page with a button, for programs open the links of mails too."""
+    """`GET /settings/email/confirm`: a page with a button, for programs open the links of mails too."""
     secret = call.request.query_params.get("link", "")
     link = await accounts.links.find(call.session, secret, LinkKind.EMAIL, key=call.gatekeeper.keys.sessions)
     if link.person_id != call.principal.person_id:
         raise NotFound(_OVER, next_step="Sign in as the person who asked for it.")
-    return render(call, "portal/verify.html", link=secret, email=link.email)
+    return render(call, "portal/confirm_email.html", link=secret, email=link.email)
 
 
 async def confirm(call: Call) -> Response:
-    """`POST /verify`: the address is the person's own from now on; the one before is told."""
+    """`POST /settings/email/confirm`: the address is the person's own from now on; the one before is told."""
     form = await forms.read(call.request)
     before = await accounts.links.confirm_email(
         call.session, forms.text(form, "link", most=100), key=call.gatekeeper.keys.sessions, by=call.principal
@@ -195,6 +195,6 @@ ROUTES = [
     guarded("/signup/finish", make_account, needs=None, methods=("POST",)),
     guarded("/admin/people/invite", invite, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
     guarded("/settings/email", ask_confirm, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
-    guarded("/verify", show_confirm, needs=Action.MANAGE_ACCOUNT),
-    guarded("/verify", confirm, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
+    guarded("/settings/email/confirm", show_confirm, needs=Action.MANAGE_ACCOUNT),
+    guarded("/settings/email/confirm", confirm, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
 ]

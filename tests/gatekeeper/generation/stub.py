@@ -2,9 +2,12 @@
 
 import asyncio
 import base64
+import io
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
+
+import PIL.Image
 
 from gatekeeper.generation.client import OrderRejected
 from inference.contract import (
@@ -26,7 +29,12 @@ from inference.contract import (
     WithheldCode,
 )
 
-PNG = b"\x89PNG not really"
+
+def png_of(index: int) -> bytes:
+    """A picture of 64 by 64 pixels, another one for each index."""
+    file = io.BytesIO()
+    PIL.Image.linear_gradient("L").resize((64, 64)).convert("RGB").rotate(90 * index).save(file, "PNG")
+    return file.getvalue()
 
 
 def facts_of(order: ImageOrder, index: int, score: float = -0.1) -> ReceiptFacts:
@@ -57,7 +65,7 @@ def facts_of(order: ImageOrder, index: int, score: float = -0.1) -> ReceiptFacts
 
 
 def image(order: ImageOrder, index: int = 0) -> Image:
-    png = base64.b64encode(PNG + bytes([index])).decode()
+    png = base64.b64encode(png_of(index)).decode()
     return Image(index=index, png_base64=png, receipt=facts_of(order, index))
 
 

@@ -16,7 +16,7 @@ from gatekeeper.repos.storage import BucketStore, object_key, open_store
 from gatekeeper.settings import Settings
 from inference.contract import ManifestFile, ModelManifest, ModelState
 from tests.gatekeeper.generation.stub import StubWorker
-from tests.gatekeeper.generation.test_studio import KEY, PRIVACY, Story, tell
+from tests.gatekeeper.generation.test_studio import SECRETS, Story, tell
 from tests.seaweed import Seaweed
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ async def story(
     sha256 = await store.add_bytes(WEIGHTS)
     folder = ImageFolder(tmp_path / "images")
     made = await tell(database, folder, ReadingWorker(store.copies))
-    made.studio = Studio(database, made.worker, folder, store, key=KEY, privacy_key=PRIVACY)
+    made.studio = Studio(database, made.worker, folder, store, **SECRETS)
     real = made.studio.prepare
 
     async def prepare(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest:

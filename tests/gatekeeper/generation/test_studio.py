@@ -37,13 +37,15 @@ from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.repos.storage import DirectoryStore
 from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, Preview, RefusalCode, Refused, Started
-from tests.gatekeeper.generation.stub import PNG, StubWorker, all_good, image, withheld
+from tests.gatekeeper.generation.stub import StubWorker, all_good, image, withheld
 from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
+from tests.gatekeeper.provenance.builders import NOTARY, certifier_of
 
 pytestmark = pytest.mark.anyio
 
 KEY = SigningKey(Ed25519PrivateKey.generate())
 PRIVACY = b"p" * 32
+SECRETS: dict[str, Any] = {"key": KEY, "privacy_key": PRIVACY, "certifier": certifier_of(NOTARY)}
 SAFETY = Safety.load()
 LEVEL = SAFETY.at(Stage.GATED)
 FILES = {"model_index.json": b'{"_class_name": "StableDiffusionPipeline"}', "LICENSE": LICENSE, "README.md": b"# x\n"}
@@ -64,7 +66,7 @@ class Story:
     def process(self) -> Studio:
         """A server process with its own memory; all share database and files."""
         store = DirectoryStore(self.folder.root)
-        return Studio(self.database, self.worker, self.folder, store, key=KEY, privacy_key=PRIVACY)
+        return Studio(self.database, self.worker, self.folder, store, **SECRETS)
 
     async def begin(self) -> None:
         async with self.database.write() as session:
@@ -108,7 +110,7 @@ async def test_images_come_with_signed_receipts_and_evidence(database: Database,
         assert verdict.is_valid, verdict.problem
         statement = receipt["statement"]
         png = folder.path(made, index).read_bytes()
-        assert png == PNG + bytes([index])
+        assert NOTARY.examine(png).signature.facts["receipt_id"] == statement["receipt_id"]
         assert statement["image_sha256"] == sha256_hex(png) == made.image_sha256[index]
         assert (statement["repository"], statement["commit"]) == (story.repo.full_name, story.commit)
         assert statement["weights"] == {"unet/model.safetensors": "1" * 64}

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx2
 
-from gatekeeper import accounts, licensing, releases, repos
+from gatekeeper import accounts, authz, licensing, releases, repos
 from gatekeeper.accounts import OPERATOR, Person, Role
 from gatekeeper.app import build
-from gatekeeper.generation import Studio
+from gatekeeper.generation import Certifier, Studio
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import AddFile, Gate, Repo, RepoKind
@@ -70,6 +70,7 @@ class Site:
             house.store,
             key=house.keys.signing,
             privacy_key=house.keys.privacy,
+            certifier=Certifier(house.notary, is_public=authz.is_public_by(lambda: house.policies)),
         )
         return worker
 

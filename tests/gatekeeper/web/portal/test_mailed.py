@@ -164,9 +164,9 @@ async def test_an_address_is_changed_by_whoever_reads_its_mail_and_the_old_one_i
     secret = address.partition("=")[2]
 
     assert (await (await site.as_("grace")).get(address)).status_code == 404
-    assert (await (await site.as_("grace")).post("/verify", data={"link": secret})).status_code == 404
+    assert (await (await site.as_("grace")).post("/settings/email/confirm", data={"link": secret})).status_code == 404
     assert "ada@new.example" in words((await ada.get(address)).text)
-    assert (await ada.post("/verify", data={"link": secret})).status_code == 303
+    assert (await ada.post("/settings/email/confirm", data={"link": secret})).status_code == 303
     (told,) = await delivered(site, post)
 
     assert "is another one from now on" in told
@@ -178,7 +178,7 @@ async def test_an_address_that_somebody_has_is_not_taken_over(site: Site, post: 
     await ada.post("/settings/email", data={"email": "grace@example.org"})
     secret = link_in((await delivered(site, post))[0]).partition("=")[2]
 
-    assert (await ada.post("/verify", data={"link": secret})).status_code == 409
+    assert (await ada.post("/settings/email/confirm", data={"link": secret})).status_code == 409
 
 
 async def test_without_a_mail_server_nothing_is_promised(site: Site) -> None:

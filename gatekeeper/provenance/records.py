@@ -1,0 +1,39 @@
+"""Records of images that were given out."""
+
+import secrets
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.provenance.payload import NUMBER_BITS
+from gatekeeper.provenance.tables import ImageRecord
+
+
+async def fresh_numbers(session: AsyncSession, count: int) -> list[int]:
+    """Numbers that no image has yet. They say nothing about how many there are."""
+    chosen: set[int] = set()
+    while len(chosen) < count:
+        tried = {secrets.randbits(NUMBER_BITS) for _ in range(count - len(chosen))}
+        taken = await session.scalars(sa.select(col(ImageRecord.number)).where(col(ImageRecord.number).in_(tried)))
+        chosen |= tried - set(taken)
+    return list(chosen)
+
+
+async def by_number(session: AsyncSession, numbers: Collection[int]) -> list[ImageRecord]:
+    """The records of these numbers, as far as there are any."""
+    return list(await session.scalars(sa.select(ImageRecord).where(col(ImageRecord.number).in_(numbers))))
+
+
+async def by_digest(session: AsyncSession, image_sha256: str) -> ImageRecord | None:
+    """The record of exactly this file."""
+    found: ImageRecord | None = await session.scalar(
+        sa.select(ImageRecord).where(col(ImageRecord.image_sha256) == image_sha256).limit(1)
+    )
+    return found
+
+
+def number_text(number: int) -> str:
+    """A record's number as people and manifests write it: ten hex digits."""
+    return f"{number:010x}"

@@ -1,0 +1,60 @@
+"""A notary of a hub that is made once for all tests, and pictures for it."""
+
+import atexit
+import io
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper.generation import Certifier
+from gatekeeper.provenance import Notary
+from gatekeeper.repos import Repo
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="gatekeeper-notary-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+
+NOTARY = Notary.load(_FOLDER / "provenance", owner="hub.test")
+FACTS: dict[str, Any] = {"record": "0000000007", "receipt_id": "a-0", "safety": {"margin": 0.0}}
+
+
+def certifier_of(notary: Notary, *, is_public: bool = True) -> Certifier:
+    """A certifier that believes every model, or none, to be public."""
+
+    async def answer(session: AsyncSession, repo: Repo, commit: str) -> bool:
+        return is_public
+
+    return Certifier(notary, is_public=answer)
+
+
+def emoji(side: int) -> Image.Image:
+    """Flat colors on white, as the bundled model makes them: the hardest ground for a mark."""
+    image = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(image)
+    eighth = side // 8
+    draw.ellipse([eighth, eighth, 7 * eighth, 7 * eighth], fill=(255, 204, 0))
+    draw.ellipse([3 * eighth, 3 * eighth, 4 * eighth, 4 * eighth], fill="black")
+    draw.rectangle([4 * eighth, 4 * eighth, 6 * eighth, 5 * eighth], fill=(255, 0, 0))
+    return image
+
+
+def texture(side: int, seed: int = 0) -> Image.Image:
+    """Something like a photograph: noise at several scales."""
+    rng = np.random.default_rng(seed)
+    whole = np.zeros((side, side, 3))
+    for scale in (4, 8, 16, 32):
+        small = rng.normal(0, scale**0.5, (max(2, side // scale),) * 2).astype(np.float32)
+        whole += np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))[..., None]
+    whole = (whole - whole.min()) / np.ptp(whole)
+    return Image.fromarray((whole * 255).astype(np.uint8))
+
+
+def png(image: Image.Image) -> bytes:
+    """Its file."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
