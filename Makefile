@@ -12,7 +12,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help setup setup-test demo test check bench bench-hub format clean
+.PHONY: help setup setup-test demo test check bench bench-hub tour format clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how t
 
 bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (9 GiB of disk, ten minutes)
 	@$(BIN)/python bench/hub.py
+
+tour: setup-test ## Pictures of every page, into docs/tour.md
+	@$(BIN)/python -m tests.journeys.tour
 
 format: setup-test ## Rewrite code and templates in the house's format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/djlint --reformat --quiet gatekeeper/web/templates

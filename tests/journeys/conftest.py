@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,9 @@ class Demo:
         return done.stdout
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    data_dir = tmp_path_factory.mktemp("demo")
+@contextmanager
+def running_demo(data_dir: Path) -> Iterator[Demo]:
+    """`gatekeeper demo` on an empty directory, until the block ends."""
     log = data_dir / "demo.log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,6 +77,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         _stop(server)
 
 
+def sign_in(page: Page, demo: Demo, person: str) -> None:
+    """Sign in by the form."""
+    page.goto("/login")
+    page.get_by_label("Name or e-mail").fill(person)
+    page.get_by_label("Password").fill(demo.passwords[person])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(demo.url + "/**")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
@@ -96,11 +112,7 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(60_000)
         if person:
-            page.goto("/login")
-            page.get_by_label("Name or e-mail").fill(person)
-            page.get_by_label("Password").fill(demo.passwords[person])
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(demo.url + "/**")
+            sign_in(page, demo, person)
         return page
 
     yield open_page

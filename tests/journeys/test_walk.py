@@ -1,0 +1,58 @@
+"""Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, in all widths and themes."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from gatekeeper.cli.demo import NAME, NAMESPACE
+from tests.journeys.conftest import Demo
+from tests.journeys.walk import walk
+
+MODEL = f"/{NAMESPACE}/{NAME}"
+WIDTHS = (320, 768, 1440)
+# Where each begins, and how many kinds of pages they come to at least: fewer would mean that links were lost.
+_WALKS = {
+    None: (("/", MODEL, "/login"), 14),
+    "ada": (("/", MODEL, "/settings"), 34),
+    "maintainer": (("/", MODEL, "/settings", "/admin"), 50),
+}
+_TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_AXE = {"resultTypes": ["violations"]}
+
+
+@pytest.mark.parametrize("person", _WALKS)
+def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page], person: str | None) -> None:
+    page = visit(person)
+    page.emulate_media(reduced_motion="reduce")
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(demo.url) else None)
+    faults: list[str] = []
+    (starts, least), seen = _WALKS[person], 0
+    for pattern, path in walk(page, *starts):
+        seen += 1
+        faults += [f"{path}: {text}" for text in complaints]
+        complaints.clear()
+        faults += [f"{path}: {fault}" for fault in _faults(page)]
+        print(pattern, path)
+    assert not faults, "\n".join(faults)
+    assert seen >= least
+
+
+def _faults(page: Page) -> list[str]:
+    faults = []
+    if page.locator("h1").count() != 1:
+        faults.append(f"{page.locator('h1').count()} main headings")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        if (over := page.evaluate(_TOO_WIDE)) > 0:
+            faults.append(f"{over} px too wide at {width}")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        for violation in Axe().run(page, options=_AXE).response["violations"]:
+            where = ", ".join(str(node["target"]) for node in violation["nodes"][:3])
+            faults.append(f"{violation['id']} in the {theme} at {where}")
+    return faults

@@ -1,0 +1,58 @@
+"""A walk over the pages that a person comes to by links: one page of each kind, wherever it is linked from."""
+
+from collections import deque
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Error, Page
+
+from gatekeeper.app import routes
+from gatekeeper.web.routing import RawRoute
+
+_PAGES = [
+    route for route in routes() if "GET" in route.methods and not route.pattern.startswith(("/static/", "/downloads/"))
+]
+# Literal addresses come before those that begin with a capture, as in the router.
+_PAGES.sort(key=lambda route: route.pattern.startswith("/{"))
+_NO_PAGES = ("/api/", "/openapi.json", "/metrics", "/cas/", "/v1/", "/.well-known/", "/oauth/jwks", "/login/with/")
+_SETTLE = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))"
+
+
+def route_of(path: str) -> RawRoute | None:
+    """The route that answers `path`."""
+    raw = path.encode()
+    return next((route for route in _PAGES if route.regex.match(raw)), None)
+
+
+def walk(page: Page, *starts: str) -> Iterator[tuple[str, str]]:
+    """Open one page of each kind that links lead to; each stays open while its (pattern, path) is handled."""
+    waiting, seen = deque(starts), set[str]()
+    while waiting:
+        path = waiting.popleft()
+        route = route_of(urlsplit(path).path)
+        if route is None or route.pattern in seen:
+            continue
+        seen.add(route.pattern)
+        try:
+            answer = page.goto(path)
+        except Error as error:
+            if "Download is starting" in str(error):
+                continue
+            raise
+        if answer is None or "text/html" not in answer.headers.get("content-type", ""):
+            continue
+        if answer.status == 401:
+            continue  # the way in, which is a page of its own
+        assert answer.status < 400, f"a link leads to {path}: {answer.status}"
+        page.evaluate(_SETTLE)
+        yield route.pattern, path
+        waiting.extend(_links(page))
+
+
+def _links(page: Page) -> list[str]:
+    """Where the page's links lead on this hub, downloads left out."""
+    found: list[str] = page.evaluate(
+        "() => [...document.querySelectorAll('a[href]:not([download])')]"
+        ".filter(a => a.origin === location.origin).map(a => a.pathname + a.search)"
+    )
+    return [path for path in found if not path.startswith(_NO_PAGES) and "/resolve/" not in path]
