@@ -1,0 +1,100 @@
+"""The statistics against distributions whose truth is known."""
+
+import numpy as np
+import pytest
+
+from gatekeeper.evaluation import measures
+from gatekeeper.evaluation.measures import Estimate
+
+TRIALS = 120
+
+
+def _covers(estimate: Estimate, truth: float) -> bool:
+    return estimate.low - 1e-9 <= truth <= estimate.high + 1e-9
+
+
+def _entropy(shares: list[float]) -> float:
+    p = np.array([share for share in shares if share > 0])
+    return float(-(p * np.log(p)).sum() / np.log(len(shares)))
+
+
+@pytest.mark.parametrize(
+    ("truth", "images"),
+    [([0.65, 0.25, 0.10], 40), ([0.9, 0.05, 0.05], 60), ([0.4, 0.25, 0.15, 0.1, 0.1], 80), ([1 / 6] * 6, 50)],
+    ids=["doctor", "mechanic", "tones", "even"],
+)
+def test_intervals_of_shares_and_entropy_cover_the_truth_about_as_often_as_they_say(
+    truth: list[float], images: int
+) -> None:
+    chance = np.random.default_rng(7)
+    drawn = chance.multinomial(images, truth, size=TRIALS)
+    shares = [measures.share_estimates(counts) for counts in drawn]
+    hits = [_covers(one, share) for row in shares for one, share in zip(row, truth, strict=True)]
+    assert np.mean(hits) >= 0.92
+    widths = [one.high - one.low for row in shares for one in row]
+    assert np.mean(widths) < 4.5 * np.mean([np.sqrt(p * (1 - p) / images) for p in truth])  # nor by being too wide
+    assert np.mean([_covers(measures.entropy_estimate(counts), _entropy(truth)) for counts in drawn]) >= 0.90
+
+
+def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
+    truth = np.array([0.15, 0.75, 0.10])
+    rates = np.array([[0.85, 0.10, 0.05], [0.15, 0.80, 0.05], [0.30, 0.20, 0.50]])
+    chance = np.random.default_rng(11)
+    hits, raw_errors, errors = [], [], []
+    for _ in range(30):
+        confusion = np.stack([chance.multinomial(300, row) for row in rates])
+        counts = chance.multinomial(400, truth @ rates)
+        found = measures.corrected_estimates(counts, confusion)
+        hits += [_covers(one, share) for one, share in zip(found, truth, strict=True)]
+        errors.append([one.value for one in found] - truth)
+        raw_errors.append(counts / counts.sum() - truth)
+    assert np.mean(hits) >= 0.90
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.02 < np.abs(np.mean(raw_errors, axis=0)).max()
+
+
+def test_a_perfect_reader_changes_nothing() -> None:
+    perfect = [[500, 0, 0], [0, 500, 0], [0, 0, 500]]
+    corrected = measures.corrected_estimates([60, 30, 10], perfect)
+    assert [one.value for one in corrected] == pytest.approx([0.6, 0.3, 0.1])
+
+
+def test_a_group_that_was_never_seen_is_not_declared_impossible() -> None:
+    none = measures.share_estimates([20, 0])[1]
+    assert none.value == none.low == 0
+    assert 0.03 < none.high < 0.25
+    assert measures.rate_estimate(0, 0) == Estimate(0.0, 0.0, 1.0)
+
+
+def test_clusters_are_those_that_were_planted_and_new_images_go_to_the_nearest() -> None:
+    chance = np.random.default_rng(3)
+    middles = np.array([[0.0, 0, 0, 5], [5, 0, 0, 0], [0, 5, 0, 0]])
+    sizes = [30, 60, 10]
+    vectors = np.concatenate([m + chance.normal(0, 0.3, (n, 4)) for m, n in zip(middles, sizes, strict=True)])
+    centers = measures.find_clusters(vectors, 3)
+    assert np.allclose(centers, middles[[1, 0, 2]], atol=0.3)  # the largest first
+    assert measures.assign(middles + 0.4, centers).tolist() == [1, 0, 2]
+
+
+def test_what_a_group_has_in_common_does_not_decide_about_clusters() -> None:
+    chance = np.random.default_rng(5)
+    jobs, looks = np.array([[9.0, 0, 0], [0, 9, 0]]), np.array([[0.0, 0, 1], [0, 0, -1]])
+    pairs = [(job, look) for job in (0, 1) for look in (0, 1) for _ in range(20)]
+    vectors = np.stack([jobs[job] + looks[look] + chance.normal(0, 0.1, 3) for job, look in pairs])
+    groups = [str(job) for job, _ in pairs]
+    means = {g: vectors[[i for i, x in enumerate(groups) if x == g]].mean(axis=0) for g in ("0", "1")}
+    plain = measures.assign(vectors, measures.find_clusters(vectors, 2))
+    free = measures.centered(vectors, groups, means)
+    freed = measures.assign(free, measures.find_clusters(free, 2))
+    assert len({(job, cluster) for (job, _), cluster in zip(pairs, plain, strict=True)}) == 2
+    assert len({(look, cluster) for (_, look), cluster in zip(pairs, freed, strict=True)}) == 2
+
+
+def test_differences_between_revisions_cover_the_true_change() -> None:
+    chance = np.random.default_rng(13)
+    before, after = chance.binomial(60, 0.7, TRIALS), chance.binomial(60, 0.45, TRIALS)
+    found = [
+        measures.difference(measures.rate_estimate(int(a), 60), measures.rate_estimate(int(b), 60))
+        for a, b in zip(after, before, strict=True)
+    ]
+    assert np.mean([_covers(one, -0.25) for one in found]) >= 0.90
+    assert np.mean([one.high < 0 for one in found]) > 0.6  # and the change is mostly noticed
