@@ -4,6 +4,7 @@
     sign(LoadOrder)     -- POST /models, Envelope -->       ModelState lines (NDJSON) until ready or failed
     sign(ImageOrder)    -- POST /orders, Envelope -->       Event lines (NDJSON), the last one terminal
     sign(CancelOrder)   -- DELETE /orders/{id}, Envelope -> 204
+    sign(ReadOrder)     -- POST /readings, Envelope -->     Readings
                         -- GET /health, GET /models -->     Health, list of ModelState
 
 This module imports pydantic and the standard library only, so the web process can use it without torch.
@@ -95,6 +96,7 @@ class ErrorCode(StrEnum):
     CHECKER_MISMATCH = "checker_mismatch"  # the order pins a checker that is not attached
     DUPLICATE_ORDER = "duplicate_order"
     UNKNOWN_ORDER = "unknown_order"
+    UNKNOWN_READER = "unknown_reader"  # no reader of this digest is attached
     QUEUE_FULL = "queue_full"
     SAFETY_CANNOT_ACT = "safety_cannot_act"  # the stage demands steering where there is nothing to steer
     DEADLINE_PASSED = "deadline_passed"
@@ -287,6 +289,7 @@ class ImageOrder(Order):
     previews     looks at each image on the way, evenly spread over its steps; each is checked, and fewer may come
     person_key   opaque and stable for a person; capacity is shared between different keys by weight
     weight       of the person at this stage: twice the weight gets twice the share where there is not enough for all
+    is_background  begun only while nobody else's order waits (evaluations)
     """
 
     id: OrderId
@@ -306,6 +309,7 @@ class ImageOrder(Order):
     person_key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     previews: Annotated[int, Field(ge=0, le=MOST_PREVIEWS, strict=True)] = 0
     weight: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    is_background: bool = False
 
     def wants_preview(self, step: int) -> bool:
         """Whether a preview is due after `step` steps."""
@@ -318,6 +322,21 @@ class CancelOrder(Order):
     """Stop an order; its stream ends with `failed: cancelled` within one step."""
 
     id: OrderId
+
+
+class ReadOrder(Order):
+    """Say what images show, for an evaluation. Nothing of it is kept.
+
+    reader  digest of an attached reader
+    images  base64 of PNG files
+    """
+
+    reader: Sha256
+    images: Annotated[tuple[str, ...], Field(min_length=1, max_length=64)]
+
+    def pngs(self) -> list[bytes]:
+        """The files. Raises ValueError for what is not base64."""
+        return [base64.b64decode(image, validate=True) for image in self.images]
 
 
 class Limits(Answer):
@@ -555,6 +574,38 @@ class RulesFacts(Answer):
     count: int
 
 
+class Reading(Answer):
+    """What one image shows. `embedding` has length 1; `labels` are empty for readers without any, and for images that
+    show nothing that the reader has labels for."""
+
+    embedding: tuple[float, ...]
+    labels: dict[str, str] = {}
+
+
+class Readings(Answer):
+    """Answer to a `ReadOrder`, in its order."""
+
+    reader: Sha256
+    readings: tuple[Reading, ...]
+
+
+class ReaderFacts(Answer):
+    """A reader that is attached.
+
+    sha256      over all of its files
+    grouped_by  the label by whose value `confusion` is told apart, "" for none
+    attributes  values of each label that is evaluated
+    confusion   attribute -> group -> (true value, read value) counts of images of known content
+    """
+
+    sha256: Sha256
+    name: str
+    dimensions: int
+    grouped_by: str = ""
+    attributes: dict[str, tuple[str, ...]] = {}
+    confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = {}
+
+
 class Health(Answer):
     """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made.
 
@@ -579,6 +630,7 @@ class Health(Answer):
     prompt_checks: tuple[str, ...] = ()
     memory_bytes: int = 0
     models_bytes: int = 0
+    readers: tuple[ReaderFacts, ...] = ()
 
 
 class Problem(Answer):
@@ -598,6 +650,7 @@ class Purpose(StrEnum):
     LOAD = "load"
     ORDER = "order"
     CANCEL = "cancel"
+    READ = "read"
 
 
 class Envelope(Order):
@@ -622,7 +675,9 @@ class EnvelopeError(Exception):
         self.code = code
 
 
-def sign(order: LoadOrder | ImageOrder | CancelOrder, key: bytes, *, now: datetime, ttl_seconds: int = 60) -> Envelope:
+def sign(
+    order: LoadOrder | ImageOrder | CancelOrder | ReadOrder, key: bytes, *, now: datetime, ttl_seconds: int = 60
+) -> Envelope:
     """Wrap an order so that the worker obeys it once, until `now` + `ttl_seconds`."""
     purpose = _PURPOSES[type(order)]
     body = order.model_dump_json()
@@ -646,6 +701,7 @@ _PURPOSES: dict[type[Order], Purpose] = {
     LoadOrder: Purpose.LOAD,
     ImageOrder: Purpose.ORDER,
     CancelOrder: Purpose.CANCEL,
+    ReadOrder: Purpose.READ,
 }
 
 

@@ -22,6 +22,7 @@ from inference.contract import (
     Limits,
     LoadOrder,
     Purpose,
+    ReadOrder,
     Refused,
     verify,
 )
@@ -137,6 +138,10 @@ class Desk:
     def read_load(self, text: bytes) -> LoadOrder:
         """A genuine load order. Raises OrderProblem."""
         return parse(LoadOrder, self._seals.open(text, Purpose.LOAD))
+
+    def read_reading(self, text: bytes) -> ReadOrder:
+        """A genuine order to look at images. Raises OrderProblem."""
+        return parse(ReadOrder, self._seals.open(text, Purpose.READ))
 
     def submit(self, order: ImageOrder, emit: Callable[[Event], None]) -> Ticket:
         """Screen an order and line it up. Its events go to `emit`, from any thread. Raises OrderProblem."""

@@ -16,13 +16,24 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from inference.contract import ConceptScore, ErrorCode, LoadPhase, ModelManifest, ModelState, Scheduler, Started
+from inference.contract import (
+    ConceptScore,
+    ErrorCode,
+    LoadPhase,
+    ModelManifest,
+    ModelState,
+    ReaderFacts,
+    Reading,
+    Scheduler,
+    Started,
+)
 from inference.fleet import LoadWatch, Model
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
@@ -54,6 +65,16 @@ class FakeChecker:
             raise RuntimeError("the fake checker was told to fail")
         score = (0.1 if corner == _FLAGGED else -0.1) + margin
         return Verdict((ConceptScore(concept=CONCEPT, score=score),))
+
+
+class FakeReader:
+    """Embeds an image as the colors of its tiles, and has no labels."""
+
+    facts = ReaderFacts(sha256=hashlib.sha256(b"fake reader").hexdigest(), name="fake reader", dimensions=27)
+
+    def read(self, images: Sequence[PIL.Image.Image]) -> list[Reading]:
+        """The tiles that `paint` made, with length 1."""
+        return [Reading(embedding=_tiles(image)) for image in images]
 
 
 class FakeLane:
@@ -161,6 +182,11 @@ def build_fake(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Mo
         default_scheduler=Scheduler.DPMPP_2M,
         pipeline="FakePipeline",
     )
+
+
+def _tiles(image: PIL.Image.Image) -> tuple[float, ...]:
+    tiles = np.asarray(image.resize((3, 3), PIL.Image.Resampling.BOX), dtype=np.float32).reshape(-1) + 1
+    return tuple((tiles / np.linalg.norm(tiles)).tolist())
 
 
 def paint(prompt: str, seed: int, width: int, height: int) -> FloatImage:

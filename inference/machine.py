@@ -11,6 +11,7 @@ from inference.building import ModelBuilder, pick_device
 from inference.engine import Engine
 from inference.memory import reclaim, usable_bytes
 from inference.pipelines import PipelineLane
+from inference.readers import load_readers
 from inference.release import Release, Runtime
 from inference.room import Room
 from inference.safety.trusted import trusted_checkers
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def make_workshop(settings: Settings) -> Workshop:
-    """Everything that makes images, not started. Raises CheckerError for a trusted checker that is not sound."""
+    """Everything that makes images, not started. Raises CheckerError or ReaderError for plug-ins that are unsound."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # upstream has no annotation
     diffusers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity_error()
@@ -53,4 +54,5 @@ def make_workshop(settings: Settings) -> Workshop:
         runtime=runtime,
         dtype=settings.dtype,
         room=room,
+        readers=load_readers(settings.readers),
     )

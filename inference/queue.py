@@ -3,6 +3,7 @@
 Start-time fair queueing (Goyal, Vin and Chen 1996): an order's tag is the later of the line's own time and the
 person's last finish, and its finish is the tag plus its cost over the order's weight. Whoever ordered little is served
 before the second order of whoever ordered much, however many that one sent first; equal tags keep the order of arrival.
+Background orders stand behind all others, whenever these arrive.
 """
 
 import threading
@@ -30,7 +31,7 @@ class FairQueue:
     def __init__(self, *, waiting_orders: int, waiting_per_person: int) -> None:
         self._waiting_orders = waiting_orders
         self._waiting_per_person = waiting_per_person
-        self._line: list[tuple[float, int, Ticket]] = []
+        self._line: list[tuple[bool, float, int, Ticket]] = []
         self._finishes: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
         self._now = 0.0
@@ -51,7 +52,7 @@ class FairQueue:
                 raise QueueFull("Too many of your orders are waiting; wait for one of them to finish.")
             tag = max(self._now, self._finishes.get(person, 0.0))
             self._finishes[person] = tag + cost(ticket) / ticket.order.weight
-            entry = (tag, next(self._arrivals), ticket)
+            entry = (ticket.order.is_background, tag, next(self._arrivals), ticket)
             insort(self._line, entry)
             self._counts[person] += 1
             ticket.tell(Queued(place=self._line.index(entry) + 1))
@@ -61,18 +62,18 @@ class FairQueue:
         """Who is next, if anyone, but none of these persons; orders that ended while waiting are gone from the line."""
         with self._condition:
             self._drop_ended()
-            return next((t for _, _, t in self._line if t.order.person_key not in passing_over), None)
+            return next((t for *_, t in self._line if t.order.person_key not in passing_over), None)
 
     def waiting(self) -> list[Ticket]:
         """All who wait, next one first."""
         with self._condition:
             self._drop_ended()
-            return [ticket for _, _, ticket in self._line]
+            return [ticket for *_, ticket in self._line]
 
     def take(self, ticket: Ticket) -> None:
         """Remove one that is being served, and tell those behind it their new place."""
         with self._condition:
-            for index, (tag, _, other) in enumerate(self._line):
+            for index, (_, tag, _, other) in enumerate(self._line):
                 if other is ticket:
                     self._now = max(self._now, tag)
                     del self._line[index]
@@ -80,7 +81,7 @@ class FairQueue:
                     break
             if not self._line:
                 self._finishes.clear()
-            for place, (_, _, other) in enumerate(self._line[:PLACES_SHOWN], start=1):
+            for place, (*_, other) in enumerate(self._line[:PLACES_SHOWN], start=1):
                 other.tell(Queued(place=place))
 
     def wait(self, seconds: float) -> None:
@@ -100,13 +101,13 @@ class FairQueue:
 
     def _drop_ended(self) -> None:
         instant = datetime.now(UTC)
-        gone = [ticket for _, _, ticket in self._line if ticket.is_over or instant >= ticket.order.deadline_at]
+        gone = [ticket for *_, ticket in self._line if ticket.is_over or instant >= ticket.order.deadline_at]
         for ticket in gone:
             ticket.expire()
             self._forget(ticket)
         if gone:
             dropped = set(map(id, gone))
-            self._line = [entry for entry in self._line if id(entry[2]) not in dropped]
+            self._line = [entry for entry in self._line if id(entry[-1]) not in dropped]
 
     def _forget(self, ticket: Ticket) -> None:
         person = ticket.order.person_key

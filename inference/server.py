@@ -5,6 +5,7 @@
     POST   /models         Envelope of LoadOrder; NDJSON of ModelState until ready or failed, with or without a reader
     POST   /orders         Envelope of ImageOrder; NDJSON of Event; a reader who leaves cancels the order
     DELETE /orders/{id}    Envelope of CancelOrder in the body
+    POST   /readings       Envelope of ReadOrder; Readings
 
 Nothing is made or told about an order without its signature. Prompts are never logged.
 """
@@ -27,9 +28,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, Problem
+from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, Problem, Readings
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
+from inference.looking import ReaderError, open_images
 from inference.release import Release, Runtime
 from inference.room import Room
 from inference.safety.plugins import read_plugins
@@ -51,6 +53,7 @@ _STATUSES = {
     ErrorCode.LIMITS_EXCEEDED: 422,
     ErrorCode.UNKNOWN_MODEL: 404,
     ErrorCode.UNKNOWN_ORDER: 404,
+    ErrorCode.UNKNOWN_READER: 404,
     ErrorCode.QUEUE_FULL: 429,
 }
 OTHER_STATUS = 409
@@ -86,6 +89,7 @@ def create_app(settings: Settings) -> Starlette:
         Route("/models", load, methods=["POST"]),
         Route("/orders", order, methods=["POST"]),
         Route("/orders/{order_id}", cancel, methods=["DELETE"]),
+        Route("/readings", readings, methods=["POST"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={OrderProblem: on_problem})
     app.state.desk, app.state.workshop, app.state.settings = desk, workshop, settings
@@ -115,6 +119,7 @@ async def health(request: Request) -> Response:
         prompt_checks=tuple(desk.plugins.prompt_checks),
         memory_bytes=workshop.room.total_bytes,
         models_bytes=workshop.room.models_bytes,
+        readers=tuple(reader.facts for reader in workshop.readers.values()),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 
@@ -188,6 +193,26 @@ async def cancel(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def readings(request: Request) -> Response:
+    """Say what images show."""
+    desk: Desk = request.app.state.desk
+    workshop: Workshop = request.app.state.workshop
+    body = await read_body(request)
+
+    def read() -> Readings:
+        wanted = desk.read_reading(body)
+        reader = workshop.readers.get(wanted.reader)
+        if reader is None:
+            raise OrderProblem(ErrorCode.UNKNOWN_READER, "No reader of this digest is attached to this worker.")
+        try:
+            images = open_images(wanted.pngs(), most_side=desk.limits.max_side)
+        except ValueError as error:
+            raise OrderProblem(ErrorCode.MALFORMED, f"These are not images of this worker: {error}.") from error
+        return Readings(reader=wanted.reader, readings=tuple(reader.read(images)))
+
+    return JSONResponse((await run_in_threadpool(read)).model_dump(mode="json"))
+
+
 async def wait_until_left(request: Request) -> None:
     """Return when the connection's other side is gone."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -224,12 +249,13 @@ def real_workshop(settings: Settings) -> Workshop:
 
 def fake_workshop(settings: Settings) -> Workshop:
     """The fake's side. Only INFERENCE_FAKE=1 leads here."""
-    from inference.fake import FakeLane, build_fake
+    from inference.fake import FakeLane, FakeReader, build_fake
 
     log.warning("INFERENCE_FAKE is set: pictures are made up and marked")
     runtime = Runtime(torch_version="none", diffusers_version="none", device="fake", is_fake=True)
     release = Release(runtime)
     lane = FakeLane(new_queue(settings), release)
+    reader = FakeReader()
     return Workshop(
         build=build_fake,
         lanes={"step": lane},
@@ -237,6 +263,7 @@ def fake_workshop(settings: Settings) -> Workshop:
         runtime=runtime,
         dtype="float32",
         room=Room(sys.maxsize),
+        readers={reader.facts.sha256: reader},
     )
 
 
@@ -260,7 +287,7 @@ def main() -> None:
         if settings.socket is not None:
             require_private(settings.socket)
         app = create_app(settings)
-    except (ValueError, OSError, RulesError, CheckerError) as error:
+    except (ValueError, OSError, RulesError, CheckerError, ReaderError) as error:
         sys.exit(f"gatekeeper-inference: {error}")
     uvicorn.run(
         app,

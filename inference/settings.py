@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     checkers         directories of the safety checkers this server trusts, attached to models by digest, separated as
                      in PATH; None: the bundled one
     default_checker  digest of the trusted checker for models that name none; None: such models make nothing
+    readers          directories of the readers for evaluations (see inference/readers.py), separated as in PATH; None:
+                     the bundled model's
     rules_file       prompt rules (TOML) instead of the built-in ones
     checks_file      more image checks and prompt classifiers (TOML, see inference/safety/plugins.py)
     device           auto, cpu, cuda, cuda:1 ...
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     work_dir: Path | None = None
     checkers: Annotated[tuple[Path, ...] | None, NoDecode] = None
     default_checker: Sha256 | None = None
+    readers: Annotated[tuple[Path, ...] | None, NoDecode] = None
     rules_file: Path | None = None
     checks_file: Path | None = None
     device: str = "auto"
@@ -65,7 +68,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     fake: bool = False
 
-    @field_validator("checkers", mode="before")
+    @field_validator("checkers", "readers", mode="before")
     @classmethod
     def _split_paths(cls, value: object) -> object:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value

@@ -1,9 +1,11 @@
 """What differs between the worker and its fake."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inference.desk import Lane
 from inference.fleet import Builder
+from inference.looking import ImageReader
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.room import Room
@@ -14,7 +16,8 @@ from inference.settings import Settings
 class Workshop:
     """Who builds models, who makes images, and on what machine.
 
-    lanes  by `ModelState.engine`
+    lanes    by `ModelState.engine`
+    readers  by digest
     """
 
     build: Builder
@@ -23,6 +26,7 @@ class Workshop:
     runtime: Runtime
     dtype: str
     room: Room
+    readers: Mapping[str, ImageReader] = field(default_factory=dict)
 
 
 def new_queue(settings: Settings) -> FairQueue:

@@ -1,8 +1,8 @@
 """Trains the bundled model from nothing: `python -m inference.emoji.train [stage] --out DIR`.
 
-Stages in order: render, captions, vae, clip, unet, checker, pack, evaluate. `all` runs them, vae and clip side by side.
-Every stage counts steps, never time, and draws its chance from the seed and the step, so that a run can be repeated and
-a stopped one continued with `--resume`.
+Stages in order: render, captions, vae, clip, unet, checker, pack, labels, evaluate. `all` runs them, vae and clip at
+once. Every stage counts steps, never time, and draws its chance from the seed and the step, so that a run can be
+repeated and a stopped one continued with `--resume`.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from inference.emoji import captions, checker, clip, evaluate, loop, pack, render, unet, vae
+from inference.emoji import captions, checker, clip, evaluate, labels, loop, pack, render, unet, vae
 
 Stage = Callable[[], object]
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
             stages["render"]()
             stages["captions"]()
             _side_by_side(["vae", "clip"], options)
-            for name in ("unet", "checker", "pack", "evaluate"):
+            for name in ("unet", "checker", "pack", "labels", "evaluate"):
                 stages[name]()
         case name:
             stages[name]()
@@ -54,6 +54,7 @@ def _stages(out: Path, options: argparse.Namespace) -> dict[str, Stage]:
         "unet": lambda: unet.train(out, steps=steps(unet.STEPS), seed=seed, resume=resume, processes=options.processes),
         "checker": lambda: _check(out, options),
         "pack": lambda: pack.pack(out, options.target or out / "packed"),
+        "labels": lambda: labels.write(render.load(out), options.target or out / "packed"),
         "evaluate": lambda: evaluate.evaluate(out, options.target or out / "packed"),
     }
 
@@ -85,7 +86,7 @@ def _run_stage(name: str, options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference.emoji.train", description=__doc__)
-    names = ("render", "captions", "vae", "clip", "unet", "checker", "pack", "evaluate", "all")
+    names = ("render", "captions", "vae", "clip", "unet", "checker", "pack", "labels", "evaluate", "all")
     parser.add_argument("stage", nargs="?", default="all", choices=names)
     parser.add_argument("--out", type=Path, required=True, help="working directory: states, parts and measurements")
     parser.add_argument(

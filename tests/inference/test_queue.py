@@ -114,3 +114,13 @@ def test_an_order_that_is_late_fails_while_it_waits(make_order: MakeOrder, make_
     assert line.peek() is None
     assert isinstance(events[-1], Failed)
     assert events[-1].code is ErrorCode.DEADLINE_PASSED
+
+
+def test_background_orders_stand_behind_everybody_who_comes_later(
+    make_order: MakeOrder, make_ticket: MakeTicket
+) -> None:
+    line = queue()
+    for person, is_background in [("run", True), ("run", True), ("late", False), ("later", False), ("late", False)]:
+        line.put(make_ticket(make_order(person_key=person, is_background=is_background))[0])
+
+    assert serve_all(line) == ["late", "later", "late", "run", "run"]
