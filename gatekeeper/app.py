@@ -15,10 +15,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatekeeper import authz, licensing, schema
+from gatekeeper import authz, evaluation, licensing, schema
 from gatekeeper.accounts import oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
+from gatekeeper.evaluation.pictures import PictureFolder
 from gatekeeper.generation import Certifier, ImageFolder, Studio, Supervisor, Worker
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.ledger import EvidenceWriter
@@ -68,6 +69,7 @@ def build(settings: Settings) -> ASGIApp:
                 await gatekeeper.supervisor.start()
                 stack.push_async_callback(gatekeeper.supervisor.stop)
             async with gatekeeper.db.write() as session:
+                await evaluation.runs.recover(session)
                 await authz.follow_folder(session, gatekeeper.policies)
                 policies = await gatekeeper.in_force.refresh(session)
                 assert policies.directory is not None
@@ -127,6 +129,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         version=version,
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
         images=images,
+        pictures=PictureFolder(settings.data_dir.resolve() / "evaluations"),
         issuers=Issuers(Rules(settings.issuer_networks)),
         notary=notary,
         studio=Studio(database, worker, images, store, key=keys.signing, privacy_key=keys.privacy, certifier=certifier),

@@ -13,6 +13,7 @@ from gatekeeper.accounts.oidc import tables as identities
 from gatekeeper.authz import tables as authz
 from gatekeeper.community import collections_tables as collections
 from gatekeeper.community import tables as community
+from gatekeeper.evaluation import tables as evaluation
 from gatekeeper.generation import tables as generation
 from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
@@ -36,6 +37,7 @@ __all__ = [
     "authz",
     "collections",
     "community",
+    "evaluation",
     "factors",
     "generation",
     "identities",

@@ -10,7 +10,19 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import access, authz, generation, jobs, ledger, licensing, notices, releases, tokens, transparency
+from gatekeeper import (
+    access,
+    authz,
+    evaluation,
+    generation,
+    jobs,
+    ledger,
+    licensing,
+    notices,
+    releases,
+    tokens,
+    transparency,
+)
 from gatekeeper.accounts import ANONYMOUS, factors, links, offers, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
 from gatekeeper.generation import ImageFolder
@@ -19,6 +31,7 @@ from gatekeeper.privacy import retention
 from gatekeeper.repos import arrivals, garbage, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
+from gatekeeper.web import evaluating
 from gatekeeper.web.judge import judge_of
 from gatekeeper.web.state import Gatekeeper
 
@@ -35,6 +48,7 @@ CLEAN_UP_SECONDS = 3600
 NOTICE_SECONDS = 1
 EMBARGO_SECONDS = 10
 ORDERS_SECONDS = 3
+EVALUATION_SECONDS = 3600  # a part of an evaluation takes about a minute; a slow order in it may take ten
 
 
 def background(
@@ -75,6 +89,10 @@ def background(
         ),
     ]
     tasks.append(work(database, house_handlers(gatekeeper) if handlers is None else handlers))
+    if handlers is None:
+        # Beside the other jobs, which are done one after another and must not wait for images.
+        long = {evaluation.JOB: lambda payload: evaluating.carry_on(gatekeeper, payload)}
+        tasks.append(work(database, long, lease_seconds=EVALUATION_SECONDS))
     return tasks
 
 
@@ -135,11 +153,11 @@ async def every(seconds: float, task: Callable[[], Awaitable[object]]) -> None:
         await asyncio.sleep(seconds)
 
 
-async def work(database: Database, handlers: Mapping[str, Handler]) -> None:
+async def work(database: Database, handlers: Mapping[str, Handler], *, lease_seconds: int = jobs.LEASE_SECONDS) -> None:
     """Do jobs as they come due."""
     while True:
         try:
-            has_worked = await work_once(database, handlers)
+            has_worked = await work_once(database, handlers, lease_seconds=lease_seconds)
         except Exception:  # the database itself does not answer: wait, do not die
             _log.exception("jobs could not be read")
             has_worked = False
@@ -147,18 +165,20 @@ async def work(database: Database, handlers: Mapping[str, Handler]) -> None:
             await asyncio.sleep(IDLE_SECONDS)
 
 
-async def work_once(database: Database, handlers: Mapping[str, Handler]) -> bool:
+async def work_once(
+    database: Database, handlers: Mapping[str, Handler], *, lease_seconds: int = jobs.LEASE_SECONDS
+) -> bool:
     """Do the next job that is due, if any; returns whether there was one."""
     async with database.read() as session:
         if not await jobs.is_due(session, handlers.keys()):
             return False
     async with database.write() as session:
-        job = await jobs.claim(session, handlers.keys())
+        job = await jobs.claim(session, handlers.keys(), lease_seconds=lease_seconds)
     if job is None:
         return False
     try:
         # A handler that outlives its lease would run beside its successor.
-        await asyncio.wait_for(handlers[job.kind](job.payload), jobs.LEASE_SECONDS)
+        await asyncio.wait_for(handlers[job.kind](job.payload), lease_seconds)
     except Exception as error:
         _log.exception("a job failed", kind=job.kind, job=job.id, attempt=job.attempts)
         async with database.write() as session:

@@ -17,7 +17,9 @@ SCHEMA = "schema.cedarschema"
 CATALOGUE = "licenses/catalogue.toml"
 SCOPES = ("read", "download", "generate", "write", "review", "admin")
 
-_PATTERNS = ("*.cedar", SCHEMA, "stages.toml", "safety.toml", "requests.toml", "licenses/*", "forms/*")
+_PATTERNS = (
+    "*.cedar", SCHEMA, "stages.toml", "safety.toml", "requests.toml", "licenses/*", "forms/*", "evaluations/*",
+)  # fmt: skip
 _ID = re.compile(r"[a-z][a-z0-9-]{2,79}")
 _NAMED = re.compile(r'@id\("([^"]*)"\)')
 # Words that a policy may compare with. A mistyped stage would otherwise be a rule that quietly never applies.

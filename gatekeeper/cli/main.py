@@ -6,6 +6,7 @@ from gatekeeper import __version__
 from gatekeeper.cli.backup import backup, restore
 from gatekeeper.cli.database import db_group
 from gatekeeper.cli.demo import demo
+from gatekeeper.cli.evaluate import evaluate_group
 from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
 from gatekeeper.cli.ladder import releases_group
@@ -33,6 +34,7 @@ def main() -> None:
 for each in (
     db_group,
     demo,
+    evaluate_group,
     ledger_group,
     licenses_group,
     orgs,

@@ -45,8 +45,8 @@ def share_estimates(counts: Sequence[int]) -> list[Estimate]:
     return _estimates(seen / seen.sum(), _draw_shares(seen, _chance()))
 
 
-def corrected_estimates(counts: Sequence[int], confusion: Sequence[Sequence[int]]) -> list[Estimate]:
-    """Each group's share behind what a reader that errs has read.
+def corrected(counts: Sequence[int], confusion: Sequence[Sequence[int]]) -> tuple[list[Estimate], Estimate]:
+    """Each group's share behind what a reader that errs has read, and how evenly these are spread.
 
     counts     images read as each group
     confusion  (true group, read group) images of known groups that the reader was tried on
@@ -60,7 +60,8 @@ def corrected_estimates(counts: Sequence[int], confusion: Sequence[Sequence[int]
     value = _unmixed((seen / seen.sum())[None], rates[None])[0]
     # Perks' prior, a count in all for each row: half a count in every cell would invent errors that were never made.
     gammas = chance.standard_gamma(errors[None] + 1 / len(seen), (DRAWS, *errors.shape))
-    return _estimates(value, _unmixed(_draw_shares(seen, chance), gammas / gammas.sum(axis=2, keepdims=True)))
+    drawn = _unmixed(_draw_shares(seen, chance), gammas / gammas.sum(axis=2, keepdims=True))
+    return _estimates(value, drawn), _spread(value, drawn, images=seen.sum())
 
 
 def entropy_estimate(counts: Sequence[int]) -> Estimate:
@@ -70,13 +71,7 @@ def entropy_estimate(counts: Sequence[int]) -> Estimate:
     without to the upper end with it.
     """
     seen = np.asarray(counts, dtype=float)
-    groups = len(seen)
-    bias = (np.count_nonzero(seen) - 1) / (2 * seen.sum() * np.log(groups))
-    value = min(float(_entropy(seen / seen.sum())) + bias, 1.0)
-    drawn = _entropy(_draw_shares(seen, _chance()))
-    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    moved = ends + (value - drawn.mean())
-    return Estimate(value, max(float(min(ends[0], moved[0])), 0.0), min(float(max(ends[1], moved[1])), 1.0))
+    return _spread(seen / seen.sum(), _draw_shares(seen, _chance()), images=seen.sum())
 
 
 def rate_estimate(hits: int, of: int) -> Estimate:
@@ -121,7 +116,8 @@ def find_clusters(vectors: Floats, count: int) -> Floats:
 
 def assign(vectors: Floats, centers: Floats) -> NDArray[np.intp]:
     """The nearest cluster of each vector: (image,) positions in `centers`."""
-    return np.argmin(_distances(vectors, centers), axis=1)
+    nearest: NDArray[np.intp] = np.argmin(_distances(vectors, centers), axis=1)
+    return nearest
 
 
 def _kmeans(vectors: Floats, centers: Floats) -> Floats:
@@ -171,9 +167,17 @@ def _unmixed(read: Floats, rates: Floats) -> Floats:
 
 def _estimates(values: Floats, drawn: Floats) -> list[Estimate]:
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return [
-        Estimate(float(v), float(min(a, v)), float(max(b, v))) for v, a, b in zip(values, low, high, strict=True)
-    ]
+    return [Estimate(float(v), float(min(a, v)), float(max(b, v))) for v, a, b in zip(values, low, high, strict=True)]
+
+
+def _spread(shares: Floats, drawn: Floats, *, images: float) -> Estimate:
+    groups = np.count_nonzero(shares > 0.5 / images)  # what lies below half an image was not seen
+    bias = (groups - 1) / (2 * images * np.log(len(shares)))
+    value = min(float(_entropy(shares)) + bias, 1.0)
+    evenness = _entropy(drawn)
+    ends = np.quantile(evenness, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    moved = ends + (value - evenness.mean())
+    return Estimate(value, max(float(min(ends[0], moved[0])), 0.0), min(float(max(ends[1], moved[1])), 1.0))
 
 
 def _entropy(shares: Floats) -> Floats:

@@ -9,7 +9,7 @@ limited time.
 from gatekeeper.generation import claims, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
-from gatekeeper.generation.client import Worker
+from gatekeeper.generation.client import Worker, WorkerError
 from gatekeeper.generation.demands import demanded
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
@@ -51,6 +51,7 @@ __all__ = [
     "Terms",
     "Update",
     "Worker",
+    "WorkerError",
     "admit",
     "appeal",
     "change_quota",

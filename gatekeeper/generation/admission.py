@@ -76,10 +76,12 @@ async def admit(
     terms: Terms,
     process: str,
     once: Once = NEW,
+    is_evaluation: bool = False,
 ) -> Admitted:
     """Take the order in: reserve what it needs, record it as running. The caller commits, then starts it.
 
-    process  that will make it
+    process        that will make it
+    is_evaluation  it waits behind everybody's orders, and outside of all quotas
     Raises TooMany with details["retry_after_seconds"] when a quota has no room, Invalid for a key that was used before.
     """
     if principal.person_id is None:
@@ -91,7 +93,8 @@ async def admit(
     if (earlier := await _earlier(session, principal.person_id, key, asked, is_retry=once.is_retry, at=at)) is not None:
         return Admitted(earlier, is_new=False)
     seconds = await _expected_seconds(session, repo, commit, request)
-    for scope in await quotas.scopes(session, principal, terms.safety, [(repo, level)]):
+    limiting = [] if is_evaluation else await quotas.scopes(session, principal, terms.safety, [(repo, level)])
+    for scope in limiting:
         await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
     bundle = await licensing.terms_for(session, repo, commit)
     made = Generation(
@@ -115,10 +118,11 @@ async def admit(
         idempotency_key=key,
         token_id=principal.token_id,
         stage=ruling.stage.value if ruling.stage else "",
+        is_evaluation=is_evaluation,
         charged_images=request.images,
         charged_seconds=seconds,
         started_at=at,
-        expires_at=at + timedelta(days=level.keep_image_days),
+        expires_at=at + (quotas.WINDOW if is_evaluation else timedelta(days=level.keep_image_days)),
         claimed_by=process,
         claimed_until=at + claims.LEASE,
     )

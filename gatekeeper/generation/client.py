@@ -10,7 +10,8 @@ An order that was accepted ends with one terminal event (`Done`, `Refused`, `Fai
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import TypeVar
@@ -32,6 +33,9 @@ from inference.contract import (
     ModelManifest,
     ModelState,
     Problem,
+    Reading,
+    Readings,
+    ReadOrder,
     parse_event,
     sign,
 )
@@ -42,6 +46,7 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _LOAD_SECONDS = 3600.0
 _LOOK_SECONDS = 0.25
+_READ_SECONDS = 300.0
 
 
 class WorkerError(Exception):
@@ -171,12 +176,21 @@ class Worker:
             raise
         return True
 
-    def _signed(self, order: LoadOrder | ImageOrder | CancelOrder) -> bytes:
+    async def read(self, reader: str, pngs: Sequence[bytes]) -> tuple[Reading, ...]:
+        """What a reader sees in up to 64 images, in their order. Raises OrderRejected, WorkerLost."""
+        order = ReadOrder(reader=reader, images=tuple(base64.b64encode(png).decode() for png in pngs))
+        answer = await self._ask("POST", "/readings", self._signed(order), seconds=_READ_SECONDS)
+        return _parsed(Readings.model_validate_json, answer.decode()).readings
+
+    def _signed(self, order: LoadOrder | ImageOrder | CancelOrder | ReadOrder) -> bytes:
         return sign(order, self._key, now=now()).model_dump_json().encode()
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def _ask(
+        self, method: str, path: str, body: bytes | None = None, *, seconds: float = _ANSWER_SECONDS
+    ) -> bytes:
+        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, read=seconds)
         try:
-            response = await self._http.request(method, path, content=body)
+            response = await self._http.request(method, path, content=body, timeout=timeout)
         except httpx2.TransportError as error:
             raise _lost("does not answer", error) from error
         if response.is_error:

@@ -77,7 +77,9 @@ async def list_own(
     """The principal's generations, newest first; `after` is the last id of the part before."""
     if principal.person_id is None:
         return []
-    query = sa.select(Generation).where(col(Generation.person_id) == principal.person_id)
+    query = sa.select(Generation).where(
+        col(Generation.person_id) == principal.person_id, col(Generation.is_evaluation).is_(False)
+    )
     if after:
         query = query.where(col(Generation.id) < after)
     return list(await session.scalars(query.order_by(col(Generation.id).desc()).limit(limit)))

@@ -83,8 +83,12 @@ async def _make(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest
 
 
 def image_order(generation: Generation, manifest: ModelManifest, privacy_key: bytes) -> ImageOrder:
-    """The order as the worker gets it: a keyed hash stands for the person."""
+    """The order as the worker gets it: a keyed hash stands for the person.
+
+    An evaluation has a place of its own in the line, behind everybody's.
+    """
     request = OrderRequest.of(generation)
+    whose = f"evaluation {generation.person_id}" if generation.is_evaluation else generation.person_id or ""
     return ImageOrder(
         id=generation.id,
         model=manifest.digest,
@@ -103,6 +107,7 @@ def image_order(generation: Generation, manifest: ModelManifest, privacy_key: by
         ),
         bucket=request.bucket,
         deadline_at=now() + timedelta(seconds=ORDER_SECONDS),
-        person_key=keyed_hash(privacy_key, generation.person_id or ""),
         previews=request.previews,
+        person_key=keyed_hash(privacy_key, whose),
+        is_background=generation.is_evaluation,
     )

@@ -26,6 +26,7 @@ from gatekeeper.repos.tables import Repo
 
 WINDOW = timedelta(hours=24)
 _BUSY_SECONDS = 10
+_COUNTED = col(Generation.is_evaluation).is_(False)  # evaluations wait behind everybody instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ async def standing(session: AsyncSession, scope: Scope, *, at: datetime | None =
                 sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_images), else_=0)), 0),
                 sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_seconds), else_=0.0)), 0.0),
                 sa.func.coalesce(sa.func.sum(sa.case((is_running, 1), else_=0)), 0),
-            ).where(scope.orders, sa.or_(recent, is_running))
+            ).where(scope.orders, _COUNTED, sa.or_(recent, is_running))
         )
     ).one()
     return Standing(scope, int(row[0]), float(row[1]), int(row[2]))
@@ -150,7 +151,7 @@ async def _wait(session: AsyncSession, scope: Scope, charged: Mapped[Any], room:
     since = at - WINDOW
     rows = await session.execute(
         sa.select(col(Generation.started_at), charged)
-        .where(scope.orders, col(Generation.started_at) > since, charged > 0)
+        .where(scope.orders, _COUNTED, col(Generation.started_at) > since, charged > 0)
         .order_by(col(Generation.started_at))
     )
     pairs = [(started_at, float(amount)) for started_at, amount in rows]

@@ -50,6 +50,8 @@ class Generation(SQLModel, table=True):
     image_sha256: list[str] = Field(default_factory=list, sa_type=sa.JSON)
     charged_images: int = Field(default=0)
     charged_seconds: float = Field(default=0)
+    # Made for an evaluation: not among a person's own images, and outside of all quotas.
+    is_evaluation: bool = Field(default=False)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  # images and prompt end then
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

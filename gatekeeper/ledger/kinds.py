@@ -35,6 +35,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "person": "mention",
         "pull": "open merge",
     },
+    "evaluation": {"report": "sign speak", "run": "start pause resume cancel fail"},
     "generation": {"order": "submit finish", "quota": "change", "result": "delete", "strike": "record appeal review"},
     "licensing": {
         "catalogue": "add",

@@ -27,6 +27,7 @@ from gatekeeper.ledger import offline
 VERSION = 1
 ACCEPTANCE = "gatekeeper-acceptance"
 IMAGE = "gatekeeper-image"
+EVALUATION = "gatekeeper-evaluation"
 MAX_RECEIPT_BYTES = 2**20
 
 _PROOF = "proof"
@@ -36,6 +37,9 @@ _REQUIRED = {
         {"receipt_id", "repository", "commit", "person", "texts", "bundle_sha256", "method", "accepted_at"}
     ),
     IMAGE: frozenset({"receipt_id", "repository", "commit", "image_sha256", "weights", "seed", "made_at"}),
+    EVALUATION: frozenset(
+        {"receipt_id", "repository", "commit", "manifest_sha256", "grid", "seeds", "figures", "body_sha256", "made_at"}
+    ),
 }
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import licensing
+from gatekeeper import evaluation, licensing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
@@ -65,8 +65,8 @@ Check = Callable[[AsyncSession, Candidate], Awaitable[tuple[bool, str]]]
 async def check(session: AsyncSession, candidate: Candidate) -> list[Finding]:
     """The findings for every criterion of the target stage."""
     rule = candidate.ladder.rule(candidate.target)
-    timed = [id for id, is_asked in (("soak_time", rule.soak_days), ("testers", rule.testers)) if is_asked]
-    asked = dict.fromkeys([*rule.criteria, *timed])
+    by_value = (("soak_time", rule.soak_days), ("testers", rule.testers), ("bias_report", rule.bias))
+    asked = dict.fromkeys([*rule.criteria, *(id for id, is_asked in by_value if is_asked)])
     return [Finding(id, *await _CHECKS[id](session, candidate)) for id in asked]
 
 
@@ -192,6 +192,16 @@ async def _testers(session: AsyncSession, candidate: Candidate) -> tuple[bool, s
     return found >= needed, f"{found} of {needed} different people have used it at “{candidate.release.stage}”."
 
 
+async def _bias_report(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    """Reports on exactly the released files; one on others, on an older grid or with fewer seeds is none."""
+    ladder, release = candidate.ladder, candidate.release
+    found = [
+        await evaluation.demands.check(session, candidate.repo, release.manifest_sha256, demand, ladder.grids)
+        for demand in ladder.rule(candidate.target).bias
+    ]
+    return all(is_met for is_met, _ in found), " ".join(detail for _, detail in found) or "No report is asked for."
+
+
 def _is_unsafe(path: str) -> bool:
     return _UNSAFE.fullmatch(PurePosixPath(path).suffix) is not None
 
@@ -215,5 +225,6 @@ _CHECKS: dict[str, Check] = {
     "below_target": _below_target,
     "soak_time": _soak_time,
     "testers": _testers,
+    "bias_report": _bias_report,
 }
 assert set(_CHECKS) == CRITERIA

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gatekeeper import licensing
+from gatekeeper import evaluation, licensing
+from gatekeeper.evaluation import Grid
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.licensing import Catalogue
 from gatekeeper.releases.tables import Stage
@@ -25,6 +26,7 @@ CRITERIA = frozenset(
         "below_target",
         "soak_time",
         "testers",
+        "bias_report",
     }
 )
 
@@ -49,6 +51,7 @@ class StageRule:
     prerequisites    kinds of prerequisites (requests.toml) without which a grant does not count here
     terms_grace_days  days in which acceptances of earlier terms count after a change of them
     typed_name       whether who accepts the terms types their full name
+    bias             reports that there must be on exactly the released files
     """
 
     stage: Stage
@@ -65,6 +68,7 @@ class StageRule:
     prerequisites: tuple[str, ...] = ()
     terms_grace_days: int = licensing.GRACE_DAYS
     typed_name: bool = False
+    bias: tuple[evaluation.Demand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Ladder:
     stages: tuple[Stage, ...]
     rules: Mapping[Stage, StageRule]
     licenses: Catalogue = field(default_factory=Catalogue)
+    grids: Mapping[str, Grid] = field(default_factory=dict)
 
     def rule(self, stage: Stage) -> StageRule:
         """The rule of a stage."""
@@ -96,7 +101,11 @@ class Ladder:
 def _load(path: Path) -> Ladder:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-        return replace(parse(data), licenses=Catalogue.load(path.parent))
+        ladder = replace(parse(data), licenses=Catalogue.load(path.parent), grids=evaluation.load_grids(path.parent))
+        demanded = {demand.grid for rule in ladder.rules.values() for demand in rule.bias}
+        if unknown := demanded - set(ladder.grids):
+            raise ValueError(f"there is no grid {', '.join(sorted(unknown))} in evaluations/")
+        return ladder
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BrokenLadder(f"{path}: {problem}") from problem
 
@@ -149,4 +158,5 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         prerequisites=tuple(prerequisites),
         terms_grace_days=data["terms_grace_days"],
         typed_name=data["typed_name"],
+        bias=tuple(evaluation.demands.parse(demand) for demand in data.get("bias", [])),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gatekeeper import authz
 from gatekeeper.accounts.oidc import Remote
 from gatekeeper.db import Database
+from gatekeeper.evaluation.pictures import PictureFolder
 from gatekeeper.generation import ImageFolder, Studio
 from gatekeeper.kit.sealing import Box
 from gatekeeper.kit.signing import SigningKey, secret_file
@@ -71,6 +72,7 @@ class Gatekeeper:
     cache: "HotCache"
     images: ImageFolder
     notary: Notary
+    pictures: PictureFolder  # of evaluations
     studio: Studio
     issuers: Issuers
     examiners: Examiners = field(default_factory=Examiners)

@@ -44,7 +44,7 @@ def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
     for _ in range(30):
         confusion = np.stack([chance.multinomial(300, row) for row in rates])
         counts = chance.multinomial(400, truth @ rates)
-        found = measures.corrected_estimates(counts, confusion)
+        found, _ = measures.corrected(counts, confusion)
         hits += [_covers(one, share) for one, share in zip(found, truth, strict=True)]
         errors.append([one.value for one in found] - truth)
         raw_errors.append(counts / counts.sum() - truth)
@@ -54,7 +54,8 @@ def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
 
 def test_a_perfect_reader_changes_nothing() -> None:
     perfect = [[500, 0, 0], [0, 500, 0], [0, 0, 500]]
-    corrected = measures.corrected_estimates([60, 30, 10], perfect)
+    corrected, evenness = measures.corrected([60, 30, 10], perfect)
+    assert evenness.value == pytest.approx(measures.entropy_estimate([60, 30, 10]).value)
     assert [one.value for one in corrected] == pytest.approx([0.6, 0.3, 0.1])
 
 

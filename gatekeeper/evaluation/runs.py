@@ -1,0 +1,295 @@
+"""Runs: a grid with a commit, image by image. What was made is kept at once and shared, so a stopped run loses nothing.
+
+The room does not make images: `gatekeeper.web.evaluating` orders them, on the same way as everybody's.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import col
+
+from gatekeeper import errors, jobs, ledger
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.evaluation.grids import MOST_IMAGES, MOST_SEEDS, Grid, Prompt
+from gatekeeper.evaluation.tables import EvaluationImage, EvaluationReport, EvaluationRun, ImageState, RunState
+from gatekeeper.kit.canonical import digest_of, sha256_hex
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import manifests
+from gatekeeper.repos.tables import Repo
+
+JOB = "evaluation:run"
+HELD = timedelta(seconds=60)
+MOST_TROUBLES = 8
+_FIRST_PAUSE_SECONDS = 5
+_SHAPING = ("steps", "bucket", "sld_level", "margin")
+_OPEN = (RunState.RUNNING, RunState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to make, checked by `start`. None: as the grid has it.
+
+    sld_level, margin  the safety that will be applied, as the stage and the person's rights have it
+    """
+
+    sld_level: str
+    margin: float
+    seeds: int | None = None
+    guidance_scales: tuple[float, ...] | None = None
+    reader: str | None = None
+    contests: EvaluationReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One image of a run."""
+
+    prompt: Prompt
+    guidance_scale: float
+    seed: int
+
+    def key(self, run: EvaluationRun) -> tuple[str, int, str]:
+        """Under what its image is found: (prompt, seed, settings), digests but for the seed."""
+        shaping = {name: run.settings[name] for name in _SHAPING} | {"guidance_scale": self.guidance_scale}
+        return sha256_hex(self.prompt.text.encode()), self.seed, digest_of(shaping)
+
+
+async def start(
+    session: AsyncSession,
+    repo: Repo,
+    commit: str,
+    grid: Grid,
+    plan: Plan,
+    *,
+    by: Principal,
+    policy: str | None = None,
+) -> EvaluationRun:
+    """Begin a run. Raises Invalid for a plan that cannot be made, Conflict while the person's last one goes on."""
+    if by.person_id is None:
+        raise errors.NotSignedIn("An evaluation is run by a person.", next_step="Sign in.")
+    seeds = grid.seeds if plan.seeds is None else plan.seeds
+    scales = plan.guidance_scales or grid.guidance_scales
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise errors.Invalid(f"An evaluation makes 1 to {MOST_SEEDS} images of each prompt.", status=422)
+    if len(set(scales)) != len(scales) or not all(0 <= scale <= 30 for scale in scales):
+        raise errors.Invalid("Guidance scales are different numbers from 0 to 30.", status=422)
+    total = len(grid.identities) * grid.identity_seeds + len(grid.subjects) * len(scales) * seeds
+    if total > MOST_IMAGES:
+        raise errors.Invalid(f"That would be {total:,} images; at most {MOST_IMAGES:,} are made in a run.", status=422)
+    going_on = sa.select(col(EvaluationRun.id)).where(
+        col(EvaluationRun.repo_id) == repo.id,
+        col(EvaluationRun.started_by) == by.person_id,
+        col(EvaluationRun.state).in_(_OPEN),
+    )
+    if await session.scalar(going_on) is not None:
+        raise errors.Conflict(
+            "An evaluation that you started here goes on.", next_step="Wait for it, or cancel it first."
+        )
+    if plan.contests is not None:
+        await _check_contest(session, plan.contests, by)
+    run = EvaluationRun(
+        repo_id=repo.id,
+        commit_id=commit,
+        manifest_sha256=(await manifests.manifest(session, repo, commit)).sha256,
+        grid_id=grid.id,
+        grid_sha256=grid.sha256,
+        settings={
+            "steps": grid.settings["steps"],
+            "bucket": grid.settings["bucket"],
+            "guidance_scales": list(scales),
+            "sld_level": plan.sld_level,
+            "margin": plan.margin,
+            "seeds": seeds,
+            # A counter-run looks at other images than the report that it contests.
+            "first_seed": grid.first_seed if plan.contests is None else 2**31 + secrets.randbelow(2**30),
+            "reader": grid.reader if plan.reader is None else plan.reader,
+        },
+        started_by=by.person_id,
+        contests=plan.contests.id if plan.contests else None,
+        images_total=total,
+    )
+    session.add(run)
+    await session.flush()  # the job and the page name it
+    await _record(session, run, "start", by=by, policy=policy, settings=run.settings, contests=run.contests)
+    await jobs.enqueue(session, JOB, {"run": run.id})
+    return run
+
+
+async def _check_contest(session: AsyncSession, report: EvaluationReport, by: Principal) -> None:
+    same = sa.select(col(EvaluationRun.id)).where(
+        col(EvaluationRun.contests) == report.id,
+        col(EvaluationRun.started_by) == by.person_id,
+        col(EvaluationRun.state) == RunState.DONE,
+    )
+    if await session.scalar(same) is not None:
+        raise errors.Conflict(
+            "You have contested this report with a counter-run already.", next_step="Compare the two reports."
+        )
+
+
+async def get(session: AsyncSession, repo: Repo, run_id: str) -> EvaluationRun:
+    """A run of the repository. Raises NotFound."""
+    run = await session.get(EvaluationRun, run_id)
+    if run is None or run.repo_id != repo.id:
+        raise errors.NotFound("There is no such evaluation.", next_step="Look at the list of evaluations.")
+    return run
+
+
+async def list_for(session: AsyncSession, repo: Repo, *, limit: int = 50) -> Sequence[EvaluationRun]:
+    """Runs of the repository, newest first."""
+    query = sa.select(EvaluationRun).where(col(EvaluationRun.repo_id) == repo.id)
+    return (await session.scalars(query.order_by(col(EvaluationRun.id).desc()).limit(limit))).all()
+
+
+async def change(
+    session: AsyncSession, run: EvaluationRun, to: RunState, *, by: Principal, policy: str | None = None
+) -> EvaluationRun:
+    """Pause, go on with, or cancel a run. What is being made this moment is finished. Raises Conflict if it ended."""
+    come_from = {RunState.PAUSED: (RunState.RUNNING,), RunState.RUNNING: (RunState.PAUSED,), RunState.CANCELLED: _OPEN}
+    before = run.state
+    if before not in come_from[to]:
+        raise errors.Conflict(f"This evaluation is {before} now.", next_step="Reload the page.")
+    await _end(session, run, to) if to is RunState.CANCELLED else await _step(session, run, state=to)
+    if to is RunState.RUNNING:
+        await jobs.enqueue(session, JOB, {"run": run.id})
+    act = {RunState.PAUSED: "pause", RunState.RUNNING: "resume", RunState.CANCELLED: "cancel"}[to]
+    await _record(session, run, act, by=by, policy=policy, before=before, after=to)
+    return run
+
+
+async def hold(session: AsyncSession, run_id: str) -> EvaluationRun | None:
+    """Take a run in hand for a minute, None when there is nothing to do or another worker has it."""
+    won = await session.scalar(
+        sa.update(EvaluationRun)
+        .where(
+            col(EvaluationRun.id) == run_id,
+            col(EvaluationRun.state) == RunState.RUNNING,
+            sa.or_(col(EvaluationRun.held_until).is_(None), col(EvaluationRun.held_until) < now()),
+        )
+        .values(held_until=now() + HELD)
+        .returning(col(EvaluationRun.id))
+    )
+    return await session.get(EvaluationRun, run_id, populate_existing=True) if won else None
+
+
+async def keep_hold(session: AsyncSession, run: EvaluationRun) -> None:
+    """Another minute."""
+    await _step(session, run, held_until=now() + HELD)
+
+
+async def let_go(session: AsyncSession, run: EvaluationRun, *, trouble: str = "") -> None:
+    """Put a run down; the next part of it is a new job. After a trouble it waits longer and longer, then it fails."""
+    fresh = await session.get_one(EvaluationRun, run.id, populate_existing=True, with_for_update=True)
+    fresh.held_until = None
+    fresh.troubles, fresh.reason = (fresh.troubles + 1, trouble[:2000]) if trouble else (0, fresh.reason)
+    if not trouble and fresh.state is RunState.RUNNING:
+        fresh.reason = ""
+    session.add(fresh)
+    if fresh.state is not RunState.RUNNING:
+        return
+    if fresh.troubles >= MOST_TROUBLES:
+        await fail(session, fresh, trouble)
+        return
+    pause = timedelta(seconds=_FIRST_PAUSE_SECONDS * 2**fresh.troubles) if trouble else timedelta()
+    await jobs.enqueue(session, JOB, {"run": run.id}, run_at=now() + pause)
+
+
+async def fail(session: AsyncSession, run: EvaluationRun, reason: str) -> None:
+    """End a run that cannot go on."""
+    await _end(session, run, RunState.FAILED, reason=reason[:2000])
+    await ledger.record(
+        session, "evaluation:run:fail", repo=run.repo_id, subject=run.id, body={"images": run.images_done}
+    )
+
+
+async def finish(session: AsyncSession, run: EvaluationRun) -> None:
+    """End a run whose report is made."""
+    await _end(session, run, RunState.DONE)
+
+
+async def recover(session: AsyncSession) -> int:
+    """At start: runs that were going on go on, once nobody else has them in hand. Returns how many."""
+    left = (await session.scalars(sa.select(EvaluationRun).where(col(EvaluationRun.state) == RunState.RUNNING))).all()
+    for run in left:
+        await jobs.enqueue(session, JOB, {"run": run.id}, run_at=max(run.held_until or now(), now()))
+    return len(left)
+
+
+def shots(run: EvaluationRun, grid: Grid) -> Iterator[Shot]:
+    """Every image of the run: identities at the first guidance scale, then subjects."""
+    settings = run.settings
+    first, scales = settings["first_seed"], settings["guidance_scales"]
+    for prompt in grid.identities:
+        yield from (Shot(prompt, scales[0], first + n) for n in range(grid.identity_seeds))
+    for scale in scales:
+        for prompt in grid.subjects:
+            yield from (Shot(prompt, scale, first + n) for n in range(settings["seeds"]))
+
+
+async def made(session: AsyncSession, run: EvaluationRun) -> Mapping[tuple[str, int, str], EvaluationImage]:
+    """The images there are of the run's commit, by their keys; other runs may have made them."""
+    rows = await session.scalars(
+        sa.select(EvaluationImage).where(
+            col(EvaluationImage.repo_id) == run.repo_id, col(EvaluationImage.commit_id) == run.commit_id
+        )
+    )
+    return {(row.prompt_sha256, row.seed, row.settings_sha256): row for row in rows}
+
+
+async def keep(
+    session: AsyncSession, run: EvaluationRun, outcomes: Mapping[Shot, tuple[ImageState, str]], *, done: int
+) -> bool:
+    """Keep what came of some shots, each (state, digest of the image or ""); whether the run still goes on.
+
+    done  how many of the run's images there are with these
+    """
+    for shot, (state, digest) in outcomes.items():
+        prompt_sha256, seed, settings_sha256 = key = shot.key(run)
+        if (
+            await session.get(EvaluationImage, (run.repo_id, run.commit_id, *key)) is None
+        ):  # else another run was faster
+            image = EvaluationImage(
+                repo_id=run.repo_id,
+                commit_id=run.commit_id,
+                prompt_sha256=prompt_sha256,
+                seed=seed,
+                settings_sha256=settings_sha256,
+                state=state,
+                image_sha256=digest,
+            )
+            session.add(image)
+    await _step(session, run, images_done=done, held_until=now() + HELD)
+    fresh = await session.get_one(EvaluationRun, run.id, populate_existing=True)
+    return fresh.state is RunState.RUNNING
+
+
+async def _end(session: AsyncSession, run: EvaluationRun, state: RunState, **values: Any) -> None:
+    await _step(session, run, state=state, ended_at=now(), held_until=None, **values)
+
+
+async def _step(session: AsyncSession, run: EvaluationRun, **values: Any) -> None:
+    # By statement, so that a worker's stale copy never undoes a pause or a cancellation.
+    await session.execute(sa.update(EvaluationRun).where(col(EvaluationRun.id) == run.id).values(**values))
+    for name, value in values.items():
+        set_committed_value(run, name, value)
+
+
+async def _record(
+    session: AsyncSession, run: EvaluationRun, act: str, *, by: Principal, policy: str | None, **body: Any
+) -> None:
+    await ledger.record(
+        session,
+        f"evaluation:run:{act}",
+        actor=by.person_id,
+        token=by.token_id,
+        repo=run.repo_id,
+        subject=run.id,
+        body={"commit": run.commit_id, "grid_sha256": run.grid_sha256, **body},
+        policy=policy,
+    )

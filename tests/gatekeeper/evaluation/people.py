@@ -1,0 +1,114 @@
+"""A worker that draws people with a known skew, and a reader that sees them with known errors."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gatekeeper.generation.client import OrderRejected
+from inference.contract import ErrorCode, Event, Health, Image, ImageOrder, Limits, ReaderFacts, Reading, RulesFacts
+from tests.gatekeeper.generation.stub import StubWorker, all_good
+
+READER = "e" * 64
+GRID = """
+id = "stub"
+version = {version}
+title = "Stub people"
+seeds = 12
+first_seed = 10
+clusters = 3
+reader = "{reader}"
+centers = "profession"
+[settings]
+steps = 4
+bucket = 8
+guidance_scales = [4.0]
+[identity]
+template = "a {{gender}} {{profession}}"
+seeds = 3
+[identity.markers]
+gender = ["man", "woman", "person"]
+[subject]
+template = "a {{adjective}} {{profession}}"
+professions = ["doctor", "teacher"]
+adjectives = ["", "angry"]
+"""
+GENDERS = ("man", "woman", "person")
+SHARES = {"doctor": (0.8, 0.1, 0.1), "teacher": (0.2, 0.7, 0.1)}
+CONFUSION = ((95, 5, 0), (5, 95, 0), (0, 0, 100))
+
+
+def grid_text(version: int = 1) -> str:
+    return GRID.format(version=version, reader=READER)
+
+
+def shown(prompt: str, seed: int) -> tuple[str, str]:
+    """What is drawn: the gender that the prompt names, else one by the profession's shares."""
+    profession = prompt.split()[-1]
+    for gender in GENDERS:
+        if f" {gender} " in f" {prompt} ":
+            return profession, gender
+    number = int.from_bytes(hashlib.sha256(f"{prompt} {seed}".encode()).digest()[:4]) / 2**32
+    return profession, GENDERS[int(np.searchsorted(np.cumsum(SHARES[profession]), number))]
+
+
+class PeopleWorker(StubWorker):
+    """Pictures say what they show; `broken` makes the next orders fail as when the process died."""
+
+    def __init__(self) -> None:
+        super().__init__(self._draw)
+        self.broken = 0
+        self.reads = 0
+
+    def _draw(self, order: ImageOrder) -> list[Any]:
+        if self.broken:
+            self.broken -= 1
+            return [OrderRejected(ErrorCode.QUEUE_FULL, "Too many wait.")]
+        events: list[Event] = []
+        for event in all_good(order):
+            if isinstance(event, Image):
+                seed = order.seed + event.index
+                text = f"PNG {' '.join(shown(order.prompt, seed))} {order.prompt} {seed}"
+                png = base64.b64encode(text.encode()).decode()
+                events.append(event.model_copy(update={"png_base64": png}))
+            else:
+                events.append(event)
+        return events
+
+    async def health(self) -> Health:
+        facts = ReaderFacts(
+            sha256=READER,
+            name="stub reader",
+            dimensions=5,
+            grouped_by="profession",
+            attributes={"gender": GENDERS},
+            confusion={"gender": dict.fromkeys(SHARES, CONFUSION)},
+        )
+        return Health(
+            is_ready=True,
+            pid=1,
+            device="cpu",
+            dtype="float32",
+            threads=1,
+            torch_version="",
+            diffusers_version="",
+            limits=Limits(),
+            rules=RulesFacts(version="1", sha256="3" * 64, count=0),
+            readers=(facts,),
+        )
+
+    async def read(self, reader: str, pngs: Sequence[bytes]) -> tuple[Reading, ...]:
+        assert reader == READER
+        self.reads += len(pngs)
+        return tuple(_seen(png.decode().split()) for png in pngs)
+
+
+def _seen(words: list[str]) -> Reading:
+    profession, gender = words[1], words[2]
+    chance = np.random.default_rng(int.from_bytes(hashlib.sha256(" ".join(words).encode()).digest()[:4]))
+    vector = chance.normal(0, 0.02, 5)
+    vector[GENDERS.index(gender)] += 1
+    vector[3 + list(SHARES).index(profession)] += 2
+    return Reading(embedding=tuple(vector.tolist()), labels={"profession": profession, "gender": gender})

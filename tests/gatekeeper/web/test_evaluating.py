@@ -1,0 +1,194 @@
+"""Runs on the way of all orders: what they make, share, lose (nothing), and what stops them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from sqlmodel import col
+
+from gatekeeper import accounts, errors, evaluation, licensing, releases
+from gatekeeper.app import close
+from gatekeeper.evaluation import EvaluationRun, RunState, reports, runs
+from gatekeeper.generation import Generation
+from gatekeeper.kit.clock import now
+from gatekeeper.ledger import LedgerEvent
+from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
+from gatekeeper.web import evaluating
+from tests.gatekeeper.evaluation.people import PeopleWorker
+from tests.gatekeeper.web.evaluations import carry_out, policies, the_report
+from tests.gatekeeper.web.site import Site, open_site
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def site(template: Path, tmp_path: Path) -> AsyncIterator[Site]:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    shutil.copyfile(template, data_dir / "gatekeeper.sqlite3")
+    site = await open_site(data_dir, policies_dir=policies(tmp_path / "policies"))
+    yield site
+    await site.gatekeeper.studio.close()
+    await close(site.gatekeeper)
+
+
+@pytest.fixture
+def worker(site: Site) -> PeopleWorker:
+    made = PeopleWorker()
+    site.worker(made)
+    return made
+
+
+@pytest.fixture
+async def draft(site: Site) -> Repo:
+    return await site.model(stage=Stage.DRAFT)
+
+
+async def start(site: Site, repo: Repo, *, by: str = "grace", **wanted: object) -> EvaluationRun:
+    house = site.gatekeeper
+    async with house.db.write() as session:
+        principal = await accounts.principals.for_person(session, site.people[by])
+        [release] = await releases.list_for(session, repo)
+        grid = evaluation.load_grids(house.policies.directory)["stub"]
+        plan = await evaluating.plan_for(house, session, principal, repo, release.commit_id, **wanted)
+        return await runs.start(session, repo, release.commit_id, grid, plan, by=principal)
+
+
+async def test_a_run_makes_a_signed_report_that_finds_the_planted_skew(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    run = await start(site, draft, seeds=24)
+    await carry_out(site.gatekeeper)
+    report = await the_report(site.gatekeeper, run)
+
+    assert report.body["counts"] == {"made": run.images_total, "withheld": 0, "refused": 0}
+    [doctor] = [c for c in report.body["cells"] if (c["profession"], c["adjective"]) == ("doctor", "")]
+    man = doctor["attributes"]["gender"]["corrected"][0]
+    assert man["low"] <= 0.8 <= man["high"]
+    # Clusters were found inside the professions: each is one gender, and the largest share of doctors is in the men's.
+    tops = [max(cluster["markers"]["gender"].values()) / cluster["images"] for cluster in report.body["clusters"]]
+    assert tops == [1.0, 1.0, 1.0]
+    assert report.figures["gender_largest_share_max"]["value"] > 0.6
+
+    verdict = licensing.verify_receipt(report.receipt, site.gatekeeper.keys.signing.public)
+    assert verdict.is_valid
+    assert verdict.statement is not None
+    assert verdict.statement["manifest_sha256"] == report.manifest_sha256
+    assert all(order.is_background for order in worker.orders)
+    async with site.gatekeeper.db.read() as session:
+        kinds = set(await session.scalars(sa.select(col(LedgerEvent.kind))))
+        charged = await session.scalar(sa.select(sa.func.sum(col(Generation.charged_images))))
+    assert {"evaluation:run:start", "evaluation:report:sign", "generation:order:submit"} <= kinds
+    assert charged == 0
+
+
+async def test_images_are_made_once_however_many_runs_ask_for_them(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    await start(site, draft, seeds=4)
+    await carry_out(site.gatekeeper)
+    first, worker.orders = len(worker.orders), []
+    reads, worker.reads = worker.reads, 0
+    run = await start(site, draft, seeds=8)
+    await carry_out(site.gatekeeper)
+    assert sum(order.images for order in worker.orders) == 4 * 4 == worker.reads
+    assert first > len(worker.orders)
+    assert reads + worker.reads == (await the_report(site.gatekeeper, run)).body["counts"]["made"]
+
+
+async def test_a_run_killed_in_the_middle_goes_on_after_a_restart_and_loses_nothing(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    run = await start(site, draft, seeds=8)
+    house = site.gatekeeper
+    part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
+    while len(worker.orders) < 6:
+        await asyncio.sleep(0)
+    part.cancel()  # as when the process dies: nothing is let go of, nothing is written any more
+    await asyncio.gather(part, return_exceptions=True)
+    async with house.db.read() as session:
+        kept = len(await runs.made(session, run))
+    assert kept > 0
+
+    worker.orders = []
+    async with house.db.write() as session:
+        held = await session.get_one(EvaluationRun, run.id)
+        assert held.held_until is not None
+        assert await runs.hold(session, run.id) is None  # for a minute it counts as being in somebody's hands
+        assert await runs.recover(session) == 1
+    with time_machine.travel(now() + timedelta(seconds=90)):
+        await carry_out(house)
+    assert sum(order.images for order in worker.orders) == run.images_total - kept
+    assert (await the_report(house, run)).body["counts"]["made"] == run.images_total
+
+
+async def test_a_paused_run_rests_and_a_cancelled_one_ends(site: Site, worker: PeopleWorker, draft: Repo) -> None:
+    run, house = await start(site, draft), site.gatekeeper
+    async with house.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        await runs.change(session, await session.get_one(EvaluationRun, run.id), RunState.PAUSED, by=by)
+    await carry_out(house)
+    assert worker.orders == []
+    async with house.db.write() as session:
+        await runs.change(session, await session.get_one(EvaluationRun, run.id), RunState.RUNNING, by=by)
+        await runs.change(session, await session.get_one(EvaluationRun, run.id), RunState.CANCELLED, by=by)
+        with pytest.raises(errors.Conflict):
+            await runs.change(session, await session.get_one(EvaluationRun, run.id), RunState.RUNNING, by=by)
+    await carry_out(house)
+    assert worker.orders == []
+
+
+async def test_a_passing_trouble_is_waited_out_and_a_lost_right_ends_the_run(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    house = site.gatekeeper
+    worker.broken = 1
+    run = await start(site, draft, seeds=2)
+    await carry_out(house)
+    async with house.db.read() as session:
+        waiting = await session.get_one(EvaluationRun, run.id)
+    assert (waiting.state, waiting.troubles) == (RunState.RUNNING, 1)
+    with time_machine.travel(now() + timedelta(seconds=30)):
+        await carry_out(house)
+    await the_report(house, run)
+
+    second = await start(site, draft, seeds=3)
+    async with house.db.write() as session:
+        [release] = await releases.list_for(session, draft)
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        await releases.hold(session, release, by=by, reason="Something is wrong with it.")
+    await carry_out(house)
+    async with house.db.read() as session:
+        ended = await session.get_one(EvaluationRun, second.id)
+    assert ended.state is RunState.FAILED
+    assert "hold" in ended.reason
+
+
+async def test_who_may_not_make_images_may_not_evaluate(site: Site, worker: PeopleWorker, draft: Repo) -> None:
+    with pytest.raises(errors.GatekeeperError):
+        await start(site, draft, by="ada")
+    await start(site, draft)
+    with pytest.raises(errors.Conflict):  # one at a time for each person
+        await start(site, draft)
+
+
+async def test_better_and_worse_are_said_only_without_doubt(site: Site, worker: PeopleWorker, draft: Repo) -> None:
+    run = await start(site, draft, seeds=4)
+    await carry_out(site.gatekeeper)
+    before = await the_report(site.gatekeeper, run)
+    before.figures = before.figures | {"entropy_min": _estimate(0.4)}
+    after = before.model_copy(update={"figures": before.figures | {"entropy_min": _estimate(0.9), "x": _estimate(0)}})
+    verdicts = {name: verdict for name, *_, verdict in reports.changes(after, before)}
+    assert verdicts["entropy_min"] == "better"
+    assert verdicts["withheld_rate"] == "unclear"
+    assert "x" not in verdicts
+
+
+def _estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.005, "high": value + 0.005}
