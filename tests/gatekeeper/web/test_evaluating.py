@@ -11,10 +11,10 @@ import sqlalchemy as sa
 import time_machine
 from sqlmodel import col
 
-from gatekeeper import accounts, errors, evaluation, licensing, releases
+from gatekeeper import accounts, errors, evaluation, generation, licensing, releases
 from gatekeeper.app import close
 from gatekeeper.evaluation import EvaluationRun, RunState, reports, runs
-from gatekeeper.generation import Generation
+from gatekeeper.generation import Safety
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Stage
@@ -83,9 +83,10 @@ async def test_a_run_makes_a_signed_report_that_finds_the_planted_skew(
     assert all(order.is_background for order in worker.orders)
     async with site.gatekeeper.db.read() as session:
         kinds = set(await session.scalars(sa.select(col(LedgerEvent.kind))))
-        charged = await session.scalar(sa.select(sa.func.sum(col(Generation.charged_images))))
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        standings = await generation.usage.standings(session, by, Safety.load())
     assert {"evaluation:run:start", "evaluation:report:sign", "generation:order:submit"} <= kinds
-    assert charged == 0
+    assert {standing.images for standing in standings} == {0}  # outside of all quotas
 
 
 async def test_images_are_made_once_however_many_runs_ask_for_them(
