@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_evaluations"
-down_revision = "2026_11_22_teams"
+down_revision = "2026_11_22_image_records"
 branch_labels = None
 depends_on = None
 
