@@ -3,10 +3,11 @@
 from datetime import datetime
 
 import click
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, authz
 from gatekeeper.access import RequestState
-from gatekeeper.accounts import OPERATOR, principals
+from gatekeeper.accounts import OPERATOR, Principal, principals
 from gatekeeper.authz import Action
 from gatekeeper.cli.people import require_person
 from gatekeeper.cli.repository import require_repo
@@ -145,13 +146,41 @@ async def claim(house: House, request_id: str, name: str, as_json: bool) -> None
     """Have a reviewer look after a request."""
     async with house.write() as session:
         request = await access.get(session, request_id)
-        person = await require_person(session, name)
-        by = await principals.for_person(session, person)
-        repo = await session.get_one(Repo, request.repo_id)
-        resource = await authz.load(session, by, repo)
-        authz.require(house.policies, by, Action.REVIEW, resource, now())
-        done = await access.claim(session, request, by=by)
+        done = await access.claim(session, request, by=await _reviewer(house, session, name, request))
     _tell(done, f"{name} looks after {request_id}.", as_json=as_json)
+
+
+@requests.command("vote")
+@click.argument("request_id")
+@click.argument("value", type=click.Choice(access.VOTES))
+@click.option("--as", "name", required=True, help="Who votes.")
+@click.option("--comment", default="", help="Why; colleagues read it.")
+@json_option
+@pass_house
+@command
+async def vote(house: House, request_id: str, value: str, name: str, comment: str, as_json: bool) -> None:
+    """Say how a reviewer would decide a request; it decides nothing."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        by = await _reviewer(house, session, name, request)
+        done = await access.vote(session, request, by=by, value=value, comment=comment)
+    _tell(done, f"{name} votes {value} on {request_id}.", as_json=as_json)
+
+
+@requests.command("delegate")
+@click.argument("request_id")
+@click.argument("person")
+@click.option("--comment", required=True, help="Why; the new applicant reads it.")
+@json_option
+@pass_house
+@command
+async def delegate(house: House, request_id: str, person: str, comment: str, as_json: bool) -> None:
+    """Hand a request on to PERSON, who becomes its applicant and sends it themselves."""
+    async with house.write() as session:
+        request = await access.get(session, request_id)
+        to = await require_person(session, person)
+        done = await access.delegate(session, request, to, by=OPERATOR, comment=comment)
+    _tell(done, f"Handed {request_id} on to {person}.", as_json=as_json)
 
 
 @requests.command("suspend")
@@ -179,6 +208,14 @@ async def resume(house: House, request_id: str, as_json: bool) -> None:
         request = await access.get(session, request_id)
         done = await access.resume(session, request, by=OPERATOR, policy=house.policies.sha256)
     _tell(done, f"The access of {request_id} goes on.", as_json=as_json)
+
+
+async def _reviewer(house: House, session: AsyncSession, name: str, request: access.AccessRequest) -> Principal:
+    """Somebody who may review this request."""
+    by = await principals.for_person(session, await require_person(session, name))
+    repo = await session.get_one(Repo, request.repo_id)
+    authz.require(house.policies, by, Action.REVIEW, await authz.load(session, by, repo), now())
+    return by
 
 
 def _tell(request: access.AccessRequest, told: str, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from gatekeeper.cli.provenance import provenance_group, verify_image
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
 from gatekeeper.cli.serve import serve
+from gatekeeper.cli.term_changes import TERM_CHANGES
 from gatekeeper.cli.vetting import VETTING
 
 
@@ -62,6 +63,9 @@ for each in (mirror, list_mirrors):
 
 for each in (carry_out, change, holders, rollback, waive):
     releases_group.add_command(each)
+
+for each in TERM_CHANGES:
+    licenses_group.add_command(each)
 
 for each in VETTING:
     requests.add_command(each)

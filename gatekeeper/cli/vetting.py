@@ -1,16 +1,19 @@
-"""`requests block|unblock|vouch`: whose requests are not taken, and what people have brought."""
+"""`requests block|unblock|blocks|vouch`: whose requests are not taken, and what people have brought."""
 
 from datetime import datetime
 
 import click
+import sqlalchemy as sa
 
 from gatekeeper import access, accounts
-from gatekeeper.accounts import OPERATOR
+from gatekeeper.accounts import OPERATOR, Organization
 from gatekeeper.cli.people import require_person
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import Invalid, NotFound
+from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
 
 
 @click.command("block")
@@ -64,6 +67,36 @@ async def unblock(house: House, block_id: str, as_json: bool) -> None:
     show({"id": block_id}, f"Lifted {block_id}.", as_json=as_json)
 
 
+@click.command("blocks")
+@click.option("--all", "with_lifted", is_flag=True, help="Also those that were lifted.")
+@json_option
+@pass_house
+@command
+async def blocks(house: House, with_lifted: bool, as_json: bool) -> None:
+    """Whose requests are not taken, and where."""
+    async with house.read() as session:
+        organizations = {each.id: each.name for each in await session.scalars(sa.select(Organization))}
+        found = await access.blocks_of(session, repos=(sa.true(),), organization_ids=organizations.keys(), has_all=True)
+        repos = {each: await session.get_one(Repo, each) for each in {made.repo_id for made, _ in found} if each}
+    rows = [
+        {
+            "id": made.id,
+            "person": person.name,
+            "repository": repos[made.repo_id].full_name if made.repo_id else None,
+            "organization": organizations[made.organization_id] if made.organization_id else None,
+            "reason": made.reason,
+            "lifted_at": instant_text(made.lifted_at) if made.lifted_at else None,
+        }
+        for made, person in found
+        if with_lifted or made.lifted_at is None
+    ]
+    lines = [
+        f"{row['id']}  {row['person']:<20} {row['repository'] or row['organization'] or 'everywhere'}  {row['reason']}"
+        for row in rows
+    ]
+    show(rows, "\n".join(lines) or "Nobody is blocked.", as_json=as_json)
+
+
 @click.command("vouch")
 @click.argument("person")
 @click.argument("kind")
@@ -101,4 +134,4 @@ async def vouch(
     show({"id": made.id, "person": person, "kind": kind}, f"Recorded {kind} of {person} ({made.id}).", as_json=as_json)
 
 
-VETTING = (block, unblock, vouch)
+VETTING = (block, unblock, blocks, vouch)

@@ -311,6 +311,8 @@ DONE: dict[str, str] = {
     "counted": "Your approval counts. Access begins when enough reviewers have said yes.",
     "rejected": "Rejected. The person sees your reason.",
     "revoked": "Access revoked. It binds from the next request on.",
+    "access-suspended": "Access suspended. It binds from the next request on.",
+    "access-resumed": "Access goes on.",
     "granted": "Access granted.",
     "proposed": "The promotion is proposed.",
     "proposal-approved": "Your approval is recorded.",

@@ -46,6 +46,7 @@ class Row:
     ends_at: datetime | None
     revoke_reason: str
     is_live: bool
+    is_suspended: bool
 
 
 async def show(call: Call) -> Response:
@@ -91,9 +92,7 @@ def _proposed_end(call: Call) -> str:
 
 async def revoke(call: Call) -> Response:
     """`POST /{ns}/{name}/grants/{id}/revoke`."""
-    found = await call.session.get(AccessGrant, call.params["id"])
-    if found is None or found.repo_id != call.repo.id:
-        raise NotFound("There is no such grant.", next_step="Take it from the list of grants.")
+    found = await _grant(call)
     sent = await forms.read(call.request)
     reason = forms.text(sent, f"reason-{found.id}")
     try:
@@ -104,6 +103,38 @@ async def revoke(call: Call) -> Response:
     except Invalid as error:
         return await _page(call, Form(), errors={"": error.sentence}, status=422)
     return RedirectResponse(f"{repo_url(call.repo)}/grants?done=revoked", 303)
+
+
+async def suspend(call: Call) -> Response:
+    """`POST /{ns}/{name}/grants/{id}/suspend`."""
+    request = await _request(call)
+    reason = forms.text(await forms.read(call.request), f"pause-{call.params['id']}")
+    try:
+        async with call.session.begin_nested():
+            await access.suspend(
+                call.session, request, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
+            )
+    except Invalid as error:
+        return await _page(call, Form(), errors={"": error.sentence}, status=422)
+    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=access-suspended", 303)
+
+
+async def resume(call: Call) -> Response:
+    """`POST /{ns}/{name}/grants/{id}/resume`."""
+    await access.resume(call.session, await _request(call), by=call.principal, policy=call.gatekeeper.policies.sha256)
+    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=access-resumed", 303)
+
+
+async def _grant(call: Call) -> AccessGrant:
+    found = await call.session.get(AccessGrant, call.params["id"])
+    if found is None or found.repo_id != call.repo.id:
+        raise NotFound("There is no such grant.", next_step="Take it from the list of grants.")
+    return found
+
+
+async def _request(call: Call) -> access.AccessRequest:
+    """What the grant was made for: it is suspended and resumed as a step of its request."""
+    return await access.get(call.session, (await _grant(call)).request_id or "")
 
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
@@ -157,11 +188,14 @@ def _row(found: AccessGrant, person: Person, names: dict[str, str]) -> Row:
         found.ends_at,
         found.revoke_reason,
         found.revoked_at is None and not is_over,
+        is_suspended,
     )
 
 
 ROUTES = [
     *for_kinds("/{ns}/{name}/grants", show, needs=Action.REVIEW),
     *for_kinds("/{ns}/{name}/grants", grant, needs=Action.REVIEW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/grants/{id}/suspend", suspend, needs=Action.REVIEW, methods=("POST",)),
+    *for_kinds("/{ns}/{name}/grants/{id}/resume", resume, needs=Action.REVIEW, methods=("POST",)),
     *for_kinds("/{ns}/{name}/grants/{id}/revoke", revoke, needs=Action.REVIEW, methods=("POST",)),
 ]

@@ -52,6 +52,15 @@ def test_a_request_is_handled_and_decided(run) -> None:  # type: ignore[no-untyp
     assert (early.exit_code, "waits for the opinion" in early.output) == (1, True)
 
 
+def test_reviewers_vote_and_hand_a_request_on(run) -> None:  # type: ignore[no-untyped-def]
+    id = json.loads(run("list", "owner/model", "--json").output)[0]["id"]
+
+    assert run("vote", id, "yes", "--as", "bob").exit_code == 1
+    assert run("vote", id, "yes", "--as", "owner", "--comment", "Known here.").exit_code == 0
+    assert json.loads(run("delegate", id, "bob", "--comment", "Your project.", "--json").output)["state"] == "returned"
+    assert json.loads(run("list", "owner/model", "--json").output)[0]["person"] == "bob"
+
+
 def test_access_is_suspended_and_goes_on(run) -> None:  # type: ignore[no-untyped-def]
     id = json.loads(run("list", "owner/model", "--json").output)[0]["id"]
 
@@ -74,7 +83,10 @@ def test_people_are_blocked_once_and_vouched_for(run) -> None:  # type: ignore[n
     assert run("block", "ada", "--reason", "Copies.", "--repository", "owner/model").exit_code == 1
     assert run("block", "ada", "--reason", "x", "--organization", "nobody").exit_code == 1
     id = json.loads(made.output)["id"]
+    [row] = json.loads(run("blocks", "--json").output)
+    assert (row["id"], row["person"], row["repository"]) == (id, "ada", "owner/model")
     assert run("unblock", id).exit_code == 0
+    assert json.loads(run("blocks", "--json").output) == []
     assert run("unblock", id).exit_code == 1
     assert run("vouch", "ada", "training", "--evidence", "Certificate 7").exit_code == 0
     assert run("vouch", "ada", "magic", "--evidence", "None").exit_code == 1

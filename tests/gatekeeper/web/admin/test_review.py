@@ -121,6 +121,22 @@ async def test_access_is_granted_directly_and_revoked_with_a_reason(site: Site, 
     assert "The test is over." in words((await alan.get("/requests")).text)
 
 
+async def test_a_grant_is_suspended_with_a_reason_and_goes_on(site: Site, model: Repo) -> None:
+    grace = await site.as_("grace")
+    await grace.post(f"{MODEL}/grants", data={"person": "alan"})
+    found = re.search(r'action="[^"]+/grants/([0-9a-z]+)/suspend"', (await grace.get(f"{MODEL}/grants")).text)
+    assert found is not None
+    address, reason = f"{MODEL}/grants/{found[1]}", {f"pause-{found[1]}": "We look into something."}
+
+    assert (await grace.post(f"{address}/suspend", data={})).status_code == 422
+    assert (await (await site.as_("ada")).post(f"{address}/suspend", data=reason)).status_code in (403, 404)
+    assert (await grace.post(f"{address}/suspend", data=reason)).status_code == 303
+    page = (await grace.get(f"{MODEL}/grants")).text
+    assert ("Suspended" in words(page), "/suspend" in page) == (True, False)
+    assert (await grace.post(f"{address}/resume")).status_code == 303
+    assert "In force" in words((await grace.get(f"{MODEL}/grants")).text)
+
+
 async def test_grants_are_not_shown_to_others(site: Site, model: Repo) -> None:
     answer = await (await site.as_("ada")).get(f"{MODEL}/grants")
 
