@@ -13,9 +13,10 @@ from inference.batching import SIZES, proven_sizes
 from inference.contract import LoadPhase, ModelManifest, ModelState
 from inference.decoding import decoded
 from inference.denoising import dtype_name
+from inference.device import PLAIN, DevicePath
 from inference.fleet import LoadWatch, Model, ModelRefused
 from inference.loading import ENGINE, Parts, load_parts
-from inference.memory import peak_bytes, weight_bytes
+from inference.memory import is_out_of_memory, peak_bytes, weight_bytes
 from inference.pipelines import takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers
 from inference.schedulers import is_denoising, name_of
@@ -29,16 +30,30 @@ PREDICTIONS = frozenset({"epsilon", "v_prediction"})
 
 
 class ModelBuilder:
-    """Builds models for one device. `dtype` "auto" measures where there is a choice."""
+    """Builds models for one device. `dtype` "auto" measures where there is a choice.
+
+    path     how denoisers are run here
+    buckets  calls that are compiled or recorded before a model is ready
+    """
 
     def __init__(
-        self, checkers: TrustedCheckers, *, store: Path | None, device: str, dtype: str, threads: int = 1
+        self,
+        checkers: TrustedCheckers,
+        *,
+        store: Path | None,
+        device: str,
+        dtype: str,
+        threads: int = 1,
+        path: DevicePath = PLAIN,
+        buckets: tuple[int, ...] = (),
     ) -> None:
         self._checkers = checkers
         self._store = store
         self._device = device
         self._dtype = dtype
         self._threads = threads
+        self._path = path
+        self._buckets = buckets
 
     def __call__(self, manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
         """Verify, build and warm up. Raises ModelRefused."""
@@ -53,7 +68,7 @@ class ModelBuilder:
         for module in _modules(parts):
             module.to(self._device)
         watch.building("Warming up.")
-        model = self._warmed_up(model) if is_engine else model
+        model = self._prepared(self._warmed_up(model), watch) if is_engine else model
         return replace(model, held_bytes=weight_bytes(model.parts))
 
     def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
@@ -119,6 +134,24 @@ class ModelBuilder:
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ModelRefused(f"the parts do not work together: {type(error).__name__}: {str(error)[:200]}") from error
         log.info("texts are encoded in %s at once, images decoded in %s", model.text_sizes, model.image_sizes)
+        return model
+
+    @torch.inference_mode()
+    def _prepared(self, model: Model, watch: LoadWatch) -> Model:
+        """The model with its denoiser on the device's path; every bucket that is compiled or recorded was called."""
+        if self._path == PLAIN:
+            return replace(model, kernels=str(self._path))
+        model = replace(model, denoiser=self._path.prepared(model.parts["unet"]), kernels=str(self._path))
+        buckets = self._buckets if self._path.compiled or self._path.recorded else ()
+        for number, bucket in enumerate(buckets, start=1):
+            watch.building(f"Warming up: call {number} of {len(buckets)}.")
+            try:
+                trials.denoise_once(model, model.denoiser, bucket)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                log.warning("a call of %d rows does not fit into the memory", bucket)
+                break
         return model
 
     def _measured(self, model: Model) -> Model:

@@ -460,6 +460,7 @@ class ReceiptFacts(Answer):
     device: str
     dtype: str
     is_fake: bool = False
+    kernels: str = ""  # switches of the device path, which may change the bits
     checks: tuple[CheckFacts, ...] = ()
     prompt_checks: tuple[CheckFacts, ...] = ()
 

@@ -119,7 +119,9 @@ def denoise(batch: list[Sample]) -> list[Tensor]:
             pooled[span] = sample.conditioning.pooled
         spans.append(span)
         start += sample.rows
-    prediction = call_denoiser(model.parts["unet"], latents, timesteps, hidden, pooled, scale=vae_scale(model))
+    prediction = call_denoiser(
+        model.denoiser or model.parts["unet"], latents, timesteps, hidden, pooled, scale=vae_scale(model)
+    )
     return [prediction[span].float() for span in spans]
 
 

@@ -44,6 +44,7 @@ class Model:
     image_sizes       how many images of the default size may be decoded in one call, likewise
     zeros_for_empty   where there is no negative prompt, zeros stand for it, and not the encoding of an empty text
     memory            encodings of the server's own texts
+    denoiser          the step engine's way to call the denoiser; None: as it is. `kernels` says for the receipt how
     held_bytes        what its weights take
     row_bytes         what one denoiser row of the default size takes at the peak of a call; image_bytes: one decoding
     """
@@ -66,6 +67,8 @@ class Model:
     zeros_for_empty: bool = False
     takes_negative_prompt: bool = True
     memory: dict[str, Any] = field(default_factory=dict)
+    denoiser: Callable[..., Any] | None = None
+    kernels: str = ""
     held_bytes: int = 0
     row_bytes: int = 0
     image_bytes: int = 0

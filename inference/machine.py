@@ -1,6 +1,7 @@
 """The worker's torch side, put together: builder, step engine, pipeline lane and release on one device."""
 
 import logging
+import os
 from functools import partial
 
 import diffusers
@@ -8,6 +9,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from inference.building import ModelBuilder, pick_device
+from inference.device import DevicePath, measured_threads
 from inference.engine import Engine
 from inference.memory import reclaim, usable_bytes
 from inference.pipelines import PipelineLane
@@ -26,13 +28,17 @@ def make_workshop(settings: Settings) -> Workshop:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # upstream has no annotation
     diffusers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity_error()
-    torch.set_num_threads(settings.threads)
     device = pick_device(settings.device)
+    threads = settings.threads if settings.threads != "auto" else measured_threads(len(os.sched_getaffinity(0)))
+    path = DevicePath.choose(settings, device)
+    log.info("device %s, %d threads, %s", device, threads, path)
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False  # one kernel for one shape, or alone and in company would differ
     runtime = Runtime(torch_version=torch.__version__, diffusers_version=diffusers.__version__, device=device)
     checkers = trusted_checkers(
         settings.checkers, default=settings.default_checker, timeout_seconds=settings.checker_timeout_seconds
     )
-    limit_threads = partial(torch.set_num_threads, settings.threads)
+    limit_threads = partial(torch.set_num_threads, threads)
     release = Release(runtime, on_start=limit_threads)
     room = Room(settings.memory_bytes or usable_bytes(device), reclaim=partial(reclaim, device))
     engine = Engine(
@@ -40,12 +46,18 @@ def make_workshop(settings: Settings) -> Workshop:
         release,
         buckets=settings.limits.buckets,
         max_rows=settings.max_rows,
-        threads=settings.threads,
+        threads=threads,
         spare_bytes=lambda: room.spare_bytes,
     )
-    pipelines = PipelineLane(new_queue(settings), release, threads=settings.threads)
+    pipelines = PipelineLane(new_queue(settings), release, threads=threads)
     build = ModelBuilder(
-        checkers, store=settings.store_dir, device=device, dtype=settings.dtype, threads=settings.threads
+        checkers,
+        store=settings.store_dir,
+        device=device,
+        dtype=settings.dtype,
+        threads=threads,
+        path=path,
+        buckets=tuple(bucket for bucket in settings.limits.buckets if bucket <= settings.max_rows),
     )
     return Workshop(
         build=build,
@@ -53,6 +65,7 @@ def make_workshop(settings: Settings) -> Workshop:
         release=release,
         runtime=runtime,
         dtype=settings.dtype,
+        threads=threads,
         room=room,
         readers=load_readers(settings.readers),
     )

@@ -175,6 +175,7 @@ class Release:
             diffusers_version=self._runtime.diffusers_version,
             device=self._runtime.device,
             dtype=making.dtype,
+            kernels=model.kernels,
             is_fake=self._runtime.is_fake,
         )
 

@@ -20,6 +20,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -100,14 +101,13 @@ async def health(request: Request) -> Response:
     """The worker as it is."""
     desk: Desk = request.app.state.desk
     workshop: Workshop = request.app.state.workshop
-    settings: Settings = request.app.state.settings
     answer = Health(
         is_ready=True,
         is_fake=workshop.runtime.is_fake,
         pid=os.getpid(),
         device=workshop.runtime.device,
         dtype=workshop.dtype,
-        threads=settings.threads,
+        threads=workshop.threads,
         torch_version=workshop.runtime.torch_version,
         diffusers_version=workshop.runtime.diffusers_version,
         limits=desk.limits,
@@ -262,6 +262,7 @@ def fake_workshop(settings: Settings) -> Workshop:
         release=release,
         runtime=runtime,
         dtype="float32",
+        threads=1,
         room=Room(sys.maxsize),
         readers={reader.facts.sha256: reader},
     )
@@ -308,8 +309,9 @@ def end_with(parent_pid: int) -> None:
         sys.exit("gatekeeper-inference: the supervisor is gone")
 
 
-def stay_offline(threads: int) -> None:
+def stay_offline(threads: int | Literal["auto"]) -> None:
     """Forbid downloads and remote code to the libraries, before they are imported."""
+    most = len(os.sched_getaffinity(0)) if threads == "auto" else threads
     os.environ |= {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -317,6 +319,6 @@ def stay_offline(threads: int) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(most),
         "OMP_WAIT_POLICY": "PASSIVE",
     }

@@ -11,6 +11,9 @@ from inference.contract import Limits, RepositoryName, Sha256
 
 ROWS_WITH_SLD = 3
 
+Switch = Literal["auto", "on", "off"]
+Attention = Literal["auto", "flash", "efficient", "math"]
+
 
 class Settings(BaseSettings):
     """How one worker runs. Every field is `INFERENCE_` and its name in capitals.
@@ -30,7 +33,9 @@ class Settings(BaseSettings):
     checks_file      more image checks and prompt classifiers (TOML, see inference/safety/plugins.py)
     device           auto, cpu, cuda, cuda:1 ...
     dtype            auto measures bfloat16 against float32 where the processor has bfloat16 instructions
-    threads          torch threads
+    threads          torch threads; "auto" is measured at the start
+    channels_last, compile, cuda_graphs  switches of the device path; "auto" is on for GPUs and off for CPUs
+    attention        kernel of scaled dot product attention; "auto" is torch's choice
     max_rows         denoiser rows in the making at once, over all orders
     memory_bytes     what models and calls may take together; None: most of what is free at the start
     pinned_models    repositories whose models are never evicted, separated by commas
@@ -58,7 +63,11 @@ class Settings(BaseSettings):
     checks_file: Path | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    channels_last: Switch = "auto"
+    compile: Switch = "auto"
+    cuda_graphs: Switch = "auto"
+    attention: Attention = "auto"
     max_rows: Annotated[int, Field(ge=ROWS_WITH_SLD, le=1024)] = 24
     memory_bytes: Annotated[int, Field(ge=2**20)] | None = None
     pinned_models: Annotated[tuple[RepositoryName, ...], NoDecode] = ()

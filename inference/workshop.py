@@ -25,6 +25,7 @@ class Workshop:
     release: Release
     runtime: Runtime
     dtype: str
+    threads: int
     room: Room
     readers: Mapping[str, ImageReader] = field(default_factory=dict)
 

@@ -46,6 +46,7 @@ def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: d
             "diffusers": facts.diffusers_version,
             "device": facts.device,
             "dtype": facts.dtype,
+            "kernels": facts.kernels,
         },
         "is_fake": facts.is_fake,
     }

@@ -1,0 +1,112 @@
+"""The device path, as far as it goes without a GPU: choices, static shapes, recorded calls on static inputs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from inference.contract import Event, Image, ImageOrder, SldLevel
+from inference.device import DevicePath, Recorded, measured_threads
+from inference.fleet import Model
+from inference.settings import Settings
+
+Run = Callable[..., list[list[Event]]]
+MakeOrder = Callable[..., ImageOrder]
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(_env_file=None, **changes)
+
+
+def png(events: list[Event]) -> str:
+    return next(event.png_base64 for event in events if isinstance(event, Image))
+
+
+def replayed(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+    """What a recorded graph does, without one: compute again into the same output."""
+    output = call()
+
+    def replay() -> None:
+        output.copy_(call())
+
+    return replay, output
+
+
+def test_auto_is_everything_on_a_gpu_and_nothing_on_a_cpu() -> None:
+    assert DevicePath.choose(settings(), "cuda") == DevicePath(channels_last=True, compiled=True, recorded=True)
+    assert DevicePath.choose(settings(), "cpu") == DevicePath()
+    assert DevicePath.choose(settings(compile="off", attention="math"), "cuda:1") == DevicePath(
+        channels_last=True, recorded=True, attention="math"
+    )
+    assert not DevicePath.choose(settings(cuda_graphs="on"), "cpu").recorded
+
+
+@pytest.mark.parametrize(
+    "path",
+    [DevicePath(channels_last=True), DevicePath(attention="math"), DevicePath(attention="flash")],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["1.x", "xl"])
+def test_alone_and_mixed_are_the_same_bits_on_every_path(
+    run: Run, make_order: MakeOrder, tiny_model: Model, tiny_xl: Model, kind: str, path: DevicePath
+) -> None:
+    model = {"1.x": tiny_model, "xl": tiny_xl}[kind]
+    try:
+        model = replace(model, denoiser=path.prepared(model.parts["unet"]), kernels=str(path))
+        order, other = make_order(seed=3, sld=SldLevel.MAX, bucket=8), make_order(seed=4, steps=7, bucket=8)
+        [alone] = run(order, model=model)
+        _, mixed = run(other, order, at=(0, 2), model=model)
+    finally:
+        model.parts["unet"].to(memory_format=torch.contiguous_format)
+
+    assert png(alone) == png(mixed)
+    assert next(event.receipt.kernels for event in alone if isinstance(event, Image)) == str(path)
+
+
+@pytest.mark.parametrize("kind", ["1.x", "xl"])
+def test_a_recorded_denoiser_gives_what_the_denoiser_gives(
+    run: Run, make_order: MakeOrder, tiny_model: Model, tiny_xl: Model, kind: str
+) -> None:
+    model = {"1.x": tiny_model, "xl": tiny_xl}[kind]
+    orders = [make_order(seed=seed, steps=4, bucket=4) for seed in range(3)]
+    records: list[object] = []
+
+    def record(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        records.append(call)
+        return replayed(call)
+
+    plain = [png(events) for events in run(*orders, model=model)]
+    recorded = run(*orders, model=replace(model, denoiser=Recorded(model.parts["unet"], record=record)))
+
+    assert [png(events) for events in recorded] == plain
+    assert len(records) == 1  # one shape
+
+
+def test_each_bucket_is_compiled_once_and_company_compiles_nothing(
+    run: Run, make_order: MakeOrder, tiny_model: Model
+) -> None:
+    graphs: list[object] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    denoiser = DevicePath(compiled=True).prepared(tiny_model.parts["unet"], backend=backend)
+    model = replace(tiny_model, denoiser=denoiser)
+    try:
+        run(make_order(steps=2, bucket=4), model=model)
+        for_one = len(graphs)
+        run(*(make_order(steps=3, seed=seed, bucket=4) for seed in range(3)), model=model)
+        assert len(graphs) == for_one
+        run(make_order(steps=2, bucket=6), model=model)
+        assert len(graphs) == 2 * for_one
+    finally:
+        torch._dynamo.reset()
+
+
+def test_the_measured_number_of_threads_is_one_that_there_is() -> None:
+    assert measured_threads(1) == 1
+    assert measured_threads(2) in {1, 2}
