@@ -13,7 +13,9 @@ from gatekeeper.accounts import people, principals, sessions
 from gatekeeper.app import routes
 from gatekeeper.repos import AddFile, RepoKind, catalogue, history
 from gatekeeper.web.routing import RawRoute
+from tests.agreement import world
 from tests.agreement.hub import Hub
+from tests.agreement.world import Case
 from tests.gatekeeper.licensing.builders import make_person
 
 HIDDEN, ABSENT = "hidden-one", "absent-one"  # of the same length, for answers name what was asked for
@@ -112,6 +114,36 @@ def test_lists_searches_and_overviews_do_not_name_it(hub: Hub, credentials: dict
             assert HIDDEN not in hub.ask("GET", path, who, headers={"Accept": "text/html"}).text.replace(path, "")
 
 
+@pytest.fixture(scope="module")
+def content(hub: Hub) -> str:
+    return hub.write(lambda session: world.prepare(session, hub.gatekeeper))
+
+
+@pytest.mark.parametrize("credential", ["write token", "browser", ""])
+def test_a_draft_and_a_missing_revision_are_one_answer_to_who_sees_only_releases(
+    hub: Hub, content: str, credential: str
+) -> None:
+    who = "stranger" if credential else "anonymous"
+    case = Case("open", "", True, who, credential or "browser", "none", "none")
+    made = hub.write(lambda session: world.make(session, hub.gatekeeper, case, content))
+    *_, released, draft = made.commits
+    absent = "".join(reversed(draft))
+    values = {**_VALUES, "ns": made.namespace, "name": made.name, "kind": "models"}
+    at_release = []
+    for route in _NAMING:
+        if "rev" not in route.names or "GET" not in route.methods or RepoKind.MODEL not in _kinds(route):
+            continue
+        told = {}
+        for revision in (released, draft, absent):
+            named = values | {"rev": revision}
+            path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found, named=named: named[found[1]], route.pattern)  # type: ignore[misc]
+            told[revision] = _shown(hub.ask("GET", path, made.credential), revision)
+        assert told[draft] == told[absent], route.pattern
+        assert told[draft][0] in (401, 403, 404), f"{route.pattern}: {told[draft]}"
+        at_release.append(told[released][0])
+    assert 200 in at_release
+
+
 def _compare(hub: Hub, credential: dict[str, str], route: RawRoute, method: str, kind: RepoKind) -> None:
     html = {"headers": {"Accept": "text/html"}}
     body = {} if method in ("GET", "HEAD") else {"json": _BODIES.get(route.name, {})}
@@ -135,7 +167,7 @@ def _kinds(route: RawRoute) -> Iterator[RepoKind]:
 
 def _shown(answer: httpx2.Response, name: str) -> tuple[int, dict[str, str], str]:
     request_id = answer.headers.get("x-request-id", "none")
-    headers = {key: value for key, value in answer.headers.items() if key not in _OWN_HEADERS}
+    headers = {key: value.replace(name, "NAME") for key, value in answer.headers.items() if key not in _OWN_HEADERS}
     return answer.status_code, headers, answer.text.replace(name, "NAME").replace(request_id, "ID")
 
 

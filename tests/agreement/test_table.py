@@ -9,6 +9,7 @@ The table is written to `.out/authorization.txt` and printed with `pytest -s`.
 """
 
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,17 @@ def test_every_route_refuses_whom_the_decision_refuses(
     _keep(table)
     assert not wrong, "\n".join(wrong)
     assert len(lines) >= _SOME * len(_ROUTES)
+
+
+def test_every_address_of_data_sets_and_spaces_is_a_models_with_the_same_decision() -> None:
+    twins = {(route.pattern, route.methods): route for route in _ROUTES}
+    others = [route for route in routes() if {"ns", "name"} <= set(route.names) and route not in _ROUTES]
+    for route in others:
+        twin = twins.get((re.sub(r"^/(datasets|spaces)", "", route.pattern), route.methods))
+        assert twin is not None, route.pattern
+        told = [(each.name, each.needs, each.is_dangerous) for each in (route, twin)]
+        assert told[0] == told[1], route.pattern
+    assert others
 
 
 def _faults(route: RawRoute, caller: str, truth: Truth, answer: httpx2.Response, kept: int, where: str) -> list[str]:
