@@ -19,7 +19,7 @@ from tests.agreement.world import Case
 from tests.gatekeeper.licensing.builders import make_person
 
 HIDDEN, ABSENT = "hidden-one", "absent-one"  # of the same length, for answers name what was asked for
-_OWN_HEADERS = frozenset({"x-request-id", "date", "ratelimit", "ratelimit-policy"})  # the last two follow calls and caller
+_OWN_HEADERS = frozenset({"x-request-id", "date", "ratelimit", "ratelimit-policy"})  # the last two count
 _NAMING = [route for route in routes() if {"ns", "name"} <= set(route.names)]
 _VALUES = {
     "rev": "main",
