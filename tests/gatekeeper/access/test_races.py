@@ -167,3 +167,31 @@ async def test_of_simultaneous_pairs_each_leaves_one_state_and_one_winner_in_the
         assert final.state is ends[winner]
         assert won == [f"access:request:{winner}"]
         assert grants == (1 if winner == "approve" else 0)
+
+
+async def test_a_reminder_never_tells_of_what_was_decided(database: Database) -> None:
+    repo, owner, _, _ = await story(database)
+    async with database.write() as session:
+        people = [await make_person(session) for _ in range(6)]
+    requests = [await submitted(database, repo, who) for who in people]
+
+    async def decide(request: AccessRequest) -> None:
+        async with database.write() as session:
+            await access.approve(session, await access.get(session, request.id), by=owner)
+
+    async def remind(request: AccessRequest) -> bool:
+        async with database.write() as session:
+            return await access.tell_of_delay(session, {"request_id": request.id, "round": request.round})
+
+    for number, request in enumerate(requests):
+        both = [decide(request), remind(request)]
+        await asyncio.gather(*(both if number % 2 else reversed(both)))
+        assert not await remind(request)
+
+    async with database.read() as session:
+        for request in requests:
+            told = sa.select(col(LedgerEvent.kind)).where(col(LedgerEvent.subject_id) == request.id)
+            kinds = list(await session.scalars(told.order_by(col(LedgerEvent.id))))
+            assert kinds.count("access:request:approve") == 1
+            if "access:request:overdue" in kinds:
+                assert kinds.index("access:request:overdue") < kinds.index("access:request:approve")
