@@ -191,6 +191,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         head=seen.head,
         releases=rows,
         may_manage=bool(seen.rights[Action.MANAGE]),
+        jobs_url=f"/admin/repositories/{call.repo.kind.value}/{call.repo.full_name}/jobs",
         may_propose=bool(seen.rights[Action.PROPOSE]),
         may_hold=bool(seen.rights[Action.HOLD]),
         errors=errors or {},

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from gatekeeper import generation
+from gatekeeper import authz, generation, repos
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotFound, TooMany
 from gatekeeper.generation import Generation
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web.generate import schemas, sse
 from gatekeeper.web.generate.ordering import begin, named, start, worker_is_up
@@ -49,13 +51,13 @@ async def listing(call: Call) -> Response:
 
 async def show(call: Call) -> Response:
     """`GET /api/generations/{id}`."""
-    made = await generation.own(call.session, call.principal, call.params["id"])
+    made = await _mine(call, call.session)
     return JSONResponse(_shown(call, made, await call.session.get(Repo, made.repo_id)), headers=_PRIVATE)
 
 
 async def events(call: Call) -> Response:
     """`GET .../events`: what happens to the order, as server-sent events; `Last-Event-ID` goes on where one was."""
-    made = await generation.own(call.session, call.principal, call.params["id"])
+    made = await _mine(call, call.session)
     after = call.request.headers.get("last-event-id", "")
     return StreamingResponse(_events(call, made, after), media_type="text/event-stream", headers=sse.HEADERS)
 
@@ -63,7 +65,7 @@ async def events(call: Call) -> Response:
 async def cancel(call: Call) -> Response:
     """`DELETE /api/generations/{id}`: stops within a step. What has ended stays as it is."""
     async with call.gatekeeper.db.read() as session:
-        made = await generation.own(session, call.principal, call.params["id"])
+        made = await _mine(call, session)
         repo = await session.get(Repo, made.repo_id)
     await call.gatekeeper.studio.cancel(made)
     made = await call.gatekeeper.studio.wait(made)
@@ -78,7 +80,7 @@ async def delete(call: Call) -> Response:
 
 async def receipt(call: Call) -> Response:
     """`GET .../receipt`: the signed receipts of the order's images."""
-    made = await generation.own(call.session, call.principal, call.params["id"])
+    made = await _mine(call, call.session)
     if made.receipt is None:
         raise NotFound("The order has not ended yet.", next_step="Ask again when it has.")
     return JSONResponse(made.receipt, headers=_PRIVATE)
@@ -89,12 +91,30 @@ async def image(call: Call) -> Response:
     index = call.params["index"]
     if not index.isascii() or not index.isdigit() or len(index) > 4:
         raise NotFound("There is no such image.", next_step="Images are numbered from 0.")
+    await _mine(call, call.session)
     path = await generation.own_image(
         call.session, call.principal, call.gatekeeper.images, call.params["id"], int(index)
     )
     content = await asyncio.to_thread(path.read_bytes)
     headers = {**_PRIVATE, "Content-Security-Policy": "sandbox"}
     return Response(content, media_type=f"image/{path.suffix[1:]}", headers=headers)
+
+
+async def _mine(call: Call, session: AsyncSession) -> Generation:
+    """The order of the path: for the token that ordered it as long as it may generate there, else for one's account.
+
+    So a token for one model, or for inference alone, may fetch what it ordered and sees no other order.
+    """
+    policies, principal, instant = call.gatekeeper.policies, call.principal, now()
+    made = await session.get(Generation, call.params["id"])
+    if made is not None and principal.token_id is not None and made.token_id == principal.token_id:
+        repo = await repos.by_id(session, made.repo_id)
+        if repo is not None:
+            resource = await authz.load(session, principal, repo, commit=made.commit_id)
+            if authz.decide(policies, principal, Action.GENERATE, resource, instant):
+                return await generation.own(session, principal, made.id)
+    authz.require_global(policies, principal, Action.USE_ACCOUNT, instant)
+    return await generation.own(session, principal, call.params["id"])
 
 
 async def _events(call: Call, made: Generation, after: str) -> AsyncIterator[bytes]:
@@ -122,10 +142,11 @@ ROUTES = [
     # The model is named in the body, so `submit` decides itself.
     guarded("/api/generations", submit, needs=None, methods=("POST",), mode="own"),
     guarded("/api/generations", listing, needs=Action.USE_ACCOUNT),
-    guarded("/api/generations/{id}", show, needs=Action.USE_ACCOUNT),
-    guarded("/api/generations/{id}", cancel, needs=Action.USE_ACCOUNT, methods=("DELETE",), mode="own"),
-    guarded("/api/generations/{id}/events", events, needs=Action.USE_ACCOUNT),
-    guarded("/api/generations/{id}/receipt", receipt, needs=Action.USE_ACCOUNT),
+    # One order is its token's or its person's: `_mine` decides.
+    guarded("/api/generations/{id}", show, needs=None),
+    guarded("/api/generations/{id}", cancel, needs=None, methods=("DELETE",), mode="own"),
+    guarded("/api/generations/{id}/events", events, needs=None),
+    guarded("/api/generations/{id}/receipt", receipt, needs=None),
     guarded("/api/generations/{id}/images", delete, needs=Action.USE_ACCOUNT, methods=("DELETE",)),
-    guarded("/api/generations/{id}/images/{index}", image, needs=Action.USE_ACCOUNT),
+    guarded("/api/generations/{id}/images/{index}", image, needs=None),
 ]

@@ -108,6 +108,8 @@ async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:
         f"/lab/bare/releases/{release.commit_id}/propose", data={f"target-{release.commit_id[:10]}": "gated"}
     )
     page = (await grace.get("/lab/bare/releases")).text
+    assert (await grace.get("/admin/repositories/models/lab/bare/jobs")).status_code == 200
+    assert "/admin/repositories/models/lab/bare/jobs" in page
     waiving = re.findall(r'action="([^"]+/waive)"', page)[0]
     refused = await grace.post(waiving, data={"criterion": "license_text", "waive-license_text": ""})
     good = {"criterion": "license_text", "waive-license_text": "The text is the same."}

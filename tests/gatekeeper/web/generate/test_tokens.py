@@ -11,6 +11,7 @@ from gatekeeper.authz import Action, decide, load
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
+from tests.gatekeeper.generation.stub import StubWorker
 from tests.gatekeeper.web.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +82,24 @@ async def test_whoever_may_not_generate_gets_none_and_learns_nothing(site: Site,
 )
 async def test_what_is_out_of_bounds_is_refused(site: Site, model: Repo, body: dict[str, object]) -> None:
     assert (await ask(await site.as_("grace"), **body)).status_code == 422
+
+
+async def test_a_token_for_inference_fetches_what_it_ordered_and_no_other_order(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    grace = await site.as_("grace")
+    first, second = [(await ask(grace)).json()["token"] for _ in range(2)]
+    async with site.browser() as program:
+        order = {"model": "lab/emoji", "prompt": "a red apple"}
+        made = await program.post("/api/generations", json=order, headers=bearer(first))
+        assert made.status_code == 202, made.text
+        path = f"/api/generations/{made.json()['id']}"
+
+        assert (await program.get(path, headers=bearer(first))).status_code == 200
+        assert (await program.delete(path, headers=bearer(first))).status_code == 200
+        assert (await program.get(f"{path}/receipt", headers=bearer(first))).status_code in (200, 404)
+        for other in (path, "/api/generations/01aaaaaaaaaaaaaaaaaaaaaaaa"):  # of the same person, and of nobody
+            assert (await program.get(other, headers=bearer(second))).status_code == 403
+        assert (await program.get("/api/generations", headers=bearer(first))).status_code == 403
+        assert (await program.get(path)).status_code == 401
+        assert (await (await site.as_("ada")).get(path)).status_code == 404
+        assert (await grace.get(path)).status_code == 200
