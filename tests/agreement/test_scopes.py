@@ -46,7 +46,8 @@ _OPENED_BY = {action: scopes for scopes, actions in _RIGHTS for action in action
 # They state what it takes to be told anything; what is asked for (a file, a branch, a place) is decided inside as well.
 _DECIDED_INSIDE = (
     "/preupload/{rev}", "/commit/{rev}", "/resolve/{rev}/{path:rest}", "/blob/{rev}/{path:rest}", "/collect",
-    "/collections/new", "/settings/repositories", "/title", "/status", "/hide",
+    "/collections/new", "/settings/repositories", "/title", "/status", "/hide", "/lock", "/pin",
+    "/v1/models/{ns}/{name}",
 )  # fmt: skip
 # They end or begin a browser's session and look at no token.
 _FOR_BROWSERS = frozenset({"sign_out", "passkey_options", "with_passkey"})
