@@ -59,6 +59,7 @@ bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how t
 	@$(BIN)/python bench/engine.py
 	@$(BIN)/python bench/gate.py
 	@$(BIN)/python bench/decision.py
+	@$(BIN)/python bench/provenance.py
 	@echo "==> whole hub: bench/hub.py --part NAME, or all of it in about ten minutes with make bench-hub"
 
 bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (9 GiB of disk, ten minutes)

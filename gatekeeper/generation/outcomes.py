@@ -20,6 +20,7 @@ class Outcome:
     """An order's end, as it is being put together from the worker's events.
 
     certified  the file that is given out for each image, by its index
+    numbers    of the records, by index, where a preview carries one already
     """
 
     state: GenerationState
@@ -28,6 +29,7 @@ class Outcome:
     images: list[Image] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
     certified: dict[int, Certified] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     restrictions: tuple[str, ...] = ()
     is_hard: bool = False

@@ -28,7 +28,7 @@ from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.storage import Store, object_key
 from gatekeeper.repos.tables import Repo
-from inference.contract import ErrorCode, ImageOrder, LoadPhase, ModelManifest
+from inference.contract import ErrorCode, ImageOrder, LoadPhase, ModelManifest, Preview
 
 _log = structlog.get_logger("gatekeeper.generation")
 
@@ -37,7 +37,6 @@ _UNREADABLE = "A file of this model cannot be read from the hub's storage now. N
 _LOST = "The inference process stopped while this was being made, twice. Nothing was charged; please order again."
 _ABSENT = "The inference process did not answer in time. Nothing was charged; please order again."
 _NOT_RECORDED = "What was made could not be recorded, so it is not given out. Nothing was charged."
-_UNCERTIFIED = "The image could not be marked and signed, so it is not given out. Nothing was charged."
 _LOOK_SECONDS = 0.25
 
 # Answers why an order's images may not be given out any more, None when they still may.
@@ -249,7 +248,10 @@ class Studio:
         outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
         async with contextlib.aclosing(worker.submit(order)) as events:  # type: ignore[type-var]
             async for event in events:
-                run.note(outcome, event)
+                if not isinstance(event, Preview):
+                    run.note(outcome, event)
+                elif ready := await self._certifier.certify_preview(self._database, order, event, outcome):
+                    run.note(outcome, ready)
         return outcome
 
     async def _finish(self, run: Run, made: Generation, outcome: Outcome) -> None:
@@ -275,7 +277,7 @@ class Studio:
                 if (reason := await self.recheck(session, made)) is not None:
                     outcome = Outcome(GenerationState.FAILED, code="no_longer_allowed", reason=reason)
         if outcome.state is GenerationState.DONE:
-            outcome = await self._certified(made, outcome)
+            outcome = await self._certifier.certify(self._database, made, outcome)
         files = outcome.certified.items()
         parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
         try:
@@ -286,14 +288,6 @@ class Studio:
             for part in parts:
                 part.unlink(missing_ok=True)
         run.end(ended)
-
-    async def _certified(self, made: Generation, outcome: Outcome) -> Outcome:
-        try:
-            await self._certifier.certify(self._database, made, outcome)
-        except Exception:  # whatever keeps an image from being marked and signed, it is not given out
-            _log.exception("images could not be certified", generation=made.id)
-            return Outcome(GenerationState.FAILED, code="not_certified", reason=_UNCERTIFIED)
-        return outcome
 
     def _forget(self, run: Run, made: Generation) -> None:
         self._runs.pop(made.id, None)

@@ -58,6 +58,7 @@ def _stated(verdict: Verdict) -> list[tuple[str, str]]:
     model, safety = facts.get("model") or {}, facts.get("safety") or {}
     level = words.SAFETY_LEVELS.get((safety.get("sld") or {}).get("level", ""), "")
     rows = [
+        ("Kind", "A preview of an image in the making" if facts.get("is_preview") else ""),
         ("Model", model.get("repository")),
         ("Commit", model.get("commit")),
         ("Made", facts.get("made_at")),

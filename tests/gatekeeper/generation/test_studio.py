@@ -430,7 +430,8 @@ async def test_who_comes_again_goes_on_where_they_were(database: Database, folde
 
 async def test_only_the_newest_preview_of_an_image_is_kept(database: Database, folder: ImageFolder) -> None:
     def looks(order: ImageOrder) -> list[Any]:
-        return [Preview(index=0, step=step, png_base64=f"{step}") for step in (1, 2, 3)] + all_good(order)
+        png_base64 = image(order).png_base64
+        return [Preview(index=0, step=step, png_base64=png_base64) for step in (1, 2, 3)] + all_good(order)
 
     story = await tell(database, folder, StubWorker(looks))
     story.worker.gate = asyncio.Event()

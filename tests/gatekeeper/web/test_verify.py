@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,8 @@ from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web.verifying import FIELD
-from tests.gatekeeper.generation.stub import StubWorker, png_of
+from inference.contract import ImageOrder, Preview
+from tests.gatekeeper.generation.stub import StubWorker, all_good, png_of
 from tests.gatekeeper.provenance.builders import png, texture
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
@@ -59,6 +61,13 @@ async def by_inference_client(site: Site) -> bytes:
     return await image_of(site)
 
 
+async def by_openai(site: Site) -> bytes:
+    order = {"model": "lab/emoji", "prompt": PROMPT, "response_format": "b64_json", "output_format": "webp"}
+    answer = await (await program(site)).post("/v1/images/generations", json=order)
+    assert answer.status_code == 200, answer.text
+    return base64.b64decode(answer.json()["data"][0]["b64_json"])
+
+
 async def by_job(site: Site) -> bytes:
     http = await program(site)
     made = (await http.post("/api/generations", json={"model": "lab/emoji", "prompt": PROMPT})).json()
@@ -81,7 +90,7 @@ async def by_playground(site: Site) -> bytes:
     return again.content
 
 
-@pytest.mark.parametrize("door", [by_inference_client, by_job, by_playground])
+@pytest.mark.parametrize("door", [by_inference_client, by_openai, by_job, by_playground])
 async def test_every_door_gives_the_marked_and_signed_file(site: Site, model: Repo, door: Callable[..., Any]) -> None:
     site.worker(StubWorker())
     content = await door(site)
@@ -100,6 +109,27 @@ async def test_every_door_gives_the_marked_and_signed_file(site: Site, model: Re
     assert receipt["statement"]["image_sha256"] == sha256_hex(content)
     assert receipt["statement"]["provenance"] == {"record": record["number"], "is_marked": True}
     assert facts["safety"]["sld"] == receipt["statement"]["safety"]["sld"]
+
+
+async def test_previews_are_marked_as_their_image_and_signed_as_previews(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(order: ImageOrder) -> list[Any]:
+        look = Preview(index=0, step=1, png_base64=base64.b64encode(png_of(1)).decode())
+        return [look, *all_good(order)]
+
+    site.worker(StubWorker(looked))
+    http = await program(site)
+    order = {"model": "lab/emoji", "prompt": PROMPT, "previews": 1}
+    made = (await http.post("/api/generations", json=order)).json()
+    told = (await http.get(made["events"])).text
+    [data] = re.findall(r"event: preview\ndata: (.*)", told)
+    preview = await ask(site, base64.b64decode(json.loads(data)["png_base64"]))
+    assert (preview["signature"]["state"], preview["signature"]["facts"]["is_preview"]) == ("trusted", True)
+    [image] = (await http.get(made["url"])).json()["images"]
+    final = await ask(site, (await http.get(image["url"])).content)
+    assert preview["watermark"]["record"] == final["watermark"]["record"] == final["record"]["details"]["number"]
+    assert "is_preview" not in final["signature"]["facts"]
 
 
 async def test_neither_prompt_nor_person_is_in_a_file(site: Site, model: Repo) -> None:
