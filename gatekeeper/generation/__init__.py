@@ -10,7 +10,7 @@ from gatekeeper.generation import claims, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker, WorkerError
-from gatekeeper.generation.demands import demanded
+from gatekeeper.generation.demands import demanded, under_license
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.manifests import worker_manifest
@@ -19,6 +19,7 @@ from gatekeeper.generation.outcomes import require_images
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
 from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
+from gatekeeper.generation.safety_runs import SafetyEvaluation
 from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
 from gatekeeper.generation.studio import Recheck, Studio
 from gatekeeper.generation.supervisor import Supervisor
@@ -40,6 +41,7 @@ __all__ = [
     "Recheck",
     "Ruling",
     "Safety",
+    "SafetyEvaluation",
     "SafetyLevel",
     "Standing",
     "Strike",
@@ -71,6 +73,7 @@ __all__ = [
     "review",
     "standing",
     "strikes_to_review",
+    "under_license",
     "usage",
     "worker_manifest",
 ]

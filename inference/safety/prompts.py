@@ -31,7 +31,7 @@ class Screened:
     rules: tuple[PromptRule, ...]
 
 
-class RulesError(Exception):
+class RulesError(ValueError):
     """A rules file that cannot be enforced; the worker does not start with it."""
 
 

@@ -27,6 +27,7 @@ from inference.contract import (
     Image,
     ImageOrder,
     Limits,
+    Preview,
     SafetyDemand,
     SldLevel,
     Withheld,
@@ -241,6 +242,7 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
             seed=i,
             steps=chance.randint(1, 4),
             images=chance.randint(1, 3),
+            previews=chance.randint(0, 2),
             prompt=chance.choice(["a cat", "a dog", "a bomb"]),
             safety=SafetyDemand(
                 sld_level=chance.choice(list(SldLevel)), image_checks=chance.choice([("second",), ("second", "second")])
@@ -259,12 +261,14 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
     release.close()
 
     released = [event for events in lines.values() for event in events if isinstance(event, Image)]
-    left = Counter(digest_of(PIL.Image.open(io.BytesIO(image.png()))) for image in released)
+    previews = [event for events in lines.values() for event in events if isinstance(event, Preview)]
+    files = [base64.b64decode(event.png_base64) for event in (*released, *previews)]
+    left = Counter(digest_of(PIL.Image.open(io.BytesIO(file))) for file in files)
     assert released
     assert left <= own.passed  # as many of each picture as were passed, by each of both
     assert left <= second.passed
     wire = "".join(event.model_dump_json() for events in lines.values() for event in events)
-    assert wire.count(PNG) == len(released)
+    assert wire.count(PNG) == len(released) + len(previews)
     for image in released:
         assert [check.name for check in image.receipt.checks] == ["concepts", "second"]
         assert all(score.score <= 0 for check in image.receipt.checks for score in check.scores)
