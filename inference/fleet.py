@@ -106,6 +106,7 @@ class Fleet:
     room       what memory there is
     pinned     names of repositories whose models are never evicted
     is_in_use  whether orders for a model (by digest) are being carried out; may be called from the loop only
+    on_ready   hears of every model that was loaded, in a thread of its own
     """
 
     def __init__(
@@ -116,12 +117,14 @@ class Fleet:
         room: Room | None = None,
         pinned: frozenset[str] = frozenset(),
         is_in_use: Callable[[str], bool] = lambda digest: False,
+        on_ready: Callable[[ModelManifest], None] = lambda manifest: None,
     ) -> None:
         self._build = build
         self._work_dir = work_dir
         self._room = room or Room(sys.maxsize)
         self._pinned = pinned
         self.is_in_use = is_in_use
+        self._on_ready = on_ready
         self._models: dict[str, Model] = {}
         self._found_at: dict[str, float] = {}  # when each was last ordered
         self._states: dict[str, ModelState] = {}
@@ -196,6 +199,7 @@ class Fleet:
                 kept = {"bytes_verified", "bytes_total", "is_pinned", "memory_bytes"}
                 self._set(digest, {**model.state.model_dump(exclude=kept), "memory_bytes": model.held_bytes})
                 log.info("model %s at %s is ready", manifest.repository, manifest.commit[:12])
+                await asyncio.to_thread(self._on_ready, manifest)
             finally:
                 if digest not in self._models:
                     self._room.release(digest)

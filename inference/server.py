@@ -11,16 +11,11 @@ Nothing is made or told about an order without its signature. Prompts are never 
 """
 
 import asyncio
-import ctypes
 import logging
 import os
-import signal
-import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,11 +24,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, Problem, Readings
+from inference.contract import TERMINAL, ErrorCode, Event, Health, LoadPhase, ModelState, Problem, Readings
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
 from inference.looking import ReaderError, open_images
+from inference.process import end_with, require_private, stay_offline
 from inference.release import Release, Runtime
+from inference.remembered import Remembered
 from inference.room import Room
 from inference.safety.plugins import read_plugins
 from inference.safety.prompts import BUILT_IN, RulesError, read_rules
@@ -58,7 +55,6 @@ _STATUSES = {
     ErrorCode.QUEUE_FULL: 429,
 }
 OTHER_STATUS = 409
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -67,8 +63,10 @@ def create_app(settings: Settings) -> Starlette:
     plugins = read_plugins(settings.checks_file)
     seals = Seals(settings.order_key())
     workshop = fake_workshop(settings) if settings.fake else real_workshop(settings)
+    pinned = frozenset(settings.pinned_models)
+    remembered = Remembered(settings.work_dir, settings.order_key(), pinned=pinned)
     fleet = Fleet(
-        workshop.build, work_dir=settings.work_dir, room=workshop.room, pinned=frozenset(settings.pinned_models)
+        workshop.build, work_dir=settings.work_dir, room=workshop.room, pinned=pinned, on_ready=remembered.keep
     )
     workshop.release.image_checks = plugins.image_checks
     desk = Desk(fleet=fleet, lanes=workshop.lanes, limits=settings.limits, rules=rules, seals=seals, plugins=plugins)
@@ -79,7 +77,9 @@ def create_app(settings: Settings) -> Starlette:
         for lane in workshop.lanes.values():
             lane.start()
         log.info("worker is up: %s", workshop.runtime)
+        coming = asyncio.create_task(warm_up(fleet, remembered))
         yield
+        coming.cancel()
         for lane in workshop.lanes.values():
             await run_in_threadpool(lane.close)
         await run_in_threadpool(workshop.release.close)
@@ -95,6 +95,14 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={OrderProblem: on_problem})
     app.state.desk, app.state.workshop, app.state.settings = desk, workshop, settings
     return app
+
+
+async def warm_up(fleet: Fleet, remembered: Remembered) -> None:
+    """Load the pinned models, one after another; `GET /health` shows how far each is."""
+    for manifest in remembered.manifests():
+        async for state in fleet.load(manifest):
+            if state.phase is LoadPhase.FAILED:
+                remembered.forget(manifest)
 
 
 async def health(request: Request) -> Response:
@@ -268,14 +276,6 @@ def fake_workshop(settings: Settings) -> Workshop:
     )
 
 
-def require_private(socket: Path) -> None:
-    """Make the socket's directory with mode 0700, or raise ValueError if others can enter it."""
-    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = socket.parent.stat()
-    if state.st_uid != os.getuid() or stat.S_IMODE(state.st_mode) & 0o077:
-        raise ValueError(f"{socket.parent} must belong to this user alone (mode 0700): whoever enters it can connect")
-
-
 def main() -> None:
     """Run the worker until it is told to stop."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -299,26 +299,3 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
     )
-
-
-def end_with(parent_pid: int) -> None:
-    """Let the kernel end this process when its parent dies. Linux only; elsewhere nothing happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent_pid:  # it died before the kernel was asked
-        sys.exit("gatekeeper-inference: the supervisor is gone")
-
-
-def stay_offline(threads: int | Literal["auto"]) -> None:
-    """Forbid downloads and remote code to the libraries, before they are imported."""
-    most = len(os.sched_getaffinity(0)) if threads == "auto" else threads
-    os.environ |= {
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "OMP_NUM_THREADS": str(most),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }

@@ -1,0 +1,74 @@
+"""Pinned models come back with the worker, and nothing that was put there by somebody else."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inference.contract import ModelManifest
+from inference.desk import LONGEST_SIGNATURE
+from inference.fleet import Model
+from inference.remembered import KEPT, Remembered
+from inference.server import create_app
+from inference.settings import Settings
+
+KEY = b"test-key-" * 4
+MakeManifest = Callable[[dict[str, bytes]], ModelManifest]
+
+
+def remembered(directory: Path, *, key: bytes = KEY, pinned: str = "demo/tiny") -> Remembered:
+    return Remembered(directory, key, pinned=frozenset({pinned}))
+
+
+def test_a_pinned_model_is_remembered_by_the_next_worker(tmp_path: Path, make_manifest: MakeManifest) -> None:
+    manifest = make_manifest({"model_index.json": b"{}"})
+
+    remembered(tmp_path).keep(make_manifest({"model_index.json": b"an older commit"}))
+    remembered(tmp_path).keep(manifest)
+
+    assert remembered(tmp_path).manifests() == [manifest]
+    assert [oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == ["0o600"]
+
+
+def test_what_is_not_pinned_any_more_or_failed_is_forgotten(tmp_path: Path, make_manifest: MakeManifest) -> None:
+    manifest = make_manifest({"model_index.json": b"{}"})
+    remembered(tmp_path, pinned="demo/other").keep(manifest)
+    assert not list(tmp_path.iterdir())
+    remembered(tmp_path).keep(manifest)
+
+    assert remembered(tmp_path, pinned="demo/other").manifests() == []
+    assert not list(tmp_path.iterdir())
+
+    remembered(tmp_path).keep(manifest)
+    remembered(tmp_path).forget(manifest)
+    assert remembered(tmp_path).manifests() == []
+
+
+def test_a_manifest_of_somebody_else_is_deleted_unread(tmp_path: Path, make_manifest: MakeManifest) -> None:
+    remembered(tmp_path, key=b"another-key" * 4).keep(make_manifest({"model_index.json": b"{}"}))
+    (tmp_path / "pinned-nonsense.json").write_text("{}")
+
+    assert remembered(tmp_path).manifests() == []
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.anyio
+async def test_the_worker_loads_them_when_it_starts(tmp_path: Path, make_manifest: MakeManifest) -> None:
+    manifest = make_manifest({"model_index.json": b"{}"})
+    remembered(tmp_path).keep(manifest)
+    settings = Settings(  # type: ignore[call-arg]
+        _env_file=None, fake=True, key=KEY.decode(), work_dir=tmp_path, pinned_models="demo/tiny"
+    )
+    app = create_app(settings)
+
+    async with app.router.lifespan_context(app):
+        fleet = app.state.desk.fleet
+        while not isinstance(fleet.find(manifest.digest), Model):
+            await asyncio.sleep(0.01)
+
+    assert [state.is_pinned for state in fleet.states()] == [True]
+
+
+def test_what_is_kept_is_of_no_use_as_an_order() -> None:
+    assert KEPT > 1000 * LONGEST_SIGNATURE
