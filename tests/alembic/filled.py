@@ -1,6 +1,6 @@
 """A row in every table, made from the models: what migrations are tried on."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +38,8 @@ def _value(column: sa.Column[Any]) -> Any:
     match column.type:
         case UtcDateTime():
             return datetime(2026, 1, 2, tzinfo=UTC)
+        case sa.Date():
+            return date(2026, 1, 2)
         case EnumText(kind=kind):
             return next(iter(kind))
         case PersonalText():
