@@ -43,6 +43,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "compute_seconds_per_day": (int, 0, 1_000_000),
     "concurrency": (int, 1, 1000),
     "keep_image_days": (int, 1, 3650),
+    "weight": (float, 0.1, 10.0),
 }
 
 

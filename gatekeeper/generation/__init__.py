@@ -6,7 +6,7 @@ the end settles what was reserved. Each image has a signed receipt; images and p
 limited time.
 """
 
-from gatekeeper.generation import claims, quotas, usage
+from gatekeeper.generation import claims, quota_changes, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker, WorkerError
@@ -68,6 +68,7 @@ __all__ = [
     "own",
     "own_image",
     "own_strikes",
+    "quota_changes",
     "quotas",
     "require_images",
     "review",

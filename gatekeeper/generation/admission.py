@@ -11,6 +11,7 @@ from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import claims, quotas
 from gatekeeper.generation.orders import OrderRequest
+from gatekeeper.generation.quota_changes import weight_of
 from gatekeeper.generation.safety import Safety, SafetyLevel
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.canonical import canonical_json
@@ -105,6 +106,7 @@ async def admit(
         | {
             "margin": level.margin,
             "demand": level.demand(),
+            "weight": await weight_of(session, principal.person_id, level),
             "decision": list(ruling.policies),
             "policy_sha256": ruling.policy_sha256,
             "bundle_sha256": bundle.sha256 if bundle else None,

@@ -110,4 +110,5 @@ def image_order(generation: Generation, manifest: ModelManifest, privacy_key: by
         previews=request.previews,
         person_key=keyed_hash(privacy_key, whose),
         is_background=generation.is_evaluation,
+        weight=generation.settings.get("weight", 1.0),
     )

@@ -9,7 +9,7 @@ from sqlmodel import col
 from gatekeeper import errors, ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Organization, Person
-from gatekeeper.generation.safety import Change
+from gatekeeper.generation.safety import LEAST_WEIGHT, MOST_WEIGHT, Change, SafetyLevel
 from gatekeeper.generation.tables import QuotaChange
 from gatekeeper.kit.clock import now
 
@@ -24,6 +24,12 @@ async def changes_for(session: AsyncSession, principal: Principal) -> dict[str, 
     )
     rows = await session.scalars(sa.select(QuotaChange).where(of_these))
     return {row.person_id or row.organization_id or "": _change(row) for row in rows}
+
+
+async def weight_of(session: AsyncSession, person_id: str, level: SafetyLevel) -> float:
+    """How an order counts where there is not enough for all: the stage's weight times the person's."""
+    own = await session.scalar(sa.select(col(QuotaChange.weight)).where(col(QuotaChange.person_id) == person_id))
+    return min(max(level.weight * (own or 1.0), LEAST_WEIGHT), MOST_WEIGHT)
 
 
 async def list_changes(session: AsyncSession) -> list[tuple[QuotaChange, str]]:
@@ -46,13 +52,18 @@ async def change_quota(
     """
     numbers = {name: value for name, value in asdict(change).items() if value is not None}
     for name, value in numbers.items():
-        if not 0 <= value <= _MOST:
+        least, most = (LEAST_WEIGHT, MOST_WEIGHT) if name == "weight" else (0, _MOST)
+        if not least <= value <= most:
             raise errors.Invalid(
                 f"{name} is {value}.",
                 status=422,
-                next_step=f"Give a number from 0 to {_MOST}.",
+                next_step=f"Give a number from {least} to {most}.",
                 details={"field": name},
             )
+    if change.weight is not None and not isinstance(subject, Person):
+        raise errors.Invalid(
+            "Only a person has a weight.", status=422, next_step="Leave it out.", details={"field": "weight"}
+        )
     if not reason.strip():
         raise errors.Invalid(
             "A reason is missing.", status=422, next_step="Say why; it is recorded.", details={"field": "reason"}
@@ -80,4 +91,4 @@ async def change_quota(
 
 
 def _change(row: QuotaChange) -> Change:
-    return Change(row.images_per_day, row.compute_seconds_per_day, row.concurrency)
+    return Change(row.images_per_day, row.compute_seconds_per_day, row.concurrency, row.weight)

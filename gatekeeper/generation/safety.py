@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from inference.contract import Limits, SafetyDemand, SldLevel
 
 FILE_NAME = "safety.toml"
 UNSTAGED = "unstaged"
+LEAST_WEIGHT, MOST_WEIGHT = 0.1, 10.0
 _LIMITS = Limits()
 
 
@@ -29,6 +30,7 @@ class Change:
     images_per_day: int | None = None
     compute_seconds_per_day: int | None = None
     concurrency: int | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class Budget:
 
 
 def _given(change: Change) -> dict[str, int]:
-    return {name: value for name, value in asdict(change).items() if value is not None}
+    """The numbers of a budget that were changed."""
+    changed = ((field.name, getattr(change, field.name)) for field in fields(Budget))
+    return {name: value for name, value in changed if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class SafetyLevel:
     restrictions     of the license in force, by which licensed rules hold
     images_per_day, compute_seconds_per_day  of one person at one repository, in any 24 hours
     concurrency      orders of one person at one repository that run at once
+    weight           of its orders where there is not enough of the engine for all, from 0.1 to 10
     keep_image_days  days until images and prompts are deleted
     """
 
@@ -103,6 +108,7 @@ class SafetyLevel:
     compute_seconds_per_day: int
     concurrency: int
     keep_image_days: int
+    weight: float
     lowest_sld: SldLevel
     sld_must_act: bool = False
     image_checks: tuple[str, ...] = ()
@@ -223,6 +229,7 @@ def _level(name: str, data: dict[str, Any]) -> SafetyLevel:
         "height": _LIMITS.max_side,
         "guidance_scale": _LIMITS.guidance_scale,
         "margin": 1,
+        "weight": MOST_WEIGHT,
     }
     must_act, checks = data["sld_must_act"], {name: data[name] for name in ("image_checks", "prompt_checks")}
     if type(must_act) is not bool or not all(
@@ -234,9 +241,10 @@ def _level(name: str, data: dict[str, Any]) -> SafetyLevel:
     SafetyDemand.model_validate(checks)  # the names are such as the worker knows
     for key in known - {"sld_level", "sld_must_act", *checks}:
         value = data[key]
-        is_number = type(value) is int or (key in {"margin", "guidance_scale"} and type(value) is float)
-        if not is_number or not 0 <= value <= bounds.get(key, 10**6):
-            raise ValueError(f"stage {name}: {key} is {value!r}; the worker accepts 0 to {bounds.get(key, 10**6):g}")
+        is_number = type(value) is int or (key in {"margin", "guidance_scale", "weight"} and type(value) is float)
+        least, most = LEAST_WEIGHT if key == "weight" else 0, bounds.get(key, 10**6)
+        if not is_number or not least <= value <= most:
+            raise ValueError(f"stage {name}: {key} is {value!r}; the worker accepts {least:g} to {most:g}")
     sld_level = SldLevel(data.pop("sld_level"))
     data |= {name: tuple(names) for name, names in checks.items()}
     return SafetyLevel(**data, sld_level=sld_level, lowest_sld=sld_level)

@@ -77,6 +77,7 @@ class QuotaChange(SQLModel, table=True):
     images_per_day: int | None = Field(default=None)
     compute_seconds_per_day: int | None = Field(default=None)
     concurrency: int | None = Field(default=None)
+    weight: float | None = Field(default=None)  # of a person, times the stage's; an organization has none
     reason: str = Field(default="", max_length=500)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

@@ -92,7 +92,7 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "quota": (
         "quota_change",
         "person_id",
-        ("images_per_day", "compute_seconds_per_day", "concurrency", "reason", "changed_at"),
+        ("images_per_day", "compute_seconds_per_day", "concurrency", "weight", "reason", "changed_at"),
     ),
     "strikes": (
         "strike",

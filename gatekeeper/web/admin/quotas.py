@@ -1,5 +1,6 @@
 """Quotas: what the policy allows everybody, and what was changed for somebody."""
 
+import re
 from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -24,6 +25,7 @@ class Form:
     images_per_day: str = ""
     compute_seconds_per_day: str = ""
     concurrency: str = ""
+    weight: str = ""
     reason: str = ""
 
 
@@ -41,6 +43,9 @@ async def change(call: Call) -> Response:
         for name in _NUMBERS
         if (text := getattr(form, name)) and not (text.isascii() and text.isdigit() and len(text) < 8)
     }
+    weight = _weight(form.weight)
+    if form.weight and weight is None:
+        errors["weight"] = "This must be a number like 2 or 0.5, or empty."
     subject = await _subject(call, form.name)
     if subject is None:
         errors["name"] = "There is no person and no organization of this name."
@@ -50,7 +55,7 @@ async def change(call: Call) -> Response:
     try:
         async with call.session.begin_nested():
             await generation.change_quota(
-                call.session, subject, Change(**numbers), reason=form.reason, by=call.principal
+                call.session, subject, Change(**numbers, weight=weight), reason=form.reason, by=call.principal
             )
     except Invalid as error:
         return await _page(call, form, errors={str(error.details["field"]): error.sentence}, status=422)
@@ -59,6 +64,10 @@ async def change(call: Call) -> Response:
 
 async def _subject(call: Call, name: str) -> Person | Organization | None:
     return await accounts.people.find(call.session, name) or await accounts.organizations.find(call.session, name)
+
+
+def _weight(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text, re.ASCII) else None
 
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:

@@ -25,6 +25,7 @@ from gatekeeper.generation import (
     Safety,
     SafetyLevel,
     Terms,
+    quota_changes,
     quotas,
 )
 from gatekeeper.generation.quotas import Standing
@@ -209,14 +210,17 @@ async def test_an_administrator_s_change_replaces_and_raises_and_is_recorded(
     person = await session.get_one(Person, ada.person_id)
     await generation.change_quota(session, person, Change(images_per_day=8), reason="A study.", by=OPERATOR)
     await order(session, ada, place, images=4)
-    await order(session, ada, place, images=4)
+    assert (await order(session, ada, place, images=4)).settings["weight"] == 1.0
     with pytest.raises(TooMany):
         await order(session, ada, place)
+    await generation.change_quota(session, person, Change(weight=3), reason="She teaches.", by=OPERATOR)
+    assert await quota_changes.weight_of(session, person.id, replace(LEVEL, weight=2.0)) == 6.0
+    assert await quota_changes.weight_of(session, person.id, replace(LEVEL, weight=9.0)) == 10.0
     await generation.change_quota(session, person, Change(), reason="It is over.", by=OPERATOR)
     assert await generation.list_changes(session) == []
-    first, last = await events(session, "generation:quota:change")
+    first, _, last = await events(session, "generation:quota:change")
     assert (first.body["before"], first.body["after"]["images_per_day"]) == (None, 8)
-    assert (last.body["before"]["images_per_day"], last.body["after"]) == (8, None)
+    assert (last.body["before"]["weight"], last.body["after"]) == (3, None)
     with pytest.raises(Invalid):
         await generation.change_quota(session, person, Change(images_per_day=-1), reason="x", by=OPERATOR)
     with pytest.raises(Invalid):
