@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from gatekeeper import generation, licensing, schema
@@ -26,6 +27,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.db import Database
 from gatekeeper.generation import (
     Budget,
+    Certifier,
     Generation,
     GenerationState,
     ImageFolder,
@@ -40,6 +42,7 @@ from gatekeeper.generation import (
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import LedgerEvent
+from gatekeeper.provenance import Notary
 from gatekeeper.repos import AddFile, Repo, RepoKind, catalogue, history
 from gatekeeper.repos.storage import DirectoryStore
 
@@ -61,6 +64,7 @@ class Chaos:
     folder: ImageFolder
     workers: Supervisor
     key: SigningKey
+    certifier: Certifier
     ada: Principal = field(default_factory=Principal)
     repo: Repo = field(default_factory=lambda: Repo(kind=RepoKind.MODEL, namespace="-", name="-", key=None))
     commit: str = ""
@@ -73,7 +77,15 @@ class Chaos:
 
     def _studio(self) -> Studio:
         store = DirectoryStore(self.folder.root)
-        return Studio(self.database, self.workers.worker, self.folder, store, key=self.key, privacy_key=b"p" * 32)
+        return Studio(
+            self.database,
+            self.workers.worker,
+            self.folder,
+            store,
+            key=self.key,
+            privacy_key=b"p" * 32,
+            certifier=self.certifier,
+        )
 
     async def run(self) -> Counter[str]:
         """Order, kill and restart until every order has ended; returns how they ended."""
@@ -180,6 +192,10 @@ class Chaos:
         return [sentence for is_good, sentence in checks if not is_good]
 
 
+async def _nobody_knows(session: AsyncSession, repo: Repo, commit: str) -> bool:
+    return False
+
+
 def vars_of(budget: Budget) -> dict[str, int]:
     """A budget's numbers by name."""
     return {name: getattr(budget, name) for name in Budget.__slots__}
@@ -195,7 +211,8 @@ async def chaos(work: Path, *, orders: int, kills: int, restarts: int, seed: int
     try:
         key = SigningKey.load_or_create(work / "key")
         folder = ImageFolder(work / "images")
-        run = Chaos(orders, kills, restarts, random.Random(seed), database, folder, workers, key)
+        certifier = Certifier(Notary.load(work / "provenance", owner="chaos"), is_public=_nobody_knows)
+        run = Chaos(orders, kills, restarts, random.Random(seed), database, folder, workers, key, certifier)
         return await run.run(), run.problems
     finally:
         await workers.stop()
