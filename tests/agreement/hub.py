@@ -20,7 +20,7 @@ T = TypeVar("T")
 # scans found, how far notices were handed out.
 _OWN_ACCOUNT = frozenset(
     {"token_use", "session_use", "api_use", "ledger_checkpoint", "ledger_node", "job", "content_scan", "file_scan"}
-    | {"notice", "notice_cursor"}
+    | {"notice", "notice_cursor", "refusal_count", "transparency_report"}
 )
 
 
