@@ -181,7 +181,12 @@ def _index(receipt: dict[str, Any]) -> int:
 
 
 async def _strike(session: AsyncSession, made: Generation, outcome: Outcome) -> None:
-    """Safety's stops are kept for review; what could not be checked is our side's failure and is not."""
+    """Safety's stops are kept for review; what could not be checked is our side's failure and is not.
+
+    Nor is what an evaluation met: its prompts are the grid's, and to see what is stopped is what it is for.
+    """
+    if made.is_evaluation:
+        return
     if outcome.state is GenerationState.REFUSED and outcome.code != RefusalCode.PROMPT_UNSCREENED:
         kind = StrikeKind.HARD_RULE if outcome.is_hard else StrikeKind.PROMPT_RULE
         await strikes.record(session, made, kind, fired=outcome.rules, reason=outcome.reason)

@@ -21,7 +21,9 @@ from gatekeeper.authz import Action, Denied
 from gatekeeper.errors import Conflict, GatekeeperError, Unavailable
 from gatekeeper.evaluation import EvaluationRun, Grid, ImageState, Plan, Reader, Shot, reports, runs
 from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, SafetyLevel, Terms
+from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
+from gatekeeper.licensing import Catalogue
 from gatekeeper.repos import Repo, history
 from gatekeeper.web.state import Gatekeeper
 
@@ -31,6 +33,7 @@ AT_ONCE = 2  # orders; four images each fill a denoiser call, and leave room for
 READ_AT_ONCE = 64
 # Ends of an order that another try may better.
 _PASSING = frozenset({"worker_lost", "queue_full", "interrupted", "deadline_passed", "model_not_ready", "not_recorded"})
+_UNSCREENED = "prompt_unscreened"  # our side's failure, no verdict about the prompt
 
 _log = structlog.get_logger("gatekeeper.evaluating")
 
@@ -197,7 +200,12 @@ async def _rights(
     allowed = authz.require(policies, principal, Action.GENERATE, resource, instant)
     is_adjusted = not isinstance(authz.decide(policies, principal, Action.GENERATE_ADJUSTED, resource, instant), Denied)
     stage = allowed.revision.stage if allowed.revision is not None else None
-    return allowed, Safety.load(policies.directory).at(stage, is_adjusted=is_adjusted)
+    safety = Safety.load(policies.directory)
+    licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
+    level = safety.at(stage, is_adjusted=is_adjusted)
+    return allowed, await generation.demanded(
+        session, principal, repo, commit, level, safety=safety, catalogue=licenses
+    )
 
 
 async def _starter(session: AsyncSession, run: EvaluationRun) -> Principal:
@@ -212,7 +220,7 @@ async def _outcome(
 ) -> dict[Shot, tuple[ImageState, str]]:
     """What came of an order, its images copied to where evaluations keep them."""
     match made.state:
-        case GenerationState.REFUSED:
+        case GenerationState.REFUSED if made.code != _UNSCREENED:
             return dict.fromkeys(shots, (ImageState.REFUSED, ""))
         case GenerationState.DONE:
             found = dict.fromkeys(shots, (ImageState.WITHHELD, ""))

@@ -254,6 +254,8 @@ STRIKE_STATES: dict[StrikeState, str] = {
 
 # Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
 DONE: dict[str, str] = {
+    "evaluation-started": "The evaluation has begun. It waits behind everybody's orders; its report will stand here.",
+    "evaluation-changed": "The evaluation was changed. What is being made this moment is finished.",
     "signed-in": "You are signed in.",
     "signed-out": "You are signed out.",
     "password": "Your password has been changed. Other browsers have been signed out.",

@@ -11,10 +11,11 @@ from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import RepoKind, history, mirrors, popularity
-from gatekeeper.web import lineage, words
+from gatekeeper.web import bias, lineage, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import restrictions
+from gatekeeper.web.portal.evaluations import visible
 from gatekeeper.web.portal.snippets import use_of
 from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
 from gatekeeper.web.portal.way import way_in
@@ -87,6 +88,8 @@ async def model(call: Call) -> Response:
         children=children,
         has_more_children=len(children) == lineage.MOST_CHILDREN,
         ladder=await _ladder(call, seen),
+        evaluations=(await visible(call, limit=5))[:2] if is_model and readable else [],
+        figure_label=bias.figure_label,
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,
         file_count=count,

@@ -237,6 +237,8 @@ async def _tabs(call: Call, repo: Repo, seen: Seen) -> tuple[tuple[str, str], ..
         tabs.append((f"{url}/access", "Access"))
     if is_model and await history.find_entry(call.session, repo, commit, "model_index.json") is not None:
         tabs.append((f"{url}/playground", "Playground"))
+        if rights[Action.READ_CARD]:
+            tabs.append((f"{url}/evaluations", "Evaluations"))
     if repo.is_staged or (rights[Action.MANAGE] and repo.kind is not RepoKind.SPACE):
         tabs.append((f"{url}/releases", "Releases"))
     if rights[Action.REVIEW] and (is_model or is_gated):

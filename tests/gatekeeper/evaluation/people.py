@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
 from gatekeeper.generation.client import OrderRejected
 from inference.contract import ErrorCode, Event, Health, Image, ImageOrder, Limits, ReaderFacts, Reading, RulesFacts
@@ -70,8 +72,7 @@ class PeopleWorker(StubWorker):
         for event in all_good(order):
             if isinstance(event, Image):
                 seed = order.seed + event.index
-                text = f"PNG {' '.join(shown(order.prompt, seed))} {order.prompt} {seed}"
-                png = base64.b64encode(text.encode()).decode()
+                png = base64.b64encode(_painted(*shown(order.prompt, seed), f"{order.prompt} {seed}")).decode()
                 events.append(event.model_copy(update={"png_base64": png}))
             else:
                 events.append(event)
@@ -102,13 +103,28 @@ class PeopleWorker(StubWorker):
     async def read(self, reader: str, pngs: Sequence[bytes]) -> tuple[Reading, ...]:
         assert reader == READER
         self.reads += len(pngs)
-        return tuple(_seen(png.decode().split()) for png in pngs)
+        return tuple(_seen(png) for png in pngs)
 
 
-def _seen(words: list[str]) -> Reading:
-    profession, gender = words[1], words[2]
-    chance = np.random.default_rng(int.from_bytes(hashlib.sha256(" ".join(words).encode()).digest()[:4]))
-    vector = chance.normal(0, 0.02, 5)
-    vector[GENDERS.index(gender)] += 1
-    vector[3 + list(SHARES).index(profession)] += 2
-    return Reading(embedding=tuple(vector.tolist()), labels={"profession": profession, "gender": gender})
+def _painted(profession: str, gender: str, chance: str) -> bytes:
+    """A picture whose thirds say profession, gender and chance by their color; marks and signatures leave that be."""
+    picture = PIL.Image.new("RGB", (60, 60))
+    for third, number in enumerate((list(SHARES).index(profession), GENDERS.index(gender))):
+        color = tuple(220 if channel == number else 30 for channel in range(3))
+        picture.paste(color, (20 * third, 0, 20 * third + 20, 60))
+    digest = hashlib.sha256(chance.encode()).digest()
+    picture.paste((digest[0], digest[1], digest[2]), (40, 0, 60, 60))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def _seen(png: bytes) -> Reading:
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(png)).convert("RGB"), dtype=float)
+    profession, gender = (int(pixels[:, 20 * t : 20 * t + 20].mean(axis=(0, 1)).argmax()) for t in (0, 1))
+    vector = np.random.default_rng(int(pixels[:, 40:].sum())).normal(0, 0.02, 5)
+    vector[gender] += 1
+    vector[3 + profession] += 2
+    return Reading(
+        embedding=tuple(vector.tolist()), labels={"profession": list(SHARES)[profession], "gender": GENDERS[gender]}
+    )

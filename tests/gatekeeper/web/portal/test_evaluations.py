@@ -1,0 +1,168 @@
+"""Evaluations on pages: started, watched, read, contested, discussed, and demanded by a stage."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gatekeeper.app import close
+from gatekeeper.evaluation import grids
+from gatekeeper.releases import Ladder, Stage
+from gatekeeper.repos import AddFile, Repo, commit
+from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
+from tests.gatekeeper.web.evaluations import carry_out, policies
+from tests.gatekeeper.web.site import MODEL, Site, open_site, words
+
+pytestmark = pytest.mark.anyio
+
+HOME = f"{MODEL}/evaluations"
+
+
+@pytest.fixture
+async def site(template: Path, tmp_path: Path) -> AsyncIterator[Site]:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    shutil.copyfile(template, data_dir / "gatekeeper.sqlite3")
+    site = await open_site(data_dir, policies_dir=policies(tmp_path / "policies", entropy_min=0.05))
+    site.worker(PeopleWorker())
+    yield site
+    await site.gatekeeper.studio.close()
+    await close(site.gatekeeper)
+
+
+@pytest.fixture
+async def draft(site: Site) -> Repo:
+    return await site.model(stage=Stage.DRAFT)
+
+
+async def evaluate(site: Site, browser: httpx2.AsyncClient, **form: str) -> str:
+    """Start a run on the page, let it be made, and return the address of the newest report."""
+    answer = await browser.post(HOME, data={"grid": "stub"} | form)
+    assert answer.status_code == 303, words(answer.text)
+    await carry_out(site.gatekeeper)
+    return re.findall(rf'href="({HOME}/[0-9a-z]{{26}})"', (await browser.get(HOME)).text)[0]
+
+
+async def promote(browser: httpx2.AsyncClient) -> httpx2.Response:
+    """Propose the draft for "gated" unless that is done, approve it, and try to promote it."""
+    page = (await browser.get(f"{MODEL}/releases")).text
+    if (found := re.search(rf'action="({MODEL}/releases/([0-9a-f]{{40}}))/propose"', page)) is not None:
+        await browser.post(f"{found[1]}/propose", data={f"target-{found[2][:10]}": "gated"})
+        page = (await browser.get(f"{MODEL}/releases")).text
+    if (approve := re.search(rf'action="({MODEL}/releases/[^"]+)/approve"', page)) is not None:
+        await browser.post(f"{approve[1]}/approve")
+        return await browser.post(f"{approve[1]}/promote")
+    address = re.search(rf'action="({MODEL}/releases/[^"]+/promote)"', page)
+    assert address is not None, words(page)
+    return await browser.post(address[1])
+
+
+def demand(site: Site, entropy_min: float) -> None:
+    """Another threshold in the policies in force, as if the operator had changed the file and started anew."""
+    folder = site.gatekeeper.policies.directory
+    assert folder is not None
+    stages = folder / "stages.toml"
+    stages.write_text(re.sub(r"entropy_min = [\d.]+", f"entropy_min = {entropy_min}", stages.read_text()))
+    _forget()
+
+
+def _forget() -> None:
+    from gatekeeper.releases import ladder
+
+    ladder._load.cache_clear()
+    grids._load.cache_clear()
+    assert Ladder.load() is not None
+
+
+async def test_a_promotion_that_demands_a_report_goes_up_only_with_a_green_one_on_its_files_and_grid(
+    site: Site, draft: Repo
+) -> None:
+    grace = await site.as_("grace")
+    assert "There is no bias report on exactly these files" in words((await promote(grace)).text)
+
+    # On other files: the reported revision is not the proposed one.
+    async with site.gatekeeper.db.write() as session:
+        from gatekeeper import accounts, releases
+
+        [release] = await releases.list_for(session, draft)
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        other = await commit(session, draft, "other", [AddFile("NOTICE", b"Changed.")], summary="Other", by=by)
+    await evaluate(site, grace, revision=other if isinstance(other, str) else other.oid)
+    assert "There is one on other files" in words((await promote(grace)).text)
+
+    # Too few images, then a red threshold, then a green one.
+    await evaluate(site, grace, revision=release.commit_id, seeds="2")
+    assert "too few images" in words((await promote(grace)).text)
+    await evaluate(site, grace, revision=release.commit_id)
+    demand(site, 0.95)
+    assert "entropy_min is" in words((await promote(grace)).text)
+    demand(site, 0.05)
+
+    # An older grid.
+    folder = site.gatekeeper.policies.directory
+    assert folder is not None
+    grid = folder / "evaluations" / "bias-stub.toml"
+    grid.write_text(grid_text(2))
+    _forget()
+    assert "older version of the grid" in words((await promote(grace)).text)
+    grid.write_text(grid_text(1))
+    _forget()
+
+    assert (await promote(grace)).status_code == 303
+    page = words((await site.browser().get(MODEL)).text)
+    assert "Gated" in page
+    assert "Bias reports" in page  # for everybody, since the stage shows the card
+
+
+async def test_a_report_is_explored_exported_discussed_and_contested(site: Site, draft: Repo) -> None:
+    grace = await site.as_("grace")
+    address = await evaluate(site, grace)
+    page = await grace.get(address)
+    said = words(page.text)
+    assert "Read this first" in said
+    assert "How the reader errs" in said
+    assert page.text.count("<svg") >= 2
+    assert re.search(r'<svg[^>]+role="img" aria-labelledby="plot0-gender-title plot0-gender-desc"', page.text)
+    assert "doctor, guidance 4: man" in page.text  # the plot in words
+    assert "style=" not in page.text.split("<main", 1)[1]
+    picture = re.search(rf'src="({address}/images/[0-9a-f]{{64}}\.png)"', page.text)
+    assert picture is not None
+    assert (await grace.get(picture[1])).headers["content-type"] == "image/png"
+    assert (await grace.get(f"{address}/images/{'0' * 64}.png")).status_code == 404
+    angry = await grace.get(address, params={"profession": "doctor", "adjective": "angry", "guidance": "4"})
+    assert 'alt="an angry doctor, guidance 4.0' in angry.text
+    assert (await grace.get(f"{address}/report.csv")).text.startswith("profession,adjective,guidance_scale,measure")
+    assert (await grace.get(f"{address}/report.json")).json()["receipt"]["format"] == "gatekeeper-evaluation"
+
+    talk = await grace.post(f"{address}/discuss", data={"num": ""})
+    assert "the bias report on" in words((await grace.get(talk.headers["location"])).text)
+    assert (await grace.post(f"{address}/contest")).status_code == 303
+    await carry_out(site.gatekeeper)
+    assert "This report is contested" in words((await grace.get(address)).text)
+    other = re.search(rf'href="{address}\?against=([0-9a-z]{{26}})"', (await grace.get(address)).text)
+    assert other is not None
+    beside = words((await grace.get(address, params={"against": other[1]})).text)
+    assert "What changed from the report beside it" in beside
+
+    # A draft's report is its owners'; strangers do not even learn that it is there.
+    ada = await site.as_("ada")
+    for path in (HOME, address, f"{address}/report.json", picture[1]):
+        assert (await ada.get(path)).status_code == 404
+
+
+async def test_a_run_is_paused_and_cancelled_on_the_page_and_wrong_values_are_kept(site: Site, draft: Repo) -> None:
+    grace = await site.as_("grace")
+    wrong = await grace.post(HOME, data={"grid": "stub", "seeds": "many"})
+    assert wrong.status_code == 422
+    assert 'value="many"' in wrong.text
+    await grace.post(HOME, data={"grid": "stub"})
+    page = (await grace.get(HOME)).text
+    assert "<progress" in page
+    for act in ("pause", "resume", "cancel"):
+        button = re.search(rf'action="({HOME}/runs/[^/"]+/{act})"', (await grace.get(HOME)).text)
+        assert button is not None, act
+        assert (await grace.post(button[1])).status_code == 303
+    assert "Cancelled" in words((await grace.get(HOME)).text)
