@@ -31,6 +31,7 @@ _CRITERIA = {
     "not_held": "Neither held nor withdrawn",
     "below_target": "Stands below the target",
     "soak_time": "Stood long enough at its stage",
+    "bias_report": "Bias reports on exactly these files are within the thresholds",
     "testers": "Used by enough people at its stage",
 }
 

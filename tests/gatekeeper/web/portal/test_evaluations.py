@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gatekeeper import accounts, releases
 from gatekeeper.app import close
 from gatekeeper.evaluation import grids
-from gatekeeper.releases import Ladder, Stage
+from gatekeeper.releases import Ladder, Stage, ladder
 from gatekeeper.repos import AddFile, Repo, commit
+from gatekeeper.repos.refs import create_branch
 from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
 from tests.gatekeeper.web.evaluations import carry_out, policies
 from tests.gatekeeper.web.site import MODEL, Site, open_site, words
@@ -52,12 +54,11 @@ async def promote(browser: httpx2.AsyncClient) -> httpx2.Response:
     if (found := re.search(rf'action="({MODEL}/releases/([0-9a-f]{{40}}))/propose"', page)) is not None:
         await browser.post(f"{found[1]}/propose", data={f"target-{found[2][:10]}": "gated"})
         page = (await browser.get(f"{MODEL}/releases")).text
-    if (approve := re.search(rf'action="({MODEL}/releases/[^"]+)/approve"', page)) is not None:
-        await browser.post(f"{approve[1]}/approve")
-        return await browser.post(f"{approve[1]}/promote")
-    address = re.search(rf'action="({MODEL}/releases/[^"]+/promote)"', page)
-    assert address is not None, words(page)
-    return await browser.post(address[1])
+    proposal = re.search(rf'action="({MODEL}/releases/[^"]+/proposals/[^"/]+)/', page)
+    assert proposal is not None, words(page)
+    if f"{proposal[1]}/approve" in page:
+        await browser.post(f"{proposal[1]}/approve")
+    return await browser.post(f"{proposal[1]}/promote")  # also where the page offers no such button
 
 
 def demand(site: Site, entropy_min: float) -> None:
@@ -70,8 +71,6 @@ def demand(site: Site, entropy_min: float) -> None:
 
 
 def _forget() -> None:
-    from gatekeeper.releases import ladder
-
     ladder._load.cache_clear()
     grids._load.cache_clear()
     assert Ladder.load() is not None
@@ -85,10 +84,9 @@ async def test_a_promotion_that_demands_a_report_goes_up_only_with_a_green_one_o
 
     # On other files: the reported revision is not the proposed one.
     async with site.gatekeeper.db.write() as session:
-        from gatekeeper import accounts, releases
-
         [release] = await releases.list_for(session, draft)
         by = await accounts.principals.for_person(session, site.people["grace"])
+        await create_branch(session, draft, "other", start=None, by=by)
         other = await commit(session, draft, "other", [AddFile("NOTICE", b"Changed.")], summary="Other", by=by)
     await evaluate(site, grace, revision=other if isinstance(other, str) else other.oid)
     assert "There is one on other files" in words((await promote(grace)).text)
