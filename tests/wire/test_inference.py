@@ -42,6 +42,10 @@ def test_the_public_client_gets_an_image_and_its_receipt(hub: Hub, model: str) -
         address = answer.headers["x-receipt-url"]
         receipt = http.get(address).json()
         assert receipt["images"][0]["statement"]["seed"] == 7
+        found = http.post("/api/verify", content=answer.content).json()
+        ways = ("signature", "watermark", "record")
+        assert [found[way]["state"] for way in ways] == ["trusted", "found", "exact"]
+        assert receipt["images"][0]["statement"]["image_sha256"] == found["sha256"]
     with hub.http("eve") as http:
         assert http.get(address).status_code == 404
 
