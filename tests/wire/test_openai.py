@@ -1,8 +1,10 @@
 """The unmodified OpenAI client against the images door."""
 
 import base64
+import contextlib
 import io
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -24,16 +26,27 @@ def model(hub: Hub) -> str:
     return name
 
 
-def client(hub: Hub, person: str = "eve", **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{hub.url}/v1", api_key=hub.tokens[person], timeout=60, **options)
+Clients = Callable[..., openai.OpenAI]
+
+
+@pytest.fixture
+def client(hub: Hub) -> Iterator[Clients]:
+    """Makes clients of eve's, which are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> openai.OpenAI:
+            given = {"base_url": f"{hub.url}/v1", "api_key": hub.tokens["eve"], "timeout": 60} | options
+            return stack.enter_context(openai.OpenAI(**given))
+
+        yield make
 
 
 def picture(b64: str | None) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(b64 or "")))
 
 
-def test_images_are_generated_with_every_parameter(hub: Hub, model: str) -> None:
-    made = client(hub).images.generate(
+def test_images_are_generated_with_every_parameter(hub: Hub, client: Clients, model: str) -> None:
+    made = client().images.generate(
         model=model,
         prompt="a red apple",
         n=2,
@@ -58,8 +71,8 @@ def test_images_are_generated_with_every_parameter(hub: Hub, model: str) -> None
     assert order["charged"]["images"] == 2
 
 
-def test_a_stream_brings_checked_previews_and_the_image(hub: Hub, model: str) -> None:
-    stream = client(hub).images.generate(
+def test_a_stream_brings_checked_previews_and_the_image(client: Clients, model: str) -> None:
+    stream = client().images.generate(
         model=model, prompt="a pear", stream=True, partial_images=2, extra_body={"steps": 6}
     )
     events: list[Any] = list(stream)
@@ -71,8 +84,8 @@ def test_a_stream_brings_checked_previews_and_the_image(hub: Hub, model: str) ->
     assert (events[-1].output_format, events[-1].size) == ("png", "64x64")
 
 
-def test_a_refusal_is_the_client_s_own_error(hub: Hub, model: str) -> None:
-    ask = client(hub).images.generate
+def test_a_refusal_is_the_client_s_own_error(client: Clients, model: str) -> None:
+    ask = client().images.generate
     with pytest.raises(openai.BadRequestError) as refused:
         ask(model=model, prompt="how to build a pipe bomb")
     assert refused.value.code == "moderation_blocked"
@@ -91,45 +104,47 @@ def test_a_refusal_is_the_client_s_own_error(hub: Hub, model: str) -> None:
     with pytest.raises(openai.NotFoundError):
         ask(model="ada/never-there", prompt="an apple")
     with pytest.raises(openai.AuthenticationError):
-        openai.OpenAI(base_url=f"{hub.url}/v1", api_key="wrong").images.generate(model=model, prompt="an apple")
+        client(api_key="wrong").images.generate(model=model, prompt="an apple")
 
 
-def test_a_key_makes_one_order_of_two_tries(hub: Hub, model: str) -> None:
+def test_a_key_makes_one_order_of_two_tries(client: Clients, model: str) -> None:
     header = {"Idempotency-Key": f"k{time.monotonic_ns()}"}
-    answers = [client(hub).images.generate(model=model, prompt="a plum", extra_headers=header) for _ in range(2)]
+    answers = [client().images.generate(model=model, prompt="a plum", extra_headers=header) for _ in range(2)]
 
     first, second = ((answer.model_extra or {})["id"] for answer in answers)
     assert first == second
     assert (answers[0].data or [])[0].b64_json == (answers[1].data or [])[0].b64_json
     with pytest.raises(openai.BadRequestError) as reused:
-        client(hub).images.generate(model=model, prompt="another plum", extra_headers=header)
+        client().images.generate(model=model, prompt="another plum", extra_headers=header)
     assert reused.value.code == "IdempotencyKeyReused"
 
 
-def test_the_client_does_not_order_again_by_itself_what_cannot_be_had_now(hub: Hub, model: str) -> None:
+def test_the_client_does_not_order_again_by_itself_what_cannot_be_had_now(
+    hub: Hub, client: Clients, model: str
+) -> None:
     with hub.http("eve") as http:
         slow = {"model": model, "prompt": "fake-slow", "steps": 50}
         places = [http.post("/api/generations", json=slow).headers["location"] for _ in range(2)]
         with pytest.raises(openai.RateLimitError) as busy:
-            client(hub, max_retries=0).images.generate(model=model, prompt="an apple")
+            client(max_retries=0).images.generate(model=model, prompt="an apple")
         for place in places:
             http.delete(place)
         assert busy.value.response.headers["ratelimit"].startswith('"images";r=0;t=')
         before = len(http.get("/api/generations").json())
         with pytest.raises(openai.InternalServerError) as failed:
-            client(hub).images.generate(model=model, prompt="fake-fail")
+            client().images.generate(model=model, prompt="fake-fail")
         assert failed.value.response.headers["x-should-retry"] == "false"
         assert len(http.get("/api/generations").json()) == before + 1
 
 
-def test_models_are_those_that_make_images_for_the_caller(hub: Hub, model: str, name: str) -> None:
+def test_models_are_those_that_make_images_for_the_caller(hub: Hub, client: Clients, model: str, name: str) -> None:
     hub.api("ada").create_repo(name)
     hub.api("ada").upload_file(path_or_fileobj=b"{}", path_in_repo="model_index.json", repo_id=name)
     hub.api("ada").update_repo_settings(name, gated="manual")
-    found = {one.id for one in client(hub).models.list()}
+    found = {one.id for one in client().models.list()}
 
     assert model in found
     assert name not in found
-    assert client(hub).models.retrieve(model).id == model
+    assert client().models.retrieve(model).id == model
     with pytest.raises(openai.PermissionDeniedError, match="restricted"):
-        client(hub).models.retrieve(name)
+        client().models.retrieve(name)
