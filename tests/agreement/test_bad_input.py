@@ -176,7 +176,8 @@ def _is_told(answer: httpx2.Response, about: str) -> None:
     if answer.status_code >= 400 and code:
         assert answer.headers["x-error-message"].strip(), told
         if answer.headers["content-type"] == "application/json":
-            assert answer.json()["error"].strip(), told
+            error = answer.json()["error"]
+            assert (error if isinstance(error, str) else error["message"]).strip(), told
             assert code == "Conflict" or answer.json()["next_step"].strip(), told
 
 
