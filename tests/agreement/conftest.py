@@ -64,4 +64,5 @@ def nothing_kept(hub: Hub, ada: dict[str, dict[str, str]]) -> Iterator[None]:
         "repo_terms",
         "ledger_event",
         "notice_preference",
+        "personal_key",
     }

@@ -146,6 +146,8 @@ def test_every_act_on_accounts_and_the_hub_is_dangerous_or_named_here() -> None:
         "/admin/webhooks/{id}/disable",
         "/admin/blocks",  # everyday work of reviewers, and taken back at once
         "/admin/blocks/{id}/lift",
+        "/admin/strikes/{id}/review",
+        "/settings/safety/{id}/appeal",  # a person's own words about what was refused
         "/admin/invitations/{id}/accept",  # takes what others offer
         "/admin/invitations/{id}/decline",
         "/device",  # a page of its own that says what is given to whom
