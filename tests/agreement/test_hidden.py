@@ -24,6 +24,9 @@ _NAMING = [route for route in routes() if {"ns", "name"} <= set(route.names)]
 _VALUES = {
     "rev": "main",
     "num": "1",
+    "run": "0" * 26,
+    "act": "pause",
+    "file": "0",
     "branch": "new",
     "target": "main",
     "path": "config.json",
