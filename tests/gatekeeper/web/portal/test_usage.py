@@ -1,10 +1,11 @@
 import asyncio
+import base64
 
 import pytest
 
 from gatekeeper.repos import Repo
 from inference.contract import Preview, Queued
-from tests.gatekeeper.generation.stub import StubWorker, all_good
+from tests.gatekeeper.generation.stub import StubWorker, all_good, png_of
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ async def test_an_administrator_changes_somebody_s_quota_with_a_reason(site: Sit
 
 async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(site: Site, model: Repo) -> None:
     gate = asyncio.Event()
-    events = [Queued(place=3), Preview(index=0, step=2, png_base64="AAAA")]
+    events = [Queued(place=3), Preview(index=0, step=2, png_base64=base64.b64encode(png_of(0)).decode())]
     worker = site.worker(StubWorker(lambda order: events + all_good(order)))
     ada = await site.as_("ada")
     await ask_for_access(ada)
@@ -77,7 +78,7 @@ async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(s
 
     shown = (await ada.get(page)).text
     assert "Your order waits at place 3 of the queue." in words(shown)
-    assert 'src="data:image/png;base64,AAAA"' in shown
+    assert 'src="data:image/png;base64,iVBORw0KGgo' in shown
     held.set()
     assert (await sent).headers["location"] == page
     assert "Delete images and prompt" in words((await ada.get(page)).text)
