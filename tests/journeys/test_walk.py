@@ -26,15 +26,19 @@ _AXE = {"resultTypes": ["violations"]}
 def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page], person: str | None) -> None:
     page = visit(person)
     page.emulate_media(reduced_motion="reduce")
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(demo.url) else None)
+    complaints: list[tuple[str, str]] = []  # with the address they were made at: files are passed by, too
+
+    def complain(text: str) -> None:
+        complaints.append((page.url, text))
+
+    page.on("console", lambda said: complain(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complain(str(error)))
+    page.on("request", lambda sent: None if sent.url.startswith((demo.url, "data:")) else complain(sent.url))
     faults: list[str] = []
     (starts, least), seen = _WALKS[person], 0
     for pattern, path in walk(page, *starts):
         seen += 1
-        faults += [f"{path}: {text}" for text in complaints]
+        faults += [f"{path}: {text}" for url, text in complaints if url == page.url]
         complaints.clear()
         faults += [f"{path}: {fault}" for fault in _faults(page)]
         print(pattern, path)
