@@ -13,19 +13,15 @@ from gatekeeper.releases.holders import Holder, holders, without_account
 from gatekeeper.releases.holds import demote, deprecate, embargo, hold, resume, withdraw
 from gatekeeper.releases.ladder import BrokenLadder, Ladder, StageRule
 from gatekeeper.releases.organization_rules import ladder_for, ladder_of, set_rule
-from gatekeeper.releases.promotion import (
+from gatekeeper.releases.promotion import current_findings, promote, propose, standing_of, waive
+from gatekeeper.releases.proposals import (
     approvals_of,
     approve_proposal,
     close_proposal,
-    current_findings,
     get_proposal,
     open_promotions,
     open_proposal,
-    promote,
     proposals_of,
-    propose,
-    standing_of,
-    waive,
 )
 from gatekeeper.releases.rewriting import delete_files, require_kept, squash
 from gatekeeper.releases.rows import (

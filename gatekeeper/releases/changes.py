@@ -20,7 +20,7 @@ from gatekeeper.releases import holds, rows
 from gatekeeper.releases.approvals import Quorum, quorum
 from gatekeeper.releases.ladder import Ladder
 from gatekeeper.releases.organization_rules import ladder_for
-from gatekeeper.releases.promotion import approve_proposal, must_be_open, record, step
+from gatekeeper.releases.proposals import approve_proposal, must_be_open, record, step
 from gatekeeper.releases.tables import Act, Proposal, ProposalState, Release, Stage
 from gatekeeper.repos import catalogue
 from gatekeeper.repos.tables import Repo

@@ -2,8 +2,11 @@
 
 from gatekeeper.web.admin import (
     blocks,
+    changing,
     grants,
     handling,
+    holders,
+    holding,
     ledger,
     organization_ladder,
     organization_offers,
@@ -42,6 +45,9 @@ ROUTES = (
     *ledger.ROUTES,
     *releases.ROUTES,
     *release.ROUTES,
+    *changing.ROUTES,
+    *holding.ROUTES,
+    *holders.ROUTES,
     *grants.ROUTES,
     *webhooks.ROUTES,
 )

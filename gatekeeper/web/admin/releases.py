@@ -1,22 +1,19 @@
-"""A repository's releases: the ladder, proposals with their criteria, promotion, hold and resume."""
+"""A repository's releases: the ladder, proposals with their criteria, promotion."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, authz, releases
-from gatekeeper.access import AccessGrant
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Finding, Ladder, Proposal, Release, Stage
 from gatekeeper.repos import history
 from gatekeeper.web import words
-from gatekeeper.web.admin.release import ladder, proposal_of, release_of
+from gatekeeper.web.admin.release import ONE, ladder, proposal_of
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -143,30 +140,6 @@ async def promote(call: Call) -> Response:
     return _back(call, "promoted")
 
 
-async def confirm_hold(call: Call) -> Response:
-    """`GET .../releases/{rev}/hold`: says what it will do before it does it."""
-    return await _hold_page(call, await release_of(call))
-
-
-async def hold(call: Call) -> Response:
-    """`POST .../releases/{rev}/hold`."""
-    release = await release_of(call)
-    sent = await forms.read(call.request)
-    reason = forms.text(sent, "reason")
-    try:
-        async with call.session.begin_nested():
-            await releases.hold(call.session, release, by=call.principal, reason=reason, policy=_policy(call))
-    except Invalid as error:
-        return await _hold_page(call, release, reason=reason, errors={"reason": error.sentence}, status=422)
-    return _back(call, "held")
-
-
-async def resume(call: Call) -> Response:
-    """`POST .../releases/{rev}/resume`."""
-    await releases.resume(call.session, await release_of(call), by=call.principal, policy=_policy(call))
-    return _back(call, "resumed")
-
-
 async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
     seen = await see(call, call.repo, call.resource)
     may_promote = bool(seen.rights[Action.PROMOTE])
@@ -254,51 +227,6 @@ def _criterion(finding: Finding) -> Criterion:
     return Criterion(finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, can_waive)
 
 
-async def _hold_page(
-    call: Call, release: Release, *, reason: str = "", errors: dict[str, str] | None = None, status: int = 200
-) -> HTMLResponse:
-    seen = await see(call, call.repo, call.resource)
-    return render(
-        call,
-        "admin/hold.html",
-        status=status,
-        head=seen.head,
-        commit=release.commit_id,
-        effects=await _effects(call, release),
-        form={"reason": reason},
-        errors=errors or {},
-    )
-
-
-async def _effects(call: Call, release: Release) -> list[str]:
-    """What a hold will do, with the numbers of this moment."""
-    holders = await call.session.scalar(
-        sa.select(sa.func.count(sa.distinct(col(AccessGrant.person_id)))).where(
-            col(AccessGrant.repo_id) == release.repo_id,
-            col(AccessGrant.revoked_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
-        )
-    )
-    others = [
-        other
-        for other in await releases.list_for(call.session, call.repo)
-        if other.id != release.id and other.held_at is None and other.withdrawn_at is None
-    ]
-    best = max(others, key=lambda other: ladder(call).rank(other.stage), default=None)
-    people = f"{holders} {'person' if holders == 1 else 'people'} with granted access" if holders else "Nobody"
-    refused = f"{people} and everybody else" if holders else "Everybody"
-    return [
-        f"{refused} will be refused files and images of this revision from the next request on.",
-        "The card, the license and your reason stay readable, with a notice at the top.",
-        f"Whoever asks for the model without naming a revision gets {best.commit_id[:10]} "
-        f"({words.STAGES[best.stage].label}) instead."
-        if best
-        else "There is no other release to fall back to: the model as a whole stops.",
-        "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
-        "Copies that people already downloaded are not reached.",
-    ]
-
-
 def _policy(call: Call) -> str:
     return call.gatekeeper.policies.sha256
 
@@ -308,16 +236,12 @@ def _back(call: Call, done: str) -> Response:
 
 
 _ALL = "/{ns}/{name}/releases"
-_ONE = f"{_ALL}/{{rev}}"  # so the guard decides about this revision, not about the best one
-_PROPOSAL = f"{_ONE}/proposals/{{id}}"
+_PROPOSAL = f"{ONE}/proposals/{{id}}"
 
 ROUTES = [
     *for_kinds(_ALL, show, needs=Action.KNOW),
     *for_kinds(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",)),
-    *for_kinds(f"{_ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
+    *for_kinds(f"{ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
     *for_kinds(f"{_PROPOSAL}/approve", approve, needs=Action.PROMOTE, methods=("POST",)),
     *for_kinds(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
-    *for_kinds(f"{_ONE}/hold", confirm_hold, needs=Action.HOLD),
-    *for_kinds(f"{_ONE}/hold", hold, needs=Action.HOLD, methods=("POST",)),
-    *for_kinds(f"{_ONE}/resume", resume, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
 ]
