@@ -16,6 +16,12 @@ MOST_MINUTES = 60
 MOST_MODELS = 20
 
 
+async def is_for_inference(session: AsyncSession, token_id: str) -> bool:
+    """Whether this token only makes images, and so may fetch its person's orders with its models and nothing else."""
+    token = await session.get(AccessToken, token_id)
+    return token is not None and token.kind is TokenKind.INFERENCE
+
+
 async def issue_for_inference(
     session: AsyncSession, repo_ids: frozenset[str], *, minutes: int, key: bytes, by: Principal
 ) -> tuple[AccessToken, str]:

@@ -126,14 +126,16 @@ async def make(
     return token, secret
 
 
-async def list_for(session: AsyncSession, person_id: str) -> list[AccessToken]:
-    """A person's live tokens made by hand, newest first. Those of applications go with their grants."""
+async def list_for(
+    session: AsyncSession, person_id: str, *, kinds: tuple[TokenKind, ...] = _BY_HAND
+) -> list[AccessToken]:
+    """A person's live tokens made by hand (or of `kinds`), newest first. Those of applications go with grants."""
     return list(
         await session.scalars(
             sa.select(AccessToken)
             .where(
                 col(AccessToken.person_id) == person_id,
-                col(AccessToken.kind).in_(_BY_HAND),
+                col(AccessToken.kind).in_(kinds),
                 col(AccessToken.revoked_at).is_(None),
                 sa.or_(col(AccessToken.expires_at).is_(None), col(AccessToken.expires_at) > now()),
             )

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gatekeeper import authz, generation, repos
+from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotFound, TooMany
 from gatekeeper.generation import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
+from gatekeeper.tokens.inference import is_for_inference
 from gatekeeper.web.generate import schemas, sse
 from gatekeeper.web.generate.ordering import begin, named, start, worker_is_up
 from gatekeeper.web.generate.rates import too_many
@@ -103,11 +105,12 @@ async def image(call: Call) -> Response:
 async def _mine(call: Call, session: AsyncSession) -> Generation:
     """The order of the path: for the token that ordered it as long as it may generate there, else for one's account.
 
-    So a token for one model, or for inference alone, may fetch what it ordered and sees no other order.
+    So a token for one model may fetch what it ordered and sees no other order. One for inference alone may fetch every
+    order of its person with its models, for an order may last longer than the token that made it.
     """
     policies, principal, instant = call.gatekeeper.policies, call.principal, now()
     made = await session.get(Generation, call.params["id"])
-    if made is not None and principal.token_id is not None and made.token_id == principal.token_id:
+    if made is not None and await _is_tokens(session, principal, made):
         repo = await repos.by_id(session, made.repo_id)
         if repo is not None:
             resource = await authz.load(session, principal, repo, commit=made.commit_id)
@@ -115,6 +118,13 @@ async def _mine(call: Call, session: AsyncSession) -> Generation:
                 return await generation.own(session, principal, made.id)
     authz.require_global(policies, principal, Action.USE_ACCOUNT, instant)
     return await generation.own(session, principal, call.params["id"])
+
+
+async def _is_tokens(session: AsyncSession, principal: Principal, made: Generation) -> bool:
+    """Whether it was ordered by the caller's token, or by the same person and the token is for inference alone."""
+    if principal.token_id is None or made.person_id != principal.person_id:
+        return False
+    return made.token_id == principal.token_id or await is_for_inference(session, principal.token_id)
 
 
 async def _events(call: Call, made: Generation, after: str) -> AsyncIterator[bytes]:

@@ -7,7 +7,8 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotSignedIn
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import RepoKind, catalogue
+from gatekeeper.repos import Repo, RepoKind, catalogue
+from gatekeeper.tokens import AccessToken
 from gatekeeper.tokens.inference import MOST_MODELS, issue_for_inference
 from gatekeeper.web.generate import schemas
 from gatekeeper.web.guard import Call, guarded, missing_repo
@@ -25,20 +26,27 @@ async def make(call: Call) -> Response:
         raise Invalid("`models` must name repositories.", status=422, next_step='Send {"models": ["namespace/name"]}.')
     if not isinstance(minutes, int) or isinstance(minutes, bool) or values.keys() - {"models", "minutes"}:
         raise Invalid("Only `models` and a number of `minutes` are read.", status=422, next_step="Leave the rest out.")
-    found = set()
+    found = []
     for name in models:
         repo = await catalogue.find(call.session, RepoKind.MODEL, name)
         if repo is None:
             raise await missing_repo(call, call.session)
-        resource = await authz.load(call.session, call.principal, repo)
-        authz.require(call.gatekeeper.policies, call.principal, Action.GENERATE, resource, now())
-        found.add(repo.id)
-    token, secret = await issue_for_inference(
-        call.session, frozenset(found), minutes=minutes, key=call.gatekeeper.keys.tokens, by=call.principal
-    )
+        found.append(repo)
+    token, secret = await make_for(call, found, minutes=minutes)
     assert token.expires_at is not None  # it has just been given one
     answer = {"token": secret, "expires_at": instant_text(token.expires_at), "models": models}
     return JSONResponse(answer, 201, headers={"Cache-Control": "no-store"})
+
+
+async def make_for(call: Call, models: list[Repo], *, minutes: int) -> tuple[AccessToken, str]:
+    """A token that generates with these models, and its secret. Decides that the caller may with each."""
+    for repo in models:
+        resource = await authz.load(call.session, call.principal, repo)
+        authz.require(call.gatekeeper.policies, call.principal, Action.GENERATE, resource, now())
+    named = frozenset(repo.id for repo in models)
+    return await issue_for_inference(
+        call.session, named, minutes=minutes, key=call.gatekeeper.keys.tokens, by=call.principal
+    )
 
 
 ROUTES = [

@@ -73,7 +73,7 @@ async def make(call: Call) -> Response:
     )
     person = await accounts.people.get(call.session, call.principal.person_id or "")
     assert person is not None  # the guard has just found them
-    if form.days not in {value for value, _ in _day_options(call)}:
+    if form.days not in {value for value, _ in day_options(call)}:
         return await _page(call, form, errors={"days": "Choose one of the offered times."}, status=422)
     try:
         async with call.session.begin_nested():
@@ -116,7 +116,7 @@ async def _page(
     mine = await accounts.organizations.organizations_of(call.session, person_id)
     names = {organization.id: organization.name for organization, _ in mine}
     rows = [
-        await _row(call, token, used.get(token.id), names) for token in await tokens.list_for(call.session, person_id)
+        await row_of(call, token, used.get(token.id), names) for token in await tokens.list_for(call.session, person_id)
     ]
     return render(
         call,
@@ -126,14 +126,15 @@ async def _page(
         tokens=rows,
         form=form,
         namespaces=[(person_id, call.principal.name), *names.items()],
-        day_options=_day_options(call),
+        day_options=day_options(call),
         made=made,
         secret=secret,
         login_lines=f"export HF_ENDPOINT={call.gatekeeper.settings.public_url}\nhf auth login --token {secret}",
     )
 
 
-async def _row(call: Call, token: AccessToken, used: TokenUse | None, names: dict[str, str]) -> Row:
+async def row_of(call: Call, token: AccessToken, used: TokenUse | None, names: dict[str, str]) -> Row:
+    """A token for the list. `names` are those of its person's organizations, by id."""
     reach = tokens.limits.reach_of(token)
     closed = await tokens.approval.closed_to(call.session, token)
     if reach is not None and closed:
@@ -161,7 +162,8 @@ async def _reach(call: Call, form: Form) -> Reach | None:
     return Reach(frozenset(repo.id for repo in named), frozenset(form.owners), form.is_public)
 
 
-def _day_options(call: Call) -> list[tuple[str, str]]:
+def day_options(call: Call) -> list[tuple[str, str]]:
+    """How long a token may be made to live here: days and words."""
     longest = call.gatekeeper.settings.token_max_days
     return [
         (str(days), f"{days} days") for days in sorted({day for day in _DAYS if day <= longest} | {min(longest, 90)})

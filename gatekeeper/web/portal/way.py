@@ -82,7 +82,7 @@ def way_in(
             + (f" Until {day_words(ends)}." if ends else ""),
             href=f"{url}/playground" if playground else "",
             action="Open the playground",
-            also_href="/settings/tokens",
+            also_href=f"/settings/tokens/new?repo={url.strip('/')}",
             also_action="Make an access token",
             is_open=True,
         )

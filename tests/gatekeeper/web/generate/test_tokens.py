@@ -84,10 +84,14 @@ async def test_what_is_out_of_bounds_is_refused(site: Site, model: Repo, body: d
     assert (await ask(await site.as_("grace"), **body)).status_code == 422
 
 
-async def test_a_token_for_inference_fetches_what_it_ordered_and_no_other_order(site: Site, model: Repo) -> None:
+async def test_a_token_for_inference_fetches_its_persons_orders_with_its_models_and_no_other(
+    site: Site, model: Repo
+) -> None:
     site.worker(StubWorker())
     grace = await site.as_("grace")
+    await site.model("other")
     first, second = [(await ask(grace)).json()["token"] for _ in range(2)]
+    elsewhere = (await ask(grace, models=["lab/other"])).json()["token"]
     async with site.browser() as program:
         order = {"model": "lab/emoji", "prompt": "a red apple"}
         made = await program.post("/api/generations", json=order, headers=bearer(first))
@@ -97,9 +101,13 @@ async def test_a_token_for_inference_fetches_what_it_ordered_and_no_other_order(
         assert (await program.get(path, headers=bearer(first))).status_code == 200
         assert (await program.delete(path, headers=bearer(first))).status_code == 200
         assert (await program.get(f"{path}/receipt", headers=bearer(first))).status_code in (200, 404)
-        for other in (path, "/api/generations/01aaaaaaaaaaaaaaaaaaaaaaaa"):  # of the same person, and of nobody
-            assert (await program.get(other, headers=bearer(second))).status_code == 403
+        assert (await program.get(path, headers=bearer(second))).status_code == 200
+        assert (await program.get(f"{path}/events", headers=bearer(second))).status_code == 200
+        assert (await program.get(path, headers=bearer(elsewhere))).status_code == 403
+        nobodys = "/api/generations/01aaaaaaaaaaaaaaaaaaaaaaaa"
+        assert (await program.get(nobodys, headers=bearer(second))).status_code == 403
         assert (await program.get("/api/generations", headers=bearer(first))).status_code == 403
+        assert (await program.delete(f"{path}/images", headers=bearer(first))).status_code == 403
         assert (await program.get(path)).status_code == 401
         assert (await (await site.as_("ada")).get(path)).status_code == 404
         assert (await grace.get(path)).status_code == 200
