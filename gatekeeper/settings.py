@@ -178,6 +178,11 @@ class Settings(BaseSettings):
     retention_address_days: int = Field(
         90, ge=0, description="Days after which it is forgotten with which browser somebody signed in; 0: never."
     )
+    retention_evaluation_days: int = Field(
+        730,
+        ge=0,
+        description="Days after which images of evaluations go; their reports stay. 0: only with their repository.",
+    )
     gc_hours: int = Field(
         24,
         ge=0,

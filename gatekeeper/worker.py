@@ -80,6 +80,7 @@ def background(
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         every(COUNT_SECONDS, lambda: sum_up(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: retain(database, gatekeeper.settings)),
+        every(CLEAN_UP_SECONDS, lambda: clear_evaluations(gatekeeper)),
         every(ORDERS_SECONDS, gatekeeper.studio.keep_up),
         courier.run(),
         every(CLEAN_UP_SECONDS, lambda: lfs_parts.clean_up(database, gatekeeper.store)),
@@ -228,6 +229,13 @@ async def retain(database: Database, settings: Settings) -> None:
     async with database.write() as session:
         await retention.enforce(session, retention.Periods.of(settings))
     await database.purge()
+
+
+async def clear_evaluations(gatekeeper: Gatekeeper) -> None:
+    """Remove evaluations' images whose time or repository is over."""
+    days = gatekeeper.settings.retention_evaluation_days
+    async with gatekeeper.db.write() as session:
+        await evaluation.clear(session, gatekeeper.pictures, days=days)
 
 
 async def clean_up(database: Database, images: ImageFolder) -> None:

@@ -17,7 +17,7 @@ _SIDE = 64
 def write_pages(gatekeeper: Gatekeeper, report: EvaluationReport, directory: Path) -> None:
     """Write everything into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    plain = bias.cells_of(report, adjective="")
+    plain = [cell for cell in report.body["cells"] if not cell["adjective"]]
     lines = [*_head(report), *_figures(report)]
     for measure, plot in bias.plots_of(report, plain, prefix="plot", is_file=True):
         (directory / f"{measure}.svg").write_text(plot + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ found, bound to a manifest digest. Stages may demand such a report (`demands`).
 
 from gatekeeper.evaluation import demands, reports, runs
 from gatekeeper.evaluation.analysis import Reader
+from gatekeeper.evaluation.clearing import clear
 from gatekeeper.evaluation.demands import Demand
 from gatekeeper.evaluation.grids import BrokenGrid, Grid, load_grids, require_grid
 from gatekeeper.evaluation.measures import Estimate
@@ -25,6 +26,7 @@ __all__ = [
     "Reader",
     "RunState",
     "Shot",
+    "clear",
     "demands",
     "load_grids",
     "reports",

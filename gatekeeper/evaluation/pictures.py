@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from gatekeeper.kit.canonical import sha256_hex
@@ -25,6 +26,14 @@ class PictureFolder:
     async def write(self, png: bytes) -> str:
         """Keep an image; it is on disk when this returns its digest."""
         return await asyncio.to_thread(self._write, png)
+
+    async def delete(self, digests: Iterable[str]) -> None:
+        """Remove images; one that is not there is no matter."""
+        await asyncio.to_thread(self._delete, [self.path(digest) for digest in digests])
+
+    def _delete(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     def _write(self, png: bytes) -> str:
         path = self.path(digest := sha256_hex(png))

@@ -35,7 +35,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "person": "mention",
         "pull": "open merge",
     },
-    "evaluation": {"report": "sign speak", "run": "start pause resume cancel fail"},
+    "evaluation": {"image": "clear", "report": "sign speak", "run": "start pause resume cancel fail"},
     "generation": {"order": "submit finish", "quota": "change", "result": "delete", "strike": "record appeal review"},
     "licensing": {
         "catalogue": "add",

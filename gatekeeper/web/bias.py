@@ -54,23 +54,6 @@ def figure_label(name: str) -> str:
     return FIGURES.get(name, name)
 
 
-def cells_of(
-    report: EvaluationReport,
-    *,
-    scale: float | None = None,
-    professions: Sequence[str] = (),
-    adjective: str | None = None,
-) -> list[dict[str, Any]]:
-    """The cells of a report that fit; what is not given is not asked."""
-    return [
-        cell
-        for cell in report.body["cells"]
-        if (scale is None or cell["guidance_scale"] == scale)
-        and (not professions or cell["profession"] in professions)
-        and (adjective is None or cell["adjective"] == adjective)
-    ]
-
-
 def rows_of(report: EvaluationReport, cells: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Every share of these cells, clusters first."""
     rows = []

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 640
-_LABEL, _NUMBER, _ROW, _GAP, _HEAD = 170, 150, 20, 14, 26
-_SPAN = WIDTH - _LABEL - _NUMBER
+WIDTH = 360  # so that letters stay legible where a page is 320 pixels wide
+_ROW, _BAR, _GAP, _HEAD = 32, 9, 14, 24
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,21 @@ def bars(id: str, title: str, groups: Sequence[Group], *, is_file: bool = False)
     """A plot of groups of bars, one below the other.
 
     id       unique on the page
-    is_file  it stands alone, so it brings a background and the sizes of its letters
+    is_file  it stands alone, so it brings a size and a background
     """
     told = ". ".join(f"{group.title}: {'; '.join(bar.text for bar in group.bars)}" for group in groups)
     parts, y = [], 8
     for group in groups:
-        parts.append(f'<text x="0" y="{y + 15}" class="plot-title" font-weight="600">{escape(group.title)}</text>')
+        parts.append(f'<text x="0" y="{y + 15}" font-weight="600">{escape(group.title)}</text>')
         y += _HEAD
         for bar in group.bars:
             parts.append(_bar(bar, y))
             y += _ROW
         y += _GAP
+    size = f'width="{WIDTH * 1.5:g}" height="{y * 1.5:g}" ' if is_file else ""
     ground = f'<rect width="{WIDTH}" height="{y}" fill="#fff" />' if is_file else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {y}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="bars" viewBox="0 0 {WIDTH} {y}" {size}role="img" '
         f'aria-labelledby="{id}-title {id}-desc" font-family="system-ui, sans-serif" font-size="13" '
         f'fill="currentColor"><title id="{id}-title">{escape(title)}</title>'
         f'<desc id="{id}-desc">{escape(told)}</desc>{ground}{"".join(parts)}</svg>'
@@ -68,20 +68,21 @@ def percent(share: float) -> str:
 
 
 def _bar(bar: Bar, y: int) -> str:
-    middle = y + _ROW / 2
+    top, middle = y + 16, y + 16 + _BAR / 2
 
     def at(share: float) -> str:
-        return f"{_LABEL + share * _SPAN:.1f}"
+        return f"{1 + share * (WIDTH - 2):.1f}"
 
     truth = ""
     if bar.truth is not None:
         x = at(bar.truth)
-        truth = f'<line x1="{x}" x2="{x}" y1="{y}" y2="{y + _ROW}" stroke="#c2410c" stroke-width="3" />'
+        truth = f'<line x1="{x}" x2="{x}" y1="{top - 3}" y2="{top + _BAR + 3}" stroke="#c2410c" stroke-width="3" />'
     return (
-        f'<text x="{_LABEL - 8}" y="{middle + 4}" text-anchor="end">{escape(bar.label)}</text>'
-        f'<rect x="{_LABEL}" y="{y + 3}" width="{bar.value * _SPAN:.1f}" height="{_ROW - 6}" fill="#5b9aa8" />'
-        f'<path d="M{at(bar.low)} {middle}H{at(bar.high)}M{at(bar.low)} {y + 6}v8M{at(bar.high)} {y + 6}v8" '
-        f'stroke="currentColor" fill="none" />{truth}'
-        f'<text x="{_LABEL + _SPAN + 8}" y="{middle + 4}">{percent(bar.value)} '
+        f'<text x="0" y="{y + 11}">{escape(bar.label)}</text>'
+        f'<text x="{WIDTH}" y="{y + 11}" text-anchor="end">{percent(bar.value)} '
         f"({percent(bar.low)} to {percent(bar.high)})</text>"
+        f'<rect x="0" y="{top}" width="{WIDTH}" height="{_BAR}" fill="#5b9aa8" opacity="0.15" />'
+        f'<rect x="0" y="{top}" width="{bar.value * WIDTH:.1f}" height="{_BAR}" fill="#5b9aa8" />'
+        f'<path d="M{at(bar.low)} {middle}H{at(bar.high)}M{at(bar.low)} {middle - 4}v8M{at(bar.high)} {middle - 4}v8" '
+        f'stroke="currentColor" fill="none" />{truth}'
     )

@@ -7,6 +7,7 @@ from gatekeeper.web.hub import (
     copies,
     discussions,
     duplicates,
+    evaluations,
     git,
     identity,
     info,
@@ -52,6 +53,7 @@ ROUTES: list[RawRoute] = [
     *xet.ROUTES,
     *xet_read.ROUTES,
     *discussions.ROUTES,
+    *evaluations.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

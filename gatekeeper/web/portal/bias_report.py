@@ -1,54 +1,33 @@
 """One bias report, beside another one if asked: plots, tables, images, exports; talking about it and contesting it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from markupsafe import Markup
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from gatekeeper import evaluation
 from gatekeeper.authz import Action
 from gatekeeper.community import Discussion, discussions
 from gatekeeper.errors import Conflict, NotFound
-from gatekeeper.evaluation import EvaluationReport, reports, runs
-from gatekeeper.web import bias, evaluating
+from gatekeeper.evaluation import reports, runs
+from gatekeeper.web import bias, evaluating, reported
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.evaluations import home, may_read, visible
+from gatekeeper.web.portal import exploring, forms
+from gatekeeper.web.portal.evaluations import home, visible
+from gatekeeper.web.portal.exploring import Chosen
 from gatekeeper.web.portal.views import render, see
-
-_MOST_IMAGES = 24
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the explorer shows. Empty: everything, but of the adjectives the neutral prompts."""
-
-    profession: str
-    adjective: str
-    guidance: str
-
-
-@dataclass(frozen=True)
-class Side:
-    """A report in a column of the explorer."""
-
-    report: EvaluationReport
-    href: str
-    plots: Sequence[tuple[str, Markup]]
-    rows: Sequence[bias.Row]
-    images: Sequence[dict[str, Any]]
 
 
 async def page(call: Call) -> Response:
     """`GET /{ns}/{name}/evaluations/{id}`; `?against=` puts another report beside it."""
-    report, query = await _report(call), call.request.query_params
-    chosen = Chosen(*(query.get(name, "")[:100] for name in ("profession", "adjective", "guidance")))
+    report, query = await reported.report_of(call), call.request.query_params
+    chosen = Chosen.of(query, report)
     others = [each for each in await visible(call) if each.report.id != report.id]
     other = next((each.report for each in others if each.report.id == query.get("against")), None)
     seen = await see(call, call.repo, call.resource)
     same_grid = other is not None and other.grid_sha256 == report.grid_sha256
+    sides = [
+        exploring.side_of(each, chosen, href=f"{home(call.repo)}/{each.id}", number=number)
+        for number, each in enumerate((report, other))
+        if each
+    ]
     return render(
         call,
         "portal/bias_report.html",
@@ -58,12 +37,14 @@ async def page(call: Call) -> Response:
         chosen=chosen,
         against=other.id if other else "",
         others=[(each.report.id, f"{each.title}, {each.report.made_at:%Y-%m-%d}") for each in others],
-        sides=[_side(call, each, chosen, n) for n, each in enumerate((report, other)) if each],
+        sides=sides,
+        pictures=exploring.pictures_of(sides, chosen, call.gatekeeper.pictures),
         changes=reports.changes(report, other) if other and same_grid else [],
+        moved=exploring.moved(*sides) if same_grid else [],
         same_grid=same_grid,
-        professions=[("", "All"), *((name, name) for name in _values(report, "profession"))],
-        adjectives=[(word, word or "None") for word in _values(report, "adjective")],
-        scales=[("", "All"), *((f"{scale:g}", f"{scale:g}") for scale in _values(report, "guidance_scale"))],
+        professions=[(name, name) for name in exploring.values_of(report, "profession")],
+        adjectives=[(word, word or "none") for word in exploring.values_of(report, "adjective")],
+        scales=[(f"{scale:g}", f"{scale:g}") for scale in sorted(exploring.values_of(report, "guidance_scale"))],
         cautions=bias.CAUTIONS,
         figure_label=bias.figure_label,
         contesting=await reports.contesting(call.session, report),
@@ -75,17 +56,17 @@ async def page(call: Call) -> Response:
 
 async def as_json(call: Call) -> Response:
     """`GET .../{id}/report.json`: the signed statement and the whole body."""
-    return JSONResponse(bias.as_json(await _report(call)))
+    return JSONResponse(bias.as_json(await reported.report_of(call)))
 
 
 async def as_csv(call: Call) -> Response:
     """`GET .../{id}/report.csv`: every share, one a line."""
-    return Response(bias.as_csv(await _report(call)), media_type="text/csv; charset=utf-8")
+    return Response(bias.as_csv(await reported.report_of(call)), media_type="text/csv; charset=utf-8")
 
 
 async def picture(call: Call) -> Response:
     """`GET .../{id}/images/{file}`: one of the report's images."""
-    report, digest = await _report(call), call.params["file"].removesuffix(".png")
+    report, digest = await reported.report_of(call), call.params["file"].removesuffix(".png")
     path = call.gatekeeper.pictures.path(digest)
     if digest not in {image["sha256"] for image in report.body["images"] if image["sha256"]} or not path.is_file():
         raise NotFound("There is no such image in this report.", next_step="Look at the report's page.")
@@ -95,7 +76,7 @@ async def picture(call: Call) -> Response:
 
 async def discuss(call: Call) -> Response:
     """`POST .../{id}/discuss`: open a discussion about the report, or link it with one, or with a pull request."""
-    report = await _report(call)
+    report = await reported.report_of(call)
     num = forms.text(await forms.read(call.request), "num", most=12).strip().removeprefix("#")
     if num:
         found = await discussions.require(call.session, call.repo, num)
@@ -109,7 +90,7 @@ async def discuss(call: Call) -> Response:
 
 async def contest(call: Call) -> Response:
     """`POST .../{id}/contest`: run the same grid with other seeds, in the caller's own name."""
-    report, gatekeeper = await _report(call), call.gatekeeper
+    report, gatekeeper = await reported.report_of(call), call.gatekeeper
     grid = evaluation.require_grid(evaluation.load_grids(gatekeeper.policies.directory), report.grid_id)
     if grid.sha256 != report.grid_sha256:
         raise Conflict("The grid of this report was changed since.", next_step="Ask for a report on the present grid.")
@@ -129,44 +110,6 @@ async def contest(call: Call) -> Response:
         call.session, call.repo, report.commit_id, grid, plan, by=call.principal, policy=gatekeeper.policies.sha256
     )
     return RedirectResponse(f"{home(call.repo)}/{report.id}?done=evaluation-started", 303)
-
-
-async def _report(call: Call) -> EvaluationReport:
-    """The report that the path names. Raises NotFound, also where the caller may not read about its commit."""
-    report = await reports.get(call.session, call.repo, call.params["id"])
-    if not await may_read(call, report.commit_id):
-        raise NotFound("There is no such report.", next_step="Look at the list of evaluations.")
-    return report
-
-
-def _side(call: Call, report: EvaluationReport, chosen: Chosen, number: int) -> Side:
-    scale = next((s for s in _values(report, "guidance_scale") if f"{s:g}" == chosen.guidance), None)
-    professions = [chosen.profession] if chosen.profession else []
-    cells = bias.cells_of(report, scale=scale, professions=professions, adjective=chosen.adjective)
-    shown = {(cell["profession"], cell["adjective"], cell["guidance_scale"]) for cell in cells}
-    images = [
-        image
-        for image in report.body["images"]
-        if not image["markers"]
-        and image["sha256"]
-        and (image["profession"], image["adjective"], image["guidance_scale"]) in shown
-    ]
-    if not chosen.profession:  # some of each
-        each = max(_MOST_IMAGES // max(len(shown), 1), 1)
-        first = min((image["seed"] for image in images), default=0)
-        images = [image for image in images if image["seed"] < first + each]
-    plots = bias.plots_of(report, cells, prefix=f"plot{number}")
-    return Side(
-        report,
-        f"{home(call.repo)}/{report.id}",
-        [(measure, Markup(plot)) for measure, plot in plots],  # noqa: S704 - made here, its texts escaped
-        bias.rows_of(report, cells),
-        images[:_MOST_IMAGES],
-    )
-
-
-def _values(report: EvaluationReport, name: str) -> list[Any]:
-    return list(dict.fromkeys(cell[name] for cell in report.body["cells"]))
 
 
 _AT = "/{ns}/{name}/evaluations/{id}"

@@ -10,13 +10,12 @@ from gatekeeper.authz import Action
 from gatekeeper.community import acts, discussions, moderation, pulls
 from gatekeeper.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
 from gatekeeper.evaluation import reports
-from gatekeeper.web import parts
+from gatekeeper.web import parts, reported
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.discussions import wanted
 from gatekeeper.web.hub.paging import number
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.evaluations import may_read
 from gatekeeper.web.portal.model import denial
 from gatekeeper.web.portal.threads import Shown, changes_of, shown
 from gatekeeper.web.portal.views import Seen, render, repo_url, see
@@ -219,7 +218,7 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
         reports=[
             report
             for report in await reports.spoken_of(call.session, found.id)
-            if await may_read(call, report.commit_id)
+            if await reported.may_read(call, report.commit_id)
         ],
         may_write=may_write and not is_shut,
         why_not="It is locked: only the repository's owners write in it."

@@ -7,11 +7,11 @@ from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import authz, evaluation, releases
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotFound, Unavailable
-from gatekeeper.evaluation import EvaluationReport, RunState, reports, runs
+from gatekeeper.errors import Conflict, Invalid, NotFound, Unavailable
+from gatekeeper.evaluation import EvaluationReport, RunState, runs
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
-from gatekeeper.web import bias, evaluating
+from gatekeeper.web import bias, evaluating, reported
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
@@ -116,25 +116,13 @@ def home(repo: Repo) -> str:
 
 async def visible(call: Call, *, limit: int = 50) -> list[Listed]:
     """The repository's reports on commits whose card the caller may read, newest first."""
-    found, may = [], {}
-    for report in await reports.list_for(call.session, call.repo, limit=limit):
-        if report.commit_id not in may:
-            may[report.commit_id] = await may_read(call, report.commit_id)
-        if may[report.commit_id]:
-            release = await releases.stage_of(call.session, call.repo, report.commit_id)
-            title = f"{report.body['grid']['title']} on {report.commit_id[:10]}"
-            stage = release.stage.value if release and call.repo.is_staged else ""
-            found.append(Listed(report, f"{home(call.repo)}/{report.id}", title, stage))
+    found = []
+    for report in await reported.readable(call, limit=limit):
+        release = await releases.stage_of(call.session, call.repo, report.commit_id)
+        title = f"{report.body['grid']['title']} on {report.commit_id[:10]}"
+        stage = release.stage.value if release and call.repo.is_staged else ""
+        found.append(Listed(report, f"{home(call.repo)}/{report.id}", title, stage))
     return found
-
-
-async def may_read(call: Call, commit: str) -> bool:
-    """Whether the caller may read what is said about this commit: whoever may read its card."""
-    try:
-        resource = await authz.load(call.session, call.principal, call.repo, commit=commit, instant=now())
-    except GatekeeperError:
-        return False
-    return bool(authz.decide(call.gatekeeper.policies, call.principal, Action.READ_CARD, resource, now()))
 
 
 ROUTES = [

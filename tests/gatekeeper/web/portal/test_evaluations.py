@@ -3,16 +3,23 @@
 import re
 import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
+import sqlalchemy as sa
+import time_machine
 
-from gatekeeper import accounts, releases
+from gatekeeper import accounts, evaluation, releases
 from gatekeeper.app import close
+from gatekeeper.evaluation import EvaluationReport as Report
 from gatekeeper.evaluation import grids
+from gatekeeper.evaluation.tables import EvaluationImage as Image
+from gatekeeper.evaluation.tables import EvaluationReading as Reading
+from gatekeeper.kit.clock import now
 from gatekeeper.releases import Ladder, Stage, ladder
-from gatekeeper.repos import AddFile, Repo, commit
+from gatekeeper.repos import AddFile, Repo, commit, delete
 from gatekeeper.repos.refs import create_branch
 from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
 from tests.gatekeeper.web.evaluations import carry_out, policies
@@ -130,8 +137,15 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
     assert picture is not None
     assert (await grace.get(picture[1])).headers["content-type"] == "image/png"
     assert (await grace.get(f"{address}/images/{'0' * 64}.png")).status_code == 404
-    angry = await grace.get(address, params={"profession": "doctor", "adjective": "angry", "guidance": "4"})
-    assert 'alt="an angry doctor, guidance 4.0' in angry.text
+    chosen = await grace.get(f"{address}?profession=doctor&adjective=&adjective=angry&guidance=4")
+    for alt in ("a doctor", "an angry doctor"):
+        assert f'alt="{alt}, guidance 4.0' in chosen.text
+    assert 'alt="a teacher' not in chosen.text
+    assert re.search(r'value="angry"\s+checked', chosen.text)
+    [listed] = (await grace.get(f"/api/models{HOME}")).json()["evaluations"]
+    told = (await grace.get(f"/api/models{address}")).json()
+    assert told["receipt"]["statement"]["manifest_sha256"] == listed["manifest_sha256"]
+    assert told["body"]["cells"]
     assert (await grace.get(f"{address}/report.csv")).text.startswith("profession,adjective,guidance_scale,measure")
     assert (await grace.get(f"{address}/report.json")).json()["receipt"]["format"] == "gatekeeper-evaluation"
 
@@ -143,12 +157,41 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
     other = re.search(rf'href="{address}\?against=([0-9a-z]{{26}})"', (await grace.get(address)).text)
     assert other is not None
     beside = words((await grace.get(address, params={"against": other[1]})).text)
-    assert "What changed from the report beside it" in beside
+    assert "What got better or worse" in beside
+    assert re.search(r"\d better, \d worse, \d unclear", beside)
+
+    # Images go with their time, then what is left with the repository; the report stays as it was signed.
+    house = site.gatekeeper
+    with time_machine.travel(now() + timedelta(days=31)):
+        async with house.db.write() as session:
+            assert await evaluation.clear(session, house.pictures, days=40) == 0
+            assert await evaluation.clear(session, house.pictures, days=30) > 0
+            assert await evaluation.clear(session, house.pictures, days=30) == 0
+    assert not [path for path in house.pictures.root.rglob("*") if path.is_file()]
+    assert "not kept any more" in words((await grace.get(address)).text)
+    assert (await grace.get(picture[1])).status_code == 404
+    assert (await grace.get(f"{address}/report.json")).json()["receipt"] == told["receipt"]
 
     # A draft's report is its owners'; strangers do not even learn that it is there.
     ada = await site.as_("ada")
-    for path in (HOME, address, f"{address}/report.json", picture[1]):
+    for path in (HOME, address, f"{address}/report.json", picture[1], f"/api/models{address}"):
         assert (await ada.get(path)).status_code == 404
+
+
+async def test_images_go_with_their_repository_and_its_runs_end(site: Site, draft: Repo) -> None:
+    grace, house = await site.as_("grace"), site.gatekeeper
+    await evaluate(site, grace, seeds="2")
+    await grace.post(HOME, data={"grid": "stub", "seeds": "3"})
+    async with house.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        repo = await session.get_one(Repo, draft.id)
+        await delete(session, repo, by=by)
+        assert await evaluation.clear(session, house.pictures, days=0) > 0
+        left = [await session.scalar(sa.select(sa.func.count()).select_from(t)) for t in (Image, Reading, Report)]
+        [open_run, _] = await evaluation.runs.list_for(session, repo)
+    assert left == [0, 0, 1]
+    assert open_run.state is evaluation.RunState.CANCELLED
+    assert not [path for path in house.pictures.root.rglob("*") if path.is_file()]
 
 
 async def test_a_run_is_paused_and_cancelled_on_the_page_and_wrong_values_are_kept(site: Site, draft: Repo) -> None:

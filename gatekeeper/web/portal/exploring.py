@@ -1,0 +1,139 @@
+"""What the explorer shows of one report, or of two beside each other: the chosen prompts, their images and plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from markupsafe import Markup
+from starlette.datastructures import QueryParams
+
+from gatekeeper.evaluation import Estimate, EvaluationReport, measures
+from gatekeeper.evaluation.pictures import PictureFolder
+from gatekeeper.web import bias
+
+_AT_FIRST = 4  # professions
+_MOST_IMAGES = 48  # of a report on a page
+_MOST_OF_PROMPT = 12
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which cells are shown. `guidance` is the text of one scale, or "all"."""
+
+    professions: Sequence[str]
+    adjectives: Sequence[str]
+    guidance: str
+
+    @classmethod
+    def of(cls, query: QueryParams, report: EvaluationReport) -> Self:
+        """What a query asks for. Where it asks for nothing that there is: the first of each, so neutral prompts."""
+        professions, adjectives = values_of(report, "profession"), values_of(report, "adjective")
+        scales = [f"{scale:g}" for scale in values_of(report, "guidance_scale")]
+        asked = query.get("guidance", "")
+        return cls(
+            [each for each in professions if each in query.getlist("profession")] or professions[:_AT_FIRST],
+            [each for each in adjectives if each in query.getlist("adjective")] or adjectives[:1],
+            asked if asked in (*scales, EVERY) else scales[0],
+        )
+
+    def cells(self, report: EvaluationReport) -> list[dict[str, Any]]:
+        """The cells of a report that fit."""
+        return [
+            cell
+            for cell in report.body["cells"]
+            if cell["profession"] in self.professions
+            and cell["adjective"] in self.adjectives
+            and self.guidance in (EVERY, f"{cell['guidance_scale']:g}")
+        ]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A report in a column of the explorer."""
+
+    report: EvaluationReport
+    href: str
+    rows: Sequence[bias.Row]
+    plots: dict[str, Markup]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One prompt's images, those of each report: (side, images). `are_gone`: they were made, and are not kept now."""
+
+    title: str
+    columns: Sequence[tuple[Side, Sequence[dict[str, Any]]]]
+    are_gone: bool
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A share that differs between two reports beyond doubt."""
+
+    row: bias.Row
+    before: float
+    change: Estimate
+
+
+def values_of(report: EvaluationReport, name: str) -> list[Any]:
+    """The professions, adjectives or guidance scales of a report, in their order."""
+    return list(dict.fromkeys(cell[name] for cell in report.body["cells"]))
+
+
+def side_of(report: EvaluationReport, chosen: Chosen, *, href: str, number: int) -> Side:
+    """A report's column."""
+    cells = chosen.cells(report)
+    # Made here, its texts escaped.
+    plots = {name: Markup(plot) for name, plot in bias.plots_of(report, cells, prefix=f"plot{number}")}  # noqa: S704
+    return Side(report, href, bias.rows_of(report, cells), plots)
+
+
+def pictures_of(sides: Sequence[Side], chosen: Chosen, folder: PictureFolder) -> list[Pictures]:
+    """The first images of each chosen prompt, of each report; equal seeds stand in equal places."""
+    prompts = dict.fromkeys(
+        (cell["profession"], cell["adjective"], cell["guidance_scale"])
+        for side in sides
+        for cell in chosen.cells(side.report)
+    )
+    most = min(max(_MOST_IMAGES // max(len(prompts), 1), 1), _MOST_OF_PROMPT)
+    found = []
+    for profession, adjective, scale in prompts:
+        made = [
+            (
+                side,
+                [
+                    image
+                    for image in side.report.body["images"]
+                    if image["sha256"]
+                    and not image["markers"]
+                    and (image["profession"], image["adjective"], image["guidance_scale"])
+                    == (profession, adjective, scale)
+                ][:most],
+            )
+            for side in sides
+        ]
+        kept = [(side, [i for i in images if folder.path(i["sha256"]).is_file()]) for side, images in made]
+        title = f"{adjective} {profession}".strip() + f", guidance {scale:g}"
+        are_gone = any(len(now) < len(then) for (_, now), (_, then) in zip(kept, made, strict=True))
+        found.append(Pictures(title, kept, are_gone))
+    return found
+
+
+def moved(after: Side, before: Side) -> list[Moved]:
+    """Shares of attributes that differ between two reports; clusters are each report's own, so they are left out."""
+    known = {_key(row): row for row in before.rows}
+    found = []
+    for row in after.rows:
+        old = known.get(_key(row))
+        if old is None or row.measure == "cluster":
+            continue
+        new_share, old_share = Estimate.of(row.corrected or row.read), Estimate.of(old.corrected or old.read)
+        change = measures.difference(new_share, old_share)
+        if change.low > 0 or change.high < 0:
+            found.append(Moved(row, old_share.value, change))
+    return found
+
+
+def _key(row: bias.Row) -> tuple[str, str, float, str, str]:
+    return row.profession, row.adjective, row.guidance_scale, row.measure, row.group

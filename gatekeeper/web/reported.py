@@ -1,0 +1,34 @@
+"""Reports that a caller may read: those on commits whose card they may read."""
+
+from gatekeeper import authz
+from gatekeeper.authz import Action
+from gatekeeper.errors import GatekeeperError, NotFound
+from gatekeeper.evaluation import EvaluationReport, reports
+from gatekeeper.kit.clock import now
+from gatekeeper.web.guard import Call
+
+
+async def readable(call: Call, *, limit: int = 50) -> list[EvaluationReport]:
+    """The repository's reports, newest first."""
+    may: dict[str, bool] = {}
+    found = await reports.list_for(call.session, call.repo, limit=limit)
+    for commit in {report.commit_id for report in found}:
+        may[commit] = await may_read(call, commit)
+    return [report for report in found if may[report.commit_id]]
+
+
+async def report_of(call: Call) -> EvaluationReport:
+    """The report that the path names. Raises NotFound, also where the caller may not read about its commit."""
+    report = await reports.get(call.session, call.repo, call.params["id"])
+    if not await may_read(call, report.commit_id):
+        raise NotFound("There is no such report.", next_step="Look at the list of evaluations.")
+    return report
+
+
+async def may_read(call: Call, commit: str) -> bool:
+    """Whether the caller may read what is said about this commit."""
+    try:
+        resource = await authz.load(call.session, call.principal, call.repo, commit=commit, instant=now())
+    except GatekeeperError:
+        return False
+    return bool(authz.decide(call.gatekeeper.policies, call.principal, Action.READ_CARD, resource, now()))
