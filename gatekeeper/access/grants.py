@@ -40,16 +40,13 @@ async def grant_in_force(session: AsyncSession, person_id: str, repo_id: str, in
 
 
 async def grants_in_force(
-    session: AsyncSession, person_id: str, repo_ids: Collection[str], instant: datetime
+    session: AsyncSession, person_id: str, repo_ids: Collection[str] | None, instant: datetime
 ) -> dict[str, AccessGrant]:
-    """The same for several repositories, by their ids."""
+    """The same for several repositories (None: all), by their ids."""
+    here = [col(AccessGrant.repo_id).in_(repo_ids)] if repo_ids is not None else []
     rows = await session.scalars(
         sa.select(AccessGrant)
-        .where(
-            col(AccessGrant.person_id) == person_id,
-            col(AccessGrant.repo_id).in_(repo_ids),
-            in_force(instant),
-        )
+        .where(col(AccessGrant.person_id) == person_id, *here, in_force(instant))
         .order_by(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at), col(AccessGrant.id).desc())
     )
     return {grant.repo_id: grant for grant in rows}  # what comes last is kept

@@ -143,12 +143,16 @@ async def visible(
 def _places(policies: Policies, kind: str, base: Context, role: str, standing: str, action: Action) -> frozenset[str]:
     """The places whose repositories may be acted on so, in any side state, terms accepted or not."""
     context = base._replace(**_facts(role), **_facts(standing))
+    ways = [*itertools.product(SIDES, (False, True))]
     return frozenset(
         place
-        for place, side, accepted in itertools.product(PLACES, SIDES, (False, True))
-        if policies.evaluate(
-            Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), action
-        ).is_allowed
+        for place in PLACES
+        if any(
+            policies.evaluate(
+                Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), action
+            ).is_allowed
+            for side, accepted in ways
+        )
     )
 
 

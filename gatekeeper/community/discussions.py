@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -145,6 +146,33 @@ async def counts_by_repo(s: AsyncSession, author_id: str, *, limit: int) -> dict
         .limit(limit)
     )
     return {repo_id: int(count) for repo_id, count in await s.execute(query)}
+
+
+async def news_for(s: AsyncSession, person_id: str, *, limit: int) -> list[tuple[Discussion, datetime, Repo]]:
+    """Discussions in which a person takes part, with when others last said something in them; the newest first."""
+    own = sa.select(col(DiscussionEvent.discussion_id)).where(col(DiscussionEvent.author_id) == person_id)
+    at = sa.func.max(col(DiscussionEvent.id)).label("last")
+    last = (
+        sa.select(col(DiscussionEvent.discussion_id), at)
+        .where(
+            col(DiscussionEvent.discussion_id).in_(own),
+            col(DiscussionEvent.kind) == EventKind.COMMENT,
+            col(DiscussionEvent.hidden_at).is_(None),
+            col(DiscussionEvent.author_id).is_distinct_from(person_id),
+        )
+        .group_by(col(DiscussionEvent.discussion_id))
+        .order_by(at.desc())
+        .limit(limit)
+        .subquery()
+    )
+    rows = await s.execute(
+        sa.select(Discussion, col(DiscussionEvent.created_at), Repo)
+        .join(last, last.c.discussion_id == col(Discussion.id))
+        .join(DiscussionEvent, col(DiscussionEvent.id) == last.c.last)
+        .join(Repo, col(Repo.id) == col(Discussion.repo_id))
+        .order_by(col(DiscussionEvent.id).desc())
+    )
+    return [(found, instant, repo) for found, instant, repo in rows]
 
 
 async def count_comments(s: AsyncSession, discussions: Sequence[Discussion]) -> dict[str, int]:

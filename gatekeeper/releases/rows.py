@@ -1,6 +1,6 @@
 """Releases as they stand: finding them, and the one way to change one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -132,6 +132,20 @@ async def list_for(session: AsyncSession, repo: Repo) -> list[Release]:
         sa.select(Release).where(col(Release.repo_id) == repo.id).order_by(col(Release.id).desc())
     )
     return list(found)
+
+
+async def recent(
+    session: AsyncSession, *, where: Sequence[sa.ColumnElement[bool]], limit: int
+) -> list[tuple[Release, Repo]]:
+    """Releases that left the draft, the one that came to its stage last first, of repositories that meet `where`."""
+    rows = await session.execute(
+        sa.select(Release, Repo)
+        .join(Repo, col(Repo.id) == col(Release.repo_id))
+        .where(col(Repo.is_staged), col(Release.stage) != Stage.DRAFT, *where)
+        .order_by(col(Release.staged_at).desc(), col(Release.id).desc())
+        .limit(limit)
+    )
+    return [(release, repo) for release, repo in rows]
 
 
 async def visible_main(session: AsyncSession, repo: Repo, *, allowed: Callable[[Release], bool]) -> Release | None:

@@ -78,6 +78,40 @@ KINDS: dict[RepoKind, KindFacts] = {
     ),
 }
 
+# What a list of repositories can be narrowed by, and put in order by.
+FILTERS: dict[str, str] = {
+    "q": "Name contains",
+    "stage": "Stage",
+    "can": "You can",
+    "license": "License",
+    "task": "Task",
+    "library": "Library",
+}
+CAN: dict[str, str] = {"generate": "Make images", "download": "Download", "ask": "Ask for access"}
+SORTS: dict[str, str] = {
+    "": "Last changed",
+    "created_at": "Newest",
+    "trending": "Trending",
+    "likes": "Most liked",
+    "downloads": "Most downloaded",
+}
+# Offered while typing; any other can be typed as well.
+TASKS: tuple[str, ...] = (
+    "text-to-image",
+    "image-to-image",
+    "unconditional-image-generation",
+    "inpainting",
+    "text-to-video",
+    "image-to-video",
+    "text-to-audio",
+    "text-to-speech",
+    "text-to-3d",
+    "text-generation",
+    "image-classification",
+    "feature-extraction",
+)
+LIBRARIES: tuple[str, ...] = ("diffusers", "transformers", "peft", "sentence-transformers", "timm", "keras", "gguf")
+
 # What a reader asks themselves, by the name of the action that answers it, in the order of the table.
 CAPABILITIES: dict[str, str] = {
     "know": "See that it exists",

@@ -5,6 +5,7 @@ from gatekeeper.web.portal import (
     account,
     api,
     bias_report,
+    browse,
     collections,
     community,
     evaluations,
@@ -36,6 +37,7 @@ from gatekeeper.web.templating import error_page
 
 ROUTES = (
     *home.ROUTES,
+    *browse.ROUTES,
     *api.ROUTES,
     *transparency.ROUTES,
     *account.ROUTES,

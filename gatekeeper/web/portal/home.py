@@ -1,94 +1,188 @@
-"""Where people arrive: the start page and the lists of models, data sets and Spaces."""
+"""Where people arrive: what waits for them, what they may do and what is new; for everybody else, what this is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
-from gatekeeper import access, authz, releases
-from gatekeeper.authz import Action
+from gatekeeper import access, authz, community, licensing, notices, releases
+from gatekeeper.access import AccessGrant, RequestState
+from gatekeeper.authz import Action, Allowed, Code, Denied, Resource
+from gatekeeper.community import Discussion
 from gatekeeper.kit.clock import now
-from gatekeeper.releases import Stage
-from gatekeeper.repos import RepoKind, catalogue
+from gatekeeper.releases import Release
+from gatekeeper.repos import Repo, RepoKind, catalogue
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.kinds import of_kind
-from gatekeeper.web.portal.views import Head, render, see_each
+from gatekeeper.web.portal.browse import Wanted, listed
+from gatekeeper.web.portal.mine import NEXT_STEPS
+from gatekeeper.web.portal.views import Seen, render, repo_url, see_each
+from gatekeeper.web.templating import day_words
 
 _NEWEST = 5
-_PAGE = 20
-_LONGEST_QUERY = 100
-_MOST_ROUNDS = 5  # pages of rows looked through for one page that is shown
+_LOOKED_AT = 20  # steps of releases, discussions and own repositories that are looked through
+_SOON = timedelta(days=30)
+_USES = (Action.GENERATE, Action.DOWNLOAD)
+_FOR_ME = (RequestState.DRAFT, RequestState.RETURNED, RequestState.AWAITING_TERMS)
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that happened. `stage` where a release came to stand there."""
+
+    at: datetime
+    kind: str
+    title: str
+    text: str
+    href: str
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Something that this person can do something about now."""
+
+    text: str
+    note: str
+    href: str
+    action: str
 
 
 async def home(call: Call) -> Response:
     """`GET /`."""
-    heads, _ = await _heads(call, RepoKind.MODEL, limit=_NEWEST)
-    return render(call, "portal/home.html", repos=heads, waiting=await _waiting(call))
+    if call.principal.person_id is None:
+        heads, _ = await listed(call, RepoKind.MODEL, Wanted(), limit=_NEWEST)
+        steps = await _steps(call)
+        seen = await _see(call, [repo for _, repo in steps])
+        news = _of_releases(call, steps, seen)[:_NEWEST]
+        others = [head for head in heads if head.url not in {each.href for each in news}]
+        return render(call, "portal/welcome.html", repos=others, news=news)
+    return await _mine(call, call.principal.person_id)
 
 
-async def repositories(call: Call) -> Response:
-    """`GET /models`, `/datasets` and `/spaces`: what the caller may know, newest change first."""
-    query = call.request.query_params
-    facts = words.KINDS[RepoKind(call.params["kind"])]
-    search, stage = query.get("q", "")[:_LONGEST_QUERY], query.get("stage", "")
-    heads, after = await _heads(
-        call, RepoKind(call.params["kind"]), search=search, stage=stage, after=query.get("after"), limit=_PAGE
-    )
-    older = call.request.url.include_query_params(after=after).query if after else ""
+async def _mine(call: Call, me: str) -> Response:
+    session, instant = call.session, now()
+    asked = await access.requests_of(session, me, limit=_LOOKED_AT)
+    grants = await access.grants_in_force(session, me, None, instant)
+    accepted = {row.repo_id for row in await licensing.acceptances_of(session, me)}
+    own = await catalogue.by_ids(session, sorted(accepted | grants.keys())[:_LOOKED_AT])
+    steps, talk = await _steps(call), await community.discussions.news_for(session, me, limit=_LOOKED_AT)
+    visible = authz.listing_filter(call.gatekeeper.policies, call.principal, instant)
+    newest = await catalogue.listing(session, RepoKind.MODEL, visible=visible, limit=_LOOKED_AT)
+    seen = await _see(call, [*own, *newest, *(repo for _, repo in steps), *(repo for *_, repo in talk)])
+    mine = [seen[repo.id] for repo in {repo.id: repo for repo in (*own, *newest)}.values() if repo.id in seen]
+    told = await notices.listing(session, me, limit=_NEWEST)
+    happened = [*_of_releases(call, steps, seen), *_of_talk(talk, seen)]
     return render(
         call,
-        "portal/models.html",
-        kind=facts,
-        repos=heads,
-        query=search,
-        stage=stage,
-        newer=facts.href if query.get("after") else None,
-        older=f"{facts.href}?{older}" if older else None,
+        "portal/home.html",
+        todo=[
+            *await _opinions(call, me),
+            *(_request(row) for row in asked.rows if row.request.state in _FOR_ME),
+            *_terms(seen[repo.id] for repo in own if repo.id in seen),
+            *_ends(own, grants, instant + _SOON),
+        ],
+        usable=[each.head for each, _ in mine if any(each.rights[action] for action in _USES)][: _NEWEST + 1],
+        requests=[
+            (row.repo.full_name, repo_url(row.repo), words.REQUEST_STATES[row.request.state])
+            for row in asked.rows
+            if row.request.state in access.OPEN
+        ],
+        news=sorted(happened, key=lambda each: each.at, reverse=True)[: _NEWEST + 3],
+        notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in told.items],
     )
 
 
-async def _heads(
-    call: Call, kind: RepoKind, *, search: str = "", stage: str = "", after: str | None = None, limit: int
-) -> tuple[list[Head], str | None]:
-    """Rows of a list and where it goes on. A row that its reader sees at another stage is left out."""
-    if stage and stage not in words.STAGES:
-        return [], None
-    policies, instant = call.gatekeeper.policies, now()
-    heads: list[Head] = []
-    for _ in range(_MOST_ROUNDS):
-        rows = await catalogue.listing(
-            call.session,
-            kind,
-            visible=authz.listing_filter(policies, call.principal, instant),
-            search=search,
-            after=after,
-            where=[releases.released_at(Stage(stage))] if stage else [],
-            limit=limit + 1,
-        )
-        resources = await authz.load_each(call.session, call.principal, rows[:limit])
-        for position, seen in enumerate(await see_each(call, list(zip(rows, resources, strict=False)))):
-            # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
-            if seen.rights[Action.KNOW] and (not stage or seen.head.stage == stage):
-                heads.append(seen.head)
-                if len(heads) == limit:
-                    return heads, rows[position].id if len(rows) > position + 1 else None
-        if len(rows) <= limit:
-            return heads, None
-        after = rows[limit - 1].id
-    return heads, after
+async def _steps(call: Call) -> list[tuple[Release, Repo]]:
+    visible = authz.listing_filter(call.gatekeeper.policies, call.principal, now())
+    return await releases.recent(call.session, where=[visible], limit=_LOOKED_AT)
 
 
-async def _waiting(call: Call) -> list[dict[str, str]]:
-    """What this person can do something about now."""
-    if call.principal.person_id is None:
-        return []
-    own = await access.requests_of(call.session, call.principal.person_id, limit=10)
+async def _see(call: Call, repos: Iterable[Repo]) -> dict[str, tuple[Seen, Resource]]:
+    """Those that the caller may know, with what the decisions were made on, by id."""
+    each = list({repo.id: repo for repo in repos if repo.deleted_at is None}.values())
+    resources = await authz.load_each(call.session, call.principal, each)
+    seen = await see_each(call, list(zip(each, resources, strict=True)))
+    return {
+        repo.id: (one, resource)
+        for repo, one, resource in zip(each, seen, resources, strict=True)
+        if one.rights[Action.KNOW]
+    }
+
+
+def _of_releases(
+    call: Call, steps: Iterable[tuple[Release, Repo]], seen: dict[str, tuple[Seen, Resource]]
+) -> list[News]:
+    """Steps of releases that the caller may know: each is decided as the release that it is."""
+    policies, instant, found = call.gatekeeper.policies, now(), []
+    for release, repo in steps:
+        if repo.id not in seen:
+            continue
+        one, resource = seen[repo.id]
+        at = next((known for known in resource.releases if known.release_id == release.id), None)
+        if at is None or at.is_held or at.is_withdrawn:
+            continue
+        if authz.decide(policies, call.principal, Action.KNOW, authz.at_release(resource, at), instant):
+            found.append(
+                News(release.staged_at, "Release", repo.full_name, one.head.summary, one.head.url, release.stage)
+            )
+    return found
+
+
+def _of_talk(talk: Iterable[tuple[Discussion, datetime, Repo]], seen: dict[str, tuple[Seen, Resource]]) -> list[News]:
     return [
-        {"text": f"Your request for {row.repo.full_name} waits for a decision", "href": "/requests", "action": "See it"}
-        for row in own.rows
-        if row.request.state in access.OPEN
+        News(at, "Discussion", found.title, f"In {repo.full_name}", f"{repo_url(repo)}/discussions/{found.num}#last")
+        for found, at, repo in talk
+        if repo.id in seen and seen[repo.id][0].rights[Action.DISCUSS_READ]
     ]
 
 
-ROUTES = [
-    guarded("/", home, needs=None),
-    *(of_kind(guarded(facts.href, repositories, needs=None), kind) for kind, facts in words.KINDS.items()),
-]
+async def _opinions(call: Call, me: str) -> list[Todo]:
+    rows = await access.asked_for_opinion(call.session, me, limit=_NEWEST)
+    return [
+        Todo("You are asked for an opinion", row.repo.full_name, f"/admin/requests/{row.request.id}", "Read it")
+        for row in rows
+    ]
+
+
+def _request(row: access.Row) -> Todo:
+    facts = words.REQUEST_STATES[row.request.state]
+    action = NEXT_STEPS[row.request.state]
+    return Todo(f"Your request for {row.repo.full_name}", facts.next_step, f"{repo_url(row.repo)}/access", action)
+
+
+def _terms(own: Iterable[tuple[Seen, Resource]]) -> list[Todo]:
+    """Terms that have changed since they were accepted."""
+    found = []
+    for one, _ in own:
+        for action in _USES:
+            match one.rights[action]:
+                case Allowed(terms_until=until) if until is not None:
+                    note = f"You are let in with the earlier ones until {day_words(until)}."
+                case Denied(code=Code.TERMS_CHANGED):
+                    note = "You are let in again once you have accepted them."
+                case _:
+                    continue
+            text = f"The terms of {one.head.full_name} have changed"
+            found.append(Todo(text, note, f"{one.head.url}/access", "Read the change"))
+            break
+    return found
+
+
+def _ends(own: Iterable[Repo], grants: dict[str, AccessGrant], before: datetime) -> list[Todo]:
+    """Access that ends soon."""
+    ends = [(grants[repo.id].ends_at, repo) for repo in own if repo.id in grants]
+    return [
+        Todo(
+            f"Your access to {repo.full_name} ends on {day_words(at)}",
+            "Ask in time for it to go on.",
+            f"{repo_url(repo)}/access",
+            "Renew it",
+        )
+        for at, repo in ends
+        if at is not None and at < before
+    ]
+
+
+ROUTES = [guarded("/", home, needs=None)]

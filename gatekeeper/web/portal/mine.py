@@ -21,7 +21,7 @@ _PAGE = 50
 _GONE = "a repository that is gone"
 _CAN_ASK_AGAIN = (RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
 # What its author can do about a request on the page of its repository, in a few words.
-_NEXT_STEPS = {
+NEXT_STEPS = {
     RequestState.DRAFT: "Go on with the draft",
     RequestState.RETURNED: "Answer what was asked",
     RequestState.AWAITING_TERMS: "See what is missing",
@@ -149,7 +149,7 @@ def _asked(row: access.Row, grant: AccessGrant | None, *, is_newest: bool) -> As
         can_withdraw=state in access.OPEN,
         can_give_up=state is RequestState.ACTIVE and grant is not None,
         can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
-        todo=_NEXT_STEPS.get(state, "") if is_newest else "",
+        todo=NEXT_STEPS.get(state, "") if is_newest else "",
     )
 
 

@@ -31,6 +31,11 @@ def title_of(policies: Path, license_id: str) -> str:
     return _titles(policies / "licenses" / "catalogue.toml").get(license_id, license_id)
 
 
+def titles(policies: Path) -> dict[str, str]:
+    """Titles of the licenses that the catalogue knows, by their identifiers."""
+    return dict(_titles(policies / "licenses" / "catalogue.toml"))
+
+
 @cache
 def _titles(path: Path) -> dict[str, str]:
     data = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}

@@ -19,6 +19,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Terms
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Card, Gate, Repo, RepoKind, cards, history
+from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import page_path
@@ -55,7 +56,10 @@ class Head:
     is_withdrawn: bool
     is_embargoed: bool
     is_deprecated: bool
+    task: str = ""
+    library: str = ""
     tabs: tuple[tuple[str, str], ...] = ()
+    popularity: Popularity | None = None
 
     @property
     def full_name(self) -> str:
@@ -197,6 +201,8 @@ def _head(
         is_withdrawn=bool(revision and revision.is_withdrawn),
         is_embargoed=bool(revision and revision.embargoed_until),
         is_deprecated=bool(revision and revision.is_deprecated),
+        task=card.pipeline_tag or "",
+        library=card.library_name or "",
     )
 
 

@@ -1,0 +1,107 @@
+"""The start page and the lists: what waits, what one may use, what is new; narrowed by what one looks for."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from gatekeeper import accounts, community, releases
+from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Stage
+from gatekeeper.repos import RepoKind
+from tests.gatekeeper.web.site import CARD, Site, words
+
+pytestmark = pytest.mark.anyio
+
+_ROWS = re.compile(r'row-title break"><a href="/lab/([^"]+)"')
+_NARROWED = {
+    "can=generate": {"plain"},
+    "can=download": {"plain"},
+    "can=ask": {"gated", "open"},
+    "task=Text-to-Image": {"open", "gated"},
+    "task=text-to-image&library=diffusers&stage=gated": {"gated"},
+    "library=transformers": {"plain"},
+    "license=mit": {"plain"},
+    "license=gatekeeper-emoji-openrail-m&can=ask": {"gated", "open"},
+    "license=nothing": set(),
+    "can=everything": set(),
+    "sort=likes&q=lab+open": {"open"},
+    "sort=nonsense": {"open", "gated", "plain"},
+}
+
+
+async def test_nobody_in_particular_reads_what_this_is_and_public_releases_alone(site: Site) -> None:
+    await site.model("gated")
+    await site.model("hidden", stage=Stage.INTERNAL)
+
+    text = words((await site.browser().get("/")).text)
+
+    assert "How it works" in text
+    assert "lab/gated Gated" in text
+    assert "hidden" not in text
+
+
+async def test_home_tells_what_waits_what_ends_and_what_others_said(site: Site) -> None:
+    asked, held = await site.model("asked"), await site.model("held")
+    ada, grace = site.people["ada"], site.people["grace"]
+    async with site.gatekeeper.db.write() as session:
+        session.add(AccessRequest(repo_id=asked.id, person_id=ada.id, state=RequestState.RETURNED, waiting_since=now()))
+        session.add(
+            AccessGrant(repo_id=held.id, person_id=ada.id, granted_by=grace.id, ends_at=now() + timedelta(days=9))
+        )
+        by = await accounts.principals.for_person(session, ada)
+        said = await community.discussions.open_discussion(session, held, title="Pears?", text="Any?", by=by)
+        by = await accounts.principals.for_person(session, grace)
+        await community.acts.comment(session, held, said, "Soon.", by=by, moderates=True)
+
+    text = words((await (await site.as_("ada")).get("/")).text)
+
+    assert "Your request for lab/asked" in text
+    assert "Answer what was asked" in text
+    assert "Your access to lab/held ends on" in text
+    assert "Pears? Discussion In lab/held" in text
+
+
+async def test_news_of_a_release_goes_away_with_a_hold(site: Site) -> None:
+    repo = await site.model("emoji")
+    ada = await site.as_("ada")
+    before = words((await ada.get("/")).text)
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        (release,) = await releases.list_for(session, repo)
+        await releases.hold(session, release, reason="Harm", by=by)
+
+    after = words((await ada.get("/")).text)
+
+    assert "lab/emoji Gated" in before
+    assert "lab/emoji Gated" not in after
+
+
+async def test_lists_are_narrowed_by_what_the_reader_may_see_and_do(lists: Site) -> None:
+    ada = await lists.as_("ada")
+
+    found = {query: set(_ROWS.findall((await ada.get(f"/models?{query}")).text)) for query in _NARROWED}
+    page = (await lists.browser().get("/models?task=text-to-image&stage=gated&sort=likes")).text
+
+    assert found == _NARROWED
+    # Each condition is taken away by a link that keeps the others.
+    assert 'href="/models?stage=gated&amp;sort=likes"' in page
+    assert 'href="/models?task=text-to-image&amp;sort=likes"' in page
+
+
+@pytest.fixture
+async def lists(site: Site) -> Site:
+    """An open, a gated and a plain model, and one that nobody but its owners may know."""
+    await site.model("open", stage=Stage.OPEN)
+    await site.model("gated")
+    await site.model("hidden", stage=Stage.INTERNAL)
+    await site.plain(
+        RepoKind.MODEL,
+        "plain",
+        card=CARD.replace("diffusers", "transformers")
+        .replace("license: other", "license: mit")
+        .replace("license_name: gatekeeper-emoji-openrail-m\n", "")
+        .replace("text-to-image", "text-generation"),
+    )
+    return site
