@@ -24,6 +24,7 @@ from gatekeeper.repos import Repo, RepoKind, history
 from gatekeeper.web import stepping
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.respond import wants_page
+from gatekeeper.web.revisions import commit_of
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.state import Gatekeeper
 
@@ -33,7 +34,6 @@ from gatekeeper.web.state import Gatekeeper
 Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
-_DEFAULT_BRANCH = ("main", "refs/heads/main")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -196,7 +196,9 @@ async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> No
         revision, standing = params.get("rev"), None
         if revision is not None and needs is not Action.WRITE:
             known = await authz.load(session, call.principal, repo, instant=instant)
-            commit = call.commit = await _commit(call, session, known, revision, instant)
+            commit = call.commit = await commit_of(
+                session, call.gatekeeper.policies, call.principal, repo, known, revision, instant
+            )
             standing = known.standing
         call.resource_or_none = await authz.load(
             session,
@@ -235,21 +237,6 @@ def _to_new_name(request: Request, repo: Repo) -> Response:
     location = "/".join(segments) + (f"?{query}" if query else "")
     headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
     return Response(status_code=307, headers=headers)
-
-
-async def _commit(call: Call, session: AsyncSession, known: Resource, revision: str, instant: datetime) -> str:
-    """The commit that `revision` means for this caller.
-
-    A revision may only be named by those who may know the repository, so that is decided first. In a staged repository
-    `main` is the best release the caller may know; its writers see the branch as it is.
-    """
-    policies, repo = call.gatekeeper.policies, call.repo
-    allowed = authz.require(policies, call.principal, Action.KNOW, known, instant)
-    if repo.is_staged and revision in _DEFAULT_BRANCH and allowed.revision and allowed.revision.commit:
-        may_write = authz.decide(policies, call.principal, Action.WRITE, known, instant)
-        if not may_write:
-            return allowed.revision.commit
-    return await repos.resolve_revision(session, repo, revision)
 
 
 async def missing_repo(call: Call, session: AsyncSession) -> RepoNotFound:

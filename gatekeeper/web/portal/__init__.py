@@ -31,6 +31,7 @@ from gatekeeper.web.portal import (
     transparency,
     usage,
     verify,
+    versions,
     webhooks,
 )
 from gatekeeper.web.templating import error_page
@@ -66,6 +67,7 @@ ROUTES = (
     *evaluations.ROUTES,
     *bias_report.ROUTES,
     *files.ROUTES,
+    *versions.ROUTES,
     *model.ROUTES,
 )
 
