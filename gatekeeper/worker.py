@@ -114,6 +114,7 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
         ),
         notices.NOTICE_MAIL: postman.send_notice,
         arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
+        notices.TELL_APPLICANT: _in_transaction(gatekeeper.db, notices.tell_applicant),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
         access.EXPIRING: _in_transaction(gatekeeper.db, access.tell_of_end),
         access.OVERDUE: _in_transaction(gatekeeper.db, access.tell_of_delay),

@@ -84,6 +84,7 @@ from gatekeeper.access.tables import (
     RepoRequirement,
     RequestState,
 )
+from gatekeeper.access.undoing import UNDO_WITHIN, undo, undo_until, was_undone
 from gatekeeper.access.vouching import vouch
 from gatekeeper.access.waiting import Age, age, median_days
 
@@ -94,6 +95,7 @@ __all__ = [
     "MOST_COUNTED",
     "OPEN",
     "OVERDUE",
+    "UNDO_WITHIN",
     "VOTES",
     "AccessBlock",
     "AccessGrant",
@@ -180,9 +182,12 @@ __all__ = [
     "tell_of_end",
     "unblock",
     "unclaim",
+    "undo",
+    "undo_until",
     "voices",
     "vote",
     "vouch",
     "waiting_by_repo",
+    "was_undone",
     "withdraw",
 ]

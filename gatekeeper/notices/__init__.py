@@ -6,7 +6,7 @@ decisions lie beside this room; it is asked when a delivery is made, not when it
 """
 
 from gatekeeper.notices import webhooks
-from gatekeeper.notices.audience import TELL_HOLDERS, remind_of_ends, tell_holders
+from gatekeeper.notices.audience import TELL_APPLICANT, TELL_HOLDERS, remind_of_ends, tell_applicant, tell_holders
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
@@ -32,6 +32,7 @@ __all__ = [
     "MAIL",
     "MAIL_LINK",
     "NOTICE_MAIL",
+    "TELL_APPLICANT",
     "TELL_HOLDERS",
     "Courier",
     "DeliveryState",
@@ -61,6 +62,7 @@ __all__ = [
     "send_link",
     "signature",
     "tell",
+    "tell_applicant",
     "tell_holders",
     "unread",
     "webhooks",

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import jobs
+from gatekeeper.access import UNDO_WITHIN, was_undone
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import principals
 from gatekeeper.accounts.tables import Membership, Person
@@ -23,6 +24,8 @@ from gatekeeper.notices.telling import tell
 from gatekeeper.repos.tables import Repo, RepoKind
 
 TELL_HOLDERS = "notices:tell-holders"
+TELL_APPLICANT = "notices:tell-applicant"
+_MARGIN = timedelta(seconds=5)  # an undo that began in time has ended
 _PAGE = 200
 _MOST_TOLD = 200
 _DAYS_BEFORE_END = (1, 7, 30)
@@ -36,6 +39,7 @@ _TO_APPLICANT = {
     "access:grant:revoke": "access-revoked",
     "access:request:grant": "access-granted",
 }
+_CAN_BE_UNDONE = frozenset({"access:request:approve", "access:request:reject"})
 _TO_HOLDERS = {
     "releases:release:hold": "release-held",
     "releases:release:resume": "release-resumed",
@@ -51,7 +55,11 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
     if event.kind in _TO_APPLICANT:
         person_id = event.body.get("person_id")
         if person_id and person_id != event.actor_id and not event.body.get("is_automatic"):
-            await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
+            if event.kind in _CAN_BE_UNDONE:
+                told_at = event.occurred_at + UNDO_WITHIN + _MARGIN
+                await jobs.enqueue(session, TELL_APPLICANT, {"event": event.id}, run_at=told_at)
+            else:
+                await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
     elif event.kind == "access:request:submit":
         await _tell_reviewers(session, event, repo, judge)
     elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
@@ -60,6 +68,18 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await _tell_mentioned(session, event, repo, judge)
     elif event.kind == "community:comment:write":
         await _tell_participants(session, event, repo, judge)
+
+
+async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool:
+    """The job TELL_APPLICANT: what was decided, unless that was undone. False where nobody had to be told."""
+    event = await session.get(LedgerEvent, payload["event"])
+    repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
+    if event is None or repo is None or await was_undone(session, event.subject_id or "", since=event.occurred_at):
+        return False
+    person = await session.get(Person, event.body["person_id"])
+    if person is None:
+        return False
+    return await tell(session, person.id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:

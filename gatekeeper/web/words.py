@@ -236,6 +236,7 @@ REQUEST_ACTS: dict[str, str] = {
     "add-terms": "Further conditions set",
     "reject": "Not approved",
     "cancel": "Decision taken back",
+    "undo": "Decision undone at once",
     "suspend": "Access suspended",
     "resume": "Access goes on",
     "revoke": "Access revoked",

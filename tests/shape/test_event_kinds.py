@@ -17,7 +17,7 @@ KIND = re.compile(rf"(?:{'|'.join(sorted(SOURCES))}):[a-z-]+:[a-z-]*")
 PAGE = (ROOT / "docs" / "domain.md").read_text()
 SPECIFIED = {
     "requests": """create save submit screen claim unclaim return refer answer vote add-terms approve activate reject
-        withdraw correct appeal grant cancel suspend resume expire renew revoke close-out close delegate""",
+        withdraw correct appeal grant cancel undo suspend resume expire renew revoke close-out close delegate""",
     "grants": "expiring",
     "terms": "present accept withdraw change classify",
     "blocks": "block unblock",

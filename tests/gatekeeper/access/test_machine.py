@@ -35,7 +35,7 @@ ROUTES = {act.name: act for act in ACTS}
 BY_APPLICANT = ("submit", "save", "correct", "withdraw", "appeal", "confirm", "close-out", "close", "renew")
 BY_REVIEWER = (
     "claim", "unclaim", "route", "return", "refer", "recall", "vote", "delegate", "approve", "approve-with-conditions",
-    "reject", "cancel", "suspend", "resume", "revoke", "add-terms", "answer",
+    "reject", "cancel", "undo", "suspend", "resume", "revoke", "add-terms", "answer",
 )  # fmt: skip
 
 
@@ -106,6 +106,8 @@ async def do(session: AsyncSession, name: str, request: AccessRequest, by: Princ
             await access.reject(session, request, by=by, reason="No.")
         case "cancel":
             await access.cancel(session, request, by=by)
+        case "undo":
+            await access.undo(session, request, by=by)
         case "suspend":
             await access.suspend(session, request, by=by, reason="Wait.")
         case "resume":
@@ -234,7 +236,7 @@ WRONG_PEOPLE = [
     ("correct", "owner"), ("withdraw", "owner"), ("appeal", "owner"), ("confirm", "owner"), ("close-out", "owner"),
     ("claim", "ada"), ("unclaim", "ada"), ("route", "ada"), ("return", "ada"), ("refer", "ada"), ("recall", "ada"),
     ("vote", "ada"), ("delegate", "ada"), ("approve", "ada"), ("reject", "ada"), ("cancel", "ada"), ("suspend", "ada"),
-    ("resume", "ada"), ("add-terms", "ada"),
+    ("undo", "ada"), ("resume", "ada"), ("add-terms", "ada"),
 ]  # fmt: skip
 
 
