@@ -347,6 +347,7 @@ DONE: dict[str, str] = {
     "required": "Saved. It is compared whenever somebody uses their access.",
     "counted": "Your approval counts. Access begins when enough reviewers have said yes.",
     "rejected": "Rejected. The person sees your reason.",
+    "undone": "Undone. The request waits as it did before.",
     "revoked": "Access revoked. It binds from the next request on.",
     "access-suspended": "Access suspended. It binds from the next request on.",
     "access-resumed": "Access goes on.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
@@ -12,13 +13,15 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed
 from gatekeeper.kit.clock import now
-from gatekeeper.web.admin.review import Typed, case_of, page, refuse_stale
+from gatekeeper.web.admin.choosing import QUEUE, address_after, choice_of
+from gatekeeper.web.admin.review import Case, Typed, case_of, page, refuse_stale
 from gatekeeper.web.admin.scope import missing
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.portal import forms
 
 _MOST_CHARS = 10_000
+_LEAVING = frozenset({"approve", "reject", "return", "refer", "delegate"})
 _DONE = {
     RequestState.ACTIVE: "approved",
     RequestState.AWAITING_TERMS: "approved-waits",
@@ -156,6 +159,11 @@ async def _cancel(call: Call, request: AccessRequest, sent: FormData) -> str:
     return "request-changed"
 
 
+async def _undo(call: Call, request: AccessRequest, sent: FormData) -> str:
+    await access.undo(call.session, request, by=call.principal, policy=_policy(call))
+    return "undone"
+
+
 async def _resume(call: Call, request: AccessRequest, sent: FormData) -> str:
     await access.resume(call.session, request, by=call.principal, policy=_policy(call))
     return "request-changed"
@@ -185,6 +193,7 @@ ACTS = {
     "approve": _Act(_approve, "ends_on"),
     "reject": _Act(_reject, "reason"),
     "cancel": _Act(_cancel),
+    "undo": _Act(_undo),
     "claim": _Act(_claim),
     "unclaim": _Act(_unclaim),
     "route": _Act(_route, "queue"),
@@ -219,7 +228,7 @@ def endpoint_of(name: str, act: _Act) -> Endpoint:
         except (Invalid, Conflict, NotAllowed) as error:
             wrong, status = {act.field: error.sentence}, 422 if isinstance(error, Invalid) else error.status
         else:
-            return RedirectResponse(_next(case.is_reviewer, case.request.id, done), 303)
+            return RedirectResponse(await _next(call, case, name, done), 303)
         values = {key: forms.text(sent, key, most=_MOST_CHARS) for key in sent if key != "version"}
         return await page(call, case, Typed(values, frozenset(forms.texts(sent, "marked")), wrong), status=status)
 
@@ -228,8 +237,14 @@ def endpoint_of(name: str, act: _Act) -> Endpoint:
     return carry_out
 
 
-def _next(is_reviewer: bool, request_id: str, done: str) -> str:
-    return f"/admin/requests/{request_id}?done={done}" if is_reviewer else f"/requests?done={done}"
+async def _next(call: Call, case: Case, act: str, done: str) -> str:
+    """The next in the queue once this one waits no longer, else the request itself."""
+    if not case.is_reviewer:
+        return f"/requests?done={done}"
+    fresh = await access.get(call.session, case.request.id)
+    if act in _LEAVING and fresh.state is not RequestState.IN_REVIEW:
+        return await address_after(call, fresh.id, done)
+    return f"{QUEUE}/{fresh.id}?{urlencode(choice_of(call).sent | {'done': done})}"
 
 
 def _reason(call: Call, sent: FormData, act: str, field: str) -> tuple[str, str]:

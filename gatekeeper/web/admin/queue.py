@@ -2,85 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
-from sqlmodel import col
-from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from gatekeeper import access
-from gatekeeper.access import AccessRequest, Filter, RequestState
+from gatekeeper.access import AccessRequest, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind, key_of
 from gatekeeper.web import words
-from gatekeeper.web.admin.scope import PAGE, decided_rows, in_care, names_of, reviewable, runs_hub
+from gatekeeper.web.admin.choosing import AGES, QUEUE, STATE_NAMES, WAITING, Choice, choice_of, chosen, just_decided
+from gatekeeper.web.admin.scope import decided_rows, names_of, reviewable, runs_hub
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
 
-_WAITING, _DECIDED, _ALL = "", "decided", "all"
-_GROUPS = {
-    _WAITING: (RequestState.IN_REVIEW,),
-    _DECIDED: tuple(state for state in RequestState if state not in access.OPEN),
-    _ALL: (),
-}
-_AGES = {"": "Any age", "3": "3 days or more", "7": "7 days or more", "30": "30 days or more"}
-_STATE_NAMES = (
-    (_WAITING, "Waiting for a decision"),
-    (RequestState.RETURNED.value, "With the applicant"),
-    (RequestState.REFERRED.value, "Waiting for an opinion"),
-    (RequestState.AWAITING_TERMS.value, "Approved, not complete"),
-    (RequestState.ACTIVE.value, "Approved"),
-    (RequestState.SUSPENDED.value, "Suspended"),
-    (RequestState.REJECTED.value, "Not approved"),
-    (RequestState.REVOKED.value, "Revoked"),
-    (_DECIDED, "Decided or over"),
-    (_ALL, "All"),
-)
-_STATES = frozenset(value for value, _ in _STATE_NAMES)
 _OPEN = tuple(state for state in access.OPEN if state is not RequestState.DRAFT)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What of the queue is looked at. Unknown values count as not chosen, so an old address still leads somewhere."""
-
-    state: str = _WAITING
-    queue: str = ""
-    repository: str = ""
-    age: str = ""
-    is_overdue: bool = False
-    is_mine: bool = False
-    is_flagged: bool = False
-
-    @classmethod
-    def of(cls, query: QueryParams, rules: access.Rules) -> "Choice":
-        """The choice that an address makes."""
-        state, queue = query.get("state", ""), query.get("queue", "")
-        return cls(
-            state if state in _STATES else _WAITING,
-            queue if any(queue == known.name for known in rules.queues) else "",
-            query.get("repository", "")[:200].strip(),
-            query.get("age", "") if query.get("age", "") in _AGES else "",
-            query.get("overdue") == "yes",
-            query.get("mine") == "yes",
-            query.get("flagged") == "yes",
-        )
-
-    @property
-    def sent(self) -> dict[str, str]:
-        """The fields that make the same choice again."""
-        flags = {"overdue": self.is_overdue, "mine": self.is_mine, "flagged": self.is_flagged}
-        chosen = {"state": self.state, "queue": self.queue, "repository": self.repository, "age": self.age}
-        return {name: value for name, value in chosen.items() if value} | {
-            name: "yes" for name, holds in flags.items() if holds
-        }
 
 
 @dataclass(frozen=True)
@@ -95,7 +35,7 @@ class Typed:
 
 async def queue(call: Call) -> Response:
     """`GET /admin/requests`: waiting ones, who waits longest first; `?state=decided` and other choices."""
-    return await _page(call, Choice.of(call.request.query_params, request_rules(call)), Typed())
+    return await _page(call, choice_of(call), Typed())
 
 
 async def decide(call: Call) -> Response:
@@ -107,7 +47,7 @@ async def decide(call: Call) -> Response:
         forms.text(sent, "decision", most=20),
         forms.text(sent, "reason"),
     )
-    choice = Choice.of(call.request.query_params, request_rules(call))
+    choice = choice_of(call)
     verb = _decision(call, typed)
     if verb is None:
         return await _refused(call, choice, typed, {"decision": "Choose what to do."})
@@ -134,11 +74,15 @@ async def decide(call: Call) -> Response:
         call,
         "admin/outcomes.html",
         sees_all=runs_hub(call),
-        back=f"/admin/requests?{urlencode(choice.sent)}",
+        here=choice.query,
+        back=f"{QUEUE}?{choice.query}",
         done=sum(not outcome.problem for outcome in outcomes),
         outcomes=[
             {
                 "id": outcome.request_id,
+                "version": fresh[outcome.request_id].version,
+                "can_undo": not outcome.problem
+                and access.undo_until(fresh[outcome.request_id], call.principal, at=now()) is not None,
                 "person": names.get(fresh[outcome.request_id].person_id, ""),
                 "full_name": repos[outcome.request_id].full_name,
                 "facts": words.REQUEST_STATES[fresh[outcome.request_id].state],
@@ -162,6 +106,8 @@ def _decision(call: Call, typed: Typed) -> Callable[[AccessRequest], Awaitable[o
             return lambda request: access.reject(session, request, by=by, reason=typed.reason, policy=policy)
         case "claim":
             return lambda request: access.claim(session, request, by=by)
+        case "undo":
+            return lambda request: access.undo(session, request, by=by, policy=policy)
     return None
 
 
@@ -170,26 +116,8 @@ async def _refused(call: Call, choice: Choice, typed: Typed, errors: dict[str, s
 
 
 async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) -> Response:
-    rules, instant = request_rules(call), now()
-    me = call.principal.person_id or ""
-    states = _GROUPS.get(choice.state) if choice.state in _GROUPS else (RequestState(choice.state),)
-    since = timedelta(days=int(choice.age or 0))
-    page = await access.review_queue(
-        call.session,
-        repos=[in_care(call), *_named(choice.repository)],
-        only=Filter(
-            states=states or (),
-            queue=choice.queue or None,
-            claimed_by=me if choice.is_mine else None,
-            is_flagged=choice.is_flagged,
-            waiting_before=instant - since if choice.age else None,
-            overdue={known.name: instant - timedelta(days=known.service_days) for known in rules.queues}
-            if choice.is_overdue
-            else None,
-        ),
-        after=call.request.query_params.get("after"),
-        limit=PAGE,
-    )
+    rules = request_rules(call)
+    page = await chosen(call, choice, after=call.request.query_params.get("after"))
     rows = await decided_rows(call, page.rows)
     names = await names_of(call, [row.request.claimed_by for row in rows if row.request.claimed_by])
     return render(
@@ -198,19 +126,16 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
         status=status,
         sees_all=runs_hub(call),
         choice=choice,
-        states=_STATE_NAMES,
+        states=STATE_NAMES,
         queues=[("", "Every queue"), *((known.name, known.title) for known in rules.queues)],
-        ages=list(_AGES.items()),
+        ages=list(AGES.items()),
         requests=[_row(row, rules, names, typed) for row in rows],
-        can_decide=choice.state == _WAITING and bool(rows),
+        can_decide=choice.state == WAITING and bool(rows),
         typed=typed,
-        here=urlencode(choice.sent),
-        more=f"/admin/requests?{urlencode(choice.sent | {'after': page.after})}" if page.after else None,
+        here=choice.query,
+        last=await just_decided(call),
+        more=f"{QUEUE}?{urlencode(choice.sent | {'after': page.after})}" if page.after else None,
     )
-
-
-def _named(name: str) -> list[sa.ColumnElement[bool]]:
-    return [col(Repo.key).in_([key_of(kind, name) for kind in RepoKind])] if name else []
 
 
 def _row(row: access.Row, rules: access.Rules, names: dict[str, str], typed: Typed) -> dict[str, Any]:
@@ -233,6 +158,6 @@ def _row(row: access.Row, rules: access.Rules, names: dict[str, str], typed: Typ
 
 
 ROUTES = [
-    guarded("/admin/requests", queue, needs=Action.USE_ACCOUNT),
-    guarded("/admin/requests/decide", decide, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded(QUEUE, queue, needs=Action.USE_ACCOUNT),
+    guarded(f"{QUEUE}/decide", decide, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

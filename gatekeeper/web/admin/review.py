@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.responses import HTMLResponse, Response
 
 from gatekeeper import access, accounts, licensing
@@ -15,6 +13,8 @@ from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
+from gatekeeper.web.admin.applicant import applicant_of
+from gatekeeper.web.admin.choosing import QUEUE, choice_of, just_decided, next_in_queue
 from gatekeeper.web.admin.scope import found, may_review, missing, names_of
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
@@ -22,8 +22,8 @@ from gatekeeper.web.portal.views import render
 
 _WITH_FORMS = frozenset(
     {
-        "claim", "unclaim", "recall", "resume", "return", "refer", "vote", "route", "delegate", "cancel", "add-terms",
-        "suspend", "revoke", "close",
+        "claim", "unclaim", "recall", "resume", "return", "refer", "vote", "route", "delegate", "cancel", "undo",
+        "add-terms", "suspend", "revoke", "close",
     }
 )  # fmt: skip
 _DECIDING = frozenset({"approve", "reject", "cancel", "add-terms"})
@@ -73,7 +73,7 @@ def refuse_stale(request: AccessRequest, version: str) -> None:
 async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HTMLResponse:
     """The page, as much of it as the caller may read."""
     session, request, repo = call.session, case.request, case.repo
-    rules, instant = request_rules(call), now()
+    rules, instant, choice = request_rules(call), now(), choice_of(call)
     person = await accounts.people.get(session, request.person_id)
     assert person is not None  # the request refers to them
     acts = acts_for(call, case)
@@ -118,8 +118,11 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
             for voice, name in await access.voices(session, request)
         ],
         steps=[_step(told) for told in steps],
+        here=choice.query,
+        following=await next_in_queue(call, choice, request.id) if case.is_reviewer else None,
+        last=await just_decided(call) if case.is_reviewer else None,
+        applicant=await applicant_of(call, request) if case.is_reviewer else None,
         accepted_at=await _accepted_at(call, request, repo),
-        earlier=await _earlier(call, request),
         decided_at=request.decided_at,
         decided_by=names.get(request.decided_by or "", ""),
         reason=request.reason,
@@ -143,6 +146,8 @@ def acts_for(call: Call, case: Case) -> frozenset[str]:
         return frozenset()
     if request.barred_id == me:
         possible -= _DECIDING
+    if access.undo_until(request, call.principal, at=now()) is None:
+        possible -= {"undo"}
     if request.referred_to != me:
         possible -= {"answer"}
     if request.approvals_needed > 1 and request.state is not RequestState.IN_REVIEW:
@@ -177,24 +182,6 @@ def _step(told: access.Told) -> dict[str, Any]:
     }
 
 
-async def _earlier(call: Call, request: AccessRequest) -> list[dict[str, Any]]:
-    rows = await call.session.scalars(
-        sa.select(AccessRequest)
-        .where(
-            col(AccessRequest.repo_id) == request.repo_id,
-            col(AccessRequest.person_id) == request.person_id,
-            col(AccessRequest.id) != request.id,
-            col(AccessRequest.state) != RequestState.DRAFT,
-        )
-        .order_by(col(AccessRequest.id).desc())
-        .limit(10)
-    )
-    return [
-        {"facts": words.REQUEST_STATES[row.state], "submitted_at": row.submitted_at, "reason": row.reason}
-        for row in rows
-    ]
-
-
 async def _accepted_at(call: Call, request: AccessRequest, repo: Repo) -> Any:
     if request.bundle_sha256 is None:
         return None
@@ -215,4 +202,4 @@ def _answer(value: Any) -> str:
     return COUNTRIES.get(text, text)
 
 
-ROUTES = [guarded("/admin/requests/{id}", show, needs=Action.USE_ACCOUNT)]
+ROUTES = [guarded(f"{QUEUE}/{{id}}", show, needs=Action.USE_ACCOUNT)]

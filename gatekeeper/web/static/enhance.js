@@ -1,5 +1,5 @@
 // Comforts on top of pages that work without them: copy buttons, local times, an account menu that closes itself,
-// and live progress in the playground. No page depends on this file.
+// keys in the review queue, and live progress in the playground. No page depends on this file.
 "use strict";
 
 const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
@@ -35,6 +35,35 @@ each("details.menu", (menu) => {
     menu.open = false;
     menu.querySelector("summary").focus();
   });
+});
+
+// --- keys where a page lists them: never while a field is typed in, and not for who switched them off ---
+each("[data-keys]", (help) => {
+  const isOff = () => localStorage.getItem("keys") === "off";
+  const button = help.querySelector("[data-keys-switch]");
+  const say = () => { button.textContent = `Switch the keys ${isOff() ? "on" : "off"}`; };
+  button.hidden = false;
+  button.addEventListener("click", () => { localStorage.setItem("keys", isOff() ? "on" : "off"); say(); });
+  say();
+  const rows = [...document.querySelectorAll("[data-row]")];
+  document.addEventListener("keydown", (event) => {
+    if (isOff() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target.closest("input:not([type=checkbox]), textarea, select")) return;
+    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    const step = { j: 1, k: -1, ArrowDown: at < 0 ? 0 : 1, ArrowUp: at < 0 ? 0 : -1 }[event.key];
+    const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (step && rows.length) rows[Math.min(Math.max(at + step, 0), rows.length - 1)].querySelector("a").focus();
+    else if (event.key === "o" && at >= 0) rows[at].querySelector("a").click();
+    else if (event.key === "x" && at >= 0) rows[at].querySelector("[type=checkbox]")?.click();
+    else if (found) press(found, rows[at]);
+    else return;
+    event.preventDefault();
+  });
+  const press = (found, row) => {
+    if (row && found.form && !document.querySelector("[data-row] :checked")) row.querySelector("[type=checkbox]")?.click();
+    if (found.matches("a, summary")) found.click();
+    found.focus(); // a button waits for Enter: that confirms
+  };
 });
 
 // --- playground: which words does the model not know? Never on blur: the page must not move under a click ---

@@ -287,6 +287,9 @@ async def test_reviewers_applicants_and_holders_are_told(site: Site) -> None:
         await releases.hold(session, release, by=by, reason="Something is wrong")
     await hand_out(site)
     await hand_out(site)
+    assert await told(site, "ada") == ["release-held"]  # the approval can still be undone
+    with time_machine.travel(datetime.now(UTC) + 2 * access.UNDO_WITHIN):
+        await hand_out(site)
     assert await told(site, "ada") == ["release-held", "request-approved"]
     assert await told(site, "alan") == []
     page = words((await browser.get("/notices")).text)
