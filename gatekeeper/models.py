@@ -15,6 +15,7 @@ from gatekeeper.community import collections_tables as collections
 from gatekeeper.community import tables as community
 from gatekeeper.evaluation import tables as evaluation
 from gatekeeper.generation import tables as generation
+from gatekeeper.incidents import tables as incidents
 from gatekeeper.jobs import tables as jobs
 from gatekeeper.ledger import tables as ledger
 from gatekeeper.licensing import tables as licensing
@@ -41,6 +42,7 @@ __all__ = [
     "factors",
     "generation",
     "identities",
+    "incidents",
     "jobs",
     "ledger",
     "licensing",

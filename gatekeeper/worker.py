@@ -15,6 +15,7 @@ from gatekeeper import (
     authz,
     evaluation,
     generation,
+    incidents,
     jobs,
     ledger,
     licensing,
@@ -116,6 +117,7 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
         arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
         notices.TELL_APPLICANT: _in_transaction(gatekeeper.db, notices.tell_applicant),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
+        incidents.TELL: lambda payload: incidents.tell_holders(gatekeeper.db, payload),
         access.EXPIRING: _in_transaction(gatekeeper.db, access.tell_of_end),
         access.OVERDUE: _in_transaction(gatekeeper.db, access.tell_of_delay),
     }

@@ -39,6 +39,8 @@ class Action(StrEnum):
     MANAGE = "manage"
     PROMOTE = "promote"
     HOLD = "hold"
+    REPORT = "report"
+    HANDLE_INCIDENTS = "handle_incidents"
 
     CREATE_REPO = "create_repo"
     CREATE_ORGANIZATION = "create_organization"

@@ -50,6 +50,8 @@ CAPABILITIES = {
     "settings": Action.MANAGE,
     "promotion": Action.PROMOTE,
     "hold, resume, withdraw": Action.HOLD,
+    "report a problem": Action.REPORT,
+    "handle its incidents": Action.HANDLE_INCIDENTS,
 }
 
 

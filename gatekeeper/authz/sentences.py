@@ -130,6 +130,8 @@ ACTS: dict[Action, str] = {
     Action.MANAGE: "change its settings",
     Action.PROMOTE: "promote a release",
     Action.HOLD: "hold, resume or take back a release",
+    Action.REPORT: "report a problem with it",
+    Action.HANDLE_INCIDENTS: "handle its incidents",
     Action.CREATE_REPO: "create a repository here",
     Action.CREATE_ORGANIZATION: "create an organization",
     Action.MANAGE_ORGANIZATION: "manage an organization's members",

@@ -37,6 +37,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     },
     "evaluation": {"image": "clear", "report": "sign speak", "run": "start pause resume cancel fail"},
     "generation": {"order": "submit finish", "quota": "change", "result": "delete", "strike": "record appeal review"},
+    "incidents": {"incident": "report open take-up dismiss link note hold suspend notify close"},
     "licensing": {
         "catalogue": "add",
         "terms": "present accept withdraw change classify",

@@ -113,6 +113,25 @@ KINDS: dict[str, Kind] = {
         "{person} wrote in discussion {num} of {repo}, in which you take part.",
         "{url}/discussions/{num}",
     ),
+    "report-received": Kind(
+        "Somebody reports a problem with what I maintain",
+        "A problem with {repo} was reported",
+        "Somebody reports a problem with {repo}. Read it, and take it up or dismiss it.",
+        "/admin/incidents/{incident}",
+    ),
+    "report-answered": Kind(
+        "A problem that I reported was looked at",
+        "Your report about {repo} was looked at",
+        "The maintainers of {repo} have looked at the problem that you reported. What everybody should know of it "
+        "stands on its page.",
+        "{url}",
+    ),
+    "incident-told": Kind(
+        "Something that I fetched is part of an incident",
+        "An incident with {repo}, which you fetched",
+        "You fetched files of {repo}, commit {commit}. Its maintainers say: {message}",
+        "{url}",
+    ),
     "webhook-disabled": Kind(
         "A webhook of mine was switched off",
         "A webhook of yours was switched off",

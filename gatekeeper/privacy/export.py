@@ -100,6 +100,12 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("id", "repo_id", "generation_id", "kind", "fired", "reason", "state", "struck_at", "appeal", "shows_prompt",
          "appealed_at", "note", "reviewed_at"),
     ),
+    "reports": (
+        "incident",
+        "reporter_id",
+        ("id", "repo_id", "state", "title", "description", "reported_at", "closed_at"),
+    ),
+    "incidents": ("incident_link", "person_id", ("incident_id", "kind", "repo_id", "linked_at")),
     "discussions": (
         "discussion",
         "author_id",

@@ -12,7 +12,7 @@ from gatekeeper.provenance.certificates import BrokenCertificate, Credential, fi
 from gatekeeper.provenance.manifests import FACTS, Signature, SignatureState
 from gatekeeper.provenance.notary import Certified, Examination, Notary
 from gatekeeper.provenance.pictures import MAX_BYTES, ImageFormat
-from gatekeeper.provenance.records import fresh_numbers, number_text
+from gatekeeper.provenance.records import find_record, fresh_numbers, number_text
 from gatekeeper.provenance.tables import ImageRecord
 from gatekeeper.provenance.verdict import Finding, IsPublic, Verdict, judge
 
@@ -32,6 +32,7 @@ __all__ = [
     "Signature",
     "SignatureState",
     "Verdict",
+    "find_record",
     "fingerprint",
     "fresh_numbers",
     "judge",

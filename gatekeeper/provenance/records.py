@@ -1,5 +1,6 @@
 """Records of images that were given out."""
 
+import re
 import secrets
 from collections.abc import Collection
 
@@ -32,6 +33,16 @@ async def by_digest(session: AsyncSession, image_sha256: str) -> ImageRecord | N
         sa.select(ImageRecord).where(col(ImageRecord.image_sha256) == image_sha256).limit(1)
     )
     return found
+
+
+async def find_record(session: AsyncSession, text: str) -> ImageRecord | None:
+    """The record that a person names: by its number as people write it, or by the SHA-256 of the file."""
+    text = text.strip().lower()
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return await by_digest(session, text)
+    if not re.fullmatch(r"[0-9a-f]{10}", text):
+        return None
+    return next(iter(await by_number(session, [int(text, 16)])), None)
 
 
 def number_text(number: int) -> str:

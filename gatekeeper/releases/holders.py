@@ -34,8 +34,18 @@ class Holder:
 
 async def holders(session: AsyncSession, release: Release) -> list[Holder]:
     """Everybody with an account who fetched weights of the release, by name. Reading the card is not holding it."""
+    return await holders_of(session, release.repo_id, release.commit_id)
+
+
+async def holders_of(session: AsyncSession, repo_id: str, commit: str, *, sha256: str = "") -> list[Holder]:
+    """The same of any commit, released or not.
+
+    sha256  only who fetched the file with this digest, or the history as a whole
+    """
     found: dict[str, list[LedgerEvent]] = {}
-    for event in await _fetches(session, release):
+    for event in await _fetches(session, repo_id, commit):
+        if sha256 and event.body.get("digest", sha256) != sha256:
+            continue
         if event.actor_id is not None:
             found.setdefault(event.actor_id, []).append(event)
     rows = await session.execute(sa.select(col(Person.id), col(Person.name)).where(col(Person.id).in_(found)))
@@ -46,7 +56,7 @@ async def holders(session: AsyncSession, release: Release) -> list[Holder]:
 
 async def without_account(session: AsyncSession, release: Release) -> int:
     """How often weights of the release were fetched by nobody in particular."""
-    return sum(event.actor_id is None for event in await _fetches(session, release))
+    return sum(event.actor_id is None for event in await _fetches(session, release.repo_id, release.commit_id))
 
 
 async def users_since(session: AsyncSession, release: Release) -> int:
@@ -58,16 +68,17 @@ async def users_since(session: AsyncSession, release: Release) -> int:
         col(LedgerEvent.occurred_at) >= release.staged_at,
     )
     people = {*await session.scalars(ordered)}
-    people |= {event.actor_id for event in await _fetches(session, release) if event.occurred_at >= release.staged_at}
+    fetched = await _fetches(session, release.repo_id, release.commit_id)
+    people |= {event.actor_id for event in fetched if event.occurred_at >= release.staged_at}
     return len(people - {None})
 
 
-async def _fetches(session: AsyncSession, release: Release) -> Sequence[LedgerEvent]:
+async def _fetches(session: AsyncSession, repo_id: str, commit: str) -> Sequence[LedgerEvent]:
     query = (
         sa.select(LedgerEvent)
         .where(
-            col(LedgerEvent.subject_id) == release.commit_id,
-            col(LedgerEvent.repo_id) == release.repo_id,
+            col(LedgerEvent.subject_id) == commit,
+            col(LedgerEvent.repo_id) == repo_id,
             col(LedgerEvent.kind).in_((_DOWNLOAD, _FETCH)),
         )
         .order_by(col(LedgerEvent.id))

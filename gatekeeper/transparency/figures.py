@@ -10,18 +10,21 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper import incidents
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.incidents import Incident
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos.tables import Repo
-from gatekeeper.transparency.report import FEWEST, Month, Report, Share, told
+from gatekeeper.transparency.report import FEWEST, Closed, Month, Report, Share, told
 from gatekeeper.transparency.tables import RefusalCount, TransparencyReport
 
 _MONTHS = 12
 _WAITING = (RequestState.IN_REVIEW, RequestState.REFERRED)
 _MOST_CAUSES = 10
+_MOST_INCIDENTS = 50
 _MOST_DECISIONS = 20_000  # the newest ones, for the waiting times
 
 Where = sa.ColumnElement[bool]
@@ -93,6 +96,10 @@ async def _make(session: AsyncSession, at: datetime, public: "sa.Select[str]") -
         acceptances=told(
             await _count(session, Acceptance, col(Acceptance.repo_id).in_(public), col(Acceptance.accepted_at) >= since)
         ),
+        problems=told(
+            await _count(session, Incident, col(Incident.repo_id).in_(public), col(Incident.reported_at) >= since)
+        ),
+        incidents=await _incidents(session, public, since),
     )
 
 
@@ -169,6 +176,13 @@ async def _stages(session: AsyncSession, public: "sa.Select[str]", at: datetime)
         best[repo_id] = max(stage, best.get(repo_id, Stage.DRAFT), key=ladder.index)
     counts = Counter(best.values())
     return tuple(Share(stage.value, told(counts[stage])) for stage in ladder if counts[stage])
+
+
+async def _incidents(session: AsyncSession, public: "sa.Select[str]", since: datetime) -> tuple[Closed, ...]:
+    rows = await incidents.published_at(session, col(Repo.id).in_(public), since=since, limit=_MOST_INCIDENTS)
+    return tuple(
+        Closed(repo.full_name, each.closed_at.date().isoformat(), each.severity.value, each.note) for repo, each in rows
+    )
 
 
 async def _count(session: AsyncSession, table: type[Any], *where: Where) -> int:

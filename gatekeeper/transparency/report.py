@@ -42,6 +42,16 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Closed:
+    """An incident that was closed, in the words of those who handled it."""
+
+    repo: str
+    closed_on: str  # a day, `2026-11-22`
+    severity: str
+    note: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Twelve months of a hub.
 
@@ -51,6 +61,8 @@ class Report:
     denials        refusals of the decision, by policy or, where no policy allowed it, by code
     order_refusals orders for images that were not made, by code
     stages         public repositories by the stage of their best release
+    problems       reports of problems with them, from anybody
+    incidents      the newest ones that were closed
     """
 
     made_at: datetime
@@ -64,6 +76,8 @@ class Report:
     held_now: int = 0
     withdrawn: int = 0
     acceptances: Count = 0
+    problems: Count = 0
+    incidents: tuple[Closed, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, without the instant it was made at."""
@@ -76,6 +90,7 @@ class Report:
         rest["months"] = tuple(Month(**month) for month in rest["months"])
         for name in ("rejections", "denials", "order_refusals", "stages"):
             rest[name] = tuple(Share(**share) for share in rest[name])
+        rest["incidents"] = tuple(Closed(**each) for each in rest.get("incidents", ()))
         if rest["waiting_days"] is not None:
             rest["waiting_days"] = tuple(rest["waiting_days"])
         return cls(made_at=made_at, **rest)

@@ -37,7 +37,7 @@ _RIGHTS: tuple[tuple[set[Scope], tuple[Action, ...]], ...] = (
     ({_WRITE}, (Action.WRITE, Action.DISCUSS_WRITE, Action.DERIVE, Action.PROPOSE, Action.MANAGE, Action.CURATE)),
     ({_WRITE}, (Action.ACCEPT_TERMS, Action.REQUEST_ACCESS, Action.MANAGE_WEBHOOKS, Action.MANAGE_ORGANIZATION)),
     ({_WRITE}, (Action.CREATE_REPO, Action.CREATE_ORGANIZATION)),
-    ({_WRITE}, (Action.PROMOTE, Action.HOLD)),
+    ({_WRITE}, (Action.PROMOTE, Action.HOLD, Action.REPORT, Action.HANDLE_INCIDENTS)),
     ({_REVIEW, _WRITE}, (Action.REVIEW,)),
     ({_ADMIN}, (Action.ADMIN_PEOPLE, Action.ADMIN_LEDGER, Action.ADMIN_POLICIES, Action.ADMIN_HUB)),
     (set(), (Action.MANAGE_ACCOUNT,)),  # in a browser only

@@ -58,7 +58,7 @@ _REFUSALS = frozenset({"RepoNotFound", "GatedRepo", "NotAllowed", "NotSignedIn"}
 _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Action.PROPOSE, Action.HOLD})
 # What a person outside may ask for with a method that changes something, where the repository lets them; said here by
 # hand, so that a route that states too little shows.
-_FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack"})
+_FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack", "send_report"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
     "collect", "copy_files", "appeal", "correct", "close_out", "confirm",

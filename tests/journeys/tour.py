@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.journeys.conftest import ROOT, Demo, running_demo, sign_in
 from tests.journeys.test_story import approve, ask_for_access
-from tests.journeys.walk import walk
+from tests.journeys.walk import report, walk
 
 MODEL = f"/{NAMESPACE}/{NAME}"
 FOLDER = ROOT / "docs" / "tour"
@@ -82,6 +82,7 @@ def _live(demo: Demo, ada: Page, maintainer: Page) -> None:
     ada.locator("[name=prompt]").first.fill("a red apple")
     ada.locator("main form button.button-main").first.click()
     ada.wait_for_url("**/generations/**")
+    report(ada)
     ada.goto(f"{MODEL}/discussions/new")
     ada.get_by_label("Title").fill("How well does it draw fruit?")
     ada.locator("main form textarea").first.fill("Apples look fine. Has anybody tried pears?")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Error, Page
 
 from gatekeeper.app import routes
+from gatekeeper.cli.demo import NAME, NAMESPACE
 from gatekeeper.web.routing import RawRoute
 
 _PAGES = [
@@ -47,6 +48,15 @@ def walk(page: Page, *starts: str) -> Iterator[tuple[str, str]]:
         page.evaluate(_SETTLE)
         yield route.pattern, path
         waiting.extend(_links(page))
+
+
+def report(page: Page, model: str = f"/{NAMESPACE}/{NAME}") -> None:
+    """Report a problem with the model, so that there is an incident to look at."""
+    page.goto(f"{model}/report")
+    page.get_by_label("What is wrong").select_option("wrong")
+    page.get_by_label("In your words").fill("Its card says that it draws pears. It draws apples.")
+    page.locator("main form button.button-main").click()
+    page.get_by_text("Thank you").wait_for()
 
 
 def _links(page: Page) -> list[str]:

@@ -26,6 +26,8 @@ discuss_read      | owners | org         | named       | everyone          | eve
 discuss_write     | owners | org         | named       | grant             | signed-in     | signed-in     | none      | none
 promote           | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | none      | none
 hold              | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | maintainers | maintainers
+report            | owners | org         | named       | everyone          | everyone      | everyone      | everyone  | everyone
+handle_incidents  | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | maintainers | maintainers
 manage            | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | maintainers | maintainers
 """  # noqa: E501
 

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from starlette.responses import Response
 
-from gatekeeper import access, licensing
+from gatekeeper import access, incidents, licensing
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import RepoKind, history, mirrors, popularity
-from gatekeeper.web import bias, lineage, words
+from gatekeeper.web import bias, incident_words, lineage, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import restrictions
@@ -88,6 +88,8 @@ async def model(call: Call) -> Response:
         children=children,
         has_more_children=len(children) == lineage.MOST_CHILDREN,
         ladder=await _ladder(call, seen),
+        incidents=await incidents.published(call.session, repo),
+        severities=incident_words.SEVERITIES,
         evaluations=(await visible(call, limit=5))[:2] if is_model and readable else [],
         figure_label=bias.figure_label,
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",

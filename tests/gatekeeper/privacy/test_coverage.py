@@ -19,6 +19,7 @@ NOT_EXPORTED = {
     ("erasure", "person_id"): "nobody is left to export it for",
     ("membership_offer", "offered_by"): "the act is in the log",
     ("evaluation_run", "started_by"): "the act is in the log",
+    ("incident_step", "actor_id"): "the act is in the log",
     ("mail_link", "person_id"): "lives for hours, and its secret is only a hash",
     ("namespace", "person_id"): "the name itself",
     ("oauth_code", "person_id"): "lives for a minute",

@@ -1,0 +1,154 @@
+"""The doors of incidents: who finds them, what is refused, and what everybody reads in the end."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from gatekeeper import access, ledger, transparency
+from gatekeeper.kit.clock import now
+from gatekeeper.notices import Notice
+from gatekeeper.provenance import ImageRecord
+from gatekeeper.releases import Release, Stage
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
+
+pytestmark = pytest.mark.anyio
+
+REPORT = {"problem": "harm", "text": "It draws <weapons>."}
+OPEN = {"title": "Weapons <now>", "severity": "high", "repository": "lab/emoji", "description": "Seen today."}
+DIGEST = "d" * 64
+
+
+def form_of(page: str, act: str) -> str:
+    found = re.search(rf'action="(/admin/incidents/[^"]+/{act})"', page)
+    assert found is not None, words(page)
+    return found[1]
+
+
+async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: Site, model: Repo) -> None:
+    grace, ada, alan = await site.as_("grace"), await site.as_("ada"), await site.as_("alan")
+    await ask_for_access(ada)
+    await grace.post(f"{MODEL}/grants", data={"person": "ada"})
+    commit = await head(site, model)
+    async with site.gatekeeper.db.write() as session:
+        body = {"path": "model.safetensors", "digest": DIGEST, "action": "download"}
+        await ledger.record(
+            session, "repos:file:download", actor=site.people["ada"].id, repo=model.id, subject=commit, body=body
+        )
+
+    sent = await site.browser().post(f"{MODEL}/report", data=REPORT)
+    thanks = words((await site.browser().get(sent.headers["location"])).text)
+    listed = (await grace.get("/admin/incidents")).text
+    here = re.search(r'href="(/admin/incidents/0[^"]+)"', listed)
+    assert here is not None
+    page = (await grace.get(here[1])).text
+    hidden = [(await browser.get(here[1])).status_code for browser in (ada, alan)]
+    refused = [
+        (await browser.post(f"{here[1]}/close", data={"public_note": "x"})).status_code for browser in (ada, alan)
+    ]
+    early = await grace.post(f"{here[1]}/close", data={"public_note": "Done."})
+    odd = await grace.post(f"{here[1]}/take-up", data={"title": "Weapons", "severity": "awful"})
+    taken = await grace.post(f"{here[1]}/take-up", data={"title": "Weapons", "severity": "high"})
+    for fields in ({"revision": commit}, {"person": "ada"}):
+        linked = await grace.post(f"{here[1]}/link", data={"repository": "lab/emoji", **fields})
+        assert linked.status_code == 303, words(linked.text)
+    twice = await grace.post(f"{here[1]}/link", data={"repository": "lab/emoji", "person": "ada"})
+    nothing = await grace.post(f"{here[1]}/link", data={"person": "no<body>"})
+    page = (await grace.get(here[1])).text
+    hold, suspend, tell = form_of(page, "hold"), form_of(page, "suspend"), form_of(page, "tell")
+    ids = {act: path.split("/")[-2] for act, path in (("hold", hold), ("suspend", suspend))}
+    strangers = [
+        (await alan.post(path, data={f"reason-{ids['hold']}": "x"})).status_code for path in (hold, suspend, tell)
+    ]
+    silent = await grace.post(hold, data={f"reason-{ids['hold']}": " "})
+    told = await grace.post(tell, data={f"message-{ids['hold']}": "Stop using it."})
+    suspended = await grace.post(suspend, data={f"reason-{ids['suspend']}": "Misuse."})
+    held = await grace.post(hold, data={f"reason-{ids['hold']}": "Weapons."})
+    again = await grace.post(hold, data={f"reason-{ids['hold']}": "Weapons."})
+    closed = await grace.post(f"{here[1]}/close", data={"public_note": "The words <were> taken out."})
+    late = await grace.post(f"{here[1]}/note", data={"note": "Late."})
+
+    assert sent.status_code == 303
+    assert "Thank you" in thanks
+    assert "It draws &lt;weapons&gt;." in page
+    assert "without an account" in words(page)
+    assert (hidden, refused, strangers) == ([404, 404], [404, 404], [404, 404, 404])
+    assert [each.status_code for each in (early, odd, taken, twice, nothing, silent)] == [409, 400, 303, 409, 422, 400]
+    assert [each.status_code for each in (told, suspended, held, again)] == [303, 303, 303, 409]
+    assert (closed.status_code, late.status_code) == (303, 409)
+    public = (await site.browser().get(MODEL)).text
+    assert "The words &lt;were&gt; taken out." in public
+    assert "It draws" not in public
+    async with site.gatekeeper.db.write() as session:
+        release = await session.scalar(sa.select(Release).where(Release.commit_id == commit))
+        assert release is not None
+        assert release.held_at is not None
+        assert await access.grant_in_force(session, site.people["ada"].id, model.id, now()) is None
+        report = await transparency.refresh(session, visible=sa.true())
+        kinds = list(await session.scalars(sa.select(Notice.kind).where(Notice.person_id == site.people["grace"].id)))
+    assert [each.note for each in report.incidents] == ["The words <were> taken out."]
+    assert kinds == ["report-received"]
+    assert "The words &lt;were&gt; taken out." in (await site.browser().get("/transparency")).text
+
+
+async def head(site: Site, model: Repo) -> str:
+    async with site.gatekeeper.db.read() as session:
+        found = await session.scalar(sa.select(Release.commit_id).where(Release.repo_id == model.id))
+        assert found is not None
+        return str(found)
+
+
+async def test_opening_takes_a_repository_in_ones_care_unless_one_runs_the_hub(site: Site, model: Repo) -> None:
+    grace, alan, olga = await site.as_("grace"), await site.as_("alan"), await site.as_("olga")
+
+    answers = [
+        (await browser.post("/admin/incidents", data=OPEN | fields)).status_code
+        for browser, fields in (
+            (alan, {}),
+            (grace, {"repository": ""}),
+            (grace, {"title": " "}),
+            (grace, {"description": "x" * 5_001}),
+            (grace, {"severity": "awful"}),
+            (grace, {}),
+            (olga, {"repository": ""}),
+        )
+    ]
+    of_grace, of_olga = [words((await each.get("/admin/incidents")).text) for each in (grace, olga)]
+
+    assert answers == [422, 422, 422, 422, 422, 303, 303]
+    assert of_grace.count("Weapons <now>") == 1
+    assert of_olga.count("Weapons <now>") == 2
+    assert "Nothing waits" in words((await alan.get("/admin/incidents")).text)
+
+
+async def test_a_problem_with_an_image_reaches_the_models_maintainers_by_its_record_alone(
+    site: Site, model: Repo
+) -> None:
+    async with site.gatekeeper.db.write() as session:
+        record = ImageRecord(
+            number=0xABC, receipt_id="r", image_sha256=DIGEST, repo_id=model.id, commit_id=await head(site, model)
+        )
+        session.add(record)
+    ada = await site.as_("ada")
+
+    page = await ada.get("/verify/report?image=0000000abc")
+    unknown = [(await ada.get(f"/verify/report?image={text}")).status_code for text in ("0000000abd", "", "x" * 200)]
+    answers = [(await ada.post("/verify/report", data=REPORT | {"image": DIGEST})).status_code for _ in range(6)]
+    empty = await (await site.as_("alan")).post("/verify/report", data={"image": DIGEST, "problem": "harm"})
+    listed = words((await (await site.as_("grace")).get("/admin/incidents")).text)
+
+    assert "lab/emoji" not in page.text
+    assert unknown == [404, 404, 404]
+    assert answers == [303] * 5 + [429]
+    assert empty.status_code == 422
+    assert listed.count("It makes or contains something harmful") == 5
+
+
+async def test_a_private_model_takes_reports_of_those_who_see_it_only(site: Site) -> None:
+    repo = await site.model("secret", stage=Stage.DRAFT)
+    answers = [
+        (await browser.post(f"/{repo.full_name}/report", data=REPORT)).status_code
+        for browser in (site.browser(), await site.as_("ada"), await site.as_("grace"))
+    ]
+    assert answers == [401, 404, 303]
