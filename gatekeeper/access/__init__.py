@@ -86,7 +86,7 @@ from gatekeeper.access.tables import (
 )
 from gatekeeper.access.undoing import UNDO_WITHIN, undo, undo_until, was_undone
 from gatekeeper.access.vouching import vouch
-from gatekeeper.access.waiting import Age, age, median_days
+from gatekeeper.access.waiting import Age, age, asked_by_day, median_days
 
 __all__ = [
     "ACTS",
@@ -125,6 +125,7 @@ __all__ = [
     "appeal",
     "approvals",
     "approve",
+    "asked_by_day",
     "asked_for_opinion",
     "block",
     "blocks_of",

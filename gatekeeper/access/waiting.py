@@ -1,7 +1,7 @@
-"""How long answers take: the public median of a repository, and the age of a request against its queue's target."""
+"""How many ask, and how long answers take: the public median of a repository, the age of a request, requests by day."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from statistics import median
 
 import sqlalchemy as sa
@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.access.rules import Rules
-from gatekeeper.access.tables import AccessRequest
+from gatekeeper.access.tables import AccessRequest, RequestState
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.days import by_day, count_by_day, last_days
+from gatekeeper.repos.tables import Repo
 
 _MOST = 1_000
 _DAY = timedelta(days=1)
@@ -58,3 +61,17 @@ async def median_days(session: AsyncSession, repo_id: str, rules: Rules, *, at: 
         return None
     middle = median(wait.total_seconds() for wait in waits.values())
     return max(1, -(-int(middle) // int(_DAY.total_seconds())))
+
+
+async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElement[bool]) -> list[tuple[str, int]]:
+    """Requests on each of the last `days`, for repositories that meet a condition on Repo."""
+    wanted = last_days(now(), days)
+    counted = await count_by_day(
+        session,
+        col(AccessRequest.submitted_at),
+        col(AccessRequest.submitted_at) >= datetime.combine(wanted[0], time(), UTC),
+        col(AccessRequest.repo_id).in_(sa.select(col(Repo.id)).where(repos)),
+        col(AccessRequest.is_direct).is_(False),
+        col(AccessRequest.state) != RequestState.DRAFT,
+    )
+    return by_day(wanted, counted)

@@ -52,12 +52,6 @@ async def listing(
     return page_of(rows, limit=limit, key=lambda incident: incident.id)
 
 
-async def count_waiting(session: AsyncSession, *, repos: sa.ColumnElement[bool] | None, most: int) -> int:
-    """How many are reported or open, counted up to `most`."""
-    query = sa.select(col(Incident.id)).where(_in_care(repos), col(Incident.state).in_(WAITING)).limit(most)
-    return int(await session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0)
-
-
 async def links_of(session: AsyncSession, incident: Incident) -> list[IncidentLink]:
     """What it is linked to, in the order in which that was said."""
     query = sa.select(IncidentLink).where(col(IncidentLink.incident_id) == incident.id)

@@ -4,7 +4,30 @@ A verb calls `enqueue` in its own transaction, so there is never a mail about an
 whose mail was forgotten.
 """
 
-from gatekeeper.jobs.outbox import LEASE_SECONDS, MOST_ATTEMPTS, claim, clean_up, enqueue, finish, is_due, retry
+from gatekeeper.jobs.outbox import (
+    LEASE_SECONDS,
+    MOST_ATTEMPTS,
+    Backlog,
+    backlog,
+    claim,
+    clean_up,
+    enqueue,
+    finish,
+    is_due,
+    retry,
+)
 from gatekeeper.jobs.tables import Job
 
-__all__ = ["LEASE_SECONDS", "MOST_ATTEMPTS", "Job", "claim", "clean_up", "enqueue", "finish", "is_due", "retry"]
+__all__ = [
+    "LEASE_SECONDS",
+    "MOST_ATTEMPTS",
+    "Backlog",
+    "Job",
+    "backlog",
+    "claim",
+    "clean_up",
+    "enqueue",
+    "finish",
+    "is_due",
+    "retry",
+]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,33 @@ async def retry(session: AsyncSession, job: Job, error: str) -> bool:
     return await _update(
         session, job, run_at=instant + timedelta(seconds=pause), claimed_until=None, error=error[:2000]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Work that is not done.
+
+    due_since  since when the oldest of it waits that is due; None where nothing is
+    failed     kinds of jobs that were set aside, how many of each, and what went wrong with one of them
+    """
+
+    due: int
+    due_since: datetime | None
+    failed: tuple[tuple[str, int, str], ...]
+
+
+async def backlog(session: AsyncSession) -> Backlog:
+    """What waits, and what was given up, in two queries."""
+    waits = sa.and_(col(Job.finished_at).is_(None), col(Job.failed_at).is_(None), col(Job.run_at) <= now())
+    due, since = (await session.execute(sa.select(sa.func.count(), sa.func.min(col(Job.run_at))).where(waits))).one()
+    number = sa.func.count()
+    failed = await session.execute(
+        sa.select(col(Job.kind), number, sa.func.max(col(Job.error)))
+        .where(col(Job.failed_at).is_not(None))
+        .group_by(col(Job.kind))
+        .order_by(number.desc())
+    )
+    return Backlog(int(due), since, tuple((kind, int(count), error) for kind, count, error in failed))
 
 
 async def clean_up(session: AsyncSession, *, older_than_days: int = 30) -> None:

@@ -11,7 +11,7 @@ from gatekeeper.ledger.kinds import KINDS
 from gatekeeper.ledger.listing import events, kinds_there
 from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from, prove_growth
 from gatekeeper.ledger.record import record
-from gatekeeper.ledger.seal import Sealer, has_pending
+from gatekeeper.ledger.seal import Sealer, has_pending, pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
 from gatekeeper.ledger.tree import sealed_size
 from gatekeeper.ledger.verify import Report, verify
@@ -31,6 +31,7 @@ __all__ = [
     "kinds_there",
     "newest_checkpoint",
     "offline",
+    "pending",
     "prove",
     "prove_from",
     "prove_growth",

@@ -5,6 +5,7 @@ head that every writer locks was measured at a fortieth of this rate.)
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,6 +93,14 @@ class Sealer:
                 note=sign_note(checkpoint.text, self._key, name=self._origin),
             )
         )
+
+
+async def pending(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many events wait for their number, and since when the oldest of them does."""
+    oldest = sa.func.min(col(LedgerEvent.occurred_at))
+    query = sa.select(sa.func.count(), oldest).where(col(LedgerEvent.number).is_(None))
+    count, since = (await session.execute(query)).one()
+    return int(count), since
 
 
 async def has_pending(session: AsyncSession) -> bool:

@@ -2,13 +2,27 @@
 
 from collections import Counter
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.db import Database
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.days import by_day, last_days
 from gatekeeper.transparency.tables import RefusalCount
+
+
+async def denials_by_day(session: AsyncSession, days: int) -> list[tuple[str, int]]:
+    """Refusals of the whole hub on each of the last `days`, as far as they were written down."""
+    wanted = last_days(now(), days)
+    rows = await session.execute(
+        sa.select(col(RefusalCount.day), sa.func.sum(col(RefusalCount.total)))
+        .where(col(RefusalCount.day) >= wanted[0])
+        .group_by(col(RefusalCount.day))
+    )
+    return by_day(wanted, ((day, int(total)) for day, total in rows))
 
 
 class Refusals:

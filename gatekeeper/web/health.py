@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from gatekeeper import schema
 from gatekeeper.errors import NotFound
 from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.state import Gatekeeper
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
@@ -17,15 +18,19 @@ async def healthz(call: Call) -> Response:
 
 async def readyz(call: Call) -> Response:
     """Each part by name: database migrated, storage writable, evidence written, inference loaded or switched off."""
-    gatekeeper = call.gatekeeper
-    parts = {
+    parts = await parts_of(call.gatekeeper)
+    is_ready = all(state in ("ok", "off") for state in parts.values())
+    return JSONResponse({"ready": is_ready, **parts}, 200 if is_ready else 503)
+
+
+async def parts_of(gatekeeper: Gatekeeper) -> dict[str, str]:
+    """How each part does: `ok`, `off`, or what is wrong with it."""
+    return {
         "database": "ok" if await schema.is_current(gatekeeper.db) else "not migrated: run `gatekeeper db upgrade`",
         "storage": "ok" if await gatekeeper.store.is_ready() else "not writable, or not answering",
         "evidence": "ok" if gatekeeper.evidence.is_healthy else "cannot be written",
-        "inference": await _inference(call),
+        "inference": await _inference(gatekeeper),
     }
-    is_ready = all(state in ("ok", "off") for state in parts.values())
-    return JSONResponse({"ready": is_ready, **parts}, 200 if is_ready else 503)
 
 
 async def metrics(call: Call) -> Response:
@@ -36,8 +41,8 @@ async def metrics(call: Call) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _inference(call: Call) -> str:
-    worker = call.gatekeeper.worker
+async def _inference(gatekeeper: Gatekeeper) -> str:
+    worker = gatekeeper.worker
     if worker is None:
         return "off"
     try:

@@ -42,7 +42,7 @@ async def show(call: Call) -> Response:
         "admin/ledger.html",
         checkpoint=checkpoint,
         report=await _report(call, checkpoint.size if checkpoint else 0),
-        pending=await _pending(call),
+        pending=(await ledger.pending(call.session))[0],
         filters=filters,
         kinds=await _kinds(call),
         events=[
@@ -93,11 +93,6 @@ async def _report(call: Call, size: int) -> dict[str, Any]:
     report = await ledger.verify(call.session, call.gatekeeper.keys.signing.public)
     text = "Checked just now: every sealed event is unchanged." if report.is_intact else " ".join(report.faults[:5])
     return {"is_intact": report.is_intact, "text": text}
-
-
-async def _pending(call: Call) -> int:
-    query = sa.select(sa.func.count()).where(col(LedgerEvent.number).is_(None))
-    return int(await call.session.scalar(query) or 0)
 
 
 async def _kinds(call: Call) -> list[str]:

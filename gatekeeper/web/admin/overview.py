@@ -1,23 +1,22 @@
-"""Where maintainers begin: what needs a decision, and the repositories they maintain."""
+"""Where maintainers begin: what needs them, how the hub does, and the repositories they maintain."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.responses import Response
 
-from gatekeeper import access, authz
+from gatekeeper import access, authz, transparency
 from gatekeeper.authz import Action, Revision
 from gatekeeper.kit.clock import now
-from gatekeeper.releases.tables import Proposal, ProposalState, Release
 from gatekeeper.repos import Repo
+from gatekeeper.web.admin import dashboard
+from gatekeeper.web.admin.incidents import runs_incidents
 from gatekeeper.web.admin.scope import decided_rows, in_care, maintained, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render, repo_url
 
 _OLDEST = 5
-_MOST_COUNTED = access.MOST_COUNTED
+_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -37,41 +36,14 @@ class Kept:
 
 async def overview(call: Call) -> Response:
     """`GET /admin`."""
-    mine = in_care(call)
+    mine, is_operator = in_care(call), runs_incidents(call)
     queue = await access.review_queue(call.session, repos=[mine], limit=_OLDEST)
-    waiting = await access.count_waiting(call.session, repos=[mine])
-    proposals = await _count(
-        call,
-        sa.select(col(Proposal.id))
-        .join(Release, col(Release.id) == col(Proposal.release_id))
-        .join(Repo, col(Repo.id) == col(Release.repo_id))
-        .where(col(Proposal.state) == ProposalState.OPEN, mine),
-    )
-    held = await _count(
-        call,
-        sa.select(col(Release.id))
-        .join(Repo, col(Repo.id) == col(Release.repo_id))
-        .where(col(Release.held_at).is_not(None), mine),
-    )
-    repos = await _count(call, sa.select(col(Repo.id)).where(mine))
-    counts = [
-        (waiting, "request waits", "requests wait", "for a decision", "/admin/requests"),
-        (proposals, "promotion is", "promotions are", "proposed", "/admin/repositories"),
-        (held, "release is", "releases are", "on hold", "/admin/repositories"),
-        (repos, "repository", "repositories", "in your care", "/admin/repositories"),
-    ]
+    parts, backlog = await dashboard.health(call) if is_operator else ([], None)
     return render(
         call,
         "admin/overview.html",
         sees_all=runs_hub(call),
-        counts=[
-            {
-                "count": f"{count:,} or more" if count >= _MOST_COUNTED else count,
-                "text": f"{one if count == 1 else many} {rest}",
-                "href": href,
-            }
-            for count, one, many, rest, href in counts
-        ],
+        tiles=await dashboard.tiles(call, is_operator=is_operator),
         oldest=[
             {
                 "id": row.request.id,
@@ -81,6 +53,10 @@ async def overview(call: Call) -> Response:
             }
             for row in await decided_rows(call, queue.rows)
         ],
+        asked=await access.asked_by_day(call.session, _DAYS, repos=mine),
+        denied=await transparency.denials_by_day(call.session, _DAYS) if is_operator else [],
+        parts=parts,
+        failed=backlog.failed if backlog else (),
     )
 
 
@@ -110,12 +86,6 @@ def _kept(repo: Repo, revision: Revision | None) -> Kept:
         is_embargoed=bool(revision and revision.embargoed_until),
         is_deprecated=bool(revision and revision.is_deprecated),
     )
-
-
-async def _count(call: Call, query: "sa.Select[str]") -> int:
-    """How many there are, counted up to a bound so that a large hub's page stays quick."""
-    found = query.limit(_MOST_COUNTED).subquery()
-    return int(await call.session.scalar(sa.select(sa.func.count()).select_from(found)) or 0)
 
 
 ROUTES = [

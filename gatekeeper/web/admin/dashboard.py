@@ -1,0 +1,148 @@
+"""What needs me, in one query for all of it; and how the hub's parts do, for whoever runs it."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from gatekeeper import access, jobs, ledger
+from gatekeeper.access import AccessGrant
+from gatekeeper.generation import Strike, StrikeState
+from gatekeeper.incidents import WAITING, Incident
+from gatekeeper.kit.clock import now
+from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
+from gatekeeper.releases.tables import Proposal, ProposalState, Release
+from gatekeeper.repos import Repo
+from gatekeeper.web.admin.incidents import cared_for
+from gatekeeper.web.admin.scope import in_care
+from gatekeeper.web.guard import Call
+from gatekeeper.web.health import parts_of
+
+MOST_COUNTED = access.MOST_COUNTED
+_SOON = timedelta(days=30)
+_LATE = timedelta(minutes=5)  # work that waited longer than that waits for something
+_HEALTH_SECONDS = 2
+
+Query = sa.Select[Any]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How many of something, counted up to a bound, and where they are handled. `is_urgent`: there should be none."""
+
+    count: str
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one part of the hub does. `kind` is yes, wait or stop."""
+
+    name: str
+    kind: str
+    text: str
+
+
+async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
+    """What waits in the caller's care; for who runs the hub, also what of the hub's own work failed."""
+    found: list[tuple[Query, str, str, str]] = [
+        (_repos(call, Proposal, open=True), "promotion proposed", "promotions proposed", "/admin/repositories"),
+        (_strikes(call), "strike to review", "strikes to review", "/admin/strikes"),
+        (_incidents(call), "incident or report", "incidents and reports", "/admin/incidents"),
+        (_expiring(call), "grant ends within 30 days", "grants end within 30 days", "/admin/repositories"),
+        (_repos(call, Release, open=False), "release on hold", "releases on hold", "/admin/repositories"),
+        (sa.select(col(Repo.id)).where(in_care(call)), "repository", "repositories", "/admin/repositories"),
+    ]
+    if is_operator:
+        failing = sa.select(col(Webhook.id)).where(
+            sa.or_(col(Webhook.failing_since).is_not(None), col(Webhook.disabled_because) != "")
+        )
+        failed = sa.select(col(WebhookDelivery.id)).where(col(WebhookDelivery.state) == DeliveryState.FAILED)
+        found += [
+            (failing, "webhook fails or is off", "webhooks fail or are off", "/admin/webhooks"),
+            (failed, "delivery given up", "deliveries given up", "/admin/webhooks"),
+        ]
+    counted = await call.session.execute(sa.select(*(_bounded(query) for query, *_ in found)))
+    waiting = await access.count_waiting(call.session, repos=[in_care(call)])
+    rows = [(waiting, "request waits", "requests wait", "/admin/requests")]
+    rows += [(int(n), *rest) for n, (_, *rest) in zip(counted.one(), found, strict=True)]  # type: ignore[misc]
+    return [
+        Tile(f"{n:,} or more" if n >= MOST_COUNTED else f"{n:,}", one if n == 1 else many, href)
+        for n, one, many, href in rows
+    ]
+
+
+async def health(call: Call) -> tuple[list[Part], jobs.Backlog]:
+    """How each part of the hub does now, and the work that was set aside."""
+    try:
+        async with asyncio.timeout(_HEALTH_SECONDS):
+            known = await parts_of(call.gatekeeper)
+    except TimeoutError:
+        known = {"inference": "not answering in time"}
+    backlog = await jobs.backlog(call.session)
+    sealing, since = await ledger.pending(call.session)
+    is_sent = bool(call.gatekeeper.settings.mail_host)
+    lost_mail = sum(count for kind, count, _ in backlog.failed if "mail" in kind)
+    parts = [_part(name.capitalize(), state) for name, state in known.items()]
+    parts.append(_waits("Jobs", backlog.due, backlog.due_since, "due"))
+    parts.append(_waits("Ledger", sealing, since, "to be sealed"))
+    if not is_sent:
+        parts.append(Part("Mail", "wait", "no mail server is set, so none is sent"))
+    else:
+        parts.append(Part("Mail", "stop", f"{lost_mail:,} could not be sent") if lost_mail else _part("Mail", "ok"))
+    return parts, backlog
+
+
+def _part(name: str, state: str) -> Part:
+    if state == "ok":
+        return Part(name, "yes", "all well")
+    return Part(name, "wait" if state in ("off", "loading") else "stop", "switched off" if state == "off" else state)
+
+
+def _waits(name: str, count: int, since: Any, what: str) -> Part:
+    if not count or since is None:
+        return Part(name, "yes", f"nothing is {what}")
+    is_late = now() - since > _LATE
+    return Part(name, "stop" if is_late else "yes", f"{count:,} {what}{', the oldest for minutes' if is_late else ''}")
+
+
+def _repos(call: Call, table: type[Proposal] | type[Release], *, open: bool) -> Query:
+    release = sa.select(col(Release.id)).join(Repo, col(Repo.id) == col(Release.repo_id)).where(in_care(call))
+    if not open:
+        return release.where(col(Release.held_at).is_not(None))
+    return sa.select(col(Proposal.id)).where(
+        col(Proposal.state) == ProposalState.OPEN, col(Proposal.release_id).in_(release)
+    )
+
+
+def _strikes(call: Call) -> Query:
+    query = sa.select(col(Strike.id)).join(Repo, col(Repo.id) == col(Strike.repo_id))
+    return query.where(in_care(call), col(Strike.state) == StrikeState.OPEN)
+
+
+def _incidents(call: Call) -> Query:
+    query, repos = sa.select(col(Incident.id)).where(col(Incident.state).in_(WAITING)), cared_for(call)
+    return query if repos is None else query.where(col(Incident.repo_id).in_(sa.select(col(Repo.id)).where(repos)))
+
+
+def _expiring(call: Call) -> Query:
+    instant = now()
+    return (
+        sa.select(col(AccessGrant.id))
+        .join(Repo, col(Repo.id) == col(AccessGrant.repo_id))
+        .where(
+            in_care(call),
+            col(AccessGrant.revoked_at).is_(None),
+            col(AccessGrant.ends_at) > instant,
+            col(AccessGrant.ends_at) <= instant + _SOON,
+        )
+    )
+
+
+def _bounded(query: Query) -> sa.ScalarSelect[Any]:
+    """How many there are, counted up to a bound so that a large hub's page stays quick."""
+    return sa.select(sa.func.count()).select_from(query.limit(MOST_COUNTED).subquery()).scalar_subquery()
