@@ -75,7 +75,7 @@ async def _remembered(session: AsyncSession, places: Iterable[Key]) -> dict[Key,
     columns = (col(RepoTerms.repo_id), col(RepoTerms.commit_id))
     for condition in conditions(*columns, places):
         for repo_id, commit, bundle in await session.execute(
-            sa.select(*columns, col(RepoTerms.bundle_sha256)).where(condition)
+            sa.select(*columns, col(RepoTerms.bundle_sha256)).where(condition, col(RepoTerms.stage) == "")
         ):
             found[repo_id, commit] = bundle
     return found

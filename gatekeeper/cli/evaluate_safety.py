@@ -75,7 +75,7 @@ async def evaluate_safety(
         commit = await repos.resolve_revision(session, repo, revision)
         manifest = await generation.worker_manifest(session, repo, commit)
         safety = Safety.load(house.policies_dir)
-        terms = await licensing.terms_for(session, repo, commit)
+        terms = await licensing.terms_for(session, repo, commit, stage=stage or "")
         catalogue = Catalogue.load(house.policies_dir)
         digests = terms.texts if terms else ()
         known = [await licensing.recognized(session, sha256, catalogue=catalogue) for sha256 in digests]

@@ -11,9 +11,6 @@ from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import ChangeClass
-from gatekeeper.licensing.differences import Line
-
-_MARKS = {"same": " ", "gone": "-", "added": "+", "skipped": "~"}
 
 
 @click.command("changes")
@@ -28,7 +25,7 @@ async def changes(house: House, repository: str, as_json: bool) -> None:
         repo = await require_repo(session, repository)
         for change in await licensing.changes_of(session, repo):
             difference = await licensing.difference(session, change)
-            lines = [_line(line) for each in difference.texts for line in each.lines]
+            lines = [line.marked for each in difference.texts for line in each.lines]
             kind = change.change_class.value if change.change_class else None
             head = f"{change.id}  {instant_text(change.in_force_at)}  {kind or 'not judged: material'}"
             told.append(
@@ -88,10 +85,6 @@ async def classify(
         )
     value = {"id": change_id, "class": change_class, "deadline_at": instant_text(done.deadline_at)}
     show(value, f"{change_id} is {change_class}.", as_json=as_json)
-
-
-def _line(line: Line) -> str:
-    return f"{_MARKS[line.kind]} {line.text}"
 
 
 TERM_CHANGES = (changes, classify)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import errors, ledger, licensing
+from gatekeeper import errors, ledger, releases
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import claims, quotas
 from gatekeeper.generation.orders import OrderRequest
@@ -97,7 +97,7 @@ async def admit(
     limiting = [] if is_evaluation else await quotas.scopes(session, principal, terms.safety, [(repo, level)])
     for scope in limiting:
         await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
-    bundle = await licensing.terms_for(session, repo, commit)
+    bundle = await releases.terms_in_force(session, repo, commit)
     made = Generation(
         person_id=principal.person_id,
         repo_id=repo.id,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import errors, licensing
+from gatekeeper import errors, licensing, releases
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import strikes
 from gatekeeper.generation.safety import Safety, SafetyLevel
@@ -26,7 +26,7 @@ async def demanded(
 
     Raises NotAllowed (SafetyReview) while so many strikes of the person wait for a review that orders wait with them.
     """
-    terms = await licensing.terms_for(session, repo, commit)
+    terms = await releases.terms_in_force(session, repo, commit)
     known = (
         [await licensing.recognized(session, sha256, catalogue=catalogue) for sha256 in terms.texts] if terms else []
     )

@@ -246,7 +246,7 @@ async def _last_in_force(session: AsyncSession, repo: Repo) -> str | None:
     if last is not None:
         return str(last)
     for commit in (await history.commits(session, repo, "main", limit=_LOOKED_BACK))[1:]:
-        terms = await session.get(RepoTerms, (repo.id, commit.oid))
+        terms = await session.get(RepoTerms, (repo.id, commit.oid, ""))
         if terms is not None:
             return terms.bundle_sha256
     return None

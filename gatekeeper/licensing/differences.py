@@ -1,7 +1,7 @@
 """The difference of two versions of terms, for a person to read: line by line, text by text."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ _CONTEXT = 3
 _MOST_LINES = 4_000  # beyond this comparing takes too long; then all old lines are shown as gone, all new ones as added
 
 Kind = Literal["same", "gone", "added", "skipped"]
+_MARKS: Mapping[Kind, str] = {"same": " ", "gone": "-", "added": "+", "skipped": "~"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Line:
 
     kind: Kind
     text: str
+
+    @property
+    def marked(self) -> str:
+        """The line after the mark that differences carry in plain text."""
+        return f"{_MARKS[self.kind]} {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,14 +57,15 @@ async def flow_down(
     *,
     catalogue: Catalogue,
     is_shown: Callable[[Repo], Awaitable[bool]],
+    stage: str = "",
 ) -> FlowDown:
-    """What the commit of a repository still has to pass on.
+    """What the commit of a repository, released at `stage`, still has to pass on.
 
     is_shown  whether a base may be spoken of: what is found must not tell of repositories that its readers may not know
     Only bases on this hub count.
     """
     card = await cards.card_of(session, repo, commit)
-    own = await terms_for(session, repo, commit)
+    own = await terms_for(session, repo, commit, stage=stage)
     carried = set(own.texts) if own else set()
     restrictions = {each for known in await _licenses(session, own, catalogue) for each in known.restrictions}
     bases, owed = [], []

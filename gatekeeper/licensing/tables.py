@@ -71,12 +71,16 @@ class TermsBundle(SQLModel, table=True):
 
 
 class RepoTerms(SQLModel, table=True):
-    """The bundle in force for a repository's commit (a later commit may carry another text)."""
+    """The bundle of a repository's commit (a later commit may carry another text).
+
+    stage  for which the commit states terms of its own; "" is what binds at all others
+    """
 
     __tablename__ = "repo_terms"
 
     repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26)
     commit_id: str = Field(primary_key=True, max_length=40)
+    stage: str = Field(default="", primary_key=True, max_length=40)
     bundle_sha256: str = Field(foreign_key="terms_bundle.sha256", max_length=64)
 
 

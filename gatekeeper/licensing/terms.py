@@ -44,6 +44,7 @@ class Terms:
     sha256     of the bundle: the canonical JSON of the texts' digests, in order, and of the form's digest
     documents  the texts, in the order in which they are shown and accepted
     problems   why a text cannot be shown in full; such terms cannot be accepted, so the gate stays shut
+    stage      whose own they are; "" for those of every stage that has none of its own
     """
 
     repo_id: str
@@ -52,6 +53,7 @@ class Terms:
     documents: tuple[Document, ...]
     form: Form
     problems: tuple[str, ...] = ()
+    stage: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -64,45 +66,61 @@ class Terms:
         return bool(self.documents)
 
 
-async def terms_for(session: AsyncSession, repo: Repo, commit: str) -> Terms | None:
-    """The terms of `commit`, None when it has neither license text nor questions.
+async def terms_for(session: AsyncSession, repo: Repo, commit: str, *, stage: str = "") -> Terms | None:
+    """The terms of `commit` while it is released at `stage`, None when it has neither license text nor questions.
 
     The text is the commit's own LICENSE file, else the catalogue's for the card's `license` (or `license_name` where
-    that says "other"); an addendum, TERMS.md, and the card's `extra_gated_prompt` are further texts. In a write session
-    the answer is remembered, so that a later change of the catalogue never changes the terms of an old commit.
+    that says "other"); where the card's `stage_licenses` names the stage, the file or license that stands there. An
+    addendum, TERMS.md, and the card's `extra_gated_prompt` are further texts. In a write session the answer is
+    remembered, so that a later change of the catalogue never changes the terms of an old commit.
     """
-    remembered = await session.get(RepoTerms, (repo.id, commit))
+    remembered = await session.get(RepoTerms, (repo.id, commit, stage))
     if remembered is not None:
-        return await stored(session, remembered.bundle_sha256, repo_id=repo.id, commit=commit)
-    found = await resolve(session, [(repo, commit)])
+        return await stored(session, remembered.bundle_sha256, repo_id=repo.id, commit=commit, stage=stage)
+    if stage and stage not in (await cards.card_of(session, repo, commit)).stage_licenses:
+        return await terms_for(session, repo, commit)
+    found = await resolve(session, [(repo, commit)], stage=stage)
     if (repo.id, commit) not in found:
         raise history.unknown(commit)
     return found[repo.id, commit]
 
 
-async def resolve(session: AsyncSession, places: Collection[tuple[Repo, str]]) -> dict[tuple[str, str], Terms | None]:
+async def resolve(
+    session: AsyncSession, places: Collection[tuple[Repo, str]], *, stage: str = ""
+) -> dict[tuple[str, str], Terms | None]:
     """The terms of commits of which nothing is remembered, by repository and commit; missing commits are left out.
 
     However many they are, it takes a handful of statements. In a write session the answers are remembered.
+    stage  for which the cards state a license of its own; "" for what binds at all others
     """
     there = await history.find_commits(session, [(repo.id, commit) for repo, commit in places])
     places = [(repo, commit) for repo, commit in places if (repo.id, commit) in there]
     read = await cards.cards_of(session, places)
-    files = {(repo.id, commit): await _text_files(session, repo, commit) for repo, commit in places}
+    stated = {place: card.stage_licenses.get(stage, "") for place, card in read.items()}
+    files = {
+        (repo.id, commit): await _text_files(session, repo, commit, stated[repo.id, commit]) for repo, commit in places
+    }
     wanted = {(repo_id, entry.oid) for (repo_id, _), own in files.items() for entry in own if _is_small(entry)}
     bodies = await history.read_blobs(session, wanted)
-    named = {name for place, card in read.items() if not any(map(_is_license, files[place])) for name in _named(card)}
-    catalogued = await catalogue.by_license_ids(session, named)
+    names = {
+        place: () if any(map(_is_license, files[place])) else _named(card, stated[place])
+        for place, card in read.items()
+    }
+    catalogued = await catalogue.by_license_ids(session, {name for some in names.values() for name in some})
     found = {}
     for repo, commit in places:
-        terms = _terms(repo, commit, read[repo.id, commit], files[repo.id, commit], bodies, catalogued)
+        place = (repo.id, commit)
+        known = next((catalogued[name] for name in names[place] if name in catalogued), None)
+        terms = _terms(repo, commit, read[place], files[place], bodies, known, stage if stated[place] else "")
         if terms is not None and not terms.problems and _writes(session):
             await keep(session, repo, terms)
-        found[repo.id, commit] = terms
+        found[place] = terms
     return found
 
 
-async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = "", commit: str = "") -> Terms:
+async def stored(
+    session: AsyncSession, bundle_sha256: str, *, repo_id: str = "", commit: str = "", stage: str = ""
+) -> Terms:
     """The terms behind a bundle's digest. Raises NotFound."""
     bundle = await session.get(TermsBundle, bundle_sha256)
     if bundle is None:
@@ -113,7 +131,7 @@ async def stored(session: AsyncSession, bundle_sha256: str, *, repo_id: str = ""
     found = await session.scalars(sa.select(LicenseText).where(col(LicenseText.sha256).in_(bundle.texts)))
     by_digest = {text.sha256: Document(text.sha256, text.title, text.body, text.language) for text in found}
     documents = tuple(by_digest[sha256] for sha256 in bundle.texts)
-    return Terms(repo_id, commit, bundle.sha256, documents, Form.from_json(bundle.form))
+    return Terms(repo_id, commit, bundle.sha256, documents, Form.from_json(bundle.form), stage=stage)
 
 
 async def text_of(session: AsyncSession, repo: Repo, sha256: str) -> LicenseText:
@@ -139,8 +157,9 @@ async def keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
     if await session.get(TermsBundle, terms.sha256) is None:
         session.add(TermsBundle(sha256=terms.sha256, texts=list(terms.texts), form=terms.form.as_json()))
         await session.flush()  # RepoTerms refers to it
-    if terms.commit_id and await session.get(RepoTerms, (repo.id, terms.commit_id)) is None:
-        session.add(RepoTerms(repo_id=repo.id, commit_id=terms.commit_id, bundle_sha256=terms.sha256))
+    place = {"repo_id": repo.id, "commit_id": terms.commit_id, "stage": terms.stage}
+    if terms.commit_id and await session.get(RepoTerms, place) is None:
+        session.add(RepoTerms(**place, bundle_sha256=terms.sha256))
         await session.flush()  # read by the next call in this transaction
 
 
@@ -159,15 +178,19 @@ def _writes(session: AsyncSession) -> bool:
     return bool(session.get_bind().get_execution_options().get("gatekeeper_writes"))
 
 
-async def _text_files(session: AsyncSession, repo: Repo, commit: str) -> list[TreeEntry]:
-    """The commit's own LICENSE, then its addendum. Asks for nothing where the commit's root is warm."""
+async def _text_files(session: AsyncSession, repo: Repo, commit: str, stated: str) -> list[TreeEntry]:
+    """The commit's own LICENSE, or the file that is stated in its place, then its addendum.
+
+    Asks for nothing where the commit's root is warm.
+    """
     root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
-    found = (next((root[name] for name in names if name in root), None) for names in (LICENSE_FILES, ADDENDA))
-    return [entry for entry in found if entry is not None]
+    licenses = (stated.lower(),) if stated else LICENSE_FILES
+    found = [next((name for name in names if name in root), None) for names in (licenses, ADDENDA)]
+    return [root[name] for name in dict.fromkeys(found) if name is not None]
 
 
 def _is_license(entry: TreeEntry) -> bool:
-    return entry.path.lower() in LICENSE_FILES
+    return entry.path.lower() not in ADDENDA
 
 
 def _terms(
@@ -176,13 +199,20 @@ def _terms(
     card: Card,
     entries: list[TreeEntry],
     bodies: Mapping[tuple[str, str], bytes],
-    catalogued: Mapping[str, LicenseText],
+    known: LicenseText | None,
+    stage: str,
 ) -> Terms | None:
     problems = [f"The card of {repo.full_name} cannot be read: {card.problem}"] if card.problem else []
     documents: list[Document] = []
-    names = [] if any(map(_is_license, entries)) else _named(card)
-    if text := next((catalogued[name] for name in names if name in catalogued), None):
-        documents.append(Document(text.sha256, text.title, text.body))
+    if known is not None:
+        documents.append(Document(known.sha256, known.title, known.body))
+    elif stage and not any(map(_is_license, entries)):
+        stated = card.stage_licenses[stage]
+        documents.append(Document(sha256_hex(stated.encode()), stated, b""))
+        problems.append(
+            f"{repo.full_name} states “{stated}” as its license at the stage {stage}: that is neither a file at its "
+            "top nor a license of the catalogue."
+        )
     for entry in entries:
         body = _readable(repo, entry, bodies.get((repo.id, entry.oid), b""), problems)
         documents.append(Document(sha256_hex(body) if body else entry.oid, f"{entry.path} of {repo.full_name}", body))
@@ -192,7 +222,8 @@ def _terms(
     form = Form.parse(card.data.get("extra_gated_fields"))
     if not documents and not form.fields:
         return None
-    return Terms(repo.id, commit, bundle_sha256(tuple(documents), form), tuple(documents), form, tuple(problems))
+    sha256 = bundle_sha256(tuple(documents), form)
+    return Terms(repo.id, commit, sha256, tuple(documents), form, tuple(problems), stage)
 
 
 def _is_small(entry: TreeEntry) -> bool:
@@ -212,7 +243,7 @@ def _readable(repo: Repo, entry: TreeEntry, body: bytes, problems: list[str]) ->
     return body
 
 
-def _named(card: Card) -> list[str]:
-    """Identifiers of licenses that a card names, in lower case."""
-    named = [name for name in card.licenses if name != "other"] + [card.license_name or ""]
-    return [name.lower() for name in named if name]
+def _named(card: Card, stated: str) -> tuple[str, ...]:
+    """Identifiers of licenses that a card names, in lower case; only the one that is stated for a stage, if one is."""
+    named = [stated] if stated else [name for name in card.licenses if name != "other"] + [card.license_name or ""]
+    return tuple(name.lower() for name in named if name)

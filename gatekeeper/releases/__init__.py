@@ -36,6 +36,7 @@ from gatekeeper.releases.rows import (
     timeline,
     visible_main,
 )
+from gatekeeper.releases.stage_terms import terms_in_force
 from gatekeeper.releases.tables import Act, Approval, OrganizationRule, Proposal, ProposalState, Release, Stage
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "stage_of",
     "standing_of",
     "take_note",
+    "terms_in_force",
     "timeline",
     "uploader",
     "visible_main",

@@ -15,6 +15,7 @@ from gatekeeper import evaluation, licensing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
+from gatekeeper.releases.stage_terms import terms_in_force
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import cards, history, manifests, scanning
 from gatekeeper.repos.tables import Repo
@@ -76,15 +77,20 @@ def can_be_waived(criterion: str) -> bool:
 
 
 async def _license_text(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
-    terms = await licensing.terms_for(session, candidate.repo, candidate.release.commit_id)
+    repo, commit = candidate.repo, candidate.release.commit_id
+    stated = (await cards.card_of(session, repo, commit)).stage_licenses
+    if unknown := sorted(set(stated) - set(Stage)):
+        return False, f"The card states licenses for stages that there are not: {', '.join(unknown)[:200]}."
+    terms = await licensing.terms_for(session, repo, commit, stage=candidate.target)
     if terms is None or not terms.documents:
         return False, "No license text is in force: add a LICENSE file, or name a license of the catalogue in the card."
     if terms.problems:
         return False, terms.problems[0]
-    if terms.sha256 != candidate.release.bundle_sha256:
+    bound = await terms_in_force(session, repo, commit)
+    if bound is None or bound.sha256 != candidate.release.bundle_sha256:
         return False, "The terms have changed since the release was made a draft."
     names = ", ".join(f"{document.title} ({document.sha256[:12]})" for document in terms.documents)
-    return True, f"In force: {names}."
+    return True, f"In force{f' at {terms.stage}' if terms.stage else ''}: {names}."
 
 
 async def _flow_down(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
@@ -94,7 +100,12 @@ async def _flow_down(session: AsyncSession, candidate: Candidate) -> tuple[bool,
         return await _is_shown(session, base, candidate.repo)
 
     found = await licensing.flow_down(
-        session, candidate.repo, candidate.release.commit_id, catalogue=catalogue, is_shown=is_shown
+        session,
+        candidate.repo,
+        candidate.release.commit_id,
+        stage=candidate.target,
+        catalogue=catalogue,
+        is_shown=is_shown,
     )
     if found.is_met:
         said = f"Passed on from {', '.join(found.bases)}." if found.bases else "No base here is under a RAIL text."

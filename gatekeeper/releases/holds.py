@@ -15,8 +15,10 @@ from gatekeeper.kit.clock import now
 from gatekeeper.releases.approvals import maintainers
 from gatekeeper.releases.ladder import Ladder
 from gatekeeper.releases.rows import change, checked_reason
+from gatekeeper.releases.stage_terms import bind
 from gatekeeper.releases.tables import Act, Release, Stage
 from gatekeeper.repos import catalogue
+from gatekeeper.repos.tables import Repo
 
 
 async def hold(
@@ -87,7 +89,9 @@ async def demote(
     """Put a release back to a lower stage. Up again it comes only by a new proposal."""
     reason = checked_reason(reason, what="A demotion")
     check(release, Act.DEMOTE, ladder=ladder, target=target)
-    values = {"stage": target, "staged_at": now()}
+    repo = await session.get_one(Repo, release.repo_id)
+    bundle_sha256 = await bind(session, repo, release, target, by=by, ladder=ladder)
+    values = {"stage": target, "staged_at": now(), "bundle_sha256": bundle_sha256}
     return await change(session, release, "demote", values, by=by, reason=reason, body=body, policy=policy)
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import errors, licensing
+from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
@@ -12,6 +12,7 @@ from gatekeeper.releases.criteria import Candidate, Finding
 from gatekeeper.releases.ladder import Ladder
 from gatekeeper.releases.organization_rules import ladder_for
 from gatekeeper.releases.proposals import checked_note, must_be_open, open_proposal, record, step
+from gatekeeper.releases.stage_terms import bind
 from gatekeeper.releases.tables import Act, Proposal, ProposalState, Release, Stage
 from gatekeeper.repos import catalogue, manifests
 from gatekeeper.repos.tables import Repo
@@ -124,17 +125,17 @@ async def promote(
         )
     at = now()
     kept = [finding.as_json() for finding in findings]
+    bundle_sha256 = await bind(session, repo, release, proposal.target, by=by, ladder=ladder)
     await step(session, proposal, ProposalState.EFFECTIVE, criteria=kept, effective_at=at)
     body = {
         "proposal_id": proposal.id,
         "manifest_sha256": release.manifest_sha256,
-        "bundle_sha256": release.bundle_sha256,
+        "bundle_sha256": bundle_sha256,
         "approved_by": list(count.approved_by),
         "is_self_approved": count.is_self_approved,
         "waived": [finding.id for finding in findings if finding.waived_by],
     }
-    values = {"stage": proposal.target, "staged_at": at}
-    await _put_terms_in_force(session, repo, release, proposal.target, by=by, ladder=ladder)
+    values = {"stage": proposal.target, "staged_at": at, "bundle_sha256": bundle_sha256}
     return await rows.change(session, release, "promote", values, by=by, body=body, policy=policy)
 
 

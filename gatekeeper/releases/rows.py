@@ -53,7 +53,7 @@ async def ensure(session: AsyncSession, repo: Repo, commit: str, *, by: Principa
     found = await stage_of(session, repo, commit)
     if found is not None:
         return found
-    terms = await licensing.terms_for(session, repo, commit)
+    terms = await licensing.terms_for(session, repo, commit, stage=Stage.DRAFT)
     manifest = await manifests.manifest(session, repo, commit)
     draft = Release(
         repo_id=repo.id,

@@ -49,6 +49,14 @@ class Card:
         return _text(self.data.get("license_name"))
 
     @property
+    def stage_licenses(self) -> Mapping[str, str]:
+        """Licenses of single stages in the place of the card's own: a file at the top of the repository, or an id."""
+        stated = self.data.get("stage_licenses")
+        if not isinstance(stated, dict):
+            return {}
+        return {name: text for name, value in stated.items() if (text := _text(value))}
+
+    @property
     def license_link(self) -> str | None:
         """Where the text of a license with the id `other` lies: a file of the repository, or an address."""
         return _text(self.data.get("license_link"))
@@ -204,6 +212,9 @@ def _errors(data: Mapping[str, Any]) -> list[str]:
         for name in _texts(data.get("base_model"))
         if not _REPO_ID.fullmatch(name)
     ]
+    stated = data.get("stage_licenses")
+    if stated is not None and not (isinstance(stated, dict) and all(_text(value) for value in stated.values())):
+        found.append('"stage_licenses" must map each stage to a file at the top of the repository or a license id')
     return found + _field_errors(data.get("extra_gated_fields"))
 
 

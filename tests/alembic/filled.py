@@ -28,6 +28,7 @@ def _exceptions(table: str) -> dict[str, Any]:
     return {
         "ledger_event": {"number": None, "leaf_sha256": None},
         "terms_bundle": {"texts": ["x"]},
+        "repo_terms": {"stage": ""},
         "acceptance": {"withdrawn_at": None},
         "collection_item": {"other_id": None},
         "personal_key": {"id": KEY.id, "sealed": SEALED_KEY},

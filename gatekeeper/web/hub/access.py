@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import access, authz, licensing
+from gatekeeper import access, authz, licensing, releases
 from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
@@ -273,7 +273,7 @@ async def _terms(call: Call) -> Terms | None:
     commit = known.revision.commit if isinstance(known, Allowed) and known.revision is not None else ""
     if not commit:
         commit = await history.resolve_revision(call.session, call.repo, "main")
-    return await licensing.terms_for(call.session, call.repo, commit)
+    return await releases.terms_in_force(call.session, call.repo, commit)
 
 
 def _exact(body: bytes) -> Response:

@@ -9,12 +9,13 @@ from gatekeeper import licensing
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import ChangeClass, Difference
+from gatekeeper.licensing import ChangeClass, Difference, Document
 from gatekeeper.licensing.catalogue import Catalogue, Known
+from gatekeeper.releases import Stage
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import Text, texts_of
-from gatekeeper.web.portal.views import policies_dir, render, repo_url, see, terms_of
+from gatekeeper.web.portal.views import Seen, policies_dir, render, repo_url, see, terms_of
 
 _CLASSES = (
     ("", "Choose one"),
@@ -31,6 +32,16 @@ class TextView:
     text: Text
     known: Known | None
     suggested: tuple[Known, ...]
+
+
+@dataclass(frozen=True)
+class StageView:
+    """What a stage that has terms of its own is under."""
+
+    stage: Stage
+    documents: tuple[Document, ...]
+    problems: tuple[str, ...]
+    is_here: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         status=status,
         head=seen.head,
         texts=texts,
+        stages=await _stages(call, seen),
         labels=catalogue.restrictions,
         changes=changes,
         classes=_CLASSES,
@@ -118,6 +130,18 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         may_manage=bool(seen.rights[Action.MANAGE]) and call.principal.is_signed_in,
         errors=errors or {},
     )
+
+
+async def _stages(call: Call, seen: Seen) -> list[StageView]:
+    """The stages for which the card states terms of their own; none in a repository without stages."""
+    found = []
+    for stage in Stage if call.repo.is_staged else ():
+        if stage not in seen.card.stage_licenses:
+            continue
+        terms = await licensing.terms_for(call.session, call.repo, seen.commit, stage=stage)
+        documents, problems = (terms.documents, terms.problems) if terms else ((), ())
+        found.append(StageView(stage, documents, problems, seen.head.stage == stage))
+    return found
 
 
 async def _view(call: Call, change: licensing.TermsChange) -> ChangeView:

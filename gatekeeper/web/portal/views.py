@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 from starlette.responses import HTMLResponse
 
-from gatekeeper import authz, licensing
+from gatekeeper import authz, releases
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Allowed, Code, Decision, Resource, Revision
 from gatekeeper.kit.bundled import bundled_dir
@@ -135,7 +135,7 @@ def policies_dir(call: Call) -> Path:
 
 async def terms_of(call: Call, repo: Repo, commit: str) -> Terms | None:
     """The terms in force for the revision the reader stands before."""
-    return await licensing.terms_for(call.session, repo, commit) if commit else None
+    return await releases.terms_in_force(call.session, repo, commit) if commit else None
 
 
 async def capability_rows(call: Call, repo: Repo, seen: Seen) -> list[Capability]:

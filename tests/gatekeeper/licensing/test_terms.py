@@ -95,7 +95,7 @@ async def test_reading_works_out_the_same_terms_without_keeping_them(database: D
         assert await session.get(TermsBundle, read.sha256) is None
     async with database.write() as session:
         kept = await licensing.terms_for(session, repo, commit)
-        assert await session.get(RepoTerms, (repo.id, commit)) is not None
+        assert await session.get(RepoTerms, (repo.id, commit, "")) is not None
     assert kept == read
 
 

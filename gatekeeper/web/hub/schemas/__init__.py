@@ -32,12 +32,13 @@ from gatekeeper.web.hub.schemas.collections import (
     listed_collection,
 )
 from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type
-from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing
+from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing, terms_change
 from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
 from gatekeeper.web.hub.schemas.sent import (
     KIND_OF_TYPE,
     Appeal,
     AskAccess,
+    Classify,
     CloseOut,
     Confirm,
     CopyFiles,
@@ -68,6 +69,7 @@ __all__ = [
     "KIND_OF_TYPE",
     "Appeal",
     "AskAccess",
+    "Classify",
     "CloseOut",
     "CollectionChanges",
     "Confirm",
@@ -126,6 +128,7 @@ __all__ = [
     "standing",
     "stored",
     "tags_by_type",
+    "terms_change",
     "tree_entry",
     "user",
     "webhook",

@@ -7,7 +7,7 @@ from typing import Any
 from gatekeeper.access import AccessGrant, AccessRequest, digest_of_reason
 from gatekeeper.authz import Action, Decision, Denied
 from gatekeeper.kit.canonical import instant_text
-from gatekeeper.licensing import Form, Terms
+from gatekeeper.licensing import Difference, Form, Terms, TermsChange
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Repo
@@ -133,6 +133,31 @@ def releases(rows: Iterable[tuple[Release, Mapping[Action, Decision]]]) -> list[
         }
         for release, rights in rows
     ]
+
+
+def terms_change(change: TermsChange, difference: Difference) -> Json:
+    """One change of `.../terms/changes`. Lines begin with "-", "+", " " or, where some are left out, "~"."""
+    return {
+        "id": change.id,
+        "in_force_at": instant_text(change.in_force_at),
+        "class": change.change_class.value if change.change_class else None,
+        "deadline_at": instant_text(change.deadline_at),
+        "classified_at": _instant(change.classified_at),
+        "note": change.note,
+        "old_sha256": change.old_sha256,
+        "new_sha256": change.new_sha256,
+        "seen_sha256": difference.sha256,
+        "texts": [
+            {
+                "title": text.title,
+                "old_sha256": text.old.sha256 if text.old else None,
+                "new_sha256": text.new.sha256 if text.new else None,
+                "has_same_words": text.has_same_words,
+                "lines": [line.marked for line in text.lines],
+            }
+            for text in difference.texts
+        ],
+    }
 
 
 def _instant(instant: datetime | None) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.errors import Invalid
-from gatekeeper.licensing import MAX_TYPED_NAME_CHARS
+from gatekeeper.licensing import GRACE_DAYS, MAX_TYPED_NAME_CHARS, ChangeClass
 from gatekeeper.repos import Gate, RepoKind
 
 KIND_OF_TYPE = {"model": RepoKind.MODEL, "dataset": RepoKind.DATASET, "space": RepoKind.SPACE}
@@ -165,6 +165,13 @@ class AskAccess(Body):
     typed_name: str = Field("", max_length=MAX_TYPED_NAME_CHARS)
     renew: bool = False
     draft: bool = False
+
+
+class Classify(Body):
+    change_class: ChangeClass = Field(alias="class")
+    seen_sha256: str = Field(max_length=64)
+    days: int = Field(GRACE_DAYS, strict=True)
+    note: str = Field("", max_length=2_000)
 
 
 class Appeal(Body):

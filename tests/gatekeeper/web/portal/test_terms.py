@@ -10,7 +10,8 @@ from gatekeeper import accounts, licensing, releases, repos, tokens
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import AddFile, Repo, RepoKind
-from tests.gatekeeper.web.site import Site, inputs, words
+from tests.gatekeeper.web.site import CARD as EMOJI_CARD
+from tests.gatekeeper.web.site import Site, ask_for_access, inputs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -173,3 +174,40 @@ async def test_nothing_is_accepted_without_a_tick_or_the_button(site: Site, repo
         assert (await ada.post(f"{OPEN}/access", data=sent)).status_code == 422
     async with site.gatekeeper.db.read() as session:
         assert await licensing.acceptances_of(session, site.people["ada"].id) == []
+
+
+async def test_a_program_reads_the_difference_before_it_says_what_kind_of_change_it_is(site: Site, repo: Repo) -> None:
+    await upload(site, repo, SECOND)
+    changes = f"/api/models{OPEN}/terms/changes"
+    grace, ada = await site.as_("grace"), await site.as_("ada")
+    [change] = (await ada.get(changes)).json()
+    assert change["class"] is None
+    assert change["texts"][0]["lines"][-2:] == ["- Do no harm.", "+ Do no harm, and say so."]
+    sent = {"class": "clarification", "seen_sha256": change["seen_sha256"], "note": "Clearer."}
+    address = f"{changes}/{change['id']}"
+    assert (await ada.post(address, json=sent)).status_code == 403
+    assert (await grace.post(address, json=sent | {"seen_sha256": "0" * 64})).status_code == 400
+    assert (await grace.post(address, json=sent | {"class": "harmless"})).status_code == 400
+    done = (await grace.post(address, json=sent)).json()
+    assert (done["class"], done["note"]) == ("clarification", "Clearer.")
+    assert (await ada.get(address)).json() == done
+
+
+async def test_page_api_and_receipt_name_the_text_of_the_stage(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        text = await licensing.add_license(session, "research-only", FIRST, title="Research only")
+    research = EMOJI_CARD.replace("library_name", "stage_licenses:\n  gated: research-only\nlibrary_name")
+    repo = await site.model("staged", stage=releases.Stage.GATED, card=research)
+    ada = await site.as_("ada")
+    told = (await ada.get(f"/api/models/{repo.full_name}/access")).json()
+    assert [each["sha256"] for each in told["terms"]] == [text.sha256]
+    shown = words((await ada.get("/lab/staged/access")).text)
+    assert "Open RAIL of the lab." in shown
+    listed = words((await ada.get("/lab/staged/terms")).text)
+    assert "Research only, SHA-256" in listed
+    assert "In force here" in listed
+    await ask_for_access(ada, "/lab/staged")
+    [held] = (await ada.get("/api/receipts")).json()
+    statement = held["receipt"]["statement"]
+    assert [each["sha256"] for each in statement["texts"]] == [text.sha256]
+    assert statement["scope"]["stage"] == "gated"
