@@ -12,7 +12,7 @@ from alembic import op
 from gatekeeper.kit.revision import drop_trigger_ddl, trigger_ddl
 
 revision = "2026_11_22_stage_terms"
-down_revision = "2026_11_22_shares"
+down_revision = "2026_11_22_incidents"
 branch_labels = None
 depends_on = None
 
