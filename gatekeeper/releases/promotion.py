@@ -160,27 +160,6 @@ async def standing_of(session: AsyncSession, proposal: Proposal, *, ladder: Ladd
     return await current_findings(session, proposal, ladder=ladder), count
 
 
-async def _put_terms_in_force(
-    session: AsyncSession, repo: Repo, release: Release, target: Stage, *, by: Principal, ladder: Ladder
-) -> None:
-    """From now on the release's terms bind; people may have accepted what older promoted releases had.
-
-    Once a release stands as high as any older one, holders are told where their license asks for the latest version.
-    """
-    grace_days = ladder.rule(target).terms_grace_days
-    if release.bundle_sha256 is None:
-        return
-    earlier = [each for each in await rows.list_for(session, repo) if each.id < release.id]
-    promoted = [each for each in earlier if each.stage is not Stage.DRAFT and each.bundle_sha256]
-    older = [each.bundle_sha256 for each in promoted if each.bundle_sha256]
-    await licensing.put_in_force(session, repo, release.bundle_sha256, by=by, after=older, grace_days=grace_days)
-    highest = max((ladder.rank(each.stage) for each in promoted), default=-1)
-    if ladder.rank(release.stage) < highest <= ladder.rank(target):
-        await licensing.tell_of_newer(
-            session, repo, release.commit_id, release.bundle_sha256, by=by, catalogue=ladder.licenses
-        )
-
-
 async def _repo(session: AsyncSession, release: Release) -> Repo:
     repo = await catalogue.by_id(session, release.repo_id)
     if repo is None:
