@@ -35,6 +35,39 @@ async def take(session: AsyncSession, owner: Person | Organization) -> None:
     await insert(session, space, otherwise=_taken(name))
 
 
+async def rename(session: AsyncSession, organization: Organization, name: str) -> None:
+    """Give the organization another name; the one it had is nobody's from now on. Raises as `take` does."""
+    name = check_name(name)
+    alike = await session.scalar(
+        sa.select(col(Namespace.name))
+        .where(
+            col(Namespace.skeleton) == skeleton(name),
+            col(Namespace.organization_id).is_distinct_from(organization.id),
+        )
+        .limit(1)
+    )
+    if alike is not None:
+        raise _taken(name)
+    before = await session.get_one(Namespace, organization.name_key)
+    organization.name, organization.name_key = name, fold(name)
+    session.add(organization)
+    if before.key == organization.name_key:
+        before.name = name
+        session.add(before)
+        return
+    before.organization_id = None
+    session.add(before)
+    space = Namespace(key=fold(name), name=name, skeleton=skeleton(name), organization_id=organization.id)
+    await insert(session, space, otherwise=_taken(name))
+
+
+async def reserve(session: AsyncSession, organization: Organization) -> None:
+    """Its name is nobody's from now on."""
+    space = await session.get_one(Namespace, organization.name_key)
+    space.organization_id = None
+    session.add(space)
+
+
 async def insert(session: AsyncSession, row: SQLModel, *, otherwise: Conflict) -> None:
     """Add `row` now, so that somebody who was faster is a Conflict and not a broken transaction."""
     try:

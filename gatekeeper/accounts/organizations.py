@@ -9,7 +9,9 @@ from gatekeeper.accounts import namespaces
 from gatekeeper.accounts.names import fold
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Person, Role
+from gatekeeper.accounts.team_tables import MembershipOffer, Team
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.kit.clock import now
 
 
 async def create(session: AsyncSession, name: str, *, by: Principal, fullname: str = "") -> Organization:
@@ -31,7 +33,31 @@ async def create(session: AsyncSession, name: str, *, by: Principal, fullname: s
 
 async def find(session: AsyncSession, name: str) -> Organization | None:
     """The organization with this name, whatever its case."""
-    return await session.scalar(sa.select(Organization).where(col(Organization.name_key) == fold(name)))
+    return await session.scalar(
+        sa.select(Organization).where(col(Organization.name_key) == fold(name), col(Organization.deleted_at).is_(None))
+    )
+
+
+async def rename(session: AsyncSession, organization: Organization, name: str, *, by: Principal) -> None:
+    """Call it `name`; what is called after it follows in `gatekeeper.organizations`. Raises as `create` does."""
+    await require_admin(session, organization, by=by)
+    if name == organization.name:
+        raise Invalid(f"The organization is called {name} already.", next_step="Choose another name.")
+    await namespaces.rename(session, organization, name)
+    await _record(session, "accounts:organization:rename", organization, by=by)
+
+
+async def close(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
+    """End its memberships, teams and invitations, and the organization; for what other rooms keep of it see
+    `gatekeeper.organizations`. Raises NotAllowed.
+    """
+    await require_admin(session, organization, by=by)
+    for table in (MembershipOffer, Team, Membership):
+        await session.execute(sa.delete(table).where(col(table.organization_id) == organization.id))
+    await namespaces.reserve(session, organization)
+    organization.deleted_at = now()
+    session.add(organization)
+    await _record(session, "accounts:organization:delete", organization, by=by)
 
 
 async def add_member(

@@ -67,10 +67,14 @@ class Organization(SQLModel, table=True):
     name_key: str = Field(max_length=40, unique=True)
     fullname: str = Field(default="", max_length=120)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the row stays: evidence means its id
 
 
 class Namespace(SQLModel, table=True):
-    """One name, one owner: keeps people and organizations from sharing a name (`key` is folded, see accounts.names)."""
+    """One name, one owner: keeps people and organizations from sharing a name (`key` is folded, see accounts.names).
+
+    A name without an owner was an organization's: it stays reserved.
+    """
 
     __tablename__ = "namespace"
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import accounts, tokens
 from gatekeeper.accounts import OPERATOR, Person, Role
+from gatekeeper.cli.organizations import delete_organization, rename_organization, require_organization
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
@@ -160,13 +161,15 @@ async def add_organization(house: House, name: str, fullname: str, as_json: bool
 async def set_member(house: House, organization: str, name: str, role: str, as_json: bool) -> None:
     """Give a person a role in an organization."""
     async with house.write() as session:
-        found = await accounts.organizations.find(session, organization)
-        if found is None:
-            raise NotFound(f"There is no organization {organization}.", next_step="Add it with `gatekeeper orgs add`.")
+        found = await require_organization(session, organization)
         person = await require_person(session, name)
         await accounts.organizations.add_member(session, found, person, Role(role), by=OPERATOR)
     value = {"organization": found.name, "name": person.name, "role": role}
     show(value, f"{person.name} is now {role} in {found.name}.", as_json=as_json)
+
+
+orgs.add_command(rename_organization)
+orgs.add_command(delete_organization)
 
 
 @click.group("tokens")

@@ -1,14 +1,31 @@
 """Moving a repository: another name, perhaps another owner; all that hangs on its id stays."""
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
+from gatekeeper.accounts.tables import Organization
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.repos import catalogue, names, team_rights
 from gatekeeper.repos.paths import check_repo_name
 from gatekeeper.repos.tables import Repo
+
+
+async def follow(s: AsyncSession, organization: Organization, *, by: Principal) -> None:
+    """Call every repository of the organization after the name that it has now; the old names lead to them."""
+    own = sa.select(Repo).where(col(Repo.owner_organization_id) == organization.id, col(Repo.key).is_not(None))
+    for repo in (await s.scalars(own.order_by(col(Repo.id)))).all():
+        old_key, repo.namespace = repo.key, organization.name
+        repo.key = names.key_of(repo.kind, repo.full_name)
+        s.add(repo)
+        if old_key is None or old_key == repo.key:
+            continue
+        await names.reuse(s, repo)
+        await names.leave(s, repo, old_key)
+        await _record(s, repo, organization.id, organization.id, by=by)
 
 
 async def move(s: AsyncSession, repo: Repo, namespace: str, name: str, *, by: Principal) -> Repo:
@@ -43,9 +60,13 @@ async def move(s: AsyncSession, repo: Repo, namespace: str, name: str, *, by: Pr
     await names.reuse(s, repo)
     if old_key is not None and old_key != key:
         await names.leave(s, repo, old_key)
+    await _record(s, repo, before, owner.person_id or owner.organization_id, by=by)
+    return repo
+
+
+async def _record(s: AsyncSession, repo: Repo, before: str | None, after: str | None, *, by: Principal) -> None:
     # Owners by id, never by name: names of people stay out of the log.
-    body = {"before": {"owner": before}, "after": {"owner": owner.person_id or owner.organization_id}}
+    body = {"before": {"owner": before}, "after": {"owner": after}}
     await ledger.record(
         s, "repos:repo:move", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body=body
     )
-    return repo

@@ -7,7 +7,7 @@ and a disabled owner bind on the next one.
 
 from gatekeeper.tokens import approval, limits
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
-from gatekeeper.tokens.leave import report_leaked, revoke_all
+from gatekeeper.tokens.leave import forget_organization, report_leaked, revoke_all
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenPolicy, TokenUse, Verdict
@@ -26,6 +26,7 @@ __all__ = [
     "TokenUse",
     "Verdict",
     "approval",
+    "forget_organization",
     "is_live",
     "issue",
     "last_used",

@@ -5,13 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import Person, Principal
+from gatekeeper.accounts import Organization, Person, Principal, Reach
 from gatekeeper.errors import NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
 from gatekeeper.tokens.issue import PREFIX, end, end_children, list_for
+from gatekeeper.tokens.limits import reach_of
 from gatekeeper.tokens.oauth import grants
-from gatekeeper.tokens.tables import AccessToken
+from gatekeeper.tokens.tables import AccessToken, TokenPolicy, TokenVerdict
 
 
 async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) -> int:
@@ -26,6 +27,16 @@ async def revoke_all(session: AsyncSession, person: Person, *, by: Principal) ->
     for grant in connected:
         await grants.end(session, grant, actor=by.person_id, why="asked")
     return len(live) + len(connected)
+
+
+async def forget_organization(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
+    """End the live tokens that reach nothing but this organization, and forget what it said to tokens."""
+    named = sa.cast(col(AccessToken.reach), sa.Text).contains(organization.id, autoescape=True)
+    rows = await session.scalars(sa.select(AccessToken).where(named, col(AccessToken.revoked_at).is_(None)))
+    only = Reach(owners=frozenset({organization.id}))
+    await end(session, [token for token in rows if reach_of(token) == only], by=by)
+    for table in (TokenVerdict, TokenPolicy):
+        await session.execute(sa.delete(table).where(col(table.organization_id) == organization.id))
 
 
 async def report_leaked(session: AsyncSession, secret: str, *, key: bytes) -> None:

@@ -371,6 +371,8 @@ DONE: dict[str, str] = {
     "person-added": "The person has been added.",
     "person-disabled": "The account is disabled; its sessions and tokens no longer work.",
     "organization-added": "The organization has been created.",
+    "organization-renamed": "The organization has its new name. Old addresses of its repositories lead there.",
+    "organization-deleted": "The organization has been deleted. Its name stays reserved.",
     "ladder-saved": "The organization's rule for this stage has been saved.",
     "member-added": "The membership has been saved.",
     "member-invited": "Invited. They are a member once they accept.",

@@ -123,7 +123,7 @@ async def remove_member(call: Call) -> Response:
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
     sees_all = runs_hub(call)
-    query = sa.select(Organization).order_by(col(Organization.name_key))
+    query = sa.select(Organization).where(col(Organization.deleted_at).is_(None)).order_by(col(Organization.name_key))
     rows, me = [], call.principal.person_id or ""
     mine = {each.id: role for each, role in await accounts.organizations.organizations_of(call.session, me)}
     if not sees_all:
