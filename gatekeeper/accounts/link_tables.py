@@ -17,6 +17,10 @@ class LinkKind(StrEnum):
     EMAIL = "email"  # an address becomes the person's, and is known to be
     SIGN_UP = "sign-up"  # an account of one's own
     INVITE = "invite"  # the same, on an administrator's word
+    FIRST = "first"  # choosing the first password of an account that was made for them; handed over, not mailed
+
+
+PASSWORD_LINKS = (LinkKind.RESET, LinkKind.FIRST)
 
 
 class MailLink(SQLModel, table=True):

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts import passwords, people
-from gatekeeper.accounts.link_tables import LinkKind, MailLink
+from gatekeeper.accounts.link_tables import PASSWORD_LINKS, LinkKind, MailLink
 from gatekeeper.accounts.names import check_email, email_key
 from gatekeeper.accounts.principal import OPERATOR, Principal
 from gatekeeper.accounts.tables import Person
@@ -22,7 +22,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash, new_secret
 
 PREFIX = "gl_"
-LIFE_HOURS = {LinkKind.RESET: 1, LinkKind.EMAIL: 24, LinkKind.SIGN_UP: 24, LinkKind.INVITE: 168}
+LIFE_HOURS = {LinkKind.RESET: 1, LinkKind.EMAIL: 24, LinkKind.SIGN_UP: 24, LinkKind.INVITE: 168, LinkKind.FIRST: 168}
 
 
 async def start(session: AsyncSession, kind: LinkKind, email: str, *, key: bytes, person: Person | None = None) -> str:
@@ -45,6 +45,16 @@ async def start(session: AsyncSession, kind: LinkKind, email: str, *, key: bytes
     return secret
 
 
+async def first_password(session: AsyncSession, person: Person, *, key: bytes) -> str:
+    """The secret of a link by which somebody whose account was made for them chooses the password themselves.
+
+    Raises Conflict for who has a password: an administrator must not get into an account that is in use.
+    """
+    if person.password_hash is not None:
+        raise Conflict(f"{person.name} has a password already.", next_step="They choose another one by mail.")
+    return await start(session, LinkKind.FIRST, person.email, key=key, person=person)
+
+
 async def find(session: AsyncSession, secret: str, *kinds: LinkKind, key: bytes) -> MailLink:
     """The link with this secret. Raises NotFound, the same for one that was never sent, is used, or is over."""
     link = None
@@ -62,23 +72,24 @@ async def find(session: AsyncSession, secret: str, *kinds: LinkKind, key: bytes)
 
 
 async def reset_password(database: Database, secret: str, password: str, *, key: bytes) -> None:
-    """Choose another password by the link of a mail; every session ends, second factors stay.
+    """Choose another password by the link of a mail, or the first one; every session ends, second factors stay.
 
     Raises NotFound for a link that is over, Invalid for a password that cannot be accepted.
     """
     async with database.read() as session:
-        person = await _owner(session, await find(session, secret, LinkKind.RESET, key=key))
+        person = await _owner(session, await find(session, secret, *PASSWORD_LINKS, key=key))
     passwords.check_password(password, name=person.name, email=person.email)
     hashed = await passwords.hash_password(password)
     async with database.write() as session:
-        link = await find(session, secret, LinkKind.RESET, key=key)
+        link = await find(session, secret, *PASSWORD_LINKS, key=key)
         fresh = await _owner(session, link)
         if fresh.email_key != link.email_key:
             raise _over()
         await _use(session, link)
         await people.keep_password(session, fresh, hashed, by=Principal(person_id=fresh.id, name=fresh.name))
-        fresh.email_verified_at = fresh.email_verified_at or now()
-        session.add(fresh)
+        if link.kind is LinkKind.RESET:  # the other was handed over in some way: that proves no address
+            fresh.email_verified_at = fresh.email_verified_at or now()
+            session.add(fresh)
 
 
 async def confirm_email(session: AsyncSession, secret: str, *, key: bytes, by: Principal) -> str:
@@ -120,7 +131,7 @@ async def sign_up(
 async def end_resets(session: AsyncSession, person: Person) -> None:
     """End the links that open an account without its password: an address has changed hands."""
     await session.execute(
-        sa.delete(MailLink).where(col(MailLink.person_id) == person.id, col(MailLink.kind) == LinkKind.RESET)
+        sa.delete(MailLink).where(col(MailLink.person_id) == person.id, col(MailLink.kind).in_(PASSWORD_LINKS))
     )
 
 

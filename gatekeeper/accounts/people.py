@@ -7,6 +7,7 @@ from sqlmodel import col
 from gatekeeper import ledger
 from gatekeeper.accounts import namespaces, sessions
 from gatekeeper.accounts.factors import steps
+from gatekeeper.accounts.link_tables import PASSWORD_LINKS, MailLink
 from gatekeeper.accounts.names import check_email, email_key, fold
 from gatekeeper.accounts.passwords import check_password, hash_password
 from gatekeeper.accounts.principal import OPERATOR, Principal
@@ -123,10 +124,12 @@ async def set_password(session: AsyncSession, person: Person, password: str, *, 
 
 
 async def keep_password(session: AsyncSession, person: Person, hashed: str, *, by: Principal) -> None:
-    """Store the hash of a checked password and end the person's other sessions. Who may is decided before."""
+    """Store the hash of a checked password; other sessions end, and links that would change it. Who may is decided."""
     person.password_hash = hashed
     session.add(person)
     await steps.forget(session, person.id)
+    waiting = col(MailLink.kind).in_(PASSWORD_LINKS)
+    await session.execute(sa.delete(MailLink).where(col(MailLink.person_id) == person.id, waiting))
     await sessions.end_all(session, person, by=by, keep=by.session_id)
     await ledger.record(session, "accounts:person:set-password", actor=by.person_id, subject=person.id)
 

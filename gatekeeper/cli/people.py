@@ -25,7 +25,9 @@ def people() -> None:
 @click.option("--fullname", default="", help="The name that pages show.")
 @click.option("--admin", is_flag=True, help="An administrator of this hub.")
 @click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input; else one is made and printed."
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from standard input; else a link to choose one is printed.",
 )
 @json_option
 @pass_house
@@ -34,17 +36,36 @@ async def add_person(
     house: House, name: str, email: str, fullname: str, admin: bool, password_stdin: bool, as_json: bool
 ) -> None:
     """Add a person who can sign in."""
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else accounts.passwords.readable_secret()
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    link = None
     async with house.write() as session:
         person = await accounts.people.add(
             session, name, email=email, password=password, fullname=fullname, is_admin=admin, by=OPERATOR
         )
+        if password is None and house.settings.local_sign_in:
+            link = await _first_link(house, session, person)
     value = {"id": person.id, "name": person.name, "is_admin": person.is_admin}
     text = f"Added {person.name}{' as an administrator' if admin else ''}."
-    if not password_stdin:
-        value["password"] = password
-        text += f" Password (shown once): {password}"
+    if link is not None:
+        value["link"] = link
+        text += f" They choose a password, once and within a week, at: {link}"
     show(value, text, as_json=as_json)
+
+
+@people.command("first-link")
+@click.argument("name")
+@pass_house
+@command
+async def first_link(house: House, name: str) -> None:
+    """Print another link with which somebody without a password chooses one, within a week; earlier ones end."""
+    async with house.write() as session:
+        link = await _first_link(house, session, await require_person(session, name))
+    click.echo(link)
+
+
+async def _first_link(house: House, session: AsyncSession, person: Person) -> str:
+    secret = await accounts.links.first_password(session, person, key=house.keys.sessions)
+    return f"{house.settings.public_url}/reset?link={secret}"
 
 
 @people.command("disable")

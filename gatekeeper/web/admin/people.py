@@ -18,7 +18,7 @@ _LONGEST_QUERY = 100
 
 @dataclass(frozen=True)
 class Form:
-    """The form as it was sent; never the password."""
+    """The form as it was sent."""
 
     name: str = ""
     fullname: str = ""
@@ -32,7 +32,7 @@ async def show(call: Call) -> Response:
 
 
 async def add(call: Call) -> Response:
-    """`POST /admin/people`."""
+    """`POST /admin/people`: the answer is the page with the link for the person, which exists nowhere else."""
     sent = await forms.read(call.request)
     form = Form(
         forms.text(sent, "name", most=100).strip(),
@@ -40,23 +40,22 @@ async def add(call: Call) -> Response:
         forms.text(sent, "email", most=300),
         "is_admin" in sent,
     )
-    password = forms.text(sent, "password", most=5_000)
-    if not password:
-        return await _page(call, form, errors={"password": "Give a first password."}, status=422)
     try:
         async with call.session.begin_nested():
-            await accounts.people.add(
+            person = await accounts.people.add(
                 call.session,
                 form.name,
                 email=form.email,
-                password=password,
                 fullname=form.fullname,
                 is_admin=form.is_admin,
                 by=call.principal,
             )
     except (Invalid, Conflict) as error:
         return await _page(call, form, errors={_field_of(error.message): error.sentence}, status=422)
-    return RedirectResponse("/admin/people?done=person-added", 303)
+    if not call.gatekeeper.settings.local_sign_in:
+        return RedirectResponse("/admin/people?done=person-added", 303)
+    secret = await accounts.links.first_password(call.session, person, key=call.gatekeeper.keys.sessions)
+    return render(call, "admin/person_added.html", person=person, link=call.gatekeeper.url(f"/reset?link={secret}"))
 
 
 async def confirm(call: Call) -> Response:
@@ -82,7 +81,7 @@ async def _person(call: Call) -> Person:
 def _field_of(message: str) -> str:
     """Which input a sentence of the accounts room is about."""
     lowered = message.lower()
-    for word, field in (("password", "password"), ("mail", "email"), ("full name", "fullname")):
+    for word, field in (("mail", "email"), ("full name", "fullname")):
         if word in lowered:
             return field
     return "name"
@@ -101,6 +100,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         query=begins,
         more=f"/admin/people?{urlencode(asked | {'after': page.after})}" if page.after else None,
         form=form,
+        local_sign_in=call.gatekeeper.settings.local_sign_in,
         invites=call.gatekeeper.settings.sign_up != "closed",
         errors=errors or {},
     )

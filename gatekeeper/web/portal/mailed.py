@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, notices
-from gatekeeper.accounts.link_tables import LinkKind
+from gatekeeper.accounts.link_tables import PASSWORD_LINKS, LinkKind
 from gatekeeper.accounts.names import email_key
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, TooMany
@@ -26,8 +26,8 @@ async def forgotten(call: Call) -> Response:
     secret = call.request.query_params.get("link")
     if secret is None:
         return _ask(call, "/reset", "Choose a new password")
-    await accounts.links.find(call.session, secret, LinkKind.RESET, key=call.gatekeeper.keys.sessions)
-    return render(call, "portal/reset.html", link=secret, errors={})
+    link = await accounts.links.find(call.session, secret, *PASSWORD_LINKS, key=call.gatekeeper.keys.sessions)
+    return render(call, "portal/reset.html", link=secret, is_first=link.kind is LinkKind.FIRST, errors={})
 
 
 async def reset(call: Call) -> Response:
@@ -44,7 +44,8 @@ async def reset(call: Call) -> Response:
             call.gatekeeper.db, secret, forms.text(form, "password", most=5_000), key=call.gatekeeper.keys.sessions
         )
     except Invalid as error:
-        return render(call, "portal/reset.html", status=422, link=secret, errors={"password": error.sentence})
+        wrong = {"password": error.sentence}
+        return render(call, "portal/reset.html", status=422, link=secret, is_first=False, errors=wrong)
     return RedirectResponse("/login?done=password-reset", 303)
 
 

@@ -5,6 +5,7 @@ import pytest
 from gatekeeper import accounts, authz, ledger
 from gatekeeper.accounts import OPERATOR, Role
 from gatekeeper.authz import Action
+from gatekeeper.errors import Conflict
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
@@ -12,17 +13,29 @@ from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, words
 
 pytestmark = pytest.mark.anyio
 
-NEW = {"name": "mary", "email": "mary@example.org", "password": "a long first password"}
+NEW = {"name": "mary", "email": "mary@example.org"}
 
 
-async def test_an_administrator_adds_a_person_who_can_sign_in(site: Site) -> None:
-    olga = await site.as_("olga")
+async def test_an_administrator_adds_a_person_who_alone_chooses_the_first_password(site: Site) -> None:
+    olga, mary = await site.as_("olga"), site.browser()
 
-    answer = await olga.post("/admin/people", data=NEW)
+    answer = await olga.post("/admin/people", data=NEW | {"password": PASSWORD})
 
-    assert answer.status_code == 303
-    signed_in = await site.browser().post("/login", data={"name": "mary", "password": NEW["password"]})
-    assert signed_in.status_code == 303
+    assert (await mary.post("/login", data={"name": "mary", "password": PASSWORD})).status_code == 401
+    found = re.search(r"http://hub.test(/reset\?link=(gl_\w+))", answer.text)
+    assert found
+    assert "Nobody but you knows" in words((await mary.get(found[1])).text)
+    assert (await mary.post("/reset", data={"link": found[2], "password": "short"})).status_code == 422
+    chosen = {"link": found[2], "password": "several unrelated plain words"}
+    assert (await mary.post("/reset", data=chosen)).status_code == 303
+    assert (await mary.post("/reset", data=chosen)).status_code == 404
+    assert (await mary.post("/login", data={"name": "mary", "password": chosen["password"]})).status_code == 303
+    async with site.gatekeeper.db.write() as session:
+        person = await accounts.people.find(session, "mary")
+        assert person is not None
+        assert person.email_verified_at is None  # the link was handed over, not mailed
+        with pytest.raises(Conflict):
+            await accounts.links.first_password(session, person, key=site.gatekeeper.keys.sessions)
 
 
 @pytest.mark.parametrize(
@@ -31,19 +44,16 @@ async def test_an_administrator_adds_a_person_who_can_sign_in(site: Site) -> Non
         ({"name": "<i>"}, "name"),
         ({"name": "ada"}, "name"),
         ({"email": "x"}, "email"),
-        ({"password": "short"}, "password"),
     ],
 )
-async def test_a_person_that_cannot_be_added_keeps_the_form_without_the_password(
-    site: Site, change: dict[str, str], field: str
-) -> None:
+async def test_a_person_that_cannot_be_added_keeps_the_form(site: Site, change: dict[str, str], field: str) -> None:
     olga = await site.as_("olga")
 
     answer = await olga.post("/admin/people", data=NEW | change)
 
     assert answer.status_code == 422
     assert f'href="#f-{field}"' in answer.text
-    assert NEW["password"] not in answer.text
+    assert "/reset?link=" not in answer.text
 
 
 async def test_disabling_says_what_it_does_and_ends_the_session(site: Site) -> None:
