@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_organization_ends"
-down_revision = "2026_11_22_shares"
+down_revision = "2026_11_22_stage_terms"
 branch_labels = None
 depends_on = None
 
