@@ -18,6 +18,7 @@ from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlmodel import SQLModel
 
+from gatekeeper.kit import one_trip
 from gatekeeper.kit.personal import open_with
 from gatekeeper.kit.sealing import Box
 
@@ -53,6 +54,7 @@ class Database:
             open_with(self.engine.dialect, personal)
         self._writers = self.engine.execution_options(gatekeeper_writes=True)
         if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "do_connect", one_trip.connect)
             event.listen(self.engine.sync_engine, "connect", _tame_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
 
