@@ -23,6 +23,8 @@ from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
+_PNG_LEVEL = 1  # the web process marks the picture and writes its file anew; this one only travels to it
+
 FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in [0, 1] if all went well
 
 
@@ -131,7 +133,7 @@ class Release:
 
     def _image(self, making: Making, picture: PIL.Image.Image, said: Sequence[CheckFacts]) -> Image:
         file = io.BytesIO()
-        picture.save(file, "PNG")
+        picture.save(file, "PNG", compress_level=_PNG_LEVEL)
         return Image(
             index=making.index,
             png_base64=base64.b64encode(file.getvalue()).decode(),

@@ -162,7 +162,7 @@ async def order(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     body = await read_body(request)
     loop = asyncio.get_running_loop()
-    events: asyncio.Queue[Event] = asyncio.Queue()
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
 
     def emit(event: Event) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
@@ -174,15 +174,9 @@ async def order(request: Request) -> Response:
 
     async def lines() -> AsyncIterator[bytes]:
         # The reader may leave while no event comes: a step can take long, and a queue longer.
-        left = asyncio.create_task(wait_until_left(request))
+        left = asyncio.create_task(_tell_when_left(request, events))
         try:
-            while not left.done():
-                coming = asyncio.create_task(events.get())
-                await asyncio.wait([coming, left], return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    return
-                event = coming.result()
+            while (event := await events.get()) is not None:
                 yield event.model_dump_json().encode() + b"\n"
                 if isinstance(event, TERMINAL):
                     return
@@ -221,10 +215,11 @@ async def readings(request: Request) -> Response:
     return JSONResponse((await run_in_threadpool(read)).model_dump(mode="json"))
 
 
-async def wait_until_left(request: Request) -> None:
-    """Return when the connection's other side is gone."""
+async def _tell_when_left(request: Request, events: asyncio.Queue[Event | None]) -> None:
+    """None for an event when the connection's other side is gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    events.put_nowait(None)
 
 
 async def read_body(request: Request) -> bytes:

@@ -13,6 +13,7 @@ from gatekeeper.generation.client import Worker, WorkerError
 from gatekeeper.generation.demands import demanded, under_license
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
+from gatekeeper.generation.making import Recheck
 from gatekeeper.generation.manifests import worker_manifest
 from gatekeeper.generation.orders import MAX_SEED, OrderRequest
 from gatekeeper.generation.outcomes import require_images
@@ -21,7 +22,7 @@ from gatekeeper.generation.runs import Update
 from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
 from gatekeeper.generation.safety_runs import SafetyEvaluation
 from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
-from gatekeeper.generation.studio import Recheck, Studio
+from gatekeeper.generation.studio import Studio
 from gatekeeper.generation.supervisor import Supervisor
 from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange, Strike, StrikeKind, StrikeState
 

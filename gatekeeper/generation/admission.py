@@ -19,6 +19,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import keyed_hash
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Repo
+from inference.contract import ModelManifest
 
 _FIRST_SECONDS_PER_STEP = 0.1  # what a step is taken for before a model has made anything
 _RETRIED_WITHIN = timedelta(minutes=10)
@@ -61,10 +62,14 @@ NEW = Once()
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The order; it is not new when it was let in before, and must not be started again then."""
+    """The order; it is not new when it was let in before, and must not be started again then.
+
+    manifest  what the worker will load, where it was looked at in the same transaction
+    """
 
     made: Generation
     is_new: bool
+    manifest: ModelManifest | None = None
 
 
 async def admit(

@@ -58,6 +58,7 @@ class Run:
     is_cancelled: bool = False
     is_ending: bool = False  # its end is being recorded and must not be interrupted
     is_left: bool = False  # nothing more will be told here, though the order has not ended
+    ended: Generation | None = None  # as it was recorded
     _updates: list[Update | None] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,6 +72,7 @@ class Run:
 
     def end(self, made: Generation) -> None:
         """Tell the end as it was recorded."""
+        self.ended = made
         for update in recorded(made):
             self._add(update)
 

@@ -1,7 +1,7 @@
 """The doors of hosted inference: for the public inference client, for OpenAI's, and our own job API."""
 
 from gatekeeper.web.generate import openai_images, openai_models, orders, textimage, tokens, verify
-from gatekeeper.web.generate.ordering import still_allowed
+from gatekeeper.web.generate.rechecking import still_allowed
 from gatekeeper.web.routing import RawRoute
 
 ROUTES: list[RawRoute] = [

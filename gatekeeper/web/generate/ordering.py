@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation, tokens
-from gatekeeper.authz import Action, Allowed, Denied, Resource
-from gatekeeper.errors import GatekeeperError, Invalid, Unavailable
+from gatekeeper import authz, generation
+from gatekeeper.authz import Action, Allowed, Resource
+from gatekeeper.errors import Invalid, Unavailable
 from gatekeeper.generation import (
     Admitted,
     Generation,
     Once,
     OrderRequest,
-    Recheck,
     Ruling,
     Safety,
     SafetyLevel,
@@ -61,9 +61,9 @@ async def begin(
     licenses = Catalogue.load(gatekeeper.policies.directory or bundled_dir("policies"))
     level = await generation.demanded(session, principal, repo, commit, level, safety=safety, catalogue=licenses)
     request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
-    await gatekeeper.studio.prepare(session, repo, commit)
+    manifest = await gatekeeper.studio.prepare(session, repo, commit)
     ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
-    return await generation.admit(
+    admitted = await generation.admit(
         session,
         principal,
         repo,
@@ -73,6 +73,7 @@ async def begin(
         process=gatekeeper.studio.process,
         once=once(call),
     )
+    return replace(admitted, manifest=manifest)
 
 
 async def named(call: Call, session: AsyncSession, model: str, revision: str | None) -> tuple[Repo, Resource]:
@@ -98,7 +99,7 @@ async def named(call: Call, session: AsyncSession, model: str, revision: str | N
 def start(call: Call, admitted: Admitted) -> None:
     """Begin what `begin` took in, once its transaction is committed. What was begun before is not begun again."""
     if admitted.is_new:
-        call.gatekeeper.studio.start(admitted.made)
+        call.gatekeeper.studio.start(admitted.made, admitted.manifest)
 
 
 def once(call: Call) -> Once:
@@ -110,27 +111,6 @@ def once(call: Call) -> Once:
             f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters.", status=422, next_step="Send a UUID."
         )
     return Once(key, is_retry=headers.get("x-stainless-retry-count", "0") != "0")
-
-
-def still_allowed(gatekeeper: Gatekeeper) -> Recheck:
-    """Asks, before images are given out, what was asked when the order was taken in.
-
-    A hold or a revocation meanwhile binds the order too, as does the end of the token it was made with.
-    """
-
-    async def recheck(session: AsyncSession, made: Generation) -> str | None:
-        try:
-            principal = await tokens.resume(session, made.person_id, made.token_id)
-            repo = await catalogue.by_id(session, made.repo_id)
-            if repo is None:
-                return "The repository was deleted while this was being made."
-            resource = await authz.load(session, principal, repo, commit=made.commit_id)
-        except GatekeeperError as error:
-            return error.sentence
-        decision = authz.decide(gatekeeper.policies, principal, Action.GENERATE, resource, now())
-        return f"{decision.reason} {decision.next_step}" if isinstance(decision, Denied) else None
-
-    return recheck
 
 
 async def ended(call: Call, made: Generation) -> Generation:

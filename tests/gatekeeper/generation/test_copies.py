@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.db import Database
-from gatekeeper.generation import GenerationState, ImageFolder, Studio
+from gatekeeper.generation import GenerationState, ImageFolder, Studio, making
 from gatekeeper.kit.ids import new_id
 from gatekeeper.repos import Repo
 from gatekeeper.repos.storage import BucketStore, object_key, open_store
@@ -48,14 +48,14 @@ async def story(
     folder = ImageFolder(tmp_path / "images")
     made = await tell(database, folder, ReadingWorker(store.copies))
     made.studio = Studio(database, made.worker, folder, store, **SECRETS)
-    real = made.studio.prepare
+    real = making.worker_manifest
 
     async def prepare(session: AsyncSession, repo: Repo, commit: str) -> ModelManifest:
         manifest = await real(session, repo, commit)
         file = ManifestFile(path="unet/model.safetensors", size_bytes=len(WEIGHTS), sha256=sha256, inline=None)
         return manifest.model_copy(update={"files": (*manifest.files, file)})
 
-    monkeypatch.setattr(made.studio, "prepare", prepare)
+    monkeypatch.setattr(making, "worker_manifest", prepare)
     return made, store, sha256
 
 

@@ -285,6 +285,20 @@ async def test_right_that_ended_meanwhile_gives_no_image(database: Database, fol
     assert generation.require_images(await story.end()) == (0,)
 
 
+async def test_right_is_asked_while_the_engine_works_and_again_at_the_end(
+    database: Database, folder: ImageFolder
+) -> None:
+    answers = [None, "The release was put on hold."]
+
+    async def held_late(session: AsyncSession, made: Generation) -> str | None:
+        return answers.pop(0)
+
+    story = await tell(database, folder, StubWorker())
+    story.studio.recheck = held_late
+    made = await story.end()
+    assert (made.state, made.code, answers) == (GenerationState.FAILED, "no_longer_allowed", [])
+
+
 async def test_one_image_withheld_does_not_stop_the_others(database: Database, folder: ImageFolder) -> None:
     def mixed(order: ImageOrder) -> list[Any]:
         return [withheld(order, 0), image(order, 1), Done(delivered=1, withheld=1, compute_seconds=1)]

@@ -1,0 +1,207 @@
+"""One order from the first word to the worker to the record of its end.
+
+An order ends in exactly one of the states done, refused, failed and cancelled; its images are given out only after
+record, receipt and evidence are durable.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import errors
+from gatekeeper.db import Database
+from gatekeeper.generation import claims
+from gatekeeper.generation.certifying import Certifier
+from gatekeeper.generation.client import OrderRejected, Worker, WorkerAbsent, WorkerError, WorkerLost
+from gatekeeper.generation.images import ImageFolder
+from gatekeeper.generation.manifests import ORDER_SECONDS, image_order, worker_manifest
+from gatekeeper.generation.outcomes import Outcome, record_outcome
+from gatekeeper.generation.runs import Run, WorkerStopped
+from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.signing import SigningKey
+from gatekeeper.repos.storage import Store, object_key
+from gatekeeper.repos.tables import Repo
+from inference.contract import ErrorCode, ImageOrder, LoadPhase, ModelManifest, Preview, Started
+
+_log = structlog.get_logger("gatekeeper.generation")
+
+_LEFT = "The server was stopped while this was being made. Nothing was charged; please order again."
+_UNREADABLE = "A file of this model cannot be read from the hub's storage now. Nothing was charged."
+_LOST = "The inference process stopped while this was being made, twice. Nothing was charged; please order again."
+_ABSENT = "The inference process did not answer in time. Nothing was charged; please order again."
+_NOT_RECORDED = "What was made could not be recorded, so it is not given out. Nothing was charged."
+_LOOK_SECONDS = 0.25
+
+# Answers why an order's images may not be given out any more, None when they still may.
+Recheck = Callable[[AsyncSession, Generation], Awaitable[str | None]]
+
+
+class Maker:
+    """Makes the orders of one process.
+
+    worker       None when inference is switched off
+    privacy_key  makes people unrecognizable to the worker
+    process      by which orders are claimed
+    recheck      asked before images are given out, so that a hold or a revocation meanwhile binds an order too
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        worker: Worker | None,
+        folder: ImageFolder,
+        store: Store,
+        *,
+        key: SigningKey,
+        privacy_key: bytes,
+        certifier: Certifier,
+        process: str,
+        recheck: Recheck | None,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._folder = folder
+        self._store = store
+        self._key = key
+        self._privacy_key = privacy_key
+        self._certifier = certifier
+        self._process = process
+        self.recheck = recheck
+
+    async def make(self, run: Run, made: Generation, manifest: ModelManifest | None) -> None:
+        """From the first word to the worker to the news of the end. Returns without an end where the server stops."""
+        outcome: Outcome
+        try:
+            outcome = await self._attempt(run, made, manifest)
+        except asyncio.CancelledError:
+            if not run.is_cancelled:  # the server stops
+                return
+            outcome = Outcome(GenerationState.CANCELLED, code="cancelled")
+        except OrderRejected as rejected:
+            reason = " ".join((rejected.message, *rejected.problems))
+            outcome = Outcome(GenerationState.FAILED, code=rejected.code.value, reason=reason)
+        except (errors.GatekeeperError, FileNotFoundError):
+            _log.exception("a model's files could not be read", generation=made.id)
+            outcome = Outcome(GenerationState.FAILED, code="files_unavailable", reason=_UNREADABLE)
+        except (WorkerError, WorkerStopped) as lost:
+            _log.warning("order lost its worker", generation=made.id, error=str(lost))
+            reason = _ABSENT if isinstance(lost, WorkerAbsent) else _LOST
+            outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=reason)
+        except Exception:
+            _log.exception("order failed", generation=made.id)
+            outcome = Outcome(GenerationState.FAILED, code="internal", reason="Something went wrong on our side.")
+        if run.is_cancelled and outcome.state is GenerationState.FAILED:
+            seconds = outcome.compute_seconds
+            outcome = Outcome(GenerationState.CANCELLED, code="cancelled", compute_seconds=seconds)
+        run.is_ending = True
+        await self._finish(run, made, outcome)
+
+    async def _attempt(self, run: Run, made: Generation, manifest: ModelManifest | None) -> Outcome:
+        """Have the order made; once more when the worker died of it or beside it."""
+        if made.is_unwanted:
+            return Outcome(GenerationState.CANCELLED, code="cancelled")
+        if now() - made.started_at > claims.LEFT_FOR_GOOD or self._worker is None:
+            return Outcome(GenerationState.FAILED, code="interrupted", reason=_LEFT)
+        if manifest is None:
+            async with self._database.read() as session:
+                repo = await session.get_one(Repo, made.repo_id)
+                manifest = await worker_manifest(session, repo, made.commit_id)
+        order = image_order(made, manifest, self._privacy_key)
+        while True:
+            try:
+                return await self._carry_out(run, made, self._worker, order, manifest)
+            except WorkerAbsent:  # the order never got there, so this is no loss
+                await self._worker.until_up(order.deadline_at)
+            except OrderRejected as rejected:
+                if rejected.code is not ErrorCode.DUPLICATE_ORDER:
+                    raise
+                await asyncio.sleep(_LOOK_SECONDS)  # the worker has not noticed yet that we left it before
+            except (WorkerLost, WorkerStopped):
+                if run.is_cancelled:
+                    raise
+                async with self._database.write() as session:
+                    is_last = not await claims.lose(session, made.id, self._process)
+                if is_last:
+                    raise
+                run.tell("retrying", {})
+                order = order.model_copy(update={"deadline_at": now() + timedelta(seconds=ORDER_SECONDS)})
+
+    async def _carry_out(
+        self, run: Run, made: Generation, worker: Worker, order: ImageOrder, manifest: ModelManifest
+    ) -> Outcome:
+        try:
+            return await self._follow(run, made, worker, order)
+        except OrderRejected as rejected:
+            if not (rejected.needs_load or rejected.code is ErrorCode.MODEL_NOT_READY):
+                raise
+        async with contextlib.AsyncExitStack() as stack:
+            # Where the store is a bucket, the worker reads copies, which stay until it has them.
+            for file in manifest.files:
+                if file.inline is None:
+                    await stack.enter_async_context(self._store.at_hand(object_key(file.sha256)))
+            state = await worker.load(manifest, on_state=run.loading)
+        if state.phase is LoadPhase.FAILED:
+            code = state.error or ErrorCode.MODEL_REFUSED
+            return Outcome(
+                GenerationState.FAILED, code=code.value, reason=f"The model cannot be run here: {state.message or code}"
+            )
+        return await self._follow(run, made, worker, order)
+
+    async def _follow(self, run: Run, made: Generation, worker: Worker, order: ImageOrder) -> Outcome:
+        outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
+        async with contextlib.aclosing(worker.submit(order)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Started) and (reason := await self._refusal(made)) is not None:
+                    return _refused(reason)
+                if not isinstance(event, Preview):
+                    run.note(outcome, event)
+                elif ready := await self._certifier.certify_preview(self._database, order, event, outcome):
+                    run.note(outcome, ready)
+        return outcome
+
+    async def _finish(self, run: Run, made: Generation, outcome: Outcome) -> None:
+        """Files first, then record, receipt and evidence in one transaction, then the news."""
+        try:
+            await self._record(run, made, outcome)
+        except errors.Conflict:
+            _log.warning("an order was made by another process, too", generation=made.id)
+        except Exception:
+            _log.exception("an order's outcome could not be recorded", generation=made.id)
+            try:
+                nothing = Outcome(GenerationState.FAILED, code="not_recorded", reason=_NOT_RECORDED)
+                await self._record(run, made, nothing)
+                await self._folder.delete([made.id])
+            except Exception:  # the claim ends by itself, and the order is made again
+                _log.exception("an order's failure could not be recorded", generation=made.id)
+
+    async def _record(self, run: Run, made: Generation, outcome: Outcome) -> None:
+        if outcome.state is GenerationState.DONE and (reason := await self._refusal(made)) is not None:
+            outcome = _refused(reason)
+        if outcome.state is GenerationState.DONE:
+            outcome = await self._certifier.certify(self._database, made, outcome)
+        files = outcome.certified.items()
+        parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
+        try:
+            async with self._database.write() as session:
+                ended = await record_outcome(session, made.id, outcome, key=self._key, process=self._process)
+                self._folder.keep(made, parts)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+        run.end(ended)
+
+    async def _refusal(self, made: Generation) -> str | None:
+        """Why the order's images may not be given out. Asked while the engine works, too, so that the end is quick."""
+        if self.recheck is None:
+            return None
+        async with self._database.read() as session:
+            return await self.recheck(session, made)
+
+
+def _refused(reason: str) -> Outcome:
+    return Outcome(GenerationState.FAILED, code="no_longer_allowed", reason=reason)
