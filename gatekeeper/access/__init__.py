@@ -41,13 +41,16 @@ from gatekeeper.access.handling import (
 from gatekeeper.access.history import Told, history, voices
 from gatekeeper.access.moves import ACTS, Act, digest_of_reason
 from gatekeeper.access.prerequisites import (
+    answers,
     counts,
+    demanded,
     get_prerequisite,
     lacking,
     no_longer_require,
-    prerequisites_at,
+    prerequisites_in,
     prerequisites_of,
     require,
+    requirements_in,
     requirements_of,
     take_back,
 )
@@ -72,7 +75,7 @@ from gatekeeper.access.queue import (
     waiting_by_repo,
 )
 from gatekeeper.access.reminders import discard_drafts, tell_of_delay, tell_of_end
-from gatekeeper.access.rules import Rules
+from gatekeeper.access.rules import Kind, Rules
 from gatekeeper.access.tables import (
     OPEN,
     AccessBlock,
@@ -109,6 +112,7 @@ __all__ = [
     "HubPage",
     "HubRequest",
     "HubStatus",
+    "Kind",
     "Outcome",
     "Page",
     "Prerequisite",
@@ -122,6 +126,7 @@ __all__ = [
     "add_terms",
     "age",
     "answer",
+    "answers",
     "appeal",
     "approvals",
     "approve",
@@ -139,6 +144,7 @@ __all__ = [
     "counts",
     "decide_many",
     "delegate",
+    "demanded",
     "digest_of_reason",
     "discard_drafts",
     "get",
@@ -160,7 +166,7 @@ __all__ = [
     "median_days",
     "no_longer_require",
     "open_grant_of",
-    "prerequisites_at",
+    "prerequisites_in",
     "prerequisites_of",
     "proposed_end",
     "recall",
@@ -168,6 +174,7 @@ __all__ = [
     "reject",
     "requests_of",
     "require",
+    "requirements_in",
     "requirements_of",
     "resume",
     "review_queue",

@@ -151,16 +151,31 @@ async def prerequisites_of(session: AsyncSession, person_id: str, *, repo: Repo 
     return list(found)
 
 
-async def prerequisites_at(session: AsyncSession, repo: Repo) -> list[tuple[Prerequisite, Person]]:
-    """Prerequisites that were set for this repository, newest first."""
+async def prerequisites_in(
+    session: AsyncSession, *, repos: Iterable[sa.ColumnElement[bool]], has_all: bool
+) -> list[tuple[Prerequisite, Person]]:
+    """Prerequisites of everybody, those taken back last, else newest first.
+
+    repos    conditions on Repo: what was set for a repository that meets them, each to be decided again
+    has_all  those that count everywhere too
+    """
+    scope = col(Prerequisite.repo_id).in_(sa.select(col(Repo.id)).where(*repos))
+    if has_all:
+        scope = sa.or_(scope, col(Prerequisite.repo_id).is_(None))
     rows = await session.execute(
         sa.select(Prerequisite, Person)
         .join(Person, col(Person.id) == col(Prerequisite.person_id))
-        .where(col(Prerequisite.repo_id) == repo.id)
-        .order_by(col(Prerequisite.id).desc())
+        .where(scope)
+        .order_by(col(Prerequisite.withdrawn_at).is_not(None), col(Prerequisite.id).desc())
         .limit(_MOST)
     )
     return [(made, person) for made, person in rows]
+
+
+async def requirements_in(session: AsyncSession, repos: Iterable[sa.ColumnElement[bool]]) -> list[RepoRequirement]:
+    """What the repositories that meet the conditions demand themselves, each to be decided again."""
+    query = sa.select(RepoRequirement).where(col(RepoRequirement.repo_id).in_(sa.select(col(Repo.id)).where(*repos)))
+    return list(await session.scalars(query.order_by(col(RepoRequirement.repo_id)).limit(_MOST)))
 
 
 async def get_prerequisite(session: AsyncSession, prerequisite_id: str) -> Prerequisite:
@@ -171,20 +186,27 @@ async def get_prerequisite(session: AsyncSession, prerequisite_id: str) -> Prere
     return found
 
 
+async def demanded(session: AsyncSession, repo: Repo, kinds: Iterable[str]) -> dict[str, list[str]]:
+    """What is demanded, by the repository and (`kinds`) by the stage, with the values that count; none named: any."""
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
+    found |= {each.kind: each.accepted for each in await requirements_of(session, repo)}
+    return dict(sorted(found.items()))
+
+
 async def lacking(
     session: AsyncSession, person_id: str, repo: Repo, kinds: Iterable[str], *, at: datetime
 ) -> list[str]:
-    """Kinds that are demanded (by the repository, and `kinds` by the stage) and that the person has not, at `at`."""
-    demands: dict[str, list[str]] = {kind: [] for kind in kinds}
-    demands |= {found.kind: found.accepted for found in await requirements_of(session, repo)}
+    """Kinds that are demanded and that the person has not, at `at`."""
+    demands = await demanded(session, repo, kinds)
     if not demands:
         return []
     has = [made for made in await prerequisites_of(session, person_id, repo=repo) if counts(made, at)]
-    return [
-        kind
-        for kind, accepted in sorted(demands.items())
-        if not any(made.kind == kind and (not accepted or made.value in accepted) for made in has)
-    ]
+    return [kind for kind, accepted in demands.items() if not any(answers(made, kind, accepted) for made in has)]
+
+
+def answers(made: Prerequisite, kind: str, accepted: Sequence[str]) -> bool:
+    """Whether it is what is demanded, whether or not it counts still."""
+    return made.kind == kind and (not accepted or made.value in accepted)
 
 
 def counts(made: Prerequisite, at: datetime) -> bool:

@@ -44,11 +44,15 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of prerequisite; `days` is how long one counts unless it has an end of its own, 0 for ever."""
+    """A kind of prerequisite; `days` is how long one counts unless it has an end of its own, 0 for ever.
+
+    how  what to do about it, for who lacks it
+    """
 
     kind: str
     title: str
     days: int
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,12 @@ def parse(data: Mapping[str, Any]) -> Rules:
         queues=queues,
         reasons=tuple(_reason(entry) for entry in data.get("reason", [])),
         kinds=tuple(
-            Kind(_name(entry["kind"]), str(entry["title"]), _whole(entry, "days"))
+            Kind(
+                _name(entry["kind"]),
+                str(entry["title"]),
+                _whole(entry, "days"),
+                _words(entry, "how") if "how" in entry else "",
+            )
             for entry in data.get("prerequisite", [])
         ),
         screening=tuple(_screening(entry, {queue.name for queue in queues}) for entry in data.get("rule", [])),

@@ -13,8 +13,8 @@ from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind, key_of
-from gatekeeper.web.admin.scope import decided, in_care, may_review, names_of, runs_hub
+from gatekeeper.repos import Repo
+from gatekeeper.web.admin.scope import decided, in_care, may_review, named, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -53,7 +53,7 @@ async def add(call: Call) -> Response:
         return await _page(call, form, {"person": "There is nobody with this name."}, status=422)
     repo, organization = None, None
     if form.place == "repo":
-        repo = await _repo(call, form.repository)
+        repo = await named(call, form.repository)
         if repo is None:
             wrong = {"repository": "There is no such repository in your care."}
             return await _page(call, form, wrong, status=422)
@@ -116,13 +116,6 @@ async def _places(call: Call) -> list[tuple[str, str]]:
     places = [("repo", "One repository")]
     places += [(f"org:{each.name}", f"All repositories of {each.name}") for each in await _organizations(call)]
     return places + ([(_HUB, "All repositories of this hub")] if runs_hub(call) else [])
-
-
-async def _repo(call: Call, name: str) -> Repo | None:
-    keys = [key_of(kind, name) for kind in RepoKind]
-    found = await call.session.scalars(sa.select(Repo).where(col(Repo.key).in_(keys)).order_by(col(Repo.key)))
-    may = await decided(call, found.all())
-    return may[0] if may else None
 
 
 async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int = 200) -> Response:

@@ -15,7 +15,7 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo
+from gatekeeper.repos import Repo, RepoKind, key_of
 from gatekeeper.web.guard import Call
 
 PAGE = 50
@@ -46,6 +46,14 @@ async def maintained(call: Call, *, after: str = "", action: Action = Action.REV
     rows = (await call.session.scalars(query.order_by(col(Repo.key)).limit(PAGE + 1))).all()
     shown = await decided(call, rows[:PAGE], action)
     return shown, rows[PAGE - 1].key if len(rows) > PAGE else None
+
+
+async def named(call: Call, name: str) -> Repo | None:
+    """The repository of a name that the caller may review; None also for one that is not theirs."""
+    keys = [key_of(kind, name) for kind in RepoKind]
+    found = await call.session.scalars(sa.select(Repo).where(col(Repo.key).in_(keys)).order_by(col(Repo.key)))
+    may = await decided(call, found.all())
+    return may[0] if may else None
 
 
 async def may_review(call: Call, repo: Repo) -> bool:

@@ -156,6 +156,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "head": case.seen.head,
         "errors": filled.errors or {},
         "mine": await standing.mine(call, call.repo, case.stands),
+        "demands": await standing.demands(call, call.repo, case.rule.prerequisites if case.rule else ()),
         "typed": filled.typed,
         "is_renewal": case.is_renewal,
         "can_save": is_asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),

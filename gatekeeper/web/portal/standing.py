@@ -1,5 +1,6 @@
 """How one's own request stands: what happened, what was asked back, and everything that one can do about it now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,12 +27,28 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Demand:
+    """A prerequisite that access here needs, and how I stand to it.
+
+    values   the ones that count, such as countries; none: any
+    ends_at  when mine lapses, or lapsed
+    how      what to do about it
+    """
+
+    title: str
+    values: tuple[str, ...]
+    is_met: bool
+    ends_at: datetime | None
+    how: str
+
+
+@dataclass(frozen=True)
 class Mine:
     """My newest request for a repository.
 
     asked_back   what a reviewer wants changed, and the questions that are meant
     conditions   words that I have to agree to, with the digest that names them; "" for none
-    lacking      kinds of prerequisites that I do not have
+    lacking      titles of prerequisites that I do not have
     median_days  how long answers take here; None where that would tell about single people
     """
 
@@ -67,6 +84,21 @@ def shown_state(request: AccessRequest, grant: AccessGrant | None) -> RequestSta
     return request.state
 
 
+async def demands(call: Call, repo: Repo, kinds: Iterable[str]) -> tuple[Demand, ...]:
+    """What access to `repo` needs beside approval (`kinds` by its stage), seen by the caller."""
+    wanted = await access.demanded(call.session, repo, kinds)
+    person_id, instant, rules = call.principal.person_id, now(), request_rules(call)
+    mine = await access.prerequisites_of(call.session, person_id, repo=repo) if wanted and person_id else []
+    found = []
+    for name, values in wanted.items():
+        has = [each for each in mine if each.withdrawn_at is None and access.answers(each, name, values)]
+        best = next((each for each in has if access.counts(each, instant)), next(iter(has), None))
+        known = _kind(rules, name)
+        is_met = best is not None and access.counts(best, instant)
+        found.append(Demand(known.title, tuple(values), is_met, best.ends_at if best else None, known.how))
+    return tuple(found)
+
+
 async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
     """How the caller's newest request stands; None for who never asked."""
     request, grant = stands.request, stands.grant
@@ -98,7 +130,10 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         marked=tuple(back.data.get("marked", ())) if back is not None and is_returned else (),
         conditions=request.conditions if to_agree else "",
         conditions_sha256=access.digest_of_reason(request.conditions) or "" if to_agree else "",
-        lacking=tuple(await access.lacking(call.session, request.person_id, repo, request.required, at=instant))
+        lacking=tuple(
+            _kind(rules, kind).title
+            for kind in await access.lacking(call.session, request.person_id, repo, request.required, at=instant)
+        )
         if waits_for_me
         else (),
         median_days=await access.median_days(call.session, repo.id, rules, at=instant) if state in _WAITING else None,
@@ -111,3 +146,8 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         can_close_out=state in _OVER and request.close_out in (None, access.CloseOut.STILL_NEEDED),
         reapply_at=request.reapply_at if state is RequestState.REJECTED else None,
     )
+
+
+def _kind(rules: access.Rules, name: str) -> access.Kind:
+    """A kind of prerequisite, also one that is gone from the rules."""
+    return next((kind for kind in rules.kinds if kind.kind == name), access.Kind(name, name, 0))

@@ -119,9 +119,11 @@ def _steps(
 
 def _approval(seen: Seen, stands: Standing) -> Step | None:
     """The step that a maintainer decides, where there is one."""
-    if stands.grant is not None:
-        return Step("yes", "Approved by a maintainer")
     download = seen.rights[Action.DOWNLOAD]
+    if stands.grant is not None:
+        if isinstance(download, Denied) and download.code is Code.PREREQUISITE_MISSING:
+            return Step("no", "Approved: show what access needs", "The Access tab says what is missing.")
+        return Step("yes", "Approved by a maintainer")
     is_gated = seen.head.gate != "none" and not seen.head.is_staged
     is_by_approval = isinstance(download, Denied) and download.code in _BY_APPROVAL
     if not (is_gated or is_by_approval or seen.head.stage in ("research_preview", "gated")):
