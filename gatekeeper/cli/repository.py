@@ -10,6 +10,7 @@ from gatekeeper import accounts, releases, repos
 from gatekeeper.accounts import Principal, Role
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import Invalid, NotFound
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind
 
 
@@ -122,7 +123,7 @@ async def scan(house: House, repository: str, revision: str | None, as_json: boo
         repo = await require_repo(session, repository)
         named = [await repos.resolve_revision(session, repo, revision)] if revision else None
         commits = named or await repos.scanning.heads(session, repo)
-    done = await repos.scanning.scan(house.db, house.store, repo.id, commits, seconds=float("inf"), is_anew=True)
+    done = await repos.scanning.scan(house.db, house.store, repo.id, commits, seconds=float("inf"), since=now())
     found: dict[str, repos.scanning.FileResult] = {}
     async with house.read() as session:
         for commit in commits:

@@ -56,7 +56,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     },
     "repos": {
         "branch": "create delete commit push rewrite squash",
-        "file": "copy delete download flag receive share",
+        "file": "copy delete download flag receive rescan share",
         "history": "fetch",
         "mirror": "begin bring",
         "repo": "create delete duplicate like move unlike update",

@@ -24,6 +24,7 @@ from gatekeeper.repos import (
     team_rights,
     transfer,
     uploads,
+    usage,
     xet,
 )
 from gatekeeper.repos.cards import Card
@@ -108,6 +109,7 @@ __all__ = [
     "tree",
     "update_settings",
     "uploads",
+    "usage",
     "verify",
     "xet",
 ]

@@ -346,6 +346,7 @@ DONE: dict[str, str] = {
     "incident-noted": "Added to the timeline.",
     "incident-closed": "Closed. The note is public from now on.",
     "holders-told": "They are being told.",
+    "rescan": "Its files are being looked at again. Load this page again in a while.",
     "blocked": "Blocked. Requests of this person are not taken there from now on.",
     "unblocked": "The block is lifted.",
     "vouched": "Recorded. It counts from now on.",

@@ -14,6 +14,7 @@ from gatekeeper.repos.scanning.results import (
     results_of_each,
     verdicts,
 )
+from gatekeeper.repos.scanning.review import Flagged, flagged, scan_again
 from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Import, Kind, Status, Verdict
 from gatekeeper.repos.scanning.work import Scanned, handle, heads, scan
 
@@ -21,11 +22,13 @@ __all__ = [
     "SCANNER",
     "FileResult",
     "Finding",
+    "Flagged",
     "Import",
     "Kind",
     "Scanned",
     "Status",
     "Verdict",
+    "flagged",
     "handle",
     "heads",
     "is_done",
@@ -34,5 +37,6 @@ __all__ = [
     "results_of",
     "results_of_each",
     "scan",
+    "scan_again",
     "verdicts",
 ]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -75,8 +76,8 @@ async def results_now(s: AsyncSession, repo: Repo, entries: Sequence[TreeEntry])
     return known
 
 
-async def verdicts(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, Verdict]:
-    """Verdicts of the present scanner, by repository and Git blob."""
+async def verdicts(s: AsyncSession, keys: Iterable[Key], *, since: datetime | None = None) -> dict[Key, Verdict]:
+    """Verdicts of the present scanner, by repository and Git blob; only those from `since` on."""
     found: dict[Key, Verdict] = {}
     for condition in conditions(col(FileScan.repo_id), col(FileScan.object_id), keys):
         query = (
@@ -84,6 +85,8 @@ async def verdicts(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, Verdict]:
             .join(ContentScan, col(ContentScan.sha256) == col(FileScan.sha256))
             .where(condition, col(ContentScan.scanner) == SCANNER)
         )
+        if since is not None:
+            query = query.where(col(ContentScan.scanned_at) >= since)
         for repo_id, oid, format, result in await s.execute(query):
             found[repo_id, oid] = Verdict.from_json(format, result)
     return found

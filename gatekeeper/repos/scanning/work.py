@@ -5,13 +5,14 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import ledger
+from gatekeeper import jobs, ledger
 from gatekeeper.db import Database
 from gatekeeper.errors import EntryNotFound, Unavailable
 from gatekeeper.kit.canonical import sha256_hex
@@ -49,19 +50,25 @@ class _Seen:
 
 async def handle(db: Database, store: Store, payload: dict[str, Any]) -> None:
     """The handler of `repos:scan`. What does not fit in a turn is promised anew."""
-    done = await scan(db, store, payload["repo"], payload["commits"], seconds=_TURN_SECONDS)
+    since = datetime.fromisoformat(payload["since"]) if "since" in payload else None
+    done = await scan(db, store, payload["repo"], payload["commits"], seconds=_TURN_SECONDS, since=since)
     if not done.is_done:
         async with db.write() as s:
-            if (repo := await s.get(Repo, payload["repo"])) is not None:
-                await arrivals.note(s, repo, payload["commits"])
+            await jobs.enqueue(s, arrivals.SCAN_JOB, payload)
     if done.unreadable:
         raise OSError(f"{done.unreadable} files could not be read")  # the job is tried again, later
 
 
 async def scan(
-    db: Database, store: Store, repo_id: str, commits: Sequence[str], *, seconds: float, is_anew: bool = False
+    db: Database,
+    store: Store,
+    repo_id: str,
+    commits: Sequence[str],
+    *,
+    seconds: float,
+    since: datetime | None = None,
 ) -> Scanned:
-    """Scan the files of `commits` that have no verdict of the present scanner; with `is_anew` the others as well.
+    """Scan the files of `commits` that have no verdict of the present scanner, or one from before `since`.
 
     Opens transactions of its own, none of them while it looks at content.
     """
@@ -70,14 +77,14 @@ async def scan(
         repo = await s.get(Repo, repo_id)
         if repo is None or repo.deleted_at is not None:
             return done
-        waiting = await _waiting(s, repo, commits, is_anew=is_anew)
+        waiting = await _waiting(s, repo, commits, since=since)
     batch: list[_Seen] = []
     began = time.monotonic()
     for entry in waiting:
         if time.monotonic() > ends:
             done.is_done = False
             break
-        if (seen := await _look(db, store, repo, entry, is_anew=is_anew)) is None:
+        if (seen := await _look(db, store, repo, entry, since=since)) is None:
             done.unreadable += 1
             continue
         batch.append(seen)
@@ -93,7 +100,7 @@ async def heads(s: AsyncSession, repo: Repo) -> list[str]:
     return list(dict.fromkeys([await revisions.peel(s, repo, ref.object_id) for ref in await refs.listing(s, repo)]))
 
 
-async def _waiting(s: AsyncSession, repo: Repo, commits: Sequence[str], *, is_anew: bool) -> list[TreeEntry]:
+async def _waiting(s: AsyncSession, repo: Repo, commits: Sequence[str], *, since: datetime | None) -> list[TreeEntry]:
     """The files to look at, each content once."""
     found: dict[str, TreeEntry] = {}
     for oid in commits:
@@ -102,11 +109,11 @@ async def _waiting(s: AsyncSession, repo: Repo, commits: Sequence[str], *, is_an
         for entry in await listing.tree(s, repo, oid, recursive=True):
             if entry.type == "file":
                 found.setdefault(entry.oid, entry)
-    known = {} if is_anew else await results.verdicts(s, ((repo.id, oid) for oid in found))
+    known = await results.verdicts(s, ((repo.id, oid) for oid in found), since=since)
     return [entry for oid, entry in found.items() if (repo.id, oid) not in known]
 
 
-async def _look(db: Database, store: Store, repo: Repo, entry: TreeEntry, *, is_anew: bool) -> _Seen | None:
+async def _look(db: Database, store: Store, repo: Repo, entry: TreeEntry, *, since: datetime | None) -> _Seen | None:
     async with db.read() as s:
         try:
             blob = b"" if entry.lfs else await listing.read_blob(s, repo, entry.oid)
@@ -114,7 +121,7 @@ async def _look(db: Database, store: Store, repo: Repo, entry: TreeEntry, *, is_
             return None
         sha256 = entry.lfs.sha256 if entry.lfs else await asyncio.to_thread(sha256_hex, blob)
         known = await s.get(ContentScan, (sha256, SCANNER))
-    if known is not None and not is_anew:
+    if known is not None and (since is None or known.scanned_at >= since):
         return _Seen(entry, sha256, Verdict.from_json(known.format, known.result), is_new=False)
     try:
         if entry.lfs is None:

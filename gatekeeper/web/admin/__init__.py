@@ -25,6 +25,8 @@ from gatekeeper.web.admin import (
     release,
     releases,
     review,
+    settings,
+    storage,
     strikes,
     trusted_jobs,
     webhooks,
@@ -58,4 +60,6 @@ ROUTES = (
     *holders.ROUTES,
     *grants.ROUTES,
     *webhooks.ROUTES,
+    *storage.ROUTES,
+    *settings.ROUTES,
 )

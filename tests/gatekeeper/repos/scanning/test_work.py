@@ -10,6 +10,7 @@ from sqlmodel import col
 from gatekeeper import jobs
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.db import Database
+from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import AddFile, AddLfs, Repo, RepoKind, Store, arrivals, catalogue, history, scanning
 from gatekeeper.repos.scanning import FileResult, Status, content, work
@@ -119,7 +120,7 @@ async def test_a_repeated_scan_replaces_the_verdict(database: Database, store: S
     again = await work.scan(database, store, repo.id, [head], seconds=60)
     assert (again.files, (await results(database, repo, head))["weights.dat"].status) == (0, Status.SAFE)
 
-    anew = await work.scan(database, store, repo.id, [head], seconds=60, is_anew=True)
+    anew = await work.scan(database, store, repo.id, [head], seconds=60, since=now())
 
     assert (anew.files, anew.issues) == (3, 1)
     assert (await results(database, repo, head))["weights.dat"].status is Status.UNSAFE

@@ -1,0 +1,73 @@
+"""Scans for whoever runs the hub: files with something to tell, wherever they lie, and looking again."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper import jobs, ledger
+from gatekeeper.accounts.principal import Principal
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import arrivals, listing, refs
+from gatekeeper.repos.scanning import work
+from gatekeeper.repos.scanning.results import FileResult
+from gatekeeper.repos.scanning.verdict import SCANNER, Status, Verdict
+from gatekeeper.repos.tables import ContentScan, FileScan, Repo
+
+_MOST_REPOS = 20  # whose files are looked for by name
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A file that a scan has something to tell about. `path` is "" where main does not have it (any more)."""
+
+    repo: Repo
+    commit: str
+    result: FileResult
+
+    @property
+    def path(self) -> str:
+        """Where it lies on main."""
+        return self.result.path
+
+
+async def flagged(s: AsyncSession, *, limit: int) -> list[Flagged]:
+    """Files with a verdict that people should know, worst first."""
+    order = sa.case((col(ContentScan.status) == Status.UNSAFE.value, 0), else_=1)
+    query = (
+        sa.select(Repo, col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result))
+        .join(FileScan, col(FileScan.repo_id) == col(Repo.id))
+        .join(ContentScan, col(ContentScan.sha256) == col(FileScan.sha256))
+        .where(
+            col(ContentScan.scanner) == SCANNER,
+            col(ContentScan.status).in_([status.value for status in Status if status.is_issue]),
+            col(Repo.deleted_at).is_(None),
+        )
+        .order_by(order, col(ContentScan.scanned_at).desc(), col(FileScan.object_id))
+        .limit(limit)
+    )
+    rows = (await s.execute(query)).all()
+    repos = list({repo.id: repo for repo, *_ in rows}.values())[:_MOST_REPOS]
+    heads = await refs.heads(s, [repo.id for repo in repos])
+    paths: dict[tuple[str, str], str] = {}
+    for repo in repos:
+        if head := heads.get(repo.id):
+            for entry in await listing.tree(s, repo, head, recursive=True):
+                if entry.type == "file":
+                    paths.setdefault((repo.id, entry.oid), entry.path)
+    return [
+        Flagged(
+            repo,
+            heads.get(repo.id, ""),
+            FileResult(paths.get((repo.id, oid), ""), Verdict.from_json(format, result)),
+        )
+        for repo, oid, format, result in rows
+    ]
+
+
+async def scan_again(s: AsyncSession, repo: Repo, *, by: Principal, policy: str | None = None) -> None:
+    """Have everything that the repository's references lead to looked at anew, by the job that looks at new files."""
+    commits = await work.heads(s, repo)
+    await ledger.record(s, "repos:file:rescan", actor=by.person_id, token=by.token_id, repo=repo.id, policy=policy)
+    await jobs.enqueue(s, arrivals.SCAN_JOB, {"repo": repo.id, "commits": commits, "since": now()})

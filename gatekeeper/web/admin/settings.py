@@ -1,0 +1,91 @@
+"""The settings in force: each with its value, where that comes from, and what it does. No secret is shown."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+from starlette.responses import Response
+
+from gatekeeper.authz import Action
+from gatekeeper.settings import Settings
+from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.views import render
+
+_PREFIX = "GATEKEEPER_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as the page shows it."""
+
+    variable: str
+    value: str
+    source: str
+    text: str
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nobody chose it."""
+        return self.source == "default"
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/settings`; `?chosen=yes` leaves out what stands as it came."""
+    rows, is_chosen = in_force(call.gatekeeper.settings), call.request.query_params.get("chosen") == "yes"
+    return render(
+        call,
+        "admin/settings.html",
+        sees_all=runs_hub(call),
+        rows=[row for row in rows if not (is_chosen and row.is_default)],
+        is_chosen=is_chosen,
+    )
+
+
+def in_force(settings: Settings) -> list[Row]:
+    """Every setting, in the order of docs/settings.md."""
+    environment, file = EnvSettingsSource(Settings)(), DotEnvSettingsSource(Settings)()
+    rows = []
+    for name, field in Settings.model_fields.items():
+        source = (
+            "default"
+            if name not in settings.model_fields_set
+            else "environment"
+            if name in environment
+            else "file"
+            if name in file
+            else "command"
+        )
+        rows.append(Row(f"{_PREFIX}{name.upper()}", _value(getattr(settings, name)), source, field.description or ""))
+    return rows
+
+
+def _value(value: Any) -> str:
+    match value:
+        case SecretStr():
+            return "set" if value.get_secret_value() else "not set"
+        case None | "":
+            return "not set"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case Path():
+            return str(value)
+    return _without_secrets(str(value))
+
+
+def _without_secrets(text: str) -> str:
+    """An address without the password, or anything after its path, that it may hold."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    user, at, host = parts.netloc.rpartition("@")
+    shown = f"{user.partition(':')[0]}:***@{host}" if at and ":" in user else parts.netloc
+    return f"{parts.scheme}://{shown}{parts.path}{'?***' if parts.query else ''}"
+
+
+ROUTES = [guarded("/admin/settings", show, needs=Action.ADMIN_HUB)]

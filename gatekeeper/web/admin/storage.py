@@ -1,0 +1,62 @@
+"""What the store holds and how it does: room by repository and owner, cleaning, uploads, and what scans have found."""
+
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+
+from gatekeeper import ledger
+from gatekeeper.authz import Action
+from gatekeeper.errors import NotFound
+from gatekeeper.repos import catalogue, scanning, usage
+from gatekeeper.repos.scanning import Flagged
+from gatekeeper.web import words
+from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.views import render, repo_url
+
+_MOST = 25
+_CLEANED = "repos:store:clean"
+
+
+async def show(call: Call) -> Response:
+    """`GET /admin/storage`."""
+    cleaned = (await ledger.events(call.session, kind=_CLEANED, limit=1)).items
+    return render(
+        call,
+        "admin/storage.html",
+        sees_all=runs_hub(call),
+        totals=await usage.totals(call.session),
+        repos=[(share, repo_url(share.repo)) for share in await usage.largest(call.session, limit=_MOST) if share.repo],
+        owners=await usage.largest_owners(call.session, limit=_MOST),
+        pending=await usage.pending(call.session),
+        cleaned_at=cleaned[0].occurred_at if cleaned else None,
+        removed=cleaned[0].body.get("removed", {}) if cleaned else {},
+        gc_hours=call.gatekeeper.settings.gc_hours,
+        flagged=[_row(each) for each in await scanning.flagged(call.session, limit=_MOST)],
+    )
+
+
+async def rescan(call: Call) -> Response:
+    """`POST /admin/storage/{id}/rescan`: have a repository's files looked at again, by the job for new ones."""
+    repo = await catalogue.by_id(call.session, call.params["id"])
+    if repo is None:
+        raise NotFound("There is no such repository.", next_step="Take it from the page of storage.")
+    await scanning.scan_again(call.session, repo, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    return RedirectResponse("/admin/storage?done=rescan", 303)
+
+
+def _row(each: Flagged) -> dict[str, object]:
+    url = repo_url(each.repo)
+    return {
+        "repo": each.repo,
+        "url": url,
+        "path": each.path,
+        "href": f"{url}/blob/{each.commit}/{quote(each.path)}" if each.path else "",
+        "scan": words.scan_of(each.result),
+    }
+
+
+ROUTES = [
+    guarded("/admin/storage", show, needs=Action.ADMIN_HUB),
+    guarded("/admin/storage/{id}/rescan", rescan, needs=Action.ADMIN_HUB, methods=("POST",)),
+]

@@ -1,0 +1,45 @@
+"""The page of settings: everything documented is on it, and no secret is."""
+
+from pathlib import Path
+
+import pytest
+
+from gatekeeper.settings import Settings
+from gatekeeper.web.admin.settings import in_force
+from tests.gatekeeper.web.site import Site, words
+
+pytestmark = pytest.mark.anyio
+
+
+def test_each_setting_says_where_it_comes_from_and_secrets_only_that_they_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("GATEKEEPER_SESSION_DAYS=3\nGATEKEEPER_PORT=1\n")
+    monkeypatch.setenv("GATEKEEPER_PORT", "9000")
+    monkeypatch.setenv("GATEKEEPER_MAIL_PASSWORD", "sec-ret-1")
+    monkeypatch.setenv("GATEKEEPER_DATABASE_URL", "postgresql+psycopg://hub:sec-ret-2@db/hub?password=sec-ret-3")
+
+    rows = {row.variable.removeprefix("GATEKEEPER_").lower(): row for row in in_force(Settings(host="::1"))}
+
+    assert list(rows) == list(Settings.model_fields)
+    told = {name: (rows[name].value, rows[name].source) for name in ("port", "session_days", "host", "mail_host")}
+    assert told == {
+        "port": ("9000", "environment"),
+        "session_days": ("3", "file"),
+        "host": ("::1", "command"),
+        "mail_host": ("not set", "default"),
+    }
+    assert (rows["mail_password"].value, rows["oidc_client_secret"].value) == ("set", "not set")
+    assert rows["database_url"].value == "postgresql+psycopg://hub:***@db/hub?***"
+    assert "sec-ret" not in str(rows)
+    assert all(row.text for row in rows.values())
+
+
+async def test_only_who_runs_the_hub_reads_them(site: Site) -> None:
+    answers = [(await (await site.as_(name)).get("/admin/settings")).status_code for name in ("grace", "ada", "olga")]
+    page = words((await (await site.as_("olga")).get("/admin/settings?chosen=yes")).text)
+
+    assert answers == [403, 403, 200]
+    assert "GATEKEEPER_PUBLIC_URL" in page
+    assert "GATEKEEPER_SESSION_DAYS" not in page
