@@ -1,9 +1,12 @@
 """Reading the log, newest first."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.kit.ids import first_id_at
 from gatekeeper.kit.paging import Page, page_of
 from gatekeeper.ledger.tables import LedgerEvent
 
@@ -15,11 +18,14 @@ async def events(
     actor: str | None = None,
     repo: str | None = None,
     subject: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     after: str | None = None,
     limit: int = 50,
 ) -> Page[LedgerEvent]:
     """A page of the log, sealed events and pending ones alike, newest first.
 
+    since, until  from one instant on, to before another, by the time in the events' ids
     kind   an exact kind, or the beginning of kinds when it ends in a colon, as in `access:request:`
     after  the `after` of the page before
     """
@@ -34,6 +40,10 @@ async def events(
     if kind is not None:
         column = col(LedgerEvent.kind)
         query = query.where(column.startswith(kind, autoescape=True) if kind.endswith(":") else column == kind)
+    if since is not None:
+        query = query.where(col(LedgerEvent.id) >= first_id_at(since))
+    if until is not None:
+        query = query.where(col(LedgerEvent.id) < first_id_at(until))
     if after is not None:
         query = query.where(col(LedgerEvent.id) < after)
     rows = list(await session.scalars(query))

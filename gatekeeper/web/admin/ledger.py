@@ -1,49 +1,58 @@
 """The ledger for its auditors: events with filters, the newest checkpoint, a full check, and the proof of one event."""
 
 import json
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.responses import Response
 
 from gatekeeper import accounts, ledger, repos
-from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, NotFound
-from gatekeeper.ledger import LedgerEvent
-from gatekeeper.repos import Repo, RepoKind
+from gatekeeper.ledger import LedgerEvent, Proof
+from gatekeeper.repos import RepoKind
+from gatekeeper.web.admin.ledger_pages import names_in
 from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.portal.mine import public_key
 from gatekeeper.web.portal.views import render
 
 _PAGE = 50
 _CHECKED_AT_ONCE = 20_000  # events; a longer log is checked by `gatekeeper ledger verify`
 _NOBODY = "-"  # no id is ever this
+_FILTERS = ("kind", "person", "repo", "subject", "since", "until")
+_CHECK = """gatekeeper ledger check {file} --key {key}
+curl {url}/api/ledger/checkpoint"""
 
 
 async def show(call: Call) -> Response:
-    """`GET /admin/ledger`."""
+    """`GET /admin/ledger`: filters by kind, person, repository, subject and days."""
     query = call.request.query_params
-    filters = {name: query.get(name, "").strip()[:160] for name in ("kind", "person", "repo")}
+    filters = {name: query.get(name, "").strip()[:160] for name in _FILTERS}
+    since, until, errors = _days(filters)
     page = await ledger.events(
         call.session,
         kind=await _kind(filters["kind"]),
         actor=await _person_id(call, filters["person"]),
         repo=await _repo_id(call, filters["repo"]),
+        subject=filters["subject"] or None,
+        since=since,
+        until=until,
         after=query.get("after"),
         limit=_PAGE,
     )
-    people, names = await _names(call, page.items)
+    names = await names_in(call.session, page.items)
     checkpoint = await ledger.newest_checkpoint(call.session)
     kept = {name: value for name, value in filters.items() if value}
     return render(
         call,
         "admin/ledger.html",
+        status=422 if errors else 200,
         checkpoint=checkpoint,
         report=await _report(call, checkpoint.size if checkpoint else 0),
         pending=(await ledger.pending(call.session))[0],
         filters=filters,
+        errors=errors,
         kinds=await _kinds(call),
         events=[
             {
@@ -51,8 +60,8 @@ async def show(call: Call) -> Response:
                 "kind": event.kind,
                 "occurred_at": event.occurred_at,
                 "number": event.number,
-                "actor": people.get(event.actor_id or "", "the hub" if event.actor_id is None else "erased"),
-                "repo": names.get(event.repo_id or "", ""),
+                "actor": names.actor_of(event),
+                "repo": names.repo_of(event),
             }
             for event in page.items
         ],
@@ -62,29 +71,75 @@ async def show(call: Call) -> Response:
 
 
 async def event(call: Call) -> Response:
-    """`GET /admin/ledger/{id}`: everything about one event, with its proof."""
-    found = await call.session.get(LedgerEvent, call.params["id"])
-    if found is None:
-        raise NotFound("The ledger has no such event.", next_step="Take it from the list of events.")
-    people, names = await _names(call, (found,))
-    try:
-        proof = await ledger.prove(call.session, found.id)
-    except Conflict:
-        proof = None
+    """`GET /admin/ledger/{id}`: everything about one event, with its proof and the pages of what it is about."""
+    found = await _event(call)
+    names = await names_in(call.session, (found,))
+    proof = await _proof(call, found)
     fits = proof is not None and proof.holds(call.gatekeeper.keys.signing.public)
     return render(
         call,
         "admin/event.html",
         event=found,
-        actor=people.get(found.actor_id or "", "the hub" if found.actor_id is None else "erased"),
-        repo=names.get(found.repo_id or "", ""),
+        actor=names.actor_of(found),
+        repo=names.repo_of(found),
+        pages=names.pages_of(found),
         body=json.dumps(found.body, indent=2, ensure_ascii=False, sort_keys=True),
-        proof=json.dumps(proof.as_json(), indent=2, ensure_ascii=False) if proof else "",
+        proof=_json(proof) if proof else "",
         proof_fits=fits,
         proof_text="Checked just now: the event lies under the signed checkpoint."
         if fits
         else "The proof does not lead to the signed checkpoint: the log was changed.",
+        check=_CHECK.format(file=_name(found), key=public_key(call), url=call.gatekeeper.settings.public_url),
     )
+
+
+async def proof(call: Call) -> Response:
+    """`GET /admin/ledger/{id}/proof`: the inclusion proof as a file that `gatekeeper ledger check` takes."""
+    found = await _event(call)
+    made = await _proof(call, found)
+    if made is None:
+        raise NotFound("The event waits to be sealed.", next_step="Ask again in a few seconds.")
+    headers = {
+        "Content-Disposition": f'attachment; filename="{_name(found)}"',
+        "Cache-Control": "private, no-store",
+        "Vary": "Cookie",
+    }
+    return Response(_json(made) + "\n", media_type="application/json", headers=headers)
+
+
+async def _event(call: Call) -> LedgerEvent:
+    found = await call.session.get(LedgerEvent, call.params["id"])
+    if found is None:
+        raise NotFound("The ledger has no such event.", next_step="Take it from the list of events.")
+    return found
+
+
+async def _proof(call: Call, found: LedgerEvent) -> Proof | None:
+    try:
+        return await ledger.prove(call.session, found.id)
+    except Conflict:
+        return None
+
+
+def _json(proof: Proof) -> str:
+    return json.dumps(proof.as_json(), indent=2, ensure_ascii=False)
+
+
+def _name(found: LedgerEvent) -> str:
+    return f"proof-{found.id}.json"
+
+
+def _days(filters: dict[str, str]) -> tuple[datetime | None, datetime | None, dict[str, str]]:
+    """The instants at which the days that were asked for begin and end, and what is wrong with them."""
+    found, errors = [], {}
+    for name, days_more in (("since", 0), ("until", 1)):
+        try:
+            day = date.fromisoformat(filters[name]) + timedelta(days=days_more) if filters[name] else None
+            found.append(datetime.combine(day, time(), UTC) if day else None)
+        except (ValueError, OverflowError):
+            found.append(None)
+            errors[name] = "This must be a date like 2027-01-31."
+    return found[0], found[1], errors
 
 
 async def _report(call: Call, size: int) -> dict[str, Any]:
@@ -116,24 +171,14 @@ async def _person_id(call: Call, name: str) -> str | None:
 async def _repo_id(call: Call, full_name: str) -> str | None:
     if not full_name:
         return None
-    repo = await repos.find(call.session, RepoKind.MODEL, full_name)
-    return repo.id if repo else _NOBODY
-
-
-async def _names(call: Call, events: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """Names of the people and repositories in these events, by id, in two queries."""
-    people = await call.session.execute(
-        sa.select(col(Person.id), col(Person.name)).where(
-            col(Person.id).in_({e.actor_id for e in events if e.actor_id})
-        )
-    )
-    found = await call.session.scalars(
-        sa.select(Repo).where(col(Repo.id).in_({e.repo_id for e in events if e.repo_id}))
-    )
-    return {row.id: row.name for row in people}, {repo.id: repo.full_name for repo in found}
+    for kind in RepoKind:
+        if repo := await repos.find(call.session, kind, full_name):
+            return repo.id
+    return _NOBODY
 
 
 ROUTES = [
     guarded("/admin/ledger", show, needs=Action.ADMIN_LEDGER),
     guarded("/admin/ledger/{id}", event, needs=Action.ADMIN_LEDGER),
+    guarded("/admin/ledger/{id}/proof", proof, needs=Action.ADMIN_LEDGER),
 ]

@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -90,6 +91,35 @@ async def test_an_event_is_found_by_filter_and_proved(site: Site, model: Repo) -
     assert {kind.rpartition(":")[0] for _, kind in kinds} == {"releases:release"}
     assert "every sealed event is unchanged" in words(page)
     assert "the event lies under the signed checkpoint" in event
+
+
+async def test_an_event_leads_to_its_proof_as_a_file_and_to_what_it_is_about(site: Site, model: Repo) -> None:
+    house = site.gatekeeper
+    async with house.db.write() as session:
+        body = {"commit": "c" * 40, "person_id": site.people["ada"].id}
+        grace = site.people["grace"].id
+        await ledger.record(session, "releases:release:hold", actor=grace, repo=model.id, subject="s", body=body)
+    await ledger.Sealer(house.db, house.keys.signing, origin=house.settings.ledger_origin).seal()
+    olga, grace_herself = await site.as_("olga"), await site.as_("grace")
+    today = now().date()
+
+    listed = (await olga.get(f"/admin/ledger?subject=s&since={today}&until={today}")).text
+    other_days = (await olga.get(f"/admin/ledger?subject=s&until={today - timedelta(days=1)}")).text
+    odd = await olga.get("/admin/ledger?since=soon")
+    [address] = set(re.findall(r'href="(/admin/ledger/[^"/]+)"', listed))
+    page = (await olga.get(address)).text
+    proof = await olga.get(f"{address}/proof")
+
+    assert f'href="{address}/proof"' in listed
+    assert "No event fits" in other_days
+    assert (odd.status_code, "This must be a date" in odd.text) == (422, True)
+    for href in (MODEL, f"{MODEL}/releases/{'c' * 40}", "/admin/people?q=ada", "/admin/people?q=grace"):
+        assert f'href="{href}"' in page
+    assert "attachment" in proof.headers["content-disposition"]
+    assert ledger.offline.check(proof.content, house.keys.signing.public).is_valid
+    assert not ledger.offline.check(proof.content.replace(b"hold", b"lift"), house.keys.signing.public).is_valid
+    assert "gatekeeper ledger check proof-" in words(page)
+    assert [(await grace_herself.get(path)).status_code for path in (address, f"{address}/proof")] == [403, 403]
 
 
 async def test_filters_that_fit_nothing_are_shown_back_escaped(site: Site) -> None:
