@@ -8,6 +8,16 @@ from is data (`rules`). `projection` is the public hub's view.
 
 from gatekeeper.access.activation import activate_waiting, proposed_end, settle
 from gatekeeper.access.afterwards import appeal, close_out, confirm
+from gatekeeper.access.answers import (
+    PLACEHOLDERS,
+    filled,
+    retire_template,
+    save_template,
+    templates_for,
+    templates_of,
+    versions_of,
+)
+from gatekeeper.access.answers import USES as ANSWER_USES
 from gatekeeper.access.asking import OVERDUE, correct, get, save, submit, withdraw
 from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, unblock
 from gatekeeper.access.bulk import MOST as MOST_AT_ONCE
@@ -82,6 +92,7 @@ from gatekeeper.access.tables import (
     AccessGrant,
     AccessRequest,
     AccessStep,
+    AnswerTemplate,
     CloseOut,
     Prerequisite,
     RepoRequirement,
@@ -93,11 +104,13 @@ from gatekeeper.access.waiting import Age, age, asked_by_day, median_days
 
 __all__ = [
     "ACTS",
+    "ANSWER_USES",
     "EXPIRING",
     "MOST_AT_ONCE",
     "MOST_COUNTED",
     "OPEN",
     "OVERDUE",
+    "PLACEHOLDERS",
     "UNDO_WITHIN",
     "VOTES",
     "AccessBlock",
@@ -106,6 +119,7 @@ __all__ = [
     "AccessStep",
     "Act",
     "Age",
+    "AnswerTemplate",
     "AskRule",
     "CloseOut",
     "Filter",
@@ -147,6 +161,7 @@ __all__ = [
     "demanded",
     "digest_of_reason",
     "discard_drafts",
+    "filled",
     "get",
     "get_block",
     "get_prerequisite",
@@ -177,10 +192,12 @@ __all__ = [
     "requirements_in",
     "requirements_of",
     "resume",
+    "retire_template",
     "review_queue",
     "revoke",
     "route",
     "save",
+    "save_template",
     "settle",
     "standing",
     "submit",
@@ -188,10 +205,13 @@ __all__ = [
     "take_back",
     "tell_of_delay",
     "tell_of_end",
+    "templates_for",
+    "templates_of",
     "unblock",
     "unclaim",
     "undo",
     "undo_until",
+    "versions_of",
     "voices",
     "vote",
     "vouch",

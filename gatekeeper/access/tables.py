@@ -203,3 +203,25 @@ class RepoRequirement(SQLModel, table=True):
     repo_id: str = Field(foreign_key="repo.id", primary_key=True, max_length=26)
     kind: str = Field(primary_key=True, max_length=40)
     accepted: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+
+
+class AnswerTemplate(SQLModel, table=True):
+    """One version of an answer that reviewers start from; the newest one of an `id` is in force. Rows are only added.
+
+    repo_id, organization_id  whose it is: one of them is set
+    act                       reject, return, or approve: then it is its conditions
+    text                      with placeholders, see `answers.PLACEHOLDERS`
+    """
+
+    __tablename__ = "answer_template"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    version: int = Field(default=1, primary_key=True)
+    repo_id: str | None = Field(default=None, foreign_key="repo.id", max_length=26, index=True)
+    organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26, index=True)
+    act: str = Field(max_length=10)
+    title: str = Field(max_length=80)
+    text: str = Field(max_length=2000)
+    is_retired: bool = Field(default=False)
+    made_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    made_by: str | None = Field(default=None, foreign_key="person.id", max_length=26)

@@ -15,6 +15,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "grant": "open revoke close expiring",
         "person": "block unblock",
         "prerequisite": "set withdraw require waive",
+        "template": "save retire",
     },
     "accounts": {
         "factors": "take-off",

@@ -245,6 +245,11 @@ REQUEST_ACTS: dict[str, str] = {
     "grant": "Given without being asked for",
 }
 VOTES: dict[str, str] = {"yes": "Would approve", "no": "Would reject", "abstain": "Abstains"}
+ANSWER_USES: dict[str, str] = {
+    "reject": "Rejecting",
+    "return": "Returning for changes",
+    "approve": "Conditions of an approval",
+}
 CLOSE_OUTS: dict[str, str] = {
     "deleted": "I have deleted all my copies",
     "still_needed": "I still need my copies, as the license allows",
@@ -355,6 +360,8 @@ DONE: dict[str, str] = {
     "required": "Saved. It is compared whenever somebody uses their access.",
     "counted": "Your approval counts. Access begins when enough reviewers have said yes.",
     "rejected": "Rejected. The person sees your reason.",
+    "answer-saved": "Saved. Reviewers are offered it from now on.",
+    "answer-retired": "It is offered no longer. Its versions stay.",
     "undone": "Undone. The request waits as it did before.",
     "revoked": "Access revoked. It binds from the next request on.",
     "access-suspended": "Access suspended. It binds from the next request on.",

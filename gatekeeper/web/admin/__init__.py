@@ -1,6 +1,7 @@
 """Pages for maintainers and administrators: the queue, releases, grants, people, organizations, the ledger."""
 
 from gatekeeper.web.admin import (
+    answers,
     blocks,
     changing,
     grants,
@@ -37,6 +38,7 @@ ROUTES = (
     *queue.ROUTES,
     *review.ROUTES,
     *handling.ROUTES,
+    *answers.ROUTES,
     *blocks.ROUTES,
     *prerequisites.ROUTES,
     *strikes.ROUTES,

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gatekeeper import accounts, authz, releases
+from gatekeeper import releases
 from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, NotFound
-from gatekeeper.kit.clock import now
+from gatekeeper.errors import Invalid
 from gatekeeper.releases import Stage
 from gatekeeper.web import words
 from gatekeeper.web.admin.release import ladder
+from gatekeeper.web.admin.scope import managed_organization
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -21,12 +21,12 @@ _NUMBERS = ("approvals", "soak_days", "testers")
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/ladder`."""
-    return await _page(call, await _organization(call))
+    return await _page(call, await managed_organization(call))
 
 
 async def save(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/ladder`: one stage's numbers."""
-    organization = await _organization(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     stage = forms.text(sent, "stage", most=40)
     if stage not in set(Stage):
@@ -57,16 +57,6 @@ async def save(call: Call) -> Response:
         field = next((name for name in _NUMBERS if name in error.message), _NUMBERS[0])
         return await _page(call, organization, errors={f"{field}-{stage}": error.sentence}, status=422)
     return RedirectResponse(f"/admin/organizations/{organization.name}/ladder?done=ladder-saved", 303)
-
-
-async def _organization(call: Call) -> Organization:
-    """The organization of the address, for those who manage it."""
-    organization = await accounts.organizations.find(call.session, call.params["organization"])
-    if organization is None:
-        raise NotFound("There is no such organization.", next_step="Take it from the list.")
-    hub = await authz.load_namespace(call.session, call.principal, organization.name)
-    authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
-    return organization
 
 
 async def _page(

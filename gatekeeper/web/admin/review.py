@@ -18,7 +18,8 @@ from gatekeeper.web.admin.choosing import QUEUE, choice_of, just_decided, next_i
 from gatekeeper.web.admin.scope import found, may_review, missing, names_of
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal.views import render
+from gatekeeper.web.portal.views import render, repo_url
+from gatekeeper.web.templating import day_words
 
 _WITH_FORMS = frozenset(
     {
@@ -26,6 +27,7 @@ _WITH_FORMS = frozenset(
         "add-terms", "suspend", "revoke", "close",
     }
 )  # fmt: skip
+_STARTS = {"approve": "conditions", "reject": "reason", "return": "comment"}  # the field that an answer begins
 _DECIDING = frozenset({"approve", "reject", "cancel", "add-terms"})
 
 
@@ -78,7 +80,9 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
     assert person is not None  # the request refers to them
     acts = acts_for(call, case)
     proposed = access.proposed_end(request, instant)
-    values = {"ends_on": proposed.date().isoformat() if proposed else ""} | typed.values
+    templates = await access.templates_for(session, repo) if case.is_reviewer else []
+    values = {"ends_on": proposed.date().isoformat() if proposed else ""} | _started(call, case, person, templates)
+    values |= typed.values
     names = await names_of(call, [request.decided_by, request.claimed_by, request.referred_to])
     grant = await access.open_grant_of(session, request)
     steps = await access.history(session, request, is_whole=True)
@@ -99,6 +103,8 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
         age=access.age(request, rules, instant) if request.state in access.OPEN else None,
         queue=request.queue,
         queues=[(known.name, known.title) for known in rules.queues],
+        templates={act: [(each.id, each.title) for each in templates if each.act == act] for act in access.ANSWER_USES},
+        answers_url=f"{repo_url(repo)}/answers",
         reasons={
             act: [("", "In my own words"), *((reason.code, reason.text) for reason in rules.reasons_for(act))]
             for act in ("reject", "return", "suspend", "revoke")
@@ -154,6 +160,20 @@ def acts_for(call: Call, case: Case) -> frozenset[str]:
         possible -= {"approve"}  # several people cannot turn it around at once: it goes back to review first
     possible -= {"claim"} if request.claimed_by else {"unclaim"}
     return frozenset(possible)
+
+
+def _started(call: Call, case: Case, person: accounts.Person, templates: list[access.AnswerTemplate]) -> dict[str, str]:
+    """The words of the answer that `?template=` names, beside what they are for; none for an answer of elsewhere."""
+    chosen = next((each for each in templates if each.id == call.request.query_params.get("template")), None)
+    if chosen is None:
+        return {}
+    known = {
+        "person": person.fullname or person.name,
+        "repository": case.repo.full_name,
+        "reviewer": call.principal.name or "",
+        "today": day_words(now()),
+    }
+    return {_STARTS[chosen.act]: access.filled(chosen, known)}
 
 
 def _why_not(call: Call, request: AccessRequest) -> str:

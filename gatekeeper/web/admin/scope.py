@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlmodel import col
 
-from gatekeeper import access, authz
+from gatekeeper import access, accounts, authz
 from gatekeeper.access import AccessRequest
-from gatekeeper.accounts import Person
+from gatekeeper.accounts import Organization, Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.clock import now
@@ -87,6 +87,16 @@ async def names_of(call: Call, ids: Iterable[str | None]) -> dict[str, str]:
         return {}
     rows = await call.session.execute(sa.select(col(Person.id), col(Person.name)).where(col(Person.id).in_(wanted)))
     return {row[0]: row[1] for row in rows}
+
+
+async def managed_organization(call: Call) -> Organization:
+    """The organization of the address, for those who manage it."""
+    organization = await accounts.organizations.find(call.session, call.params["organization"])
+    if organization is None:
+        raise NotFound("There is no such organization.", next_step="Take it from the list.")
+    hub = await authz.load_namespace(call.session, call.principal, organization.name)
+    authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
+    return organization
 
 
 def missing() -> NotFound:

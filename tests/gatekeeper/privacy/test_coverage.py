@@ -14,6 +14,7 @@ NOT_EXPORTED = {
     ("access_request", "decided_by"): "somebody else's request",
     ("access_request", "referred_to"): "somebody else's request",
     ("access_step", "actor_id"): "a note about somebody else, in their export",
+    ("answer_template", "made_by"): "the act is in the log",
     ("approval", "person_id"): "the act is in the log",
     ("discussion_event", "author_id"): "comments are exported with their texts, the rest is in the log",
     ("erasure", "person_id"): "nobody is left to export it for",
