@@ -100,7 +100,7 @@ from gatekeeper.access.tables import (
 )
 from gatekeeper.access.undoing import UNDO_WITHIN, undo, undo_until, was_undone
 from gatekeeper.access.vouching import vouch
-from gatekeeper.access.waiting import Age, age, asked_by_day, median_days
+from gatekeeper.access.waiting import Age, Usual, age, asked_by_day, usual_wait
 
 __all__ = [
     "ACTS",
@@ -136,6 +136,7 @@ __all__ = [
     "Rules",
     "Standing",
     "Told",
+    "Usual",
     "activate_waiting",
     "add_terms",
     "age",
@@ -178,7 +179,6 @@ __all__ = [
     "lacking",
     "latest_request",
     "list_hub",
-    "median_days",
     "no_longer_require",
     "open_grant_of",
     "prerequisites_in",
@@ -211,6 +211,7 @@ __all__ = [
     "unclaim",
     "undo",
     "undo_until",
+    "usual_wait",
     "versions_of",
     "voices",
     "vote",

@@ -1,8 +1,9 @@
-"""How many ask, and how long answers take: the public median of a repository, the age of a request, requests by day."""
+"""How many ask, and how long answers take: what is public of a repository, the age of a request, requests by day."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from statistics import median
+from math import ceil
+from statistics import median, quantiles
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +17,8 @@ from gatekeeper.repos.tables import Repo
 
 _MOST = 1_000
 _DAY = timedelta(days=1)
+_TENTHS = 10
+_FEWEST_FOR_SPAN = 20  # people: then at least two lie beyond either end, and no end is one person's wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,25 @@ class Age:
         return self.days >= self.service_days
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long answers took lately, in whole days, rounded up.
+
+    span  eight of ten took so long; None where that would tell about single people
+    """
+
+    median_days: int
+    span: tuple[int, int] | None
+
+
 def age(request: AccessRequest, rules: Rules, at: datetime) -> Age:
     """The age of the present round of a request."""
     since = request.waiting_since or request.submitted_at
     return Age(max(0, (at - since).days), rules.service_days(request.queue))
 
 
-async def median_days(session: AsyncSession, repo_id: str, rules: Rules, *, at: datetime) -> int | None:
-    """Median of days from asking to a person's decision, rounded up; None where too few people were answered lately.
+async def usual_wait(session: AsyncSession, repo_id: str, rules: Rules, *, at: datetime) -> Usual | None:
+    """How long it took from asking to a person's decision; None where too few people were answered lately.
 
     People count, not requests, so that the number never tells about one person.
     """
@@ -59,8 +73,9 @@ async def median_days(session: AsyncSession, repo_id: str, rules: Rules, *, at: 
             waits.setdefault(person_id, decided_at - submitted_at)
     if len(waits) < rules.median_least:
         return None
-    middle = median(wait.total_seconds() for wait in waits.values())
-    return max(1, -(-int(middle) // int(_DAY.total_seconds())))
+    days = [wait / _DAY for wait in waits.values()]
+    tenths = quantiles(days, n=_TENTHS) if len(days) >= _FEWEST_FOR_SPAN else None
+    return Usual(_whole(median(days)), (_whole(tenths[0]), _whole(tenths[-1])) if tenths else None)
 
 
 async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElement[bool]) -> list[tuple[str, int]]:
@@ -75,3 +90,7 @@ async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElem
         col(AccessRequest.state) != RequestState.DRAFT,
     )
     return by_day(wanted, counted)
+
+
+def _whole(days: float) -> int:
+    return max(1, ceil(days))

@@ -57,7 +57,7 @@ async def standing(call: Call) -> Response:
         )
         if call.principal.person_id is not None
         else [],
-        median_days=await access.median_days(call.session, call.repo.id, request_rules(call), at=instant),
+        usual=await access.usual_wait(call.session, call.repo.id, request_rules(call), at=instant),
         address=call.gatekeeper.url(f"/api/{call.repo.kind.value}/{call.repo.full_name}/terms"),
     )
     return JSONResponse(body, headers={"Cache-Control": "private, no-store"})

@@ -140,8 +140,8 @@ def must_sign(case: Case) -> bool:
     return case.rule is not None and case.rule.typed_name
 
 
-async def _median(call: Call) -> int | None:
-    return await access.median_days(call.session, call.repo.id, request_rules(call), at=now())
+async def _usual(call: Call) -> access.Usual | None:
+    return await access.usual_wait(call.session, call.repo.id, request_rules(call), at=now())
 
 
 async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) -> HTMLResponse:
@@ -160,7 +160,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "typed": filled.typed,
         "is_renewal": case.is_renewal,
         "can_save": is_asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
-        "median_days": await _median(call) if is_asking else None,
+        "usual": await _usual(call) if is_asking else None,
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
         "problems": terms.problems if terms else (),

@@ -49,7 +49,8 @@ class Mine:
     asked_back   what a reviewer wants changed, and the questions that are meant
     conditions   words that I have to agree to, with the digest that names them; "" for none
     lacking      titles of prerequisites that I do not have
-    median_days  how long answers take here; None where that would tell about single people
+    usual        how long answers take here; None where that would tell about single people
+    waited_days  how long this one has waited; None while it does not
     """
 
     facts: words.StateFacts
@@ -62,7 +63,8 @@ class Mine:
     conditions: str
     conditions_sha256: str
     lacking: tuple[str, ...]
-    median_days: int | None
+    usual: access.Usual | None
+    waited_days: int | None
     can_withdraw: bool
     can_correct: bool
     can_give_up: bool
@@ -136,7 +138,8 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         )
         if waits_for_me
         else (),
-        median_days=await access.median_days(call.session, repo.id, rules, at=instant) if state in _WAITING else None,
+        usual=await access.usual_wait(call.session, repo.id, rules, at=instant) if state in _WAITING else None,
+        waited_days=access.age(request, rules, instant).days if state in _WAITING else None,
         can_withdraw=state in access.OPEN,
         can_correct=state is RequestState.IN_REVIEW,
         can_give_up=grant is not None or state is RequestState.SUSPENDED,

@@ -90,11 +90,25 @@ async def test_the_median_is_told_only_where_enough_people_were_answered(session
     repo, owner, _ = await story(session)
     rules = Rules.load()
     for number in range(rules.median_least):
-        assert await access.median_days(session, repo.id, rules, at=now()) is None
+        assert await access.usual_wait(session, repo.id, rules, at=now()) is None
         request = await ask(session, await make_person(session), repo)
         with time_machine.travel(now() + timedelta(days=number), tick=False):
             await access.reject(session, request, by=owner, reason="No.")
-    assert await access.median_days(session, repo.id, rules, at=now() + timedelta(days=9)) in (2, 3)
+    usual = await access.usual_wait(session, repo.id, rules, at=now() + timedelta(days=9))
+    assert usual is not None
+    assert usual.median_days in (2, 3)
+    assert usual.span is None, "the ends of a few are single people's"
+
+
+async def test_the_span_holds_eight_of_ten_once_there_are_twenty(session: AsyncSession) -> None:
+    repo, owner, _ = await story(session)
+    for number in range(20):
+        request = await ask(session, await make_person(session), repo)
+        request.submitted_at, request.decided_at = now() - timedelta(days=number), now()
+        request.decided_by = owner.person_id
+        session.add(request)
+    usual = await access.usual_wait(session, repo.id, Rules.load(), at=now())
+    assert usual == access.Usual(10, (2, 18))
 
 
 @pytest.mark.parametrize(

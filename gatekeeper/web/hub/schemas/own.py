@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from gatekeeper.access import AccessGrant, AccessRequest, digest_of_reason
+from gatekeeper.access import AccessGrant, AccessRequest, Usual, digest_of_reason
 from gatekeeper.authz import Action, Decision, Denied
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.licensing import Difference, Form, Terms, TermsChange
@@ -28,12 +28,13 @@ def standing(
     status: str | None,
     rights: Mapping[Action, Decision],
     lacking: list[str],
-    median_days: int | None,
+    usual: Usual | None,
     address: str,
 ) -> Json:
     """`GET .../access`. `code` and `next_step` are those of the first right that is refused.
 
-    `lacking` names prerequisites the caller has not; `median_days` is null where too few were answered to tell.
+    `lacking` names prerequisites the caller has not; what is known of waiting is null where too
+    few were answered to tell: the median, and the days within which eight of ten answers came.
     """
     refused = next((found for action in _TOLD_FIRST if isinstance(found := rights[action], Denied)), None)
     return {
@@ -60,7 +61,8 @@ def standing(
         "answers": request.fields if request is not None else None,
         "conditions": _conditions(request),
         "lacking_prerequisites": lacking,
-        "median_waiting_days": median_days,
+        "median_waiting_days": usual.median_days if usual is not None else None,
+        "usual_waiting_days": list(usual.span) if usual is not None and usual.span is not None else None,
         "grant": None
         if grant is None
         else {"id": grant.id, "granted_at": instant_text(grant.granted_at), "ends_at": _instant(grant.ends_at)},
