@@ -144,7 +144,7 @@ async def _add(
         raise errors.Conflict("Somebody else changed this answer.", next_step="Reload the page and look at theirs.")
     await ledger.record(
         session,
-        f"access:template:{'retire' if is_retired else 'save'}",
+        "access:template:retire" if is_retired else "access:template:save",
         actor=by.person_id,
         token=by.token_id,
         repo=made.repo_id,
