@@ -159,7 +159,7 @@ async def prerequisites_in(
     repos    conditions on Repo: what was set for a repository that meets them, each to be decided again
     has_all  those that count everywhere too
     """
-    scope = col(Prerequisite.repo_id).in_(sa.select(col(Repo.id)).where(*repos))
+    scope: sa.ColumnElement[bool] = col(Prerequisite.repo_id).in_(sa.select(col(Repo.id)).where(*repos))
     if has_all:
         scope = sa.or_(scope, col(Prerequisite.repo_id).is_(None))
     rows = await session.execute(

@@ -7,6 +7,7 @@ a bundle for one repository, by an act of their own, and holds a receipt that an
 from gatekeeper.licensing.acceptance import PRESENTATION_LIFE, accept, present, text_to_show
 from gatekeeper.licensing.accepted import (
     acceptances_of,
+    claim_of,
     current_acceptance,
     latest_acceptance,
     own_acceptance,
@@ -24,7 +25,15 @@ from gatekeeper.licensing.changes import (
     get_change,
     put_in_force,
 )
-from gatekeeper.licensing.circumstances import BY_API, MAX_TYPED_NAME_CHARS, Act, Keeping, Source, forget_sources
+from gatekeeper.licensing.circumstances import (
+    BY_API,
+    MAX_INSTITUTION_CHARS,
+    MAX_TYPED_NAME_CHARS,
+    Act,
+    Keeping,
+    Source,
+    forget_sources,
+)
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
 from gatekeeper.licensing.flow_down import FlowDown, flow_down
@@ -42,6 +51,7 @@ __all__ = [
     "BY_API",
     "COUNTRIES",
     "GRACE_DAYS",
+    "MAX_INSTITUTION_CHARS",
     "MAX_TYPED_NAME_CHARS",
     "PRESENTATION_LIFE",
     "Act",
@@ -70,6 +80,7 @@ __all__ = [
     "by_license_id",
     "canonical_sha256",
     "changes_of",
+    "claim_of",
     "classify",
     "current_acceptance",
     "difference",

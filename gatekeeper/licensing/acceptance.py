@@ -17,7 +17,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing import receipt, terms
-from gatekeeper.licensing.accepted import current_acceptance, latest_acceptance
+from gatekeeper.licensing.accepted import claim_of, current_acceptance, latest_acceptance
 from gatekeeper.licensing.circumstances import BY_API, Act, Keeping, Source, authentication, commit_to
 from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.licensing.terms import Document, Terms
@@ -111,7 +111,7 @@ async def accept(
     must_sign        the person types their name
     stage            of the release that the person stood before, "" where there are none
     policy           digest of the policies in force
-    Accepting again what is accepted gives the record that is there.
+    Accepting again what is accepted gives the record that is there, unless it is claimed for another institution.
     """
     person_id = _person(principal)
     if method not in METHODS:
@@ -125,9 +125,11 @@ async def accept(
             next_step="Type your full name.",
             details={"typed_name": "Your full name is missing."},
         )
+    act.check_claim()
     presentation = await _presentation(session, person_id, repo, wanted, method=method, presentation_id=presentation_id)
     earlier = await current_acceptance(session, person_id, wanted, repo=repo)
-    if earlier is not None and earlier.bundle_sha256 == wanted.sha256:
+    claim = act.on_behalf_of
+    if earlier is not None and earlier.bundle_sha256 == wanted.sha256 and claim in (None, claim_of(earlier)):
         return earlier
     await terms.keep(session, repo, wanted)
     person = await session.get_one(Person, person_id)
@@ -148,6 +150,7 @@ async def accept(
         "repository_id": repo.id,
         "commit": wanted.commit_id,
         "person": {"id": person_id, "name": person.name},
+        "on_behalf_of": claim,
         "texts": [_text_facts(document, is_shown=presentation is not None) for document in wanted.documents],
         "bundle_sha256": wanted.sha256,
         "form_sha256": wanted.form.sha256,
@@ -179,7 +182,12 @@ async def accept(
         token=principal.token_id,
         repo=repo.id,
         subject=made.id,
-        body={"bundle_sha256": wanted.sha256, "method": method, "statement_sha256": digest_of(statement)},
+        body={
+            "bundle_sha256": wanted.sha256,
+            "method": method,
+            "is_for_institution": claim is not None,
+            "statement_sha256": digest_of(statement),
+        },
         policy=policy,
     )
     made.receipt = own.facts(receipt.sign_receipt(receipt.ACCEPTANCE, statement, event=event.id, key=key))

@@ -1,5 +1,7 @@
 """What was accepted: finding the acceptance that counts, one's own ones, and withdrawing."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -56,6 +58,12 @@ async def latest_acceptance(session: AsyncSession, person_id: str | None, repo: 
         .order_by(col(Acceptance.accepted_at).desc(), col(Acceptance.id).desc())
         .limit(1)
     )
+
+
+def claim_of(acceptance: Acceptance) -> dict[str, Any] | None:
+    """`{"institution", "claims_authority"}` where the person said that they accept for an institution."""
+    found: dict[str, Any] | None = acceptance.receipt.get("statement", {}).get("on_behalf_of")
+    return found
 
 
 async def withdraw_acceptance(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import BrowserSession
 from gatekeeper.kit.canonical import digest_of
@@ -19,6 +20,7 @@ from gatekeeper.licensing.tables import AcceptanceSource
 from gatekeeper.settings import Settings
 
 MAX_TYPED_NAME_CHARS = 120
+MAX_INSTITUTION_CHARS = 200
 _MAX_AGENT_CHARS = 200
 _KEPT_BITS = {4: 24, 6: 48}  # of an address: the network, never the machine
 
@@ -30,12 +32,38 @@ class Act:
     element, label  the control that was used, and the words on it
     boxes           texts with a box of their own, all empty when shown and ticked by the person
     typed_name      what they typed as their full name, "" where they were not asked
+    institution     for which they say that they accept, "" for themselves alone
+    has_authority   they say that they may bind it; a claim of theirs, which nobody has checked
     """
 
     element: str
     label: str
     boxes: tuple[str, ...] = ()
     typed_name: str = ""
+    institution: str = ""
+    has_authority: bool = False
+
+    @property
+    def on_behalf_of(self) -> dict[str, Any] | None:
+        """The claim for an institution, for the signed statement; None for who accepts for themselves."""
+        return {"institution": self.institution, "claims_authority": True} if self.institution else None
+
+    def check_claim(self) -> None:
+        """Raise Invalid naming what is missing, where a claim for an institution is not whole."""
+        wrong = {}
+        if self.institution and not self.has_authority:
+            wrong["has_authority"] = "Say that you have the authority to accept for the institution."
+        if self.has_authority and not self.institution:
+            wrong["institution"] = "Name the institution that you accept for."
+        if len(self.institution) > MAX_INSTITUTION_CHARS or not self.institution.isprintable():
+            wrong["institution"] = f"The name must be one line of at most {MAX_INSTITUTION_CHARS} characters."
+        if wrong:
+            raise errors.Invalid(
+                " ".join(wrong.values()),
+                status=422,
+                next_step="Complete it, or accept for yourself alone.",
+                details=wrong,
+            )
 
     def as_json(self) -> dict[str, Any]:
         """For the signed statement."""

@@ -165,7 +165,7 @@ def _places(call: Call) -> list[tuple[str, str]]:
 async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int = 200) -> Response:
     rows = await access.prerequisites_in(call.session, repos=[in_care(call)], has_all=runs_hub(call))
     demands = await access.requirements_in(call.session, [in_care(call)])
-    wanted = {each.repo_id for each in (*(made for made, _ in rows), *demands) if each.repo_id}
+    wanted = {made.repo_id for made, _ in rows if made.repo_id} | {each.repo_id for each in demands}
     repos = await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
     kept = {repo.id: repo.full_name for repo in await decided(call, repos.all())}
     names = await names_of(call, [made.set_by for made, _ in rows])

@@ -11,6 +11,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES
+from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.admin.applicant import applicant_of
@@ -86,6 +87,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
     names = await names_of(call, [request.decided_by, request.claimed_by, request.referred_to])
     grant = await access.open_grant_of(session, request)
     steps = await access.history(session, request, is_whole=True)
+    accepted = await _accepted(call, request, repo)
     asked_by = next((told for told in reversed(steps) if told.step.act == "refer"), None)
     return render(
         call,
@@ -128,7 +130,8 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
         following=await next_in_queue(call, choice, request.id) if case.is_reviewer else None,
         last=await just_decided(call) if case.is_reviewer else None,
         applicant=await applicant_of(call, request) if case.is_reviewer else None,
-        accepted_at=await _accepted_at(call, request, repo),
+        accepted_at=accepted.accepted_at if accepted else None,
+        on_behalf_of=(licensing.claim_of(accepted) or {}).get("institution", "") if accepted else "",
         decided_at=request.decided_at,
         decided_by=names.get(request.decided_by or "", ""),
         reason=request.reason,
@@ -202,12 +205,11 @@ def _step(told: access.Told) -> dict[str, Any]:
     }
 
 
-async def _accepted_at(call: Call, request: AccessRequest, repo: Repo) -> Any:
+async def _accepted(call: Call, request: AccessRequest, repo: Repo) -> Acceptance | None:
     if request.bundle_sha256 is None:
         return None
     terms = await licensing.stored(call.session, request.bundle_sha256, repo_id=repo.id)
-    accepted = await licensing.current_acceptance(call.session, request.person_id, terms, repo=repo)
-    return accepted.accepted_at if accepted else None
+    return await licensing.current_acceptance(call.session, request.person_id, terms, repo=repo)
 
 
 def _answer(value: Any) -> str:

@@ -74,7 +74,7 @@ async def ask(call: Call) -> Response:
         asked.fields,
         presentation_id=asked.presentation_id,
         is_renewal=asked.renew,
-        typed_name=asked.typed_name,
+        act=_act(asked),
     )
 
 
@@ -183,7 +183,7 @@ async def _ask(
     *,
     presentation_id: str | None,
     is_renewal: bool,
-    typed_name: str = "",
+    act: licensing.Act = licensing.BY_API,
 ) -> Response:
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
@@ -205,7 +205,7 @@ async def _ask(
                 presentation_id=presentation_id,
                 fields=fields,
                 source=source_of(call),
-                act=replace(licensing.BY_API, typed_name=typed_name.strip()),
+                act=act,
                 must_sign=rule is not None and rule.typed_name,
                 keeping=licensing.Keeping.of(call.gatekeeper.settings),
                 stage=rule.stage.value if rule is not None else "",
@@ -235,6 +235,16 @@ async def _ask(
         policy=digest,
     )
     return JSONResponse(schemas.asked(request, receipt), 201)
+
+
+def _act(asked: schemas.AskAccess) -> licensing.Act:
+    claim = asked.on_behalf_of
+    return replace(
+        licensing.BY_API,
+        typed_name=asked.typed_name.strip(),
+        institution=claim.institution.strip() if claim else "",
+        has_authority=claim is not None and claim.has_authority,
+    )
 
 
 def _check_all(terms: Terms | None, form: Form, texts: list[str], fields: Mapping[str, Any]) -> None:

@@ -108,10 +108,14 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
 def _act(case: Case, filled: Filled) -> licensing.Act:
     """What the person did on the page: ticked a box for each text, or used the button that accepts a change."""
     label = titles(case, to_accept=True, may_ask=may_ask(case))["submit"]
-    if case.changed is not None and not may_ask(case):
-        return licensing.Act("button accept-all", label, typed_name=filled.typed.get("typed_name", ""))
-    return licensing.Act(
-        "boxes and button", label, tuple(sorted(filled.ticked)), typed_name=filled.typed.get("typed_name", "")
+    by_button = case.changed is not None and not may_ask(case)
+    act = licensing.Act("button accept-all", label) if by_button else licensing.Act("boxes and button", label)
+    return replace(
+        act,
+        boxes=() if by_button else tuple(sorted(filled.ticked)),
+        typed_name=filled.typed.get("typed_name", ""),
+        institution=filled.typed.get("institution", ""),
+        has_authority=bool(filled.typed.get("has_authority")),
     )
 
 
@@ -139,7 +143,18 @@ def _read(sent: FormData, case: Case) -> Filled:
     typed_name = forms.text(sent, "typed_name", most=licensing.MAX_TYPED_NAME_CHARS).strip()
     if documents and case.accepted is None and must_sign(case) and not typed_name:
         errors["typed_name"] = "Type your full name: it stands for your signature."
-    return Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26), {"typed_name": typed_name})
+    typed = {
+        "typed_name": typed_name,
+        "institution": forms.text(sent, "institution", most=licensing.MAX_INSTITUTION_CHARS + 1).strip(),
+        "has_authority": forms.text(sent, "has_authority", most=3),
+    }
+    filled = Filled(ticked, answers, errors, forms.text(sent, "presentation", most=26), typed)
+    if documents and case.accepted is None:
+        try:
+            _act(case, filled).check_claim()
+        except Invalid as error:
+            errors |= error.details
+    return filled
 
 
 ROUTES = [

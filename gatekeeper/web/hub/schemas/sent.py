@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.errors import Invalid
-from gatekeeper.licensing import GRACE_DAYS, MAX_TYPED_NAME_CHARS, ChangeClass
+from gatekeeper.licensing import GRACE_DAYS, MAX_INSTITUTION_CHARS, MAX_TYPED_NAME_CHARS, ChangeClass
 from gatekeeper.repos import Gate, RepoKind
 
 KIND_OF_TYPE = {"model": RepoKind.MODEL, "dataset": RepoKind.DATASET, "space": RepoKind.SPACE}
@@ -158,11 +158,17 @@ class DirectGrant(Body):
     user: str = Field(max_length=100)
 
 
+class OnBehalf(Body):
+    institution: str = Field(max_length=MAX_INSTITUTION_CHARS)
+    has_authority: bool = Field(strict=True)
+
+
 class AskAccess(Body):
     accept: list[str] = Field(default_factory=list, max_length=50)
     fields: dict[str, Any] = Field(default_factory=dict)
     presentation_id: str | None = Field(None, max_length=26)
     typed_name: str = Field("", max_length=MAX_TYPED_NAME_CHARS)
+    on_behalf_of: OnBehalf | None = None
     renew: bool = False
     draft: bool = False
 

@@ -142,3 +142,40 @@ async def test_where_a_name_is_demanded_it_is_typed_and_stands_in_the_receipt(
     [row] = (await ada.get("/api/receipts")).json()
     assert row["receipt"]["statement"]["act"]["typed_name"] == "Ada Lovelace"
     assert row["is_held"] is False
+
+
+async def test_a_claim_for_an_institution_is_whole_or_none_and_stands_in_the_receipt_and_before_reviewers(
+    site: Site, model: Repo
+) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    shown = (await ada.get("/lab/emoji/access")).text
+    assert not re.search(r'name="has_authority"[^>]*checked', shown)
+
+    for half in ({"institution": "Lovelace <Institute>"}, {"has_authority": "yes"}):
+        refused = await ask_for_access(ada, **half)
+        assert refused.status_code == 422
+        assert {"institution", "has_authority"} & set(re.findall(r'name="(\w+)"[^>]*aria-invalid', refused.text))
+    assert (await ada.get("/api/receipts")).json() == []
+
+    whole = {"institution": " Lovelace <Institute> ", "has_authority": "yes"}
+    assert (await ask_for_access(ada, **whole)).status_code == 303
+    [row] = (await ada.get("/api/receipts")).json()
+    claim = {"institution": "Lovelace <Institute>", "claims_authority": True}
+    assert row["receipt"]["statement"]["on_behalf_of"] == claim
+    assert "Lovelace &lt;Institute&gt;, with the authority" in (await ada.get(f"/receipts/{row['id']}")).text
+    [request] = re.findall(r'href="(/admin/requests/[0-9a-z]{26})', (await grace.get("/admin/requests")).text)[:1]
+    assert "Lovelace &lt;Institute&gt;</span>, by their own word" in (await grace.get(request)).text
+
+
+async def test_a_program_claims_an_institution_only_with_the_authority_said(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    address = "/api/models/lab/emoji/access"
+    texts = [text["sha256"] for text in (await ada.get(address)).json()["terms"]]
+    fields = {"Affiliation": "University", "Country": "DE", "I agree to be kind": True}
+    sent = {"accept": texts, "fields": fields, "on_behalf_of": {"institution": "Lovelace", "has_authority": False}}
+    refused = await ada.post(address, json=sent)
+    assert refused.status_code == 422
+    assert "authority" in refused.headers["x-error-message"]
+    sent["on_behalf_of"] = {"institution": "Lovelace", "has_authority": True}
+    receipt = (await ada.post(address, json=sent)).json()["receipt"]
+    assert receipt["statement"]["on_behalf_of"]["institution"] == "Lovelace"
