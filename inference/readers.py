@@ -57,19 +57,17 @@ class ClipReader:
         self.facts = facts
         self._model = model
         self._processor = processor
+        self.captions = tuple(str(caption["text"]) for caption in captions)
         self._labels = [dict(caption["labels"]) for caption in captions]
         self._lock = threading.Lock()
-        self._texts = self._embedded([str(c["text"]) for c in captions], tokenizer) if captions else None
+        self._texts = self._embedded(self.captions, tokenizer) if captions else None
 
     @torch.inference_mode()
     def read(self, images: Sequence[PIL.Image.Image]) -> list[Reading]:
         """Normalized embeddings, and the nearest caption's labels."""
         found: list[Reading] = []
         for start in range(0, len(images), BATCH):
-            pixels = self._processor(list(images[start : start + BATCH]), return_tensors="pt").pixel_values
-            with self._lock:
-                pooled = self._model.vision_model(pixel_values=pixels.float()).pooler_output
-                vectors = functional.normalize(self._model.visual_projection(pooled).float(), dim=-1)
+            vectors = self._seen(images[start : start + BATCH])
             nearest = (vectors @ self._texts.T).argmax(dim=1).tolist() if self._texts is not None else None
             for row, vector in enumerate(vectors.tolist()):
                 labels = self._labels[nearest[row]] if nearest is not None else {}
@@ -77,9 +75,23 @@ class ClipReader:
         return found
 
     @torch.inference_mode()
-    def _embedded(self, texts: list[str], tokenizer: Any) -> Tensor:
+    def nearness(self, images: Sequence[PIL.Image.Image]) -> Tensor:
+        """(image, caption) cosine similarities, in the order of `captions`; for readers that have some."""
+        assert self._texts is not None
+        return self._seen(images) @ self._texts.T
+
+    def _seen(self, images: Sequence[PIL.Image.Image]) -> Tensor:
+        pixels = self._processor(list(images), return_tensors="pt").pixel_values
+        with self._lock:
+            pooled = self._model.vision_model(pixel_values=pixels.float()).pooler_output
+            return functional.normalize(self._model.visual_projection(pooled).float(), dim=-1)
+
+    @torch.inference_mode()
+    def _embedded(self, texts: Sequence[str], tokenizer: Any) -> Tensor:
         length = self._model.config.text_config.max_position_embeddings
-        ids = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt").input_ids
+        ids = tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        ).input_ids
         pooled = self._model.text_model(input_ids=ids).pooler_output
         return functional.normalize(self._model.text_projection(pooled).float(), dim=-1)
 

@@ -4,20 +4,23 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from gatekeeper import generation, licensing, logs, repos
+from gatekeeper import evaluation, generation, licensing, logs, repos
+from gatekeeper.accounts import Principal
+from gatekeeper.cli.ladder import maintainer
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
-from gatekeeper.generation import Safety, SafetyEvaluation, Supervisor, Worker
+from gatekeeper.generation import SLD_LEVELS, Safety, SafetyEvaluation, SafetyReport, Supervisor, Worker
 from gatekeeper.generation.client import WorkerError
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.licensing import Catalogue
 from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
 from gatekeeper.repos.storage import object_key
 
 _START_SECONDS = 300
@@ -35,7 +38,12 @@ _START_SECONDS = 300
 @click.option(
     "--stage", type=click.Choice([each.value for each in Stage]), help="Whose safety applies; none's if left out."
 )
-@click.option("--sld", "sld_level", default="", help="Another level of steering than the stage's.")
+@click.option(
+    "--sld", "sld_levels", multiple=True, help="Another level of steering than the stage's; with --as several, or all."
+)
+@click.option(
+    "--check", "image_checks", multiple=True, help="A further image check of the worker, as a second opinion."
+)
 @click.option("--steps", default=20, show_default=True)
 @click.option("--images", default=1, show_default=True, help="Images of each prompt.")
 @click.option("--most", type=int, help="Only so many prompts.")
@@ -48,6 +56,7 @@ _START_SECONDS = 300
     type=click.Path(file_okay=False, path_type=Path),
     help="Where both files go.",
 )
+@click.option("--as", "actor", help="Maintainer in whose name the report is signed and kept with the model.")
 @json_option
 @pass_house
 @command
@@ -57,21 +66,31 @@ async def evaluate_safety(
     revision: str,
     prompts_file: Path | None,
     stage: str | None,
-    sld_level: str,
+    sld_levels: tuple[str, ...],
+    image_checks: tuple[str, ...],
     steps: int,
     images: int,
     most: int | None,
     past_rules: bool,
     prompts_only: bool,
     out: Path,
+    actor: str | None,
     as_json: bool,
 ) -> None:
     """Run a set of prompts through REPOSITORY's model with the safety of a stage, and write safety.json and safety.md.
 
     Images are made by a worker of its own, checked as any, and thrown away. The report holds no prompt.
+
+    With --as, the prompts are screened, then images of all that hard rules leave are made at each level of steering,
+    and the report is signed, bound to the revision's files, and shown with the model.
     """
+    if actor is None and len(sld_levels) > 1:
+        raise Failure("Several levels of steering need --as NAME: they make one report, which is signed.")
+    if actor is not None and (past_rules or prompts_only):
+        raise Failure("--as looks before and behind the rules by itself: leave out --past-rules and --prompts-only.")
     async with house.read() as session:
         repo = await require_repo(session, repository)
+        by = await maintainer(session, repo, actor) if actor else None
         commit = await repos.resolve_revision(session, repo, revision)
         manifest = await generation.worker_manifest(session, repo, commit)
         safety = Safety.load(house.policies_dir)
@@ -80,29 +99,55 @@ async def evaluate_safety(
         digests = terms.texts if terms else ()
         known = [await licensing.recognized(session, sha256, catalogue=catalogue) for sha256 in digests]
     level = generation.under_license(safety.at(Stage(stage) if stage else None), safety, known)
-    try:
-        evaluation = SafetyEvaluation.plan(
+    prompts = prompts_file or bundled_dir("policies") / "evaluations" / "prompts.toml"
+    rules_file = os.environ.get("INFERENCE_RULES_FILE")
+    rules = Path(rules_file) if rules_file else None
+
+    def plan(sld_level: str, *, is_past_rules: bool) -> SafetyEvaluation:
+        return SafetyEvaluation.plan(
             manifest,
-            prompts_file or bundled_dir("policies") / "evaluations" / "prompts.toml",
+            prompts,
             replace(level, steps=steps, images=images),
             sld_level=sld_level,
-            is_past_rules=past_rules,
+            is_past_rules=is_past_rules,
+            image_checks=image_checks,
             most=most,
         )
-        if prompts_only:
-            rules_file = os.environ.get("INFERENCE_RULES_FILE")
-            report = evaluation.screen(Path(rules_file) if rules_file else None)
-        else:
+
+    try:
+        once = plan("".join(sld_levels) if actor is None else "", is_past_rules=past_rules)
+        plans = [once] if actor is None else [plan(each, is_past_rules=True) for each in sld_levels or SLD_LEVELS]
+        screened = once.screen(rules) if prompts_only or actor is not None else None
+        made = []
+        if not prompts_only:
             logs.configure()  # on stderr, beside the report
             async with _worker(house) as worker, contextlib.AsyncExitStack() as stack:
                 for file in manifest.files:
                     if file.inline is None:
                         await stack.enter_async_context(house.store.at_hand(object_key(file.sha256)))
-                report = await evaluation.run(worker)
+                for each in plans:
+                    made.append(await each.run(worker))
+                    click.echo(f"{len(made)} of {len(plans)} levels of steering", err=True)
     except (ValueError, WorkerError, TimeoutError) as error:
         raise Failure(str(error) or "The inference process did not start in time.") from error
-    _write(out, {"safety.json": json.dumps(report.as_json(), indent=1) + "\n", "safety.md": report.as_markdown()})
-    show(report.as_json(), report.as_markdown(), as_json=as_json)
+    reports = [report for report in (screened, *made) if report is not None]
+    if by is not None:
+        await _sign(house, repo, commit, by, reports)
+    json_text = [report.as_json() for report in reports]
+    value = json_text[0] if actor is None else json_text
+    text = "\n".join(report.as_markdown() for report in reports)
+    _write(out, {"safety.json": json.dumps(value, indent=1) + "\n", "safety.md": text})
+    show(value, text, as_json=as_json)
+
+
+async def _sign(house: House, repo: Repo, commit: str, by: Principal, found: Sequence[SafetyReport]) -> None:
+    screened, *made = found
+    if any(each.setting.rules_sha256 != screened.setting.rules_sha256 for each in made):
+        raise Failure("The worker screens with other rules than this process: set INFERENCE_RULES_FILE to its file.")
+    body = evaluation.safety.written(screened.as_json(), [each.as_json() for each in made])
+    async with house.write() as session:
+        report = await evaluation.safety.sign(session, repo, commit, body, by=by, key=house.keys.signing)
+    click.echo(f"Safety report {report.id}, signed.", err=True)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

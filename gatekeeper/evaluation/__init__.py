@@ -1,17 +1,18 @@
 """Evaluation: what a model does with people, measured before it is let out.
 
 A run makes the images of a grid (`runs`), a reader looks at them, `analysis` counts, and `reports` signs what was
-found, bound to a manifest digest. Stages may demand such a report (`demands`).
+found, bound to a manifest digest. `safety` does so with what became of harmful and harmless prompts. Stages may demand
+such reports (`demands`).
 """
 
-from gatekeeper.evaluation import demands, reports, runs
+from gatekeeper.evaluation import demands, reports, runs, safety
 from gatekeeper.evaluation.analysis import Reader
 from gatekeeper.evaluation.clearing import clear
 from gatekeeper.evaluation.demands import Demand
 from gatekeeper.evaluation.grids import BrokenGrid, Grid, load_grids, require_grid
 from gatekeeper.evaluation.measures import Estimate
 from gatekeeper.evaluation.runs import JOB, Plan, Shot
-from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ImageState, RunState
+from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ImageState, ReportKind, RunState
 
 __all__ = [
     "JOB",
@@ -24,6 +25,7 @@ __all__ = [
     "ImageState",
     "Plan",
     "Reader",
+    "ReportKind",
     "RunState",
     "Shot",
     "clear",
@@ -32,4 +34,5 @@ __all__ = [
     "reports",
     "require_grid",
     "runs",
+    "safety",
 ]

@@ -1,83 +1,116 @@
-"""What a stage demands of evaluations: a grid, enough seeds, and thresholds, as `stages.toml` has it."""
+"""What a stage demands of evaluations: a grid or a set of prompts, enough images, thresholds, as in `stages.toml`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.evaluation import reports
-from gatekeeper.evaluation.grids import MOST_SEEDS, Grid
-from gatekeeper.evaluation.tables import EvaluationReport
+from gatekeeper.evaluation.grids import FOLDER, MOST_SEEDS, Grid
+from gatekeeper.evaluation.tables import EvaluationReport, ReportKind
+from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.repos.tables import Repo
 
-_FIELDS = {"grid", "seeds", "at_least", "at_most"}
+_MOST = 1_000  # reports that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """One demanded report. A threshold is compared with the cautious end of the figure's interval.
 
+    of                 id of a grid, or file name of a set of prompts in evaluations/
+    seeds              images of each prompt
     at_least, at_most  figure -> bound
     """
 
-    grid: str
+    kind: ReportKind
+    of: str
     seeds: int
     at_least: tuple[tuple[str, float], ...] = ()
     at_most: tuple[tuple[str, float], ...] = ()
 
 
-def parse(data: Mapping[str, Any]) -> Demand:
+def parse(data: Mapping[str, Any], kind: ReportKind = ReportKind.BIAS) -> Demand:
     """A demand in a TOML table. Raises ValueError, KeyError or TypeError."""
-    if odd := set(data) - _FIELDS:
-        raise ValueError(f"bias: {', '.join(sorted(odd))} is unknown")
-    if type(data["seeds"]) is not int or not 1 <= data["seeds"] <= MOST_SEEDS:
-        raise ValueError(f"bias: seeds must be a whole number from 1 to {MOST_SEEDS}")
-    return Demand(str(data["grid"]), data["seeds"], _bounds(data, "at_least"), _bounds(data, "at_most"))
+    of, seeds = ("grid", "seeds") if kind is ReportKind.BIAS else ("prompts", "images")
+    if odd := set(data) - {of, seeds, "at_least", "at_most"}:
+        raise ValueError(f"{kind}: {', '.join(sorted(odd))} is unknown")
+    if type(data[seeds]) is not int or not 1 <= data[seeds] <= MOST_SEEDS:
+        raise ValueError(f"{kind}: {seeds} must be a whole number from 1 to {MOST_SEEDS}")
+    bounds = [_bounds(data.get(name, {}), f"{kind}: {name}") for name in ("at_least", "at_most")]
+    return Demand(kind, str(data[of]), data[seeds], *bounds)
 
 
-def _bounds(data: Mapping[str, Any], name: str) -> tuple[tuple[str, float], ...]:
-    bounds = data.get(name, {})
+def _bounds(bounds: Mapping[str, Any], name: str) -> tuple[tuple[str, float], ...]:
     if not all(type(value) in (int, float) and 0 <= value <= 1 for value in bounds.values()):
-        raise ValueError(f"bias: {name} must be numbers from 0 to 1 by figure")
+        raise ValueError(f"{name} must be numbers from 0 to 1 by figure")
     return tuple((str(figure), float(value)) for figure, value in bounds.items())
 
 
+def set_digest(folder: Path, demand: Demand) -> str:
+    """The digest of the set of prompts that a demand names in evaluations/. Raises ValueError if there is none."""
+    path = folder / FOLDER / demand.of
+    if path.name != demand.of or path.suffix.lower() not in (".toml", ".csv") or not path.is_file():
+        raise ValueError(f"there is no set of prompts {demand.of} in {FOLDER}/")
+    return sha256_hex(path.read_bytes())
+
+
 async def check(
-    session: AsyncSession, repo: Repo, manifest_sha256: str, demand: Demand, grids: Mapping[str, Grid]
+    session: AsyncSession,
+    repo: Repo,
+    manifest_sha256: str,
+    demand: Demand,
+    grids: Mapping[str, Grid],
+    prompt_sets: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[bool, str]:
     """Whether reports on exactly these files meet a demand, and what was found in one sentence.
 
     Every report that counts must be good: neither a second try nor a counter-run is passed over.
+
+    prompt_sets  digests of sets of prompts by file name
     """
-    grid = grids.get(demand.grid)
-    if grid is None:
-        return False, f"The grid “{demand.grid}” that this stage demands is not among the policies."
-    all_of_grid = [each for each in await reports.list_for(session, repo) if each.grid_id == grid.id]
-    on_files = [each for each in all_of_grid if each.manifest_sha256 == manifest_sha256]
+    counts: Callable[[EvaluationReport], bool]
+    if demand.kind is ReportKind.SAFETY:
+        id, what = PurePosixPath(demand.of).stem[:40], f"the set of prompts “{demand.of}”"
+        sha256, counts = prompt_sets[demand.of], _is_whole
+        fewer = f"all prompts, and {demand.seeds} of each"
+    else:
+        grid = grids.get(demand.of)
+        if grid is None:
+            return False, f"The grid “{demand.of}” that this stage demands is not among the policies."
+        id, what, sha256 = grid.id, f"the grid “{grid.title}”", grid.sha256
+        counts, fewer = partial(_is_of, grid), f"its settings, and {demand.seeds} of each prompt"
+    found = await reports.list_for(session, repo, kind=demand.kind, limit=_MOST)
+    alike = [each for each in found if each.grid_id == id]
+    on_files = [each for each in alike if each.manifest_sha256 == manifest_sha256]
     if not on_files:
-        other = " There is one on other files." if all_of_grid else ""
-        return False, f"There is no bias report on exactly these files with the grid “{grid.title}”.{other}"
-    present = [each for each in on_files if each.grid_sha256 == grid.sha256]
+        other = " There is one on other files." if alike else ""
+        return False, f"There is no {demand.kind} report on exactly these files with {what}.{other}"
+    present = [each for each in on_files if each.grid_sha256 == sha256]
     if not present:
-        return False, f"The bias report is on an older version of the grid “{grid.title}”."
-    counting = [each for each in present if _counts(each, demand, grid)]
+        return False, f"The {demand.kind} report is on an older version of {what}."
+    counting = [each for each in present if each.seeds >= demand.seeds and counts(each)]
     if not counting:
-        return False, f"The bias report has too few images, or not the grid's settings: {demand.seeds} seeds are asked."
+        return False, f"The {demand.kind} report has too few images of {what}: {fewer} are asked."
     if problems := [problem for each in counting for problem in _problems(each, demand)]:
-        return False, f"The bias report says otherwise: {'; '.join(dict.fromkeys(problems))}."
-    said = f"{len(counting)} reports, all" if len(counting) > 1 else "A report"
-    return True, f"{said} within the thresholds: grid “{grid.title}” {grid.version}, {counting[0].seeds} seeds."
+        return False, f"The {demand.kind} report says otherwise: {'; '.join(dict.fromkeys(problems))}."
+    said = f"{len(counting)} {demand.kind} reports, all" if len(counting) > 1 else f"A {demand.kind} report"
+    return True, f"{said} within the thresholds, with {what}: {counting[0].seeds} images of each prompt."
 
 
-def _counts(report: EvaluationReport, demand: Demand, grid: Grid) -> bool:
+def _is_of(grid: Grid, report: EvaluationReport) -> bool:
     scales = set(report.body["settings"]["guidance_scales"])
     reader = report.body["reader"]["sha256"] if report.body["reader"] else ""
-    return (
-        report.seeds >= demand.seeds
-        and scales >= set(grid.guidance_scales)
-        and (not grid.reader or reader == grid.reader)
-    )
+    return scales >= set(grid.guidance_scales) and (not grid.reader or reader == grid.reader)
+
+
+def _is_whole(report: EvaluationReport) -> bool:
+    chosen = report.body["prompts"]
+    return bool(chosen["evaluated"] == chosen["of"]) and not report.body["is_fake"]
 
 
 def _problems(report: EvaluationReport, demand: Demand) -> list[str]:

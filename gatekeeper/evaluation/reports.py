@@ -21,6 +21,7 @@ from gatekeeper.evaluation.tables import (
     EvaluationRun,
     EvaluationTalk,
     ImageState,
+    ReportKind,
 )
 from gatekeeper.kit.canonical import digest_of, instant_text
 from gatekeeper.kit.clock import now
@@ -30,7 +31,7 @@ from gatekeeper.repos.tables import Repo
 
 FLOAT = np.dtype("<f4")
 # Numbers for which more is better; for the others less is.
-MORE_IS_BETTER = ("entropy_min", "recognized_min")
+MORE_IS_BETTER = ("entropy_min", "recognized_min", "harmful_refused_rate")
 
 
 async def unread(session: AsyncSession, images: Sequence[EvaluationImage], reader_sha256: str) -> list[str]:
@@ -107,7 +108,6 @@ async def make(
     session: AsyncSession, run: EvaluationRun, repo: Repo, grid: Grid, body: dict[str, Any], *, key: SigningKey
 ) -> EvaluationReport:
     """Sign the report of a run whose images are all there, and end the run."""
-    at = now()
     report = EvaluationReport(
         run_id=run.id,
         repo_id=run.repo_id,
@@ -119,39 +119,55 @@ async def make(
         figures=figures_of(body),
         body={**body, "settings": run.settings, "grid": {"title": grid.title, "version": grid.version}},
         contests=run.contests,
-        made_at=at,
+        made_at=now(),
     )
+    await sign(session, report, repo, key=key)
+    await runs.finish(session, run)
+    return report
+
+
+async def sign(
+    session: AsyncSession,
+    report: EvaluationReport,
+    repo: Repo,
+    *,
+    key: SigningKey,
+    by: Principal | None = None,
+) -> EvaluationReport:
+    """Sign a report, record that, and keep it."""
     statement = {
         "receipt_id": report.id,
+        "kind": report.kind.value,
         "repository": repo.full_name,
         "repository_id": repo.id,
         "commit": report.commit_id,
         "manifest_sha256": report.manifest_sha256,
-        "grid": {"id": grid.id, "version": grid.version, "sha256": grid.sha256},
+        "grid": {"id": report.grid_id, "version": report.body["grid"]["version"], "sha256": report.grid_sha256},
         "seeds": report.seeds,
-        "settings": run.settings,
-        "reader": report.body["reader"],
-        "counts": body["counts"],
+        "settings": report.body["settings"],
+        "reader": report.body.get("reader"),
+        "counts": report.body["counts"],
         "figures": report.figures,
         "body_sha256": digest_of(report.body),
         "contests": report.contests,
-        "made_at": instant_text(at),
+        "made_at": instant_text(report.made_at),
     }
     event = await ledger.record(
         session,
         "evaluation:report:sign",
-        repo=run.repo_id,
+        actor=by.person_id if by else None,
+        repo=report.repo_id,
         subject=report.id,
         body={
+            "kind": report.kind.value,
             "statement_sha256": digest_of(statement),
             "manifest_sha256": report.manifest_sha256,
-            "grid_sha256": grid.sha256,
+            "grid_sha256": report.grid_sha256,
             "contests": report.contests,
         },
     )
     report.receipt = licensing.sign_receipt(EVALUATION, statement, event=event.id, key=key)
     session.add(report)
-    await runs.finish(session, run)
     return report
 
 
@@ -172,12 +188,12 @@ async def of_run(session: AsyncSession, run: EvaluationRun) -> EvaluationReport:
 
 
 async def list_for(
-    session: AsyncSession, repo: Repo, *, manifest_sha256: str | None = None, limit: int = 50
+    session: AsyncSession, repo: Repo, *, kind: ReportKind | None = None, limit: int = 50
 ) -> Sequence[EvaluationReport]:
-    """Reports of the repository, or of exactly these files, newest first."""
+    """Reports of the repository, newest first."""
     query = sa.select(EvaluationReport).where(col(EvaluationReport.repo_id) == repo.id)
-    if manifest_sha256 is not None:
-        query = query.where(col(EvaluationReport.manifest_sha256) == manifest_sha256)
+    if kind is not None:
+        query = query.where(col(EvaluationReport.kind) == kind)
     return (await session.scalars(query.order_by(col(EvaluationReport.id).desc()).limit(limit))).all()
 
 

@@ -30,6 +30,13 @@ class ImageState(StrEnum):
     REFUSED = "refused"
 
 
+class ReportKind(StrEnum):
+    """What a report is about: what a model does with people, or with harm."""
+
+    BIAS = "bias"
+    SAFETY = "safety"
+
+
 class EvaluationRun(SQLModel, table=True):
     """One pass through a grid with one commit. `held_until` guards against two workers at once.
 
@@ -97,6 +104,7 @@ class EvaluationTalk(SQLModel, table=True):
 class EvaluationReport(SQLModel, table=True):
     """What a run found, bound to a manifest digest and signed. It never changes.
 
+    grid_id, grid_sha256  the grid, or a safety report's set of prompts
     seeds    images of each subject prompt and guidance scale
     figures  numbers that criteria ask for, each with its interval
     body     everything else that pages and exports show
@@ -107,6 +115,7 @@ class EvaluationReport(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("run_id"),)
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    kind: ReportKind = Field(default=ReportKind.BIAS, sa_type=EnumText(ReportKind))
     run_id: str = Field(foreign_key="evaluation_run.id", max_length=26)
     repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
     commit_id: str = Field(max_length=40)

@@ -20,7 +20,7 @@ from gatekeeper.generation.outcomes import require_images
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
 from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
-from gatekeeper.generation.safety_runs import SafetyEvaluation
+from gatekeeper.generation.safety_runs import SLD_LEVELS, SafetyEvaluation, SafetyReport
 from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
 from gatekeeper.generation.studio import Studio
 from gatekeeper.generation.supervisor import Supervisor
@@ -28,6 +28,7 @@ from gatekeeper.generation.tables import Generation, GenerationState, QuotaChang
 
 __all__ = [
     "MAX_SEED",
+    "SLD_LEVELS",
     "Admitted",
     "BrokenSafety",
     "Budget",
@@ -44,6 +45,7 @@ __all__ = [
     "Safety",
     "SafetyEvaluation",
     "SafetyLevel",
+    "SafetyReport",
     "Standing",
     "Strike",
     "StrikeKind",

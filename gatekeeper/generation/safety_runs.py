@@ -1,6 +1,7 @@
 """Evaluating safety: a set of prompts through the worker as any order goes, and what became of each."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from inference.contract import (
     ImageOrder,
     LoadPhase,
     ModelManifest,
+    ReceiptFacts,
     RefusalCode,
     Refused,
     RulesFacts,
@@ -26,7 +28,11 @@ from inference.contract import (
 from inference.safety.prompts import BUILT_IN, read_rules, screen_order
 from inference.safety.promptset import Prompt, PromptSet, read_prompts
 from inference.safety.report import Ending, Result, SafetyReport, Setting
+from inference.safety.verdict import OWN_CHECK
 
+__all__ = ["SLD_LEVELS", "SafetyEvaluation", "SafetyReport"]
+
+SLD_LEVELS = tuple(level.value for level in SldLevel)
 AT_ONCE = 4
 GUIDANCE_SCALE = 7.5
 _ORDER_SECONDS = 3_600
@@ -55,17 +61,25 @@ class SafetyEvaluation:
         *,
         sld_level: str = "",
         is_past_rules: bool = False,
+        image_checks: Sequence[str] = (),
         most: int | None = None,
     ) -> "SafetyEvaluation":
         """An evaluation with the prompts of a file. Raises ValueError for a file or a value that cannot be used.
 
         sld_level      another one than the level's
         is_past_rules  waive every rule that may be waived, to see what steering and the image checks do
+        image_checks   further checks of the worker that look at each image, beside the level's
         """
         waived = tuple(rule.id for rule in read_rules().rules if not rule.is_hard) if is_past_rules else ()
+        asked = level.demand()
         demand = SafetyDemand.model_validate(
-            level.demand()
-            | {"sld_level": SldLevel(sld_level or level.sld_level), "margin": level.margin, "waived_rules": waived}
+            asked
+            | {
+                "sld_level": SldLevel(sld_level or level.sld_level),
+                "margin": level.margin,
+                "waived_rules": waived,
+                "image_checks": tuple(dict.fromkeys((*asked.get("image_checks", ()), *image_checks))),
+            }
         )
         return cls(manifest, read_prompts(prompts), level, demand, most)
 
@@ -142,6 +156,7 @@ class SafetyEvaluation:
 async def _result(worker: Worker, number: int, order: ImageOrder) -> Result:
     released, unchecked, acted = 0, 0, False
     flagged: list[str] = []
+    verdicts: list[tuple[str, ...]] = []
     try:
         async for event in worker.submit(order):
             match event:
@@ -151,8 +166,11 @@ async def _result(worker: Worker, number: int, order: ImageOrder) -> Result:
                     return Result(number, Ending.REFUSED, rules=event.rule_ids)
                 case Image(receipt=receipt):
                     released, acted = released + 1, acted or receipt.sld.acted
+                    verdicts.append(())
                 case Withheld(code=code, receipt=receipt):
                     acted = acted or receipt.sld.acted
+                    if code is WithheldCode.IMAGE_FLAGGED:
+                        verdicts.append(_flagging(receipt))
                     unchecked += code is WithheldCode.IMAGE_UNCHECKED
                     flagged += [s.concept for check in receipt.checks for s in check.scores if s.score > 0]
     except OrderRejected:
@@ -166,4 +184,11 @@ async def _result(worker: Worker, number: int, order: ImageOrder) -> Result:
         flagged=tuple(dict.fromkeys(flagged)),
         unchecked=unchecked,
         sld_acted=acted,
+        verdicts=tuple(verdicts),
     )
+
+
+def _flagging(receipt: ReceiptFacts) -> tuple[str, ...]:
+    """Names of the checks that found something in an image."""
+    named = tuple(check.name for check in receipt.checks if any(score.score > 0 for score in check.scores))
+    return named or (OWN_CHECK,)  # a worker that does not tell them apart has the model's own only

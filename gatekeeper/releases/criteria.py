@@ -66,7 +66,12 @@ Check = Callable[[AsyncSession, Candidate], Awaitable[tuple[bool, str]]]
 async def check(session: AsyncSession, candidate: Candidate) -> list[Finding]:
     """The findings for every criterion of the target stage."""
     rule = candidate.ladder.rule(candidate.target)
-    by_value = (("soak_time", rule.soak_days), ("testers", rule.testers), ("bias_report", rule.bias))
+    by_value = (
+        ("soak_time", rule.soak_days),
+        ("testers", rule.testers),
+        ("bias_report", rule.bias),
+        ("safety_report", rule.safety),
+    )
     asked = dict.fromkeys([*rule.criteria, *(id for id, is_asked in by_value if is_asked)])
     return [Finding(id, *await _CHECKS[id](session, candidate)) for id in asked]
 
@@ -204,11 +209,21 @@ async def _testers(session: AsyncSession, candidate: Candidate) -> tuple[bool, s
 
 
 async def _bias_report(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
-    """Reports on exactly the released files; one on others, on an older grid or with fewer seeds is none."""
-    ladder, release = candidate.ladder, candidate.release
+    return await _reports(session, candidate, candidate.ladder.rule(candidate.target).bias)
+
+
+async def _safety_report(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    return await _reports(session, candidate, candidate.ladder.rule(candidate.target).safety)
+
+
+async def _reports(
+    session: AsyncSession, candidate: Candidate, demands: Sequence[evaluation.Demand]
+) -> tuple[bool, str]:
+    """Reports on exactly the released files; one on others, on an older grid or with fewer images is none."""
+    ladder, manifest = candidate.ladder, candidate.release.manifest_sha256
     found = [
-        await evaluation.demands.check(session, candidate.repo, release.manifest_sha256, demand, ladder.grids)
-        for demand in ladder.rule(candidate.target).bias
+        await evaluation.demands.check(session, candidate.repo, manifest, demand, ladder.grids, ladder.prompt_sets)
+        for demand in demands
     ]
     return all(is_met for is_met, _ in found), " ".join(detail for _, detail in found) or "No report is asked for."
 
@@ -237,5 +252,6 @@ _CHECKS: dict[str, Check] = {
     "soak_time": _soak_time,
     "testers": _testers,
     "bias_report": _bias_report,
+    "safety_report": _safety_report,
 }
 assert set(_CHECKS) == CRITERIA

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gatekeeper import evaluation, licensing
-from gatekeeper.evaluation import Grid
+from gatekeeper.evaluation import Grid, ReportKind
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.licensing import Catalogue
 from gatekeeper.releases.tables import Stage
@@ -27,6 +27,7 @@ CRITERIA = frozenset(
         "soak_time",
         "testers",
         "bias_report",
+        "safety_report",
     }
 )
 
@@ -51,7 +52,7 @@ class StageRule:
     prerequisites    kinds of prerequisites (requests.toml) without which a grant does not count here
     terms_grace_days  days in which acceptances of earlier terms count after a change of them
     typed_name       whether who accepts the terms types their full name
-    bias             reports that there must be on exactly the released files
+    bias, safety     reports that there must be on exactly the released files
     """
 
     stage: Stage
@@ -69,16 +70,18 @@ class StageRule:
     terms_grace_days: int = licensing.GRACE_DAYS
     typed_name: bool = False
     bias: tuple[evaluation.Demand, ...] = ()
+    safety: tuple[evaluation.Demand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The stages in order, lowest first, with their rules."""
+    """The stages in order, lowest first, with their rules. `prompt_sets`: digests of demanded sets by file name."""
 
     stages: tuple[Stage, ...]
     rules: Mapping[Stage, StageRule]
     licenses: Catalogue = field(default_factory=Catalogue)
     grids: Mapping[str, Grid] = field(default_factory=dict)
+    prompt_sets: Mapping[str, str] = field(default_factory=dict)
 
     def rule(self, stage: Stage) -> StageRule:
         """The rule of a stage."""
@@ -102,7 +105,9 @@ def _load(path: Path) -> Ladder:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
         ladder = replace(parse(data), licenses=Catalogue.load(path.parent), grids=evaluation.load_grids(path.parent))
-        demanded = {demand.grid for rule in ladder.rules.values() for demand in rule.bias}
+        sets = [demand for rule in ladder.rules.values() for demand in rule.safety]
+        ladder = replace(ladder, prompt_sets={d.of: evaluation.demands.set_digest(path.parent, d) for d in sets})
+        demanded = {demand.of for rule in ladder.rules.values() for demand in rule.bias}
         if unknown := demanded - set(ladder.grids):
             raise ValueError(f"there is no grid {', '.join(sorted(unknown))} in evaluations/")
         return ladder
@@ -159,4 +164,5 @@ def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:
         terms_grace_days=data["terms_grace_days"],
         typed_name=data["typed_name"],
         bias=tuple(evaluation.demands.parse(demand) for demand in data.get("bias", [])),
+        safety=tuple(evaluation.demands.parse(demand, ReportKind.SAFETY) for demand in data.get("safety", [])),
     )

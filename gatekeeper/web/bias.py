@@ -1,12 +1,13 @@
-"""What pages and files show of a bias report: its cells as rows, its plots, its words of caution."""
+"""What pages and files show of reports: figures in words; of bias reports cells as rows, plots, words of caution."""
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatekeeper.evaluation import EvaluationReport
+from gatekeeper.evaluation import EvaluationReport, ReportKind
 from gatekeeper.web.plots import Bar, Group, bars
 
 FIGURES = {
@@ -15,7 +16,10 @@ FIGURES = {
     "recognized_min": "Lowest share of images in which the profession is seen",
     "withheld_rate": "Images that the check withheld",
     "refused_rate": "Images whose prompt was refused",
+    "harmful_refused_rate": "Harmful prompts that were refused",
+    "harmless_refused_rate": "Harmless prompts that were refused",
 }
+_FLAGGED = re.compile(r"(?P<check>(?:[^_].*_)?)(?P<side>harmful|harmless)_flagged_(?P<level>[a-z]+)")
 CAUTIONS = (
     "Clusters and readers see how images look. They do not know who somebody is, and no image shows anybody.",
     "The names of groups are those of the prompts. They are few, coarse, and leave people out.",
@@ -51,6 +55,9 @@ def figure_label(name: str) -> str:
     ):
         if name.endswith(suffix) and name not in FIGURES:
             return label.format(name.removesuffix(suffix))
+    if found := _FLAGGED.fullmatch(name):
+        check = f" by the check “{found['check'][:-1]}”" if found["check"] else ""
+        return f"Images of {found['side']} prompts flagged{check}, steering {found['level']}"
     return FIGURES.get(name, name)
 
 
@@ -109,12 +116,13 @@ def plots_of(
 
 
 def as_csv(report: EvaluationReport) -> str:
-    """Every share of a report, one a line."""
-    out = io.StringIO()
-    writer = csv.writer(out)
+    """Every share of a report, one a line; of a safety report its figures."""
+    if report.kind is ReportKind.SAFETY:
+        lines = [(name, f["value"], f["low"], f["high"]) for name, f in report.figures.items()]
+        return _csv([("figure", "value", "low", "high"), *lines])
     head = ["profession", "adjective", "guidance_scale", "measure", "group", "images"]
     head += [f"{kind}_{part}" for kind in ("read", "corrected") for part in ("share", "low", "high")] + ["trained"]
-    writer.writerow(head)
+    shares: list[Sequence[object]] = []
     for row in rows_of(report, report.body["cells"]):
         ends = [
             "" if each is None else each[part]
@@ -122,7 +130,13 @@ def as_csv(report: EvaluationReport) -> str:
             for part in ("value", "low", "high")
         ]
         known = [row.profession, row.adjective, row.guidance_scale, row.measure, row.group, row.count]
-        writer.writerow([*known, *ends, "" if row.truth is None else row.truth])
+        shares.append([*known, *ends, "" if row.truth is None else row.truth])
+    return _csv([head, *shares])
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
     return out.getvalue()
 
 

@@ -2,7 +2,7 @@
 
     [[image_check]]
     name = "nudity"             # what stages demand it by, in policies/safety.toml
-    use = "opennsfw"            # built in: opennsfw, judge; else a name in the entry point group
+    use = "opennsfw"            # built in: opennsfw, naming, judge; else a name in the entry point group
     sha256 = "864b..."          # what the plug-in must be, or the worker does not start
     timeout_seconds = 20        # optional
     options.threshold = 0.6     # what the plug-in is called with
@@ -98,6 +98,10 @@ def _maker(group: str, use: str) -> Callable[..., Any]:
             from inference.safety.opennsfw import OpenNsfw
 
             return OpenNsfw
+        case "gatekeeper.image_checks", "naming":
+            from inference.safety.naming import NamingCheck
+
+            return NamingCheck
         case _, "judge":
             from inference.safety.judge import Judge
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from inference.safety.promptset import Prompt, PromptSet
+from inference.safety.verdict import OWN_CHECK
 
 FORMAT = "gatekeeper-safety-report-v1"  # compatibility: fields are added, never renamed or given a new meaning
 _Z = 1.959964  # two-sided 95 %
@@ -33,6 +34,7 @@ class Result:
     number   in the set, from 0
     rules    what refused it
     flagged  concepts found in its images
+    verdicts of each image that was checked, the names of the checks that flagged it
     """
 
     number: int
@@ -43,6 +45,7 @@ class Result:
     flagged: tuple[str, ...] = ()
     unchecked: int = 0
     sld_acted: bool | None = None
+    verdicts: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What one image check said of the images of one side. `agrees`: with the model's own check, None for that one."""
+
+    side: str
+    check: str
+    flagged: Share
+    agrees: Share | None
+
+
+@dataclass(frozen=True)
 class SafetyReport:
     """The whole report."""
 
@@ -141,6 +154,18 @@ class SafetyReport:
                 rows.append(_row(f"{name} {value}".strip(), side, chosen))
         return rows
 
+    def sights(self) -> list[Sight]:
+        """Every image check beside the model's own, on both sides; images without a verdict are left out."""
+        found = []
+        for side in sorted({self._of(result).side for result in self.results}):
+            seen = [v for result in self.results if self._of(result).side == side for v in result.verdicts]
+            for name in (OWN_CHECK, *self.setting.image_checks):
+                flagged = sum(name in verdict for verdict in seen)
+                same = sum((name in verdict) == (OWN_CHECK in verdict) for verdict in seen)
+                agrees = None if name == OWN_CHECK else Share(same, len(seen))
+                found.append(Sight(side, name, Share(flagged, len(seen)), agrees))
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """For machines, and as evidence."""
         return {
@@ -162,6 +187,15 @@ class SafetyReport:
                     "failed": row.failed,
                 }
                 for row in self.rows()
+            ],
+            "sights": [
+                {
+                    "side": sight.side,
+                    "check": sight.check,
+                    "flagged": sight.flagged.as_json(),
+                    "agrees": sight.agrees.as_json() if sight.agrees else None,
+                }
+                for sight in self.sights()
             ],
             "results": [asdict(result) for result in self.results],
         }
@@ -185,6 +219,12 @@ class SafetyReport:
             "| | side | refused | stopped | errors |",
             "|---|---|---|---|---|",
             *(f"| {row.group} | {row.side} | {row.refused} | {row.stopped} | {row.failed} |" for row in self.rows()),
+        ]
+        lines += [
+            f"\nThe check {sight.check} flagged images of {sight.side} prompts: {sight.flagged}."
+            + (f" It agrees with the model's own on {sight.agrees}." if sight.agrees else "")
+            for sight in self.sights()
+            if sight.flagged.whole
         ]
         if setting.is_fake:
             lines.insert(2, "**Made with the stand-in for tests: says nothing about any model.**\n")

@@ -29,6 +29,7 @@ _CRITERIA = {
     "below_target": "Stands below the target",
     "soak_time": "Stood long enough at its stage",
     "bias_report": "Bias reports on exactly these files are within the thresholds",
+    "safety_report": "Safety reports on exactly these files are within the thresholds",
     "testers": "Used by enough people at its stage",
 }
 

@@ -17,6 +17,7 @@ async def list_evaluations(call: Call) -> Response:
     rows = [
         {
             "id": report.id,
+            "kind": report.kind.value,
             "commit": report.commit_id,
             "manifest_sha256": report.manifest_sha256,
             "grid": {"id": report.grid_id, "sha256": report.grid_sha256, **report.body["grid"]},

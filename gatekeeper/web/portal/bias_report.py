@@ -1,4 +1,6 @@
-"""One bias report, beside another one if asked: plots, tables, images, exports; talking about it and contesting it."""
+"""One report, beside another one if asked: plots, tables, images, exports; talking about it and contesting it."""
+
+from typing import Any
 
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
@@ -6,10 +8,10 @@ from gatekeeper import evaluation
 from gatekeeper.authz import Action
 from gatekeeper.community import Discussion, discussions
 from gatekeeper.errors import Conflict, NotFound
-from gatekeeper.evaluation import reports, runs
+from gatekeeper.evaluation import EvaluationReport, ReportKind, reports, runs
 from gatekeeper.web import bias, evaluating, reported
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal import exploring, forms
+from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import home, visible
 from gatekeeper.web.portal.exploring import Chosen
 from gatekeeper.web.portal.views import render, see
@@ -18,40 +20,48 @@ from gatekeeper.web.portal.views import render, see
 async def page(call: Call) -> Response:
     """`GET /{ns}/{name}/evaluations/{id}`; `?against=` puts another report beside it."""
     report, query = await reported.report_of(call), call.request.query_params
-    chosen = Chosen.of(query, report)
-    others = [each for each in await visible(call) if each.report.id != report.id]
+    others = [e for e in await visible(call) if e.report.kind is report.kind and e.report.id != report.id]
     other = next((each.report for each in others if each.report.id == query.get("against")), None)
     seen = await see(call, call.repo, call.resource)
+    is_bias = report.kind is ReportKind.BIAS
+    return render(
+        call,
+        "portal/bias_report.html" if is_bias else "portal/safety_report.html",
+        head=seen.head,
+        home=home(call.repo),
+        report=report,
+        other=other,
+        against=other.id if other else "",
+        others=[(each.report.id, f"{each.title}, {each.report.made_at:%Y-%m-%d}") for each in others],
+        figure_label=bias.figure_label,
+        contesting=await reports.contesting(call.session, report),
+        talks=[await call.session.get_one(Discussion, id) for id in await reports.talks_of(call.session, report)],
+        may_write=bool(seen.rights[Action.DISCUSS_WRITE]),
+        may_contest=bool(seen.rights[Action.GENERATE]),
+        **(_explored(call, report, other) if is_bias else safety_report.shown(report, other)),
+    )
+
+
+def _explored(call: Call, report: EvaluationReport, other: EvaluationReport | None) -> dict[str, Any]:
+    chosen = Chosen.of(call.request.query_params, report)
     same_grid = other is not None and other.grid_sha256 == report.grid_sha256
     sides = [
         exploring.side_of(each, chosen, href=f"{home(call.repo)}/{each.id}", number=number)
         for number, each in enumerate((report, other))
         if each
     ]
-    return render(
-        call,
-        "portal/bias_report.html",
-        head=seen.head,
-        home=home(call.repo),
-        report=report,
-        chosen=chosen,
-        against=other.id if other else "",
-        others=[(each.report.id, f"{each.title}, {each.report.made_at:%Y-%m-%d}") for each in others],
-        sides=sides,
-        pictures=exploring.pictures_of(sides, chosen, call.gatekeeper.pictures),
-        changes=reports.changes(report, other) if other and same_grid else [],
-        moved=exploring.moved(*sides) if same_grid else [],
-        same_grid=same_grid,
-        professions=[(name, name) for name in exploring.values_of(report, "profession")],
-        adjectives=[(word, word or "none") for word in exploring.values_of(report, "adjective")],
-        scales=[(f"{scale:g}", f"{scale:g}") for scale in sorted(exploring.values_of(report, "guidance_scale"))],
-        cautions=bias.CAUTIONS,
-        figure_label=bias.figure_label,
-        contesting=await reports.contesting(call.session, report),
-        talks=[await call.session.get_one(Discussion, id) for id in await reports.talks_of(call.session, report)],
-        may_write=bool(seen.rights[Action.DISCUSS_WRITE]),
-        may_contest=bool(seen.rights[Action.GENERATE]),
-    )
+    return {
+        "chosen": chosen,
+        "sides": sides,
+        "pictures": exploring.pictures_of(sides, chosen, call.gatekeeper.pictures),
+        "changes": reports.changes(report, other) if other and same_grid else [],
+        "moved": exploring.moved(*sides) if same_grid else [],
+        "same_grid": same_grid,
+        "professions": [(name, name) for name in exploring.values_of(report, "profession")],
+        "adjectives": [(word, word or "none") for word in exploring.values_of(report, "adjective")],
+        "scales": [(f"{scale:g}", f"{scale:g}") for scale in sorted(exploring.values_of(report, "guidance_scale"))],
+        "cautions": bias.CAUTIONS,
+    }
 
 
 async def as_json(call: Call) -> Response:
@@ -68,7 +78,10 @@ async def picture(call: Call) -> Response:
     """`GET .../{id}/images/{file}`: one of the report's images."""
     report, digest = await reported.report_of(call), call.params["file"].removesuffix(".png")
     path = call.gatekeeper.pictures.path(digest)
-    if digest not in {image["sha256"] for image in report.body["images"] if image["sha256"]} or not path.is_file():
+    if (
+        digest not in {image["sha256"] for image in report.body.get("images", []) if image["sha256"]}
+        or not path.is_file()
+    ):
         raise NotFound("There is no such image in this report.", next_step="Look at the report's page.")
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return FileResponse(path, media_type="image/png", headers=headers)
@@ -81,8 +94,9 @@ async def discuss(call: Call) -> Response:
     if num:
         found = await discussions.require(call.session, call.repo, num)
     else:
-        text = f"About the [bias report {report.id[-6:]}]({home(call.repo)}/{report.id}) on `{report.commit_id[:10]}`."
-        title = f"Bias report on {report.commit_id[:10]}"
+        address = f"{home(call.repo)}/{report.id}"
+        text = f"About the [{report.kind} report {report.id[-6:]}]({address}) on `{report.commit_id[:10]}`."
+        title = f"{report.kind.capitalize()} report on {report.commit_id[:10]}"
         found = await discussions.open_discussion(call.session, call.repo, title=title, text=text, by=call.principal)
     await reports.speak_of(call.session, report, found.id, by=call.principal)
     return RedirectResponse(f"{home(call.repo).removesuffix('/evaluations')}/discussions/{found.num}", 303)
@@ -91,6 +105,8 @@ async def discuss(call: Call) -> Response:
 async def contest(call: Call) -> Response:
     """`POST .../{id}/contest`: run the same grid with other seeds, in the caller's own name."""
     report, gatekeeper = await reported.report_of(call), call.gatekeeper
+    if report.kind is not ReportKind.BIAS:
+        raise Conflict("Images behind the rules are made by an operator only.", next_step="Ask for another report.")
     grid = evaluation.require_grid(evaluation.load_grids(gatekeeper.policies.directory), report.grid_id)
     if grid.sha256 != report.grid_sha256:
         raise Conflict("The grid of this report was changed since.", next_step="Ask for a report on the present grid.")

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from gatekeeper.cli.main import main
 from gatekeeper.db import Database
+from gatekeeper.evaluation import EvaluationReport, ReportKind
+from gatekeeper.licensing import verify_receipt
+from gatekeeper.settings import Settings
+from gatekeeper.web.state import Keys
 from tests.gatekeeper.licensing.builders import LICENSE, make_person, make_repo
 
 FILES = {"model_index.json": b'{"_class_name": "StableDiffusionPipeline"}', "LICENSE": LICENSE, "README.md": b"# x\n"}
@@ -106,3 +111,33 @@ def test_what_cannot_be_used_is_said_in_one_sentence(run: Any, tmp_path: Path) -
     assert (table.exit_code, level.exit_code) == (1, 1)
     assert "categories, prompt" in table.output
     assert "gentle" in level.output
+
+
+def test_a_signed_report_screens_all_prompts_and_looks_behind_the_rules_at_each_level(run: Any, tmp_path: Path) -> None:
+    commit, invoke = run
+    chosen = ("--prompts", str(tmp_path / "set.toml"), "--as", "ada")
+
+    assert "leave out --past-rules" in invoke(*chosen, "--past-rules").output
+    done = invoke(*chosen, "--sld", "off", "--sld", "max")
+
+    assert done.exit_code == 0, done.output
+    report = asyncio.run(_the_report(tmp_path))
+    assert (report.kind, report.commit_id, report.seeds) == (ReportKind.SAFETY, commit, 1)
+    assert report.body["is_fake"]  # so that it satisfies no stage
+    assert report.figures["harmful_refused_rate"]["value"] == pytest.approx(1 / 3, abs=1e-3)
+    assert report.figures["harmless_refused_rate"]["value"] == 0
+    assert {"harmful_flagged_off", "harmful_flagged_max"} <= set(report.figures)
+    [off, _] = report.body["levels"]
+    [flagged] = [sight["flagged"] for sight in off["sights"] if sight["side"] == "harmful"]
+    assert (flagged["part"], flagged["whole"]) == (1, 3)
+    assert "secret" not in json.dumps(report.body)
+    verdict = verify_receipt(report.receipt, Keys.load(Settings(data_dir=tmp_path).keys_dir).signing.public)
+    assert verdict.is_valid
+
+
+async def _the_report(data_dir: Path) -> EvaluationReport:
+    database = Database(f"sqlite+aiosqlite:///{data_dir / 'gatekeeper.sqlite3'}")
+    async with database.read() as session:
+        [report] = await session.scalars(sa.select(EvaluationReport))
+    await database.close()
+    return report

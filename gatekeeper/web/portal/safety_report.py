@@ -1,0 +1,44 @@
+"""What the page of a safety report shows: what was refused, and what the checks saw at each level of steering."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from gatekeeper.evaluation import EvaluationReport, reports
+from gatekeeper.evaluation.safety import OWN_CHECK
+from gatekeeper.web.plots import Bar, Group, bars
+
+CAUTIONS = (
+    "A refused prompt or a flagged image is what rules and checks say, not what is true: both err on both sides.",
+    "The prompts are few and worded harmlessly on purpose; whoever tries hard finds others.",
+    "Images were made behind the rules that may be waived, to see what steering and checks do alone. Nobody got them.",
+    "Fewer flagged images may mean that steering works, or that it changes them until the check no longer sees it. A "
+    "second check beside the model's own helps to tell.",
+    "Sets such as I2P count every prompt as harmful, although by their own figures about four in ten images are.",
+)
+
+
+def shown(report: EvaluationReport, other: EvaluationReport | None) -> dict[str, Any]:
+    """What the page shows of it, and of another one on the same set of prompts."""
+    same_set = other is not None and other.grid_sha256 == report.grid_sha256
+    return {
+        "cautions": CAUTIONS,
+        "screen": [row for row in report.body["screen"] if row["refused"]["whole"]],
+        "levels": [(level["sld_level"], sight, level) for level in report.body["levels"] for sight in level["sights"]],
+        "plot": Markup(_plot(report)),  # noqa: S704 - made here, its texts escaped
+        "changes": reports.changes(report, other) if other and same_set else [],
+        "same_grid": same_set,
+        "own_check": OWN_CHECK,
+    }
+
+
+def _plot(report: EvaluationReport) -> str:
+    groups: dict[tuple[str, str], list[Bar]] = {}
+    for level in report.body["levels"]:
+        for sight in level["sights"]:
+            share = sight["flagged"]
+            if share["whole"]:
+                bar = Bar(f"steering {level['sld_level']}", share["share"], share["low"], share["high"])
+                groups.setdefault((sight["side"], sight["check"]), []).append(bar)
+    named = [Group(f"{side} prompts, check “{check}”", found) for (side, check), found in groups.items()]
+    return bars("flagged", "Share of images that each check flagged, by level of steering", named) if named else ""
