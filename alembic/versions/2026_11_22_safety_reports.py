@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_safety_reports"
-down_revision = "2026_11_22_shares"
+down_revision = "2026_11_22_organization_ends"
 branch_labels = None
 depends_on = None
 
