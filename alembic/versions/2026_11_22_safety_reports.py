@@ -1,6 +1,7 @@
 """Safety reports stand beside bias reports: a report says which it is.
 
-Why: a stage may demand a signed report on what a model does with harm, as on what it does with people. Going back, safety reports are lost; their events stay in the log.
+Why: a stage may demand a signed report on what a model does with harm, as on what it does with people. Going back,
+safety reports are lost; their events stay in the log.
 """
 
 import sqlalchemy as sa
