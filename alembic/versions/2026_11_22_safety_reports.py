@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_safety_reports"
-down_revision = "2026_11_22_organization_ends"
+down_revision = "2026_11_22_answers"
 branch_labels = None
 depends_on = None
 
