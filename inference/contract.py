@@ -231,6 +231,8 @@ class PromptRule(Order):
     restriction  id of the license restriction that the rule enforces, shown to the person
     is_hard      no order can waive it
     is_licensed  it holds only where the license in force has the restriction
+    is_inverted  it is about what is to be avoided: `terms` are looked for in the negative prompt, `together` in the
+                 prompt; all other rules are about the prompt alone
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -242,6 +244,7 @@ class PromptRule(Order):
     restriction: str | None = None
     is_hard: bool = False
     is_licensed: bool = False
+    is_inverted: bool = False
 
     @model_validator(mode="after")
     def _licensed_by_something(self) -> Self:
@@ -433,7 +436,7 @@ class ReceiptFacts(Answer):
     rules_sha256    digest of the worker's prompt rules
     extra_rules     ids of the order's own rules, screened in addition; waived_rules: ids that were waived
     checks          every image check that was made, the model's own first; `scores` repeats that one's
-    prompt_checks   what the prompt classifiers said, of the prompt and of the negative prompt
+    prompt_checks   what the prompt classifiers said of the prompt; until rules version 2 of the negative prompt, too
     """
 
     repository: RepositoryName

@@ -22,7 +22,7 @@ from inference.ticket import Ticket
 class Sample:
     """One image in the making.
 
-    conditioning  rows for [unconditional, prompt, safety concept] or a part of it
+    conditioning  rows for [negative prompt, prompt, safety concept, no text] or a part of it
     latents       (1, channel, height, width) float32; the denoiser sees a copy in its own dtype
     momentum      SLD's nu
     served_at     number of the tick that last advanced it
@@ -152,15 +152,16 @@ def take_step(sample: Sample, prediction: Tensor) -> None:
     rows = [prediction[i : i + 1] for i in range(sample.rows)]
     scale = sample.ticket.order.guidance_scale
     match rows:
-        case [uncond, cond, concept] if sample.sld is not None:
+        case [uncond, cond, concept, *neutral] if sample.sld is not None:
             # SLD's constants are defined on noise. A v-prediction differs from it by a factor and a term that all
-            # three rows share (e = alpha * v + sigma * x_t), and the shared term cancels in SLD's differences.
+            # rows share (e = alpha * v + sigma * x_t), and the shared term cancels in SLD's differences.
             alpha = _noise_per_prediction(sample, time_step)
             guided = guidance.safe_guidance(
                 alpha * uncond,
                 alpha * cond,
                 alpha * concept,
                 sample.momentum,
+                neutral=alpha * neutral[0] if neutral else None,
                 step=sample.step,
                 guidance_scale=scale,
                 parameters=sample.sld,

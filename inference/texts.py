@@ -40,13 +40,15 @@ class Conditioning:
 
 
 def texts_of(ticket: Ticket) -> list[str]:
-    """What an order's rows are conditioned on: [negative prompt, prompt, safety concept] or a part of it."""
+    """What an order's rows are conditioned on: [negative prompt, prompt, safety concept, nothing] or a part of it."""
     order = ticket.order
     texts = [order.prompt]
     if order.guidance_scale > 1:
         texts.insert(0, order.negative_prompt)
     if levels.can_act(order.safety.sld_level, order.guidance_scale):
         texts.append(levels.SAFETY_CONCEPT)
+        if order.negative_prompt:
+            texts.append("")
     return texts
 
 

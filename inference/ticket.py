@@ -40,10 +40,13 @@ class Request:
 
     @property
     def rows_per_image(self) -> int:
-        """Denoiser rows of one image: the prompt's, with guidance the negative prompt's, with SLD the concept's."""
+        """Denoiser rows of one image: the prompt's, with guidance the negative prompt's, with SLD the concept's, and
+        with both that of no text at all."""
         if self.order.guidance_scale <= 1:
             return 1
-        return 2 if self.order.safety.sld_level is SldLevel.OFF else 3
+        if self.order.safety.sld_level is SldLevel.OFF:
+            return 2
+        return 4 if self.order.negative_prompt else 3
 
     def seed(self, index: int) -> int:
         """Seed of the image at `index`, so that each can be made again alone."""

@@ -67,25 +67,23 @@ class GuardedClassifier:
 
 
 def classify_order(order: ImageOrder, classifiers: Iterable[GuardedClassifier]) -> Refused | tuple[CheckFacts, ...]:
-    """What every classifier says of the prompt and of the negative prompt, or the order's refusal."""
-    texts = [(RefusalCode.PROMPT_SCREENED, order.prompt)]
-    if order.negative_prompt:
-        texts.append((RefusalCode.NEGATIVE_PROMPT_SCREENED, order.negative_prompt))
+    """What every classifier says of the prompt, or the order's refusal.
+
+    Negative prompts are the rules' alone: a classifier cannot tell what is asked for from what is to be avoided.
+    """
     said: list[CheckFacts] = []
     for classifier in classifiers:
-        for code, text in texts:
-            try:
-                facts = classifier.classify(text)
-            except ClassifierError as error:
-                log.error("order refused: %s", error)
-                rule = f"classifier.{classifier.name}"
-                return Refused(code=RefusalCode.PROMPT_UNSCREENED, reason=_UNSCREENED, rule_ids=(rule,))
-            if found := [score.concept for score in facts.scores if score.score > 0]:
-                place = "negative prompt" if code is RefusalCode.NEGATIVE_PROMPT_SCREENED else "prompt"
-                return Refused(
-                    code=code,
-                    reason=f"A classifier found this in the {place}: {', '.join(found)}.",
-                    rule_ids=tuple(f"classifier.{classifier.name}.{category}" for category in found),
-                )
-            said.append(facts)
+        try:
+            facts = classifier.classify(order.prompt)
+        except ClassifierError as error:
+            log.error("order refused: %s", error)
+            rule = f"classifier.{classifier.name}"
+            return Refused(code=RefusalCode.PROMPT_UNSCREENED, reason=_UNSCREENED, rule_ids=(rule,))
+        if found := [score.concept for score in facts.scores if score.score > 0]:
+            return Refused(
+                code=RefusalCode.PROMPT_SCREENED,
+                reason=f"A classifier found this in the prompt: {', '.join(found)}.",
+                rule_ids=tuple(f"classifier.{classifier.name}.{category}" for category in found),
+            )
+        said.append(facts)
     return tuple(said)

@@ -9,6 +9,10 @@
 Source: Schramowski et al. 2023, arXiv 2211.05105, equations 3 to 8; operation order as in diffusers'
 `StableDiffusionPipelineSafe`, so that the results agree bit for bit. It is a mitigation with a measured rate, never a
 guarantee, which is why the image check comes after it.
+
+Where there is a negative prompt, its prediction stands for e_u in the guidance, as everywhere, but not in gamma: there
+e_u stays the prediction without any text. With the negative prompt's in both places, which is what the reference does,
+gamma would draw the image towards whatever the negative prompt names.
 """
 
 from typing import NamedTuple
@@ -41,6 +45,7 @@ def safe_guidance(
     concept: Tensor,
     momentum: Tensor | None,
     *,
+    neutral: Tensor | None = None,
     step: int,
     guidance_scale: float,
     parameters: SldParameters,
@@ -48,6 +53,7 @@ def safe_guidance(
     """One step of Safe Latent Diffusion for one request.
 
     uncond, cond, concept  e_u, e_p, e_S: (..., channel, height, width) float32, same device
+    neutral                the prediction without any text, where `uncond` is a negative prompt's; else None
     momentum               nu_t of the step before; None at the first step
     step                   0-based index of this step; `parameters` already scaled to the run's length
     """
@@ -56,7 +62,7 @@ def safe_guidance(
     difference = cond - concept
     scale = torch.clamp(torch.abs(difference) * parameters.guidance_scale, max=1.0)
     scale = torch.where(difference >= parameters.threshold, torch.zeros_like(scale), scale)
-    gamma = torch.mul(concept - uncond, scale) + parameters.momentum_scale * momentum
+    gamma = torch.mul(concept - (uncond if neutral is None else neutral), scale) + parameters.momentum_scale * momentum
     momentum = parameters.momentum_beta * momentum + (1 - parameters.momentum_beta) * gamma
     direction = cond - uncond
     effect = None

@@ -66,7 +66,8 @@ def read_rules(path: Path = BUILT_IN) -> RuleSet:
         more = _languages(path.with_name(table["languages"])) if "languages" in table else {}
         if unknown := set(more) - {rule["id"] for rule in table["rule"]}:
             raise RulesError(f"{table['languages']}: there is no rule {', '.join(sorted(unknown))}")
-        rules = tuple(PromptRule.model_validate(_with_words(rule, more.get(rule["id"], []))) for rule in table["rule"])
+        whole = {rule["id"]: _with_words(rule, more.get(rule["id"], [])) for rule in table["rule"]}
+        rules = tuple(PromptRule.model_validate(_with_groups(whole[rule["id"]], whole)) for rule in table["rule"])
         version = str(table["version"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RulesError(f"{path.name}: {error}") from error
@@ -81,38 +82,50 @@ def read_rules(path: Path = BUILT_IN) -> RuleSet:
 
 
 def screen(
-    text: str, rules: Iterable[PromptRule], *, waived: Iterable[str] = (), restrictions: Iterable[str] = ()
+    text: str,
+    rules: Iterable[PromptRule],
+    *,
+    waived: Iterable[str] = (),
+    restrictions: Iterable[str] = (),
+    beside: str | None = None,
 ) -> Allowed | Screened:
-    """Every rule that the text breaks. Hard rules ignore `waived`; licensed ones hold for these `restrictions` only."""
+    """Every rule that the text breaks. Hard rules ignore `waived`; licensed ones hold for these `restrictions` only.
+
+    beside  the prompt where `text` is a negative prompt; then only inverted rules hold, else only the others
+    """
     skipped, licensed = frozenset(waived), frozenset(restrictions)
     in_force = tuple(
         rule
         for rule in rules
-        if (rule.is_hard or rule.id not in skipped) and (not rule.is_licensed or rule.restriction in licensed)
+        if rule.is_inverted is (beside is not None)
+        and (rule.is_hard or rule.id not in skipped)
+        and (not rule.is_licensed or rule.restriction in licensed)
     )
     index = _index(in_force)
     found = [index.find(reading) for reading in readings(text)]
-    fired = [rule for rule in in_force if any(_fires(rule, places) for places in found)]
+    if beside is None:
+        fired = [rule for rule in in_force if any(_fires(rule, places) for places in found)]
+    else:
+        around = [index.find(reading) for reading in readings(beside)] if any(found) else []
+        fired = [rule for rule in in_force if _fires_beside(rule, found, around)]
     return Screened(tuple(sorted(fired, key=lambda rule: not rule.is_hard))) if fired else Allowed()
 
 
 def screen_order(order: ImageOrder, rules: RuleSet) -> Refused | None:
     """The refusal of an order's texts, if any.
 
-    Prompt and negative prompt are screened each, and together against the hard rules, so that none is split over both.
+    A negative prompt leads away from what it names, so naming something harmful in it is no harm. What it could turn
+    into harm, because it leads away from something that protects, is what inverted rules are about.
     """
     demand = order.safety
     every = (*rules.rules, *demand.extra_rules)
-    hard = [rule for rule in every if rule.is_hard]
 
-    def read(text: str) -> Allowed | Screened:
-        return screen(text, every, waived=demand.waived_rules, restrictions=demand.restrictions)
+    def read(text: str, beside: str | None = None) -> Allowed | Screened:
+        return screen(text, every, waived=demand.waived_rules, restrictions=demand.restrictions, beside=beside)
 
-    both = f"{order.prompt}\n{order.negative_prompt}"
     for code, place, outcome in [
         (RefusalCode.PROMPT_SCREENED, "", read(order.prompt)),
-        (RefusalCode.NEGATIVE_PROMPT_SCREENED, "Negative prompt: ", read(order.negative_prompt)),
-        (RefusalCode.PROMPT_SCREENED, "", screen(both, hard)),
+        (RefusalCode.NEGATIVE_PROMPT_SCREENED, "Negative prompt: ", read(order.negative_prompt, beside=order.prompt)),
     ]:
         match outcome:
             case Screened(fired):
@@ -149,6 +162,18 @@ def _with_words(rule: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, A
     }
 
 
+def _with_groups(rule: dict[str, Any], whole: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """`together_of` names rules whose terms make one more group: "id", or "id together" for their second group."""
+    rule = dict(rule)
+    if names := rule.pop("together_of", []):
+        asked = [name.partition(" ") for name in names]
+        words = [
+            word for id, _, second in asked for word in (whole[id]["together"][0] if second else whole[id]["terms"])
+        ]
+        rule["together"] = [*rule["together"], words]
+    return rule
+
+
 @lru_cache(maxsize=64)
 def _index(rules: tuple[PromptRule, ...]) -> Index:
     return Index.of(phrase for rule in rules for phrase in _phrases(rule))
@@ -156,6 +181,14 @@ def _index(rules: tuple[PromptRule, ...]) -> Index:
 
 def _fires(rule: PromptRule, places: dict[Phrase, Spans]) -> bool:
     return bool(places) and all(_has_any(group, rule.unless, places) for group in (rule.terms, *rule.together))
+
+
+def _fires_beside(
+    rule: PromptRule, found: Iterable[dict[Phrase, Spans]], around: Iterable[dict[Phrase, Spans]]
+) -> bool:
+    """An inverted rule: a term in the negative prompt and one of each group in the prompt, in any of their readings."""
+    groups = [(rule.terms, found), *((group, around) for group in rule.together)]
+    return all(any(places and _has_any(terms, rule.unless, places) for places in read) for terms, read in groups)
 
 
 def _has_any(terms: tuple[str, ...], unless: tuple[str, ...], places: dict[Phrase, Spans]) -> bool:

@@ -143,3 +143,30 @@ def test_the_receipt_says_how_strongly_it_acted(run: Run, make_order: Callable[.
     assert weak is not None
     assert strongest is not None
     assert 0 <= weak < strongest
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_negative_prompt_never_draws_the_image_towards_itself(level: SldLevel) -> None:
+    """Along what a negative prompt adds, the guided noise moves by 1 - scale < 0, whatever was steered before."""
+    torch.manual_seed(0)
+    cond, concept, neutral, negative = (torch.randn(1, 4, 8, 8) for _ in range(4))
+    momentum, parameters, scale = torch.randn(1, 4, 8, 8), PARAMETERS[level], 7.5
+
+    def guided(uncond: torch.Tensor) -> torch.Tensor:
+        return safe_guidance(
+            uncond, cond, concept, momentum, neutral=neutral, step=49, guidance_scale=scale, parameters=parameters
+        ).noise
+
+    torch.testing.assert_close(
+        guided(neutral + negative) - guided(neutral), (1 - scale) * negative, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_an_order_with_a_negative_prompt_and_steering_has_a_row_without_text(
+    run: Run, make_order: Callable[..., ImageOrder]
+) -> None:
+    [events], [without] = (
+        run(make_order(sld=SldLevel.STRONG, steps=STEPS, negative_prompt=negative)) for negative in ("a dog", "")
+    )
+    assert (receipt_of(events).receipt.bucket, receipt_of(without).receipt.bucket) == (4, 3)
+    assert receipt_of(events).receipt.sld.acted

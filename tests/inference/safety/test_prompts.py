@@ -88,18 +88,53 @@ def test_a_refusal_names_rule_reason_and_restriction(make_order: Callable[..., I
     assert "explosives" in refusal.reason
 
 
-def test_the_negative_prompt_is_screened_too(make_order: Callable[..., ImageOrder]) -> None:
-    refusal = screen_order(make_order(negative_prompt="a bomb"), RULES)
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("a cat", "nsfw, nudity, gore, blood, gun"),
+        ("a portrait of a child", "nude, nsfw, underwear"),
+        ("a woman in a red coat", "nsfw, naked, loli, child, uncensored"),
+        ("a soldier's medal", "swastika"),
+        ("a cat", "clothes"),  # cats wear none
+        ("a wedding dress on a hanger", "people, man, woman"),
+        ("a teacher", "adults dressed up"),
+    ],
+)
+def test_a_negative_prompt_may_name_what_is_to_be_avoided(
+    make_order: Callable[..., ImageOrder], prompt: str, negative: str
+) -> None:
+    assert screen_order(make_order(prompt=prompt, negative_prompt=negative), RULES) is None
 
+
+@pytest.mark.parametrize(
+    ("prompt", "negative", "rule", "is_hard"),
+    [
+        ("a child", "clothes", "minors.undressed", True),
+        ("a child", "no clothes", "minors.undressed", True),
+        ("ein Kind", "c l o t h i n g", "minors.undressed", True),
+        ("девочка", "одежда", "minors.undressed", True),
+        ("a schoolgirl", "blurry, cen\u200bsored", "minors.undressed", True),
+        ("a woman", "dressed", "sexual.undressed", False),
+        ("a man on a beach", "sfw", "sexual.undressed", False),
+    ],
+)
+def test_a_negative_prompt_cannot_take_away_what_protects(
+    make_order: Callable[..., ImageOrder], prompt: str, negative: str, rule: str, is_hard: bool
+) -> None:
+    refusal = screen_order(make_order(prompt=prompt, negative_prompt=negative), RULES)
     assert refusal is not None
     assert refusal.code is RefusalCode.NEGATIVE_PROMPT_SCREENED
+    assert (rule in refusal.rule_ids, refusal.is_hard) == (True, is_hard)
+    assert "Negative prompt" in refusal.reason
 
 
-def test_a_hard_rule_cannot_be_split_over_prompt_and_negative_prompt(make_order: Callable[..., ImageOrder]) -> None:
-    refusal = screen_order(make_order(prompt="a child", negative_prompt="no clothes"), RULES)
-
+def test_where_nudity_is_waived_nobody_is_made_younger(make_order: Callable[..., ImageOrder]) -> None:
+    safety = SafetyDemand(waived_rules=("sexual.explicit", "minors.younger"))
+    order = make_order(prompt="a nude study", negative_prompt="charcoal", safety=safety)
+    assert screen_order(order, RULES) is None
+    refusal = screen_order(order.model_copy(update={"negative_prompt": "adults"}), RULES)
     assert refusal is not None
-    assert refusal.rule_ids == ("minors.sexual",)
+    assert (refusal.rule_ids, refusal.is_hard) == (("minors.younger",), True)
 
 
 def test_waiving_lifts_a_rule_but_never_a_hard_one(make_order: Callable[..., ImageOrder]) -> None:
