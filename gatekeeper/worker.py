@@ -49,6 +49,7 @@ CLEAN_UP_SECONDS = 3600
 NOTICE_SECONDS = 1
 EMBARGO_SECONDS = 10
 ORDERS_SECONDS = 3
+CERTIFICATE_SECONDS = 30
 EVALUATION_SECONDS = 3600  # a part of an evaluation takes about a minute; a slow order in it may take ten
 
 
@@ -77,6 +78,7 @@ def background(
         every(EMBARGO_SECONDS, lambda: end_embargoes(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: clean_up(database, gatekeeper.images)),
         every(CLEAN_UP_SECONDS, lambda: asyncio.to_thread(gatekeeper.notary.authority.look_after)),
+        every(CERTIFICATE_SECONDS, lambda: asyncio.to_thread(gatekeeper.notary.follow)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         every(COUNT_SECONDS, lambda: sum_up(gatekeeper)),

@@ -53,7 +53,10 @@ async def show_certificate(house: House, as_json: bool) -> None:
 @pass_house
 @command
 async def rotate(house: House, with_authority: bool, as_json: bool) -> None:
-    """Sign with a new key from now on. What was signed before stays trusted. Restart the server afterwards."""
+    """Sign with a new key from now on. What was signed before stays trusted.
+
+    A running server takes it up within a minute.
+    """
     authority = open_notary(house.settings).authority
     authority.rotate(with_authority=with_authority)
     _tell(authority, as_json=as_json)

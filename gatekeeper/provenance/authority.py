@@ -10,6 +10,7 @@ In `keys/provenance`, all of it 0600 in a 0700 folder:
 """
 
 import threading
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,21 +48,38 @@ class Authority:
         self._folder = folder
         self._owner = owner
         self._lock = threading.Lock()
-        self.is_own = certificate is None or key is None
+        self._files = (certificate, key) if certificate is not None and key is not None else None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if certificate is None or key is None:
-            self.credential = Credential.parse(secret_file(folder / "signer.pem", lambda: self._make_signer().pem))
-        else:
-            self.credential = _read(certificate, key)
+        self.credential = self._stored()
         check(self.credential, at=now())
         self._remember()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the hub certifies itself."""
+        return self._files is None
+
+    def follow(self, try_out: Callable[[Credential], None]) -> None:
+        """Sign with what lies in the files now, where it was replaced since they were read. Safe to repeat.
+
+        try_out  raises BrokenCertificate for a credential whose signatures do not verify
+        Raises BrokenCertificate for what cannot be used, and goes on with what it has.
+        """
+        with self._lock:
+            stored = self._stored()
+            if stored.chain != self.credential.chain:
+                check(stored, at=now())
+                try_out(stored)
+                self.credential = stored
+                self._remember()
+                _log.info("images are signed with another certificate now", sha256=fingerprint(stored.leaf))
 
     def look_after(self) -> None:
         """Renew the own signer when its year of use is over; warn of the end of the operator's. Safe to repeat."""
         with self._lock:
             leaf = self.credential.leaf
             if self.is_own and now() >= leaf.not_valid_before_utc + SIGNER_USED:
-                stored = Credential.parse((self._folder / "signer.pem").read_bytes())
+                stored = self._stored()
                 is_renewed = stored.leaf != leaf  # by another process
                 self.credential = stored if is_renewed else self._renewed()
                 self._remember()
@@ -73,7 +91,7 @@ class Authority:
         if not self.is_own:
             raise BrokenCertificate(
                 "Images are signed with the operator's certificate here.",
-                next_step="Replace its files and restart the server.",
+                next_step="Replace its files; the server takes up new ones within a minute.",
             )
         with self._lock:
             if with_authority:
@@ -92,8 +110,12 @@ class Authority:
     @property
     def anchors_pem(self) -> bytes:
         """The certificates to trust in order to trust this hub's images: the last one of each chain, once."""
-        anchors = dict.fromkeys(chain[-1].public_bytes(Encoding.PEM) for chain in self.chains)
-        return b"".join(anchors)
+        return anchors_of(self.chains)
+
+    def _stored(self) -> Credential:
+        if self._files is not None:
+            return _read(*self._files)
+        return Credential.parse(secret_file(self._folder / "signer.pem", lambda: self._make_signer().pem))
 
     def _make_signer(self) -> Credential:
         stored = secret_file(
@@ -109,6 +131,11 @@ class Authority:
     def _remember(self) -> None:
         chain = self.credential.chain_pem
         secret_file(self._folder / "trusted" / f"{fingerprint(self.credential.leaf)[:32]}.pem", lambda: chain)
+
+
+def anchors_of(chains: Iterable[tuple[x509.Certificate, ...]]) -> bytes:
+    """PEM of the last certificate of each chain, once."""
+    return b"".join(dict.fromkeys(chain[-1].public_bytes(Encoding.PEM) for chain in chains))
 
 
 def _read(certificate: Path, key: Path) -> Credential:

@@ -5,15 +5,16 @@ Compatibility: what `FACTS` holds is read for good; fields are added, never rena
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import c2pa
+from cryptography import x509
 
 from gatekeeper import __version__
-from gatekeeper.provenance.authority import Authority
+from gatekeeper.provenance.authority import anchors_of
 from gatekeeper.provenance.certificates import Credential
 from gatekeeper.provenance.pictures import TRAINED_MEDIA, ImageFormat
 
@@ -83,12 +84,15 @@ class ManifestWriter:
 
 
 class ManifestReader:
-    """Reads the manifests of any file, knowing which signers are this hub's."""
+    """Reads the manifests of any file.
 
-    def __init__(self, authority: Authority) -> None:
-        trust = {"user_anchors": authority.anchors_pem.decode()}
+    chains  of this hub's signers, each from the signer to its root
+    """
+
+    def __init__(self, chains: Sequence[tuple[x509.Certificate, ...]]) -> None:
+        trust = {"user_anchors": anchors_of(chains).decode()}
         self._context = c2pa.Context.from_dict({**_SETTINGS, "trust": trust})
-        self._ours = {str(chain[0].serial_number) for chain in authority.chains}
+        self._ours = {str(chain[0].serial_number) for chain in chains}
 
     def read(self, content: bytes, kind: ImageFormat) -> Signature:
         """What the file's signed metadata says and whether it holds. Never raises for a bad file."""

@@ -45,7 +45,7 @@ class Notary:
     def __init__(self, authority: Authority, *, mark_key: bytes) -> None:
         self.authority = authority
         self._mark = Mark(mark_key)
-        self._take_up(authority.credential)
+        self._take_up()
 
     @classmethod
     def load(cls, folder: Path, *, owner: str, certificate: Path | None = None, key: Path | None = None) -> "Notary":
@@ -57,8 +57,15 @@ class Notary:
         authority = Authority(folder, owner=owner, certificate=certificate, key=key)
         notary = cls(authority, mark_key=secret_file(folder / "mark.key", lambda: token_bytes(32)))
         if not authority.is_own:
-            notary._try()
+            try_out(authority.credential)
         return notary
+
+    def follow(self) -> None:
+        """Take up what was put in the place of certificate and key, or taken from those that are trusted, since they
+        were read. Safe to repeat. Raises BrokenCertificate for what cannot be used, and goes on with what it has."""
+        self.authority.follow(try_out)
+        if self._chains != self.authority.chains:
+            self._take_up()
 
     def certify(
         self,
@@ -75,7 +82,7 @@ class Notary:
         Raises Invalid, TooLarge and c2pa.C2paError; then nothing may be given out.
         """
         if self._credential is not self.authority.credential:
-            self._take_up(self.authority.credential)
+            self._take_up()
         image, _ = pictures.read(content)
         is_marked = min(image.size) >= SMALLEST_SIDE
         if is_marked:
@@ -91,22 +98,26 @@ class Notary:
             sha256_hex(content), kind, image.width, image.height, signature, number=self._mark.read(image)
         )
 
-    def _take_up(self, credential: Credential) -> None:
+    def _take_up(self) -> None:
+        credential, self._chains = self.authority.credential, self.authority.chains
+        self._reader = ManifestReader(self._chains)
         self._writer = ManifestWriter(credential)
-        self._reader = ManifestReader(self.authority)
         self._credential = credential
 
-    def _try(self) -> None:
-        blank = pictures.write(pictures.blank(), ImageFormat.PNG)
-        try:
-            found = self.examine(self.certify(blank, 0, {}).content).signature
-        except Exception as error:
-            raise BrokenCertificate(
-                f"The certificate for signing images cannot be used: {error}.",
-                next_step="See docs/provenance.md for what it must be like.",
-            ) from error
-        if found.state is not SignatureState.TRUSTED:
-            raise BrokenCertificate(
-                f"What the certificate for signing images signs does not verify: {', '.join(found.problems)}.",
-                next_step="Check that the file holds the whole chain up to the root.",
-            )
+
+def try_out(credential: Credential) -> None:
+    """Sign a small image and read it. Raises BrokenCertificate unless what it signs can be trusted."""
+    blank = pictures.write(pictures.blank(), ImageFormat.PNG)
+    try:
+        signed = ManifestWriter(credential).write(blank, ImageFormat.PNG, {})
+        found = ManifestReader([credential.chain]).read(signed, ImageFormat.PNG)
+    except Exception as error:
+        raise BrokenCertificate(
+            f"The certificate for signing images cannot be used: {error}.",
+            next_step="See docs/provenance.md for what it must be like.",
+        ) from error
+    if found.state is not SignatureState.TRUSTED:
+        raise BrokenCertificate(
+            f"What the certificate for signing images signs does not verify: {', '.join(found.problems)}.",
+            next_step="Check that the file holds the whole chain up to the root.",
+        )

@@ -64,6 +64,38 @@ def test_a_new_authority_leaves_old_images_trusted_and_both_are_published(tmp_pa
     assert state(load(tmp_path), after) is SignatureState.TRUSTED
 
 
+def test_a_running_server_takes_up_what_was_rotated_and_forgets_whom_nobody_trusts(tmp_path: Path) -> None:
+    running, command = load(tmp_path), load(tmp_path)
+    before = running.certify(PNG, 1, FACTS).content
+    command.authority.rotate()
+    running.follow()
+    assert running.authority.credential.leaf == command.authority.credential.leaf
+    after = running.certify(PNG, 2, FACTS).content
+    assert [state(running, content) for content in (before, after)] == [SignatureState.TRUSTED] * 2
+    for file in (tmp_path / "provenance" / "trusted").iterdir():
+        if not _is_of(file, running):
+            file.unlink()
+    running.follow()
+    assert [state(running, content) for content in (before, after)] == [SignatureState.VALID, SignatureState.TRUSTED]
+
+
+def test_a_running_server_takes_up_the_operators_new_files_once_they_fit(tmp_path: Path, issuer: Issuer) -> None:
+    certificate, key = issuer()
+    notary = Notary.load(tmp_path / "p", owner="x", certificate=certificate, key=key)
+    before, old_key = notary.certify(PNG, 1, FACTS).content, key.read_bytes()
+    new_certificate, new_key = (file.read_bytes() for file in issuer())
+    certificate.write_bytes(new_certificate)
+    key.write_bytes(old_key)
+    with pytest.raises(BrokenCertificate, match="private key"):
+        notary.follow()
+    assert state(notary, notary.certify(PNG, 2, FACTS).content) is SignatureState.TRUSTED
+    key.write_bytes(new_key)
+    notary.follow()
+    after = notary.certify(PNG, 3, FACTS).content
+    assert [state(notary, content) for content in (before, after)] == [SignatureState.TRUSTED] * 2
+    assert notary.authority.credential.chain_pem == new_certificate
+
+
 def _is_of(file: Path, notary: Notary) -> bool:
     return file.read_bytes() == notary.authority.credential.chain_pem
 
