@@ -195,6 +195,7 @@ class Settings(BaseSettings):
     )
     provenance_key_file: Path | None = Field(None, description="PEM file with the private key of that certificate.")
     metrics: bool = Field(True, description="Serve `/metrics` to callers on loopback.")
+    styleguide: bool = Field(False, description="Serve `/_styleguide`, for people who work on the pages.")
 
     @field_validator("public_url")
     @classmethod

@@ -122,7 +122,12 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
 
 def _environment(data_dir: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEKEEPER_", "INFERENCE_"))}
-    return kept | {"GATEKEEPER_DATA_DIR": str(data_dir), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | {
+        "GATEKEEPER_DATA_DIR": str(data_dir),
+        "GATEKEEPER_STYLEGUIDE": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

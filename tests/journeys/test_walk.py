@@ -14,7 +14,7 @@ MODEL = f"/{NAMESPACE}/{NAME}"
 WIDTHS = (320, 768, 1440)
 # Where each begins, and how many kinds of pages they come to at least: fewer would mean that links were lost.
 _WALKS = {
-    None: (("/", MODEL, "/login"), 14),
+    None: (("/", MODEL, "/login", "/_styleguide"), 17),
     "ada": (("/", MODEL, "/settings"), 34),
     "maintainer": (("/", MODEL, "/settings", "/admin"), 53),
 }
