@@ -12,7 +12,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help setup setup-test demo test check bench bench-hub tour format clean
+.PHONY: help setup setup-test demo test check bench bench-hub browser tour format clean
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how t
 
 bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (9 GiB of disk, ten minutes)
 	@$(BIN)/python bench/hub.py
+
+browser: setup-test ## Lighthouse and an HTML validator on every page (ten minutes; not part of make test)
+	@tests/need-packages browser
+	@$(BIN)/python -m tests.browser.judge
 
 tour: setup-test ## Pictures of every page, into docs/tour.md
 	@$(BIN)/python -m tests.journeys.tour

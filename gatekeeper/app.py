@@ -34,12 +34,15 @@ from gatekeeper.web.hub.evidence import keeper
 from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.limits import SHARE_SECONDS, RateLimits
 from gatekeeper.web.outer import Outer
+from gatekeeper.web.robots import ROUTES as ROBOTS
 from gatekeeper.web.routing import RawRoute, RawRouter
 from gatekeeper.web.state import Gatekeeper, Keys
+from gatekeeper.web.templating import static_addresses
 from gatekeeper.web.version import access_version
 from gatekeeper.worker import background, every
 
 _log = structlog.get_logger("gatekeeper.app")
+_BRIEFLY = "public, max-age=300"
 
 
 def routes() -> tuple[RawRoute, ...]:
@@ -47,6 +50,7 @@ def routes() -> tuple[RawRoute, ...]:
     return (
         RawRoute("/static/{path:rest}", frozenset({"GET"}), _static(), name="static"),
         *HEALTH,
+        *ROBOTS,
         *hub.ROUTES,
         *generate.ROUTES,
         *oauth.ROUTES,
@@ -171,7 +175,7 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 
 
 def _static() -> ASGIApp:
-    files = StaticFiles(packages=[("gatekeeper.web", "static")])
+    files, hashed = StaticFiles(packages=[("gatekeeper.web", "static")]), static_addresses()
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path_params"]["path"]
@@ -180,7 +184,9 @@ def _static() -> ASGIApp:
         except HTTPException:
             await _nothing_here(scope, receive, send)
             return
-        response.headers["Cache-Control"] = "public, max-age=300"
+        # An address with the file's digest never means anything else.
+        is_hashed = f"/static/{path}?{scope['query_string'].decode('latin-1')}" in hashed
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_hashed else _BRIEFLY
         await response(scope, receive, send)
 
     return serve

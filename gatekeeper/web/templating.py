@@ -127,6 +127,11 @@ def static_address(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
+def static_addresses() -> frozenset[str]:
+    """The addresses of all static files, with their digests."""
+    return frozenset(static_address(file.name) for file in _STATIC.iterdir() if file.is_file())
+
+
 def told(number: int | None) -> str:
     """A number of the transparency report: None stands for some, but too few to be told."""
     return f"fewer than {transparency.FEWEST}" if number is None else f"{number:,}"

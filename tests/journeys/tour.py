@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
-from tests.journeys.conftest import ROOT, Demo, running_demo, sign_in
+from tests.journeys.conftest import ROOT, running_demo, sign_in
 from tests.journeys.test_story import approve, ask_for_access
 from tests.journeys.walk import report, walk
 
@@ -58,7 +58,7 @@ def main() -> None:
             pages[person].set_default_timeout(60_000)
             if person:
                 sign_in(pages[person], demo, person)
-        _live(demo, pages["ada"], pages["maintainer"])
+        live(pages["ada"], pages["maintainer"])
         taken: set[str] = set()
         for person, title, text, starts in _CHAPTERS:
             lines += ["", f"## {title}", "", text]
@@ -74,7 +74,7 @@ def main() -> None:
     print(f"{len(taken)} pages in docs/tour.md")
 
 
-def _live(demo: Demo, ada: Page, maintainer: Page) -> None:
+def live(ada: Page, maintainer: Page) -> None:
     """What makes pages worth looking at: a request, an approval, an image, a discussion."""
     ask_for_access(ada)
     approve(maintainer)

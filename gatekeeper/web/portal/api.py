@@ -1,6 +1,7 @@
 """The API, described: made from the routes themselves, so it is never out of date."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -50,7 +51,14 @@ async def docs(call: Call) -> Response:
         (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), route.summary)
         for route in sorted(programs(call.request.app.state.routes), key=lambda route: route.pattern)
     ]
-    return page(call.request, call.principal, "portal/api.html", rows=rows)
+    areas = [(area, list(calls)) for area, calls in groupby(rows, key=lambda row: _area(row[1]))]
+    return page(call.request, call.principal, "portal/api.html", areas=areas)
+
+
+def _area(pattern: str) -> str:
+    """What the calls of a part of the page have in common: the first words of their path."""
+    parts = pattern.replace(":kind}", "}").split("/")
+    return "/".join(parts[:3] if parts[1] == "api" else parts[:2])
 
 
 def _operation(route: RawRoute, method: str) -> dict[str, Any]:

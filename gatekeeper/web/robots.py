@@ -1,0 +1,27 @@
+"""What programs that index the web are asked to leave alone: pages that are somebody's own, and those for work."""
+
+from starlette.responses import PlainTextResponse, Response
+
+from gatekeeper.web.guard import Call, guarded
+
+_LEAVE = (
+    "/admin",
+    "/api/",
+    "/generations",
+    "/login",
+    "/notices",
+    "/receipts",
+    "/requests",
+    "/settings",
+    "/*/resolve/",
+    "/*/compare/",
+)
+
+
+async def robots(call: Call) -> Response:
+    """`GET /robots.txt`."""
+    lines = ["User-agent: *", *(f"Disallow: {path}" for path in _LEAVE), "Allow: /"]
+    return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": "public, max-age=86400"})
+
+
+ROUTES = (guarded("/robots.txt", robots, needs=None),)

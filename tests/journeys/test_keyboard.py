@@ -1,0 +1,136 @@
+"""The whole way of an applicant with nothing but keys: sign in, read and accept, ask, make a token."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from gatekeeper.cli.demo import NAME, NAMESPACE
+from tests.journeys.conftest import Demo
+
+MODEL = f"/{NAMESPACE}/{NAME}"
+_MOST_STOPS = 120
+_FOCUSED = """() => {
+  const e = document.activeElement
+  if (!e || e === document.body) return null
+  const style = getComputedStyle(e), box = e.getBoundingClientRect()
+  return {
+    name: (e.labels?.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText || '').trim(),
+    kind: e.type || e.getAttribute('role') || e.tagName.toLowerCase(),
+    in_form: !!e.closest('main form'),
+    is_visible: box.width > 1 && box.height > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0,
+    is_marked: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+    place: [...document.querySelectorAll('*')].indexOf(e),
+  }
+}"""
+
+_IS_AT_END = "() => { const e = document.activeElement; return e.scrollTop + e.clientHeight >= e.scrollHeight - 2 }"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What has the focus."""
+
+    name: str
+    kind: str
+    in_form: bool
+    is_visible: bool
+    is_marked: bool
+    place: int
+
+
+def test_an_applicant_comes_to_a_token_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
+    password = _password(demo.command("people", "add", "kim", "--email", "kim@example.org"))
+    page = visit()
+    page.goto(MODEL)
+
+    page.keyboard.press("Tab")
+    assert _focused(page).name == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    follow(page, "Sign in")
+    type_into(page, "Name or e-mail", "kim")
+    type_into(page, "Password", password)
+    enter(page, f"{demo.url}{MODEL}")
+
+    follow(page, "Read and accept the license")
+    accept_and_ask(page)
+    enter(page, f"{demo.url}{MODEL}/access?done=requested")
+    expect(page.get_by_text("Your acceptance is recorded").first).to_be_visible()
+
+    next(stop for stop in stops(page) if stop.name.startswith("Account of kim"))
+    page.keyboard.press("Enter")
+    follow(page, "Access tokens")
+    type_into(page, "Label", "by keys")
+    enter(page, f"{demo.url}/settings/tokens")
+    expect(page.locator("code.secret")).to_be_visible()
+
+
+def stops(page: Page) -> Iterator[Stop]:
+    """Where the Tab key leads from here on: to what is seen, marked, and further down the page than what was before."""
+    before = -1
+    for _ in range(_MOST_STOPS):
+        page.keyboard.press("Tab")
+        stop = _focused(page)
+        assert stop.is_visible, f"the focus is on what nobody sees: {stop}"
+        assert stop.is_marked, f"nothing shows the focus: {stop}"
+        assert stop.place > before, f"the focus goes back up the page: {stop}"
+        before = stop.place
+        yield stop
+    raise AssertionError("the Tab key leads nowhere near")
+
+
+def follow(page: Page, name: str) -> None:
+    """Go to a link or button of that name and press Enter."""
+    next(stop for stop in stops(page) if stop.name.startswith(name))
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def enter(page: Page, address: str) -> None:
+    """Send the form that has the focus; it leads to `address`."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url == address
+
+
+def type_into(page: Page, label: str, text: str) -> None:
+    """Go to the field of that label and type."""
+    next(stop for stop in stops(page) if stop.name.startswith(label))
+    page.keyboard.type(text)
+
+
+def accept_and_ask(page: Page) -> None:
+    """Read the texts to their end, tick and answer, whatever the questions are; then the button has the focus."""
+    read = 0
+    for stop in stops(page):
+        if not stop.in_form:
+            continue
+        match stop.kind:
+            case "section":
+                page.keyboard.press("End")
+                page.wait_for_function(_IS_AT_END)
+                read += 1
+            case "checkbox":
+                page.keyboard.press("Space")
+            case "select-one":
+                page.keyboard.press("ArrowDown")
+            case "text" | "textarea":
+                page.keyboard.type("I study how small models draw.")
+            case "submit":
+                assert read, "the license was not met on the way"
+                return
+
+
+def _password(said: str) -> str:
+    found = re.search(r"Password \(shown once\): (\S+)", said)
+    assert found, said
+    return found[1]
+
+
+def _focused(page: Page) -> Stop:
+    found: dict[str, Any] | None = page.evaluate(_FOCUSED)
+    assert found is not None, "nothing has the focus"
+    return Stop(**found)
