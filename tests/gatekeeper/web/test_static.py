@@ -1,0 +1,33 @@
+"""What browsers keep, and what programs that index the web are asked to leave alone."""
+
+import pytest
+
+from gatekeeper.web.templating import static_address
+from tests.gatekeeper.web.site import Site, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_static_file_is_kept_for_good_under_its_digest_alone(site: Site) -> None:
+    browser = site.browser()
+
+    hashed = await browser.get(static_address("gatekeeper.css"))
+    plain = [await browser.get(path) for path in ("/static/gatekeeper.css", "/static/gatekeeper.css?v=old")]
+
+    assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert {answer.headers["cache-control"] for answer in plain} == {"public, max-age=300"}
+
+
+async def test_own_pages_are_not_for_indexes(site: Site) -> None:
+    answer = await site.browser().get("/robots.txt")
+
+    assert answer.text.startswith("User-agent: *\n")
+    assert "Disallow: /settings\n" in answer.text
+
+
+async def test_the_style_guide_is_for_development_alone(site: Site) -> None:
+    off = await site.browser().get("/_styleguide")
+    site.gatekeeper.settings = site.gatekeeper.settings.model_copy(update={"styleguide": True})
+
+    assert off.status_code == 404
+    assert "Words and marks" in words((await site.browser().get("/_styleguide")).text)
