@@ -18,8 +18,9 @@ _FOCUSED = """() => {
   const e = document.activeElement
   if (!e || e === document.body) return null
   const style = getComputedStyle(e), box = e.getBoundingClientRect()
+  const name = e.labels?.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText || ''
   return {
-    name: (e.labels?.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText || '').trim().replace(/\\s+/g, ' '),
+    name: name.trim().replace(/\\s+/g, ' '),
     kind: e.type || e.getAttribute('role') || e.tagName.toLowerCase(),
     in_form: !!e.closest('main form'),
     is_visible: box.width > 1 && box.height > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0,
