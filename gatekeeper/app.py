@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatekeeper import authz, evaluation, licensing, schema
-from gatekeeper.accounts import oidc
+from gatekeeper.accounts import breached, oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
 from gatekeeper.evaluation.pictures import PictureFolder
@@ -105,6 +105,7 @@ def assemble(settings: Settings) -> Gatekeeper:
     """The parts a door needs, not yet started: used by the server, the command line and tests alike."""
     for directory in (settings.data_dir, settings.keys_dir, settings.run_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    breached.use(settings.breached_passwords_file)
     keys = Keys.load(settings.keys_dir)
     database = Database(settings.database, personal=lambda: keys.sealing)
     store = open_store(settings)

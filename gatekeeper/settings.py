@@ -153,6 +153,11 @@ class Settings(BaseSettings):
     identity_file: Path | None = Field(
         None, description="TOML file with several providers and their rules, see docs/identity.md."
     )
+    breached_passwords_file: Path | None = Field(
+        None,
+        description="Passwords that nobody may choose: a file in the form of Pwned Passwords, ordered by hash. It is "
+        "searched where it lies; nothing is asked over a network. Without it the lists of `zxcvbn` hold.",
+    )
     local_sign_in: bool = Field(
         True,
         description="Accept passwords. `False` where everybody signs in through a provider; `gatekeeper people let-in` "

@@ -6,6 +6,7 @@ in the evidence above all, people appear by id. Callers write `people.add`, `org
 """
 
 from gatekeeper.accounts import (
+    breached,
     devices,
     factors,
     links,
@@ -42,6 +43,7 @@ __all__ = [
     "SecondStepNeeded",
     "SignedIn",
     "Strength",
+    "breached",
     "change_password",
     "devices",
     "factors",

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
+from gatekeeper.accounts import breached
 from gatekeeper.errors import Invalid
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ def check_password(password: str, *, name: str = "", email: str = "") -> str:
         raise Invalid(
             "This password is too easy to guess: it is a common one, or made of what is.",
             next_step="Several unrelated words are fine.",
+        )
+    if breached.holds(_normal(password)):
+        raise Invalid(
+            "This password is known from a breach elsewhere, so it is tried first.",
+            next_step="Choose one that you have used nowhere else.",
         )
     return password
 

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import authz, schema
+from gatekeeper.accounts import breached
 from gatekeeper.db import Database
-from gatekeeper.errors import GatekeeperError
+from gatekeeper.errors import GatekeeperError, Invalid
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.repos.storage import Store, open_store
 from gatekeeper.settings import Settings
@@ -42,6 +43,10 @@ class House:
                 f"GATEKEEPER_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
             )
             raise Failure(problems) from None
+        try:
+            breached.use(self.settings.breached_passwords_file)
+        except Invalid as error:
+            raise Failure(error.sentence) from None
         self._active_folder: Path | None = None
 
     @cached_property
