@@ -12,7 +12,7 @@ from gatekeeper.accounts import seen
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.principals import for_person
 from gatekeeper.accounts.tables import BrowserSession, Person, ProviderSession, Strength
-from gatekeeper.errors import NotFound, NotSignedIn
+from gatekeeper.errors import NotAllowed, NotFound, NotSignedIn
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash, new_secret
 
@@ -125,11 +125,17 @@ async def end(session: AsyncSession, session_id: str, *, by: Principal) -> None:
     browser = await session.get(BrowserSession, session_id)
     if browser is None or by.person_id is None or browser.person_id != by.person_id:
         raise NotFound("You have no such session.", next_step="Look at the list of your sessions.")
-    if browser.ended_at is not None:
-        return
-    browser.ended_at = now()
-    session.add(browser)
-    await ledger.record(session, "accounts:session:end", actor=by.person_id, token=by.token_id, subject=browser.id)
+    await _end(session, browser, by=by)
+
+
+async def end_of(session: AsyncSession, person: Person, session_id: str, *, by: Principal) -> None:
+    """End one session of somebody else's. Raises NotAllowed unless an administrator does it in person, NotFound."""
+    if not by.is_admin or by.token_id is not None:
+        raise NotAllowed("Only an administrator of this hub may do this.", next_step="Ask an administrator.")
+    browser = await session.get(BrowserSession, session_id)
+    if browser is None or browser.person_id != person.id:
+        raise NotFound(f"{person.name} has no such session.", next_step="Take it from their page.")
+    await _end(session, browser, by=by)
 
 
 async def replace(session: AsyncSession, session_id: str) -> None:
@@ -159,6 +165,13 @@ async def end_all(session: AsyncSession, person: Person, *, by: Principal, keep:
             body={"ended": ended},
         )
     return ended
+
+
+async def _end(session: AsyncSession, browser: BrowserSession, *, by: Principal) -> None:
+    if browser.ended_at is None:
+        browser.ended_at = now()
+        session.add(browser)
+        await ledger.record(session, "accounts:session:end", actor=by.person_id, token=by.token_id, subject=browser.id)
 
 
 async def clean_up(session: AsyncSession) -> None:

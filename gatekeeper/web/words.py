@@ -378,6 +378,8 @@ DONE: dict[str, str] = {
     "waived": "The criterion is waived; your name and reason show publicly.",
     "staged": "Staging is on. Releases now decide who may do what.",
     "person-added": "The person has been added.",
+    "person-enabled": "The account is open again. Sessions and tokens that had ended stay ended.",
+    "person-signed-out": "They have been signed out everywhere.",
     "person-disabled": "The account is disabled; its sessions and tokens no longer work.",
     "organization-added": "The organization has been created.",
     "organization-renamed": "The organization has its new name. Old addresses of its repositories lead there.",

@@ -128,14 +128,17 @@ async def consents_of(session: AsyncSession, person_id: str) -> list[tuple[Conse
     return [(consent, application) for consent, application in rows]
 
 
-async def withdraw(session: AsyncSession, client_id: str, *, by: Principal) -> None:
-    """Take back what one said yes to: the application asks again, and every token it has of this person ends."""
-    row = await _consent(session, by.person_id or "", client_id)
+async def withdraw(session: AsyncSession, client_id: str, *, by: Principal, of: Person | None = None) -> None:
+    """Take back what one said yes to, or somebody else did, for an administrator: the application asks again, and every
+    token it has of this person ends.
+    """
+    person_id = of.id if of is not None and by.is_admin else by.person_id or ""
+    row = await _consent(session, person_id, client_id)
     if row is None or by.token_id is not None:
         raise NotFound("You have no such connected application.", next_step="Look at the list of your applications.")
     await session.delete(row)
     live = sa.select(Grant).where(
-        col(Grant.client_id) == client_id, col(Grant.person_id) == by.person_id, col(Grant.revoked_at).is_(None)
+        col(Grant.client_id) == client_id, col(Grant.person_id) == person_id, col(Grant.revoked_at).is_(None)
     )
     for grant in list(await session.scalars(live.with_for_update())):
         await grants.end(session, grant, actor=by.person_id, why="asked")

@@ -60,18 +60,19 @@ async def add(call: Call) -> Response:
 
 async def confirm(call: Call) -> Response:
     """`GET /admin/people/{name}/disable`: says what it will do."""
-    person = await _person(call)
+    person = await named(call)
     live = await tokens.list_for(call.session, person.id)
     return render(call, "admin/disable.html", person=person, tokens=len(live))
 
 
 async def disable(call: Call) -> Response:
     """`POST /admin/people/{name}/disable`."""
-    await accounts.people.disable(call.session, await _person(call), by=call.principal)
+    await accounts.people.disable(call.session, await named(call), by=call.principal)
     return RedirectResponse("/admin/people?done=person-disabled", 303)
 
 
-async def _person(call: Call) -> Person:
+async def named(call: Call) -> Person:
+    """The person of the path. Raises NotFound."""
     person = await accounts.people.find(call.session, call.params["person"])
     if person is None:
         raise NotFound("There is nobody with this name.", next_step="Take them from the list of people.")

@@ -24,15 +24,20 @@ class Connected:
 
 
 async def show(call: Call) -> Response:
-    """`GET /settings/applications`: sites that I sign in to, one row each, and programs, one row for each login."""
-    person_id = call.principal.person_id or ""
+    """`GET /settings/applications`."""
+    rows = await connected(call, call.principal.person_id or "", base="/settings/applications")
+    return render(call, "oauth/applications.html", connected=rows)
+
+
+async def connected(call: Call, person_id: str, *, base: str) -> list[Connected]:
+    """Sites that somebody signs in to, one row each, and programs, one row for each login; `base` is where they end."""
     used = await oauth.grants.last_used(call.session, person_id)
     live = await oauth.grants.list_for(call.session, person_id)
     sites = await oauth.applications.consents_of(call.session, person_id)
     rows = []
     for consent, application in sites:
         times = [used[grant.id] for grant in live if grant.client_id == application.id and grant.id in used]
-        end = f"/settings/applications/sites/{application.id}/revoke"
+        end = f"{base}/sites/{application.id}/revoke"
         rows.append(
             Connected(end, application.name, "", tuple(consent.scopes), consent.given_at, max(times, default=None))
         )
@@ -41,9 +46,9 @@ async def show(call: Call) -> Response:
         if grant.client_id not in names:
             client = await oauth.find(call.session, grant.client_id, key=call.gatekeeper.keys.tokens)
             name = client.name if client else "An application that was removed"
-            end = f"/settings/applications/{grant.id}/revoke"
+            end = f"{base}/{grant.id}/revoke"
             rows.append(Connected(end, name, grant.label, tuple(grant.scopes), grant.created_at, used.get(grant.id)))
-    return render(call, "oauth/applications.html", connected=rows)
+    return rows
 
 
 async def revoke(call: Call) -> Response:

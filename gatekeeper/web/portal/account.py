@@ -127,6 +127,24 @@ async def end_session(call: Call) -> Response:
     return RedirectResponse("/settings?done=session-ended", 303)
 
 
+async def browsers_of(call: Call, session: AsyncSession, person_id: str) -> list[Browser]:
+    """Where somebody is signed in, newest first."""
+    live = await accounts.sessions.list_for(session, person_id)
+    seen = await accounts.seen.of(session, [row.id for row in live])
+    return [
+        Browser(
+            row.id,
+            row.user_agent,
+            row.id == call.principal.session_id,
+            row.signed_in_at,
+            row.expires_at,
+            seen[row.id].at if row.id in seen else None,
+            seen[row.id].network if row.id in seen else "",
+        )
+        for row in live
+    ]
+
+
 def _login_page(
     call: Call, *, return_to: str, name: str = "", errors: dict[str, str] | None = None, status: int = 200
 ) -> HTMLResponse:
@@ -150,20 +168,6 @@ async def _settings_page(
 ) -> HTMLResponse:
     person_id = call.principal.person_id or ""
     person = await accounts.people.get(session, person_id)
-    live = await accounts.sessions.list_for(session, person_id)
-    seen = await accounts.seen.of(session, [row.id for row in live])
-    browsers = [
-        Browser(
-            row.id,
-            row.user_agent,
-            row.id == call.principal.session_id,
-            row.signed_in_at,
-            row.expires_at,
-            seen[row.id].at if row.id in seen else None,
-            seen[row.id].network if row.id in seen else "",
-        )
-        for row in live
-    ]
     belongs = await accounts.organizations.organizations_of(session, person_id)
     return render(
         call,
@@ -171,7 +175,7 @@ async def _settings_page(
         status=status,
         person=person,
         organizations=[(organization.name, role.value) for organization, role in belongs],
-        browsers=browsers,
+        browsers=await browsers_of(call, session, person_id),
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         has_password=bool(person and person.password_hash) and call.gatekeeper.settings.local_sign_in,
         has_providers=bool(call.gatekeeper.remotes),

@@ -1,0 +1,84 @@
+"""The page of one person: an administrator sees where they are signed in and what acts for them, and ends any of it."""
+
+import re
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from gatekeeper import ledger, tokens
+from gatekeeper.kit.clock import now
+from gatekeeper.tokens import oauth
+from gatekeeper.tokens.oauth.clients import BUILT_IN, HUB_CLI_ID
+from tests.gatekeeper.web.site import Site, words
+
+pytestmark = pytest.mark.anyio
+PAGE = "/admin/people/ada"
+
+
+async def test_one_session_of_a_person_is_seen_and_ended_and_the_others_go_on(site: Site) -> None:
+    first, second, olga = await site.as_("ada"), await site.as_("ada"), await site.as_("olga")
+    page = (await olga.get(PAGE)).text
+    ends = re.findall(r'action="(/admin/people/ada/sessions/\w{26}/end)"', page)
+    assert len(ends) == 2
+
+    assert (await olga.post(ends[0])).headers["location"] == f"{PAGE}?done=session-ended"
+    assert sorted([(await first.get("/settings")).status_code, (await second.get("/settings")).status_code]) == [
+        200,
+        401,
+    ]
+    assert ends[0] not in (await olga.get(PAGE)).text
+    async with site.gatekeeper.db.read() as session:
+        log = await ledger.events(session, kind="accounts:session:end")
+    assert [event.actor_id for event in log.items] == [site.people["olga"].id]
+
+    await site.as_("ada")
+    assert (await olga.post(f"{PAGE}/sessions/end")).status_code == 303
+    assert "No browser is signed in" in words((await olga.get(PAGE)).text)
+    grace = await site.as_("grace")
+    assert (await olga.post(ends[1].replace("/ada/", "/grace/"))).status_code == 404  # of somebody else
+    assert (await grace.get("/settings")).status_code == 200
+
+
+async def test_applications_and_tokens_of_a_person_are_ended_one_by_one(site: Site) -> None:
+    key, ada = site.gatekeeper.keys.tokens, site.people["ada"]
+    async with site.gatekeeper.db.write() as session:
+        token, secret = await tokens.issue(session, ada, label="laptop", key=key)
+        grant = await oauth.grants.open_grant(
+            session, BUILT_IN[HUB_CLI_ID], ada, scopes=["read"], label="hf on a laptop"
+        )
+        await oauth.grants.keep_tokens(
+            session, grant, access="gk_x", refresh=None, scopes=["read"], seconds=600, max_days=9, key=key
+        )
+    olga = await site.as_("olga")
+    page = await olga.get(PAGE)
+    assert "hf on a laptop" in words(page.text)
+    assert "laptop" in words(page.text)
+    assert secret not in page.text
+
+    assert (await olga.post(f"{PAGE}/applications/{grant.id}/revoke")).status_code == 303
+    assert (await olga.post(f"{PAGE}/tokens/{token.id}/revoke")).status_code == 303
+    for path in (f"applications/{grant.id}", f"tokens/{token.id}", f"applications/sites/{grant.id}"):
+        assert (await olga.post(f"{PAGE}/{path}/revoke")).status_code == 404
+    after = words((await olga.get(PAGE)).text)
+    assert "No program and no site acts for them" in after
+    assert "They have made none by hand" in after
+
+
+async def test_only_administrators_recently_signed_in_come_there(site: Site) -> None:
+    ada, grace, olga = await site.as_("ada"), await site.as_("grace"), await site.as_("olga")
+    ends = re.findall(r'action="(/admin/people/ada/sessions/\w{26}/end)"', (await olga.get(PAGE)).text)
+    for act in (ends[0], f"{PAGE}/sessions/end", f"{PAGE}/enable"):
+        assert (await grace.post(act)).status_code == 403
+        assert (await ada.post(act)).status_code == 403
+        with time_machine.travel(now() + timedelta(hours=2), tick=False):
+            assert (await olga.post(act)).headers["location"].startswith("/login?again=1")
+    assert (await grace.get(PAGE)).status_code == 403
+    assert (await ada.get("/settings")).status_code == 200
+    assert (await olga.get("/admin/people/nobody")).status_code == 404
+
+    await olga.post(f"{PAGE}/disable")
+    assert "Let ada in again" in words((await olga.get(PAGE)).text)
+    assert (await olga.post(f"{PAGE}/enable")).status_code == 303
+    assert (await ada.get("/settings")).status_code == 401  # its sessions stay ended
+    assert (await (await site.as_("ada")).get("/settings")).status_code == 200
