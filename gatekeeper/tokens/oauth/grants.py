@@ -25,6 +25,7 @@ from gatekeeper.tokens.tables import AccessToken, ServiceAccount, TokenKind, Tok
 
 REFRESH_PREFIX = "gr_"
 REFRESH_DAYS = 30
+GRANT_DAYS = 365  # however often it is renewed: then its person is asked again
 _KEPT_DAYS = 30
 _CHANGES = frozenset({Scope.WRITE, Scope.REVIEW, Scope.ADMIN})
 _HOUSE = frozenset(scope.value for scope in Scope)

@@ -18,7 +18,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.secrets import is_well_formed, keyed_hash
 from gatekeeper.tokens.oauth import grants
 from gatekeeper.tokens.oauth.clients import Client
-from gatekeeper.tokens.oauth.grants import REFRESH_PREFIX
+from gatekeeper.tokens.oauth.grants import GRANT_DAYS, REFRESH_PREFIX
 from gatekeeper.tokens.oauth.tables import Grant, RefreshToken
 
 GRACE_SECONDS = 60
@@ -55,6 +55,9 @@ async def redeem(session: AsyncSession, secret: str, client: Client, *, key: byt
         await grants.end(session, grant, actor=None, why="a refresh token was used again")
         return None
     if instant >= token.expires_at or person.is_disabled:
+        return None
+    if instant >= grant.created_at + timedelta(days=GRANT_DAYS):
+        await grants.end(session, grant, actor=None, why="it was renewed for a year")
         return None
     token.rotated_at = token.rotated_at or instant
     token.uses += 1

@@ -218,6 +218,17 @@ async def test_a_stolen_refresh_token_ends_the_whole_family(site: Site, program:
     assert why == ["a refresh token was used again"]
 
 
+async def test_a_grant_ends_after_a_year_however_often_it_was_renewed(site: Site, program: httpx2.AsyncClient) -> None:
+    got = await flow.log_in(site, program)
+    with time_machine.travel(now(), tick=False) as clock:
+        for _ in range(13):
+            clock.shift(timedelta(days=28))
+            got = (await flow.refresh(program, got["refresh_token"])).json()
+        clock.shift(timedelta(days=2))
+        assert (await flow.refresh(program, got["refresh_token"])).json()["error"] == "invalid_grant"
+        assert (await flow.whoami(program, got["access_token"])).status_code == 401
+
+
 async def test_renewing_gives_no_more_than_was_granted(site: Site, program: httpx2.AsyncClient) -> None:
     first = await flow.log_in(site, program, scopes=("read",))
     more = await flow.refresh(program, first["refresh_token"], scope="read write")
