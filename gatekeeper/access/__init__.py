@@ -49,6 +49,7 @@ from gatekeeper.access.handling import (
     vote,
 )
 from gatekeeper.access.history import Told, history, voices
+from gatekeeper.access.listing import Held, grants_held
 from gatekeeper.access.moves import ACTS, Act, digest_of_reason
 from gatekeeper.access.prerequisites import (
     answers,
@@ -123,6 +124,7 @@ __all__ = [
     "AskRule",
     "CloseOut",
     "Filter",
+    "Held",
     "HubPage",
     "HubRequest",
     "HubStatus",
@@ -170,6 +172,7 @@ __all__ = [
     "grant_directly",
     "grant_hub",
     "grant_in_force",
+    "grants_held",
     "grants_in_force",
     "handle_hub",
     "history",

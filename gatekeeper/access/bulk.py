@@ -2,41 +2,44 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors
-from gatekeeper.access.tables import AccessRequest
+from gatekeeper.access.tables import AccessGrant, AccessRequest
 
 MOST = 200
 
-Decide = Callable[[AccessRequest], Awaitable[object]]
+T = TypeVar("T", AccessRequest, AccessGrant)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one of them; `problem` is "" where it was done."""
 
-    request_id: str
+    id: str
     problem: str = ""
 
 
-async def decide_many(session: AsyncSession, requests: Sequence[AccessRequest], decide: Decide) -> tuple[Outcome, ...]:
+async def decide_many(
+    session: AsyncSession, chosen: Sequence[T], decide: Callable[[T], Awaitable[object]]
+) -> tuple[Outcome, ...]:
     """Carry `decide` out for each, keeping what works. Raises Invalid for more than MOST, or for none.
 
-    decide  one of the verbs, which raises for a request that it cannot be carried out on
+    decide  one of the verbs, which raises for one that it cannot be carried out on
     """
-    if not requests:
-        raise errors.Invalid("No request was chosen.", next_step="Tick the requests that you mean.")
-    if len(requests) > MOST:
-        raise errors.Invalid(f"At most {MOST} requests are decided at once.", next_step="Choose fewer.")
+    if not chosen:
+        raise errors.Invalid("Nothing was chosen.", next_step="Tick what you mean.")
+    if len(chosen) > MOST:
+        raise errors.Invalid(f"At most {MOST} are decided at once.", next_step="Choose fewer.")
     outcomes = []
-    for request in {request.id: request for request in requests}.values():
+    for one in {each.id: each for each in chosen}.values():
         try:
             async with session.begin_nested():
-                await decide(request)
+                await decide(one)
         except errors.GatekeeperError as problem:
-            outcomes.append(Outcome(request.id, problem.sentence))
+            outcomes.append(Outcome(one.id, problem.sentence))
         else:
-            outcomes.append(Outcome(request.id))
+            outcomes.append(Outcome(one.id))
     return tuple(outcomes)

@@ -1,8 +1,6 @@
 """Who holds a release: what each person fetched of it, as a page and as a file."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from starlette.responses import Response
 
@@ -14,6 +12,7 @@ from gatekeeper.web.admin.release import ONE, release_of
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import render, see
+from gatekeeper.web.spreadsheet import csv_file
 
 
 async def holders(call: Call) -> Response:
@@ -21,9 +20,8 @@ async def holders(call: Call) -> Response:
     release = await release_of(call)
     found = await releases.holders(call.session, release)
     if call.request.query_params.get("format") == "csv":
-        name = f"holders-{release.commit_id[:10]}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-store"}
-        return Response(_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
+        header = ("person", "path", "sha256", "by git", "first", "last")
+        return csv_file(f"holders-{release.commit_id[:10]}.csv", header, _cells(found))
     seen = await see(call, call.repo, call.resource)
     return render(
         call,
@@ -35,23 +33,11 @@ async def holders(call: Call) -> Response:
     )
 
 
-def _csv(found: Sequence[Holder]) -> str:
-    written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(("person", "path", "sha256", "by git", "first", "last"))
+def _cells(found: Sequence[Holder]) -> Iterator[tuple[object, ...]]:
     for holder in found:
         for path, digest in holder.files or (("", ""),):
-            row = (
-                holder.name,
-                path,
-                digest,
-                holder.has_git,
-                instant_text(holder.first_at),
-                instant_text(holder.last_at),
-            )
-            # A spreadsheet must not take a path for a formula.
-            table.writerow([f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@") else cell for cell in row])
-    return written.getvalue()
+            first, last = instant_text(holder.first_at), instant_text(holder.last_at)
+            yield (holder.name, path, digest, holder.has_git, first, last)
 
 
 ROUTES = [*for_kinds(f"{ONE}/holders", holders, needs=Action.HOLD)]

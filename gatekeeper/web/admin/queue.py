@@ -79,13 +79,13 @@ async def decide(call: Call) -> Response:
         done=sum(not outcome.problem for outcome in outcomes),
         outcomes=[
             {
-                "id": outcome.request_id,
-                "version": fresh[outcome.request_id].version,
+                "id": outcome.id,
+                "version": fresh[outcome.id].version,
                 "can_undo": not outcome.problem
-                and access.undo_until(fresh[outcome.request_id], call.principal, at=now()) is not None,
-                "person": names.get(fresh[outcome.request_id].person_id, ""),
-                "full_name": repos[outcome.request_id].full_name,
-                "facts": words.REQUEST_STATES[fresh[outcome.request_id].state],
+                and access.undo_until(fresh[outcome.id], call.principal, at=now()) is not None,
+                "person": names.get(fresh[outcome.id].person_id, ""),
+                "full_name": repos[outcome.id].full_name,
+                "facts": words.REQUEST_STATES[fresh[outcome.id].state],
                 "problem": outcome.problem,
             }
             for outcome in outcomes

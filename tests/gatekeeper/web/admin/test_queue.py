@@ -146,7 +146,7 @@ async def test_a_rejection_of_many_needs_a_reason_and_keeps_the_ticks(site: Site
     assert (none.status_code, odd.status_code, nothing.status_code) == (422, 422, 422)
     assert 'href="#f-reason"' in none.text
     assert none.text.count(" checked") == 1
-    assert "No request was chosen" in words(nothing.text)
+    assert "Nothing was chosen" in words(nothing.text)
     assert len(await boxes(grace)) == 2
 
 
