@@ -10,7 +10,16 @@ denial and an alarm.
 """
 
 from gatekeeper.authz.actions import Action, action_for_path
-from gatekeeper.authz.activation import InForce, activate, active_folder, follow_folder, history, roll_back
+from gatekeeper.authz.activation import (
+    InForce,
+    activate,
+    active_folder,
+    follow_folder,
+    history,
+    roll_back,
+    unfold,
+    with_changed,
+)
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
@@ -19,7 +28,7 @@ from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace
 from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
-from gatekeeper.authz.matrix import as_markdown, matrix
+from gatekeeper.authz.matrix import COLUMNS, as_markdown, matrix
 from gatekeeper.authz.openness import is_public_by
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
@@ -29,6 +38,7 @@ from gatekeeper.authz.simulate import Simulation, simulate
 from gatekeeper.authz.who import Who, who
 
 __all__ = [
+    "COLUMNS",
     "Action",
     "Allowed",
     "BrokenPolicies",
@@ -76,6 +86,8 @@ __all__ = [
     "roll_back",
     "sender",
     "simulate",
+    "unfold",
     "visible",
     "who",
+    "with_changed",
 ]

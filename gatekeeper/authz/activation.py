@@ -4,8 +4,10 @@ A bundle is kept by its digest before it is in force, and is checked whole: a ba
 Every process follows the newest activation from its next request on (`InForce.refresh`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 import structlog
@@ -112,6 +114,21 @@ async def history(session: AsyncSession, *, limit: int = 1000) -> Sequence[Polic
     return (await session.scalars(query)).all()
 
 
+@contextmanager
+def with_changed(policies: Policies, name: str, text: str) -> Iterator[Policies]:
+    """These policies with one of their files replaced, for as long as they are looked at; they are put nowhere.
+
+    Raises NotFound for a file that there is not, BrokenPolicies where the result cannot be used.
+    """
+    assert policies.directory is not None
+    files = bundle.read(policies.directory)
+    if name not in files:
+        raise NotFound(f"There is no file {name[:100]} in the policies.", next_step="Choose one from the list.")
+    with TemporaryDirectory() as folder:
+        bundle.lay_out(Path(folder), files | {name: text})
+        yield Policies.load(Path(folder))
+
+
 async def active_folder(session: AsyncSession, shelf: Path) -> Path | None:
     """The bundle in force laid out as a folder in `shelf`; None before the first start."""
     newest = await _newest(session)
@@ -134,12 +151,7 @@ async def _lay_out(session: AsyncSession, sha256: str, shelf: Path) -> Path:
     if kept is None:
         raise NotFound(f"There is no bundle {sha256[:16]}.", next_step="See `gatekeeper policies history`.")
     folder = shelf / sha256
-    for name, text in kept.files.items():
-        path = folder / name
-        data = str(text).encode()
-        if not path.is_file() or path.read_bytes() != data:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_bytes(data)
+    bundle.lay_out(folder, kept.files)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ def read(directory: Path) -> dict[str, str]:
     if problems:
         raise BrokenPolicies(problems)
     return files
+
+
+def lay_out(folder: Path, files: Mapping[str, str]) -> None:
+    """Write a bundle's files as a folder; what is there already as it should be stays untouched."""
+    for name, text in files.items():
+        path = folder / name
+        data = str(text).encode()
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_bytes(data)
 
 
 def parse(files: dict[str, str]) -> dict[str, Rule]:
@@ -153,7 +163,7 @@ def _literals(node: Any) -> Iterator[Any]:
 def _broken_rule(text: str) -> str:
     """Which rule of a file that cannot be parsed is at fault, found by parsing each alone."""
     starts = [match.start() for match in _NAMED.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in zip(starts, [*starts, len(text)][1:], strict=True):
         try:
             cedarpy.policies_to_json_str(text[start:end])
         except ValueError:

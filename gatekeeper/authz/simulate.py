@@ -58,7 +58,10 @@ class Change:
 
 @dataclass
 class Simulation:
-    """What would change. `rights` are people's rights as they stand, `acts` what was done and decided again."""
+    """What would change. `rights` are people's rights as they stand, `acts` what was done and decided again.
+
+    is_cut  the repositories were not all looked at, for there were too many
+    """
 
     old: str
     new: str
@@ -67,6 +70,7 @@ class Simulation:
     acts: list[Change] = field(default_factory=list)
     decisions: int = 0
     replayed: int = 0
+    is_cut: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For machines: every change."""
@@ -78,6 +82,7 @@ class Simulation:
             "acts": [_row(change) for change in self.acts],
             "decisions": self.decisions,
             "replayed": self.replayed,
+            "is_cut": self.is_cut,
         }
 
     @property
@@ -96,16 +101,27 @@ class Simulation:
 
 
 async def simulate(
-    session: AsyncSession, old: Policies, new: Policies, *, instant: datetime, people: int = 1000, acts: int = 10_000
+    session: AsyncSession,
+    old: Policies,
+    new: Policies,
+    *,
+    instant: datetime,
+    people: int = 1000,
+    acts: int = 10_000,
+    decisions: int | None = None,
 ) -> Simulation:
     """Decide everything twice, on the facts as they stand at `instant`.
 
     people  at most so many of each repository's people, by name
     acts    at most so many of the log's newest acts
+    decisions  go on to no further repository once so many were made; None: as many as it takes
     """
     found = Simulation(old.sha256, new.sha256, cells=list(_cells(old, new)))
     query = sa.select(Repo).where(col(Repo.deleted_at).is_(None)).order_by(col(Repo.id))
     for repo in (await session.scalars(query)).all():
+        if decisions is not None and found.decisions >= decisions:
+            found.is_cut = True
+            break
         for principal in await _people(session, repo, people):
             await _rights(session, old, new, principal, repo, instant, found)
     await _replay(session, old, new, instant, acts, found)

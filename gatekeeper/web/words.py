@@ -356,6 +356,7 @@ DONE: dict[str, str] = {
     "unblocked": "The block is lifted.",
     "vouched": "Recorded. It counts from now on.",
     "taken-back": "Taken back. It does not count any more.",
+    "rolled-back": "The earlier policies are in force again, in every process from its next request on.",
     "not-demanded": "It is not demanded any more.",
     "required": "Saved. It is compared whenever somebody uses their access.",
     "counted": "Your approval counts. Access begins when enough reviewers have said yes.",
