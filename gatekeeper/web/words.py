@@ -1,296 +1,42 @@
-"""How the pages say things: stages, actions and states in plain words, in one place."""
+"""How the pages say things: stages, actions and states in plain words, found in one place; and confirmations."""
 
-from dataclasses import dataclass
+from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, capability
+from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
+from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACTS, REQUEST_STATES, VOTES, StateFacts
+from gatekeeper.web.wording.safety import SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
+from gatekeeper.web.wording.scans import Scan, scan_of
+from gatekeeper.web.wording.scopes import IDENTITY, SCOPES
+from gatekeeper.web.wording.stages import STAGES, StageFacts
 
-from gatekeeper.access.tables import RequestState
-from gatekeeper.authz import Code
-from gatekeeper.generation import StrikeKind, StrikeState
-from gatekeeper.releases.tables import Stage
-from gatekeeper.repos import RepoKind
-from gatekeeper.repos.scanning import FileResult, Status
-
-
-@dataclass(frozen=True)
-class StageFacts:
-    """A stage for people. `rank` counts the rungs below it; `audience` says who it is for."""
-
-    label: str
-    rank: int
-    audience: str
-
-
-STAGES: dict[str, StageFacts] = {
-    Stage.DRAFT: StageFacts("Draft", 0, "Only its owners."),
-    Stage.INTERNAL: StageFacts("Internal", 1, "The members of its organization."),
-    Stage.TRUSTED_TEST: StageFacts("Trusted test", 2, "Testers who were named one by one."),
-    Stage.RESEARCH_PREVIEW: StageFacts("Research preview", 3, "People whose request was approved."),
-    Stage.GATED: StageFacts("Gated", 4, "Images for whoever accepts the license; weights for approved people."),
-    Stage.OPEN: StageFacts("Open", 5, "Everyone; use is bound to the license."),
-}
-
-
-@dataclass(frozen=True)
-class KindFacts:
-    """A kind of repository for people: one of them, several, the page that lists them, and what one downloads.
-
-    lead          what the page that lists them says about them
-    argument      what `hf download` must be told
-    makes_images  whether one may be asked for images here
-    """
-
-    one: str
-    many: str
-    title: str
-    href: str
-    content: str
-    lead: str
-    argument: str = ""
-    makes_images: bool = False
-
-
-KINDS: dict[RepoKind, KindFacts] = {
-    RepoKind.MODEL: KindFacts(
-        "model",
-        "models",
-        "Models",
-        "/models",
-        "the weights",
-        "Each stands at a stage that says who may use it, and how. What you may do is said beside it.",
-        makes_images=True,
-    ),
-    RepoKind.DATASET: KindFacts(
-        "data set",
-        "data sets",
-        "Data sets",
-        "/datasets",
-        "the files",
-        "What models here are trained and measured on. What you may do with one is said beside it.",
-        " --repo-type dataset",
-    ),
-    RepoKind.SPACE: KindFacts(
-        "Space",
-        "Spaces",
-        "Spaces",
-        "/spaces",
-        "the files",
-        "Their files are kept here and can be read and downloaded. This hub runs no Spaces.",
-        " --repo-type space",
-    ),
-}
-
-# What a list of repositories can be narrowed by, and put in order by.
-FILTERS: dict[str, str] = {
-    "q": "Name contains",
-    "stage": "Stage",
-    "can": "You can",
-    "license": "License",
-    "task": "Task",
-    "library": "Library",
-}
-CAN: dict[str, str] = {"generate": "Make images", "download": "Download", "ask": "Ask for access"}
-SORTS: dict[str, str] = {
-    "": "Last changed",
-    "created_at": "Newest",
-    "trending": "Trending",
-    "likes": "Most liked",
-    "downloads": "Most downloaded",
-}
-# Offered while typing; any other can be typed as well.
-TASKS: tuple[str, ...] = (
-    "text-to-image",
-    "image-to-image",
-    "unconditional-image-generation",
-    "inpainting",
-    "text-to-video",
-    "image-to-video",
-    "text-to-audio",
-    "text-to-speech",
-    "text-to-3d",
-    "text-generation",
-    "image-classification",
-    "feature-extraction",
-)
-LIBRARIES: tuple[str, ...] = ("diffusers", "transformers", "peft", "sentence-transformers", "timm", "keras", "gguf")
-
-# What a reader asks themselves, by the name of the action that answers it, in the order of the table.
-CAPABILITIES: dict[str, str] = {
-    "know": "See that it exists",
-    "read_card": "Read the card and the license",
-    "list_files": "See the list of files",
-    "read_small": "Read small files",
-    "generate": "Make images on this server",
-    "generate_adjusted": "Make images with adjusted safety",
-    "download": "Download the weights",
-    "derive": "Publish something derived from it",
-    "redistribute": "Pass copies on",
-}
-
-
-def capability(action: str, kind: RepoKind) -> str:
-    """What the reader asks themselves about a repository of this kind."""
-    return CAPABILITIES[action].replace("the weights", KINDS[kind].content)
-
-
-# A refusal in a cell of the table, by its code: the reader's own, and everyone's.
-MINE: dict[Code, tuple[str, str]] = {
-    Code.SIGN_IN_REQUIRED: ("wait", "Sign in"),
-    Code.TERMS_NOT_ACCEPTED: ("wait", "Accept license"),
-    Code.TERMS_CHANGED: ("wait", "Accept new terms"),
-    Code.ACCESS_NOT_REQUESTED: ("wait", "Ask"),
-    Code.REQUEST_PENDING: ("wait", "Waiting"),
-    Code.REQUEST_RETURNED: ("wait", "Answer"),
-    Code.APPROVAL_INCOMPLETE: ("wait", "Complete"),
-    Code.ACCESS_SUSPENDED: ("no", "Suspended"),
-    Code.PREREQUISITE_MISSING: ("wait", "Prerequisite"),
-    Code.REQUEST_REJECTED: ("no", "Not approved"),
-    Code.ACCESS_REVOKED: ("no", "Revoked"),
-    Code.ACCESS_EXPIRED: ("wait", "Ask again"),
-    Code.INSTITUTION_NEEDED: ("wait", "Name institution"),
-    Code.PURPOSE_NEEDED: ("wait", "State purpose"),
-    Code.EMBARGOED: ("wait", "Embargo"),
-    Code.HELD: ("no", "On hold"),
-    Code.TESTERS_ONLY: ("no", "Testers only"),
-    Code.MEMBERS_ONLY: ("no", "Members only"),
-    Code.OWNERS_ONLY: ("no", "Owners only"),
-}
-EVERYONE: dict[Code, tuple[str, str]] = {
-    Code.TERMS_NOT_ACCEPTED: ("wait", "With license"),
-    Code.TERMS_CHANGED: ("wait", "With license"),
-    Code.ACCESS_NOT_REQUESTED: ("wait", "On approval"),
-    Code.INSTITUTION_NEEDED: ("wait", "On approval"),
-    Code.PURPOSE_NEEDED: ("wait", "On approval"),
-    Code.TESTERS_ONLY: ("no", "Testers"),
-    Code.MEMBERS_ONLY: ("no", "Members"),
-    Code.OWNERS_ONLY: ("no", "Owners"),
-    Code.HELD: ("no", "On hold"),
-    Code.EMBARGOED: ("wait", "Embargo"),
-}
-
-
-@dataclass(frozen=True)
-class StateFacts:
-    """A request's state for people: a word, a color, and what happens next."""
-
-    label: str
-    tone: str
-    next_step: str
-
-
-REQUEST_STATES: dict[str, StateFacts] = {
-    RequestState.DRAFT: StateFacts("Draft", "", "Only you see it. Complete it and send it when you are ready."),
-    RequestState.RETURNED: StateFacts(
-        "With you", "warn", "Read what was asked back, change your answers and send them again."
-    ),
-    RequestState.REFERRED: StateFacts(
-        "Waiting for review", "warn", "The maintainers asked somebody for an opinion. Nothing is needed from you."
-    ),
-    RequestState.AWAITING_TERMS: StateFacts(
-        "Approved, not complete", "warn", "It was approved. What is still missing stands on the request's page."
-    ),
-    RequestState.SUSPENDED: StateFacts(
-        "Suspended", "stop", "No new files or images for now. The maintainers can let the access go on."
-    ),
-    RequestState.IN_REVIEW: StateFacts(
-        "Waiting for review", "warn", "A maintainer of the model will read your answers. Nothing is needed from you."
-    ),
-    RequestState.ACTIVE: StateFacts("Approved", "ok", "You can use the model now."),
-    RequestState.REJECTED: StateFacts(
-        "Not approved",
-        "stop",
-        "You can appeal: somebody else then looks at it. The maintainers can take the decision back, too.",
-    ),
-    RequestState.WITHDRAWN: StateFacts("Withdrawn", "", "You took the request back. You may ask again."),
-    RequestState.REVOKED: StateFacts(
-        "Access revoked",
-        "stop",
-        "No new files or images from now on. The license goes on binding what you already have.",
-    ),
-    RequestState.CLOSED: StateFacts("Closed", "", "You gave the access up. You may ask again."),
-    RequestState.EXPIRED: StateFacts("Expired", "warn", "Your access has ended by date. You may ask again."),
-}
-
-# What happened to a request, by act, as its history tells it: to the applicant and to reviewers alike.
-REQUEST_ACTS: dict[str, str] = {
-    "create": "Begun",
-    "renew": "Begun, to follow the access that ends",
-    "save": "Draft saved",
-    "submit": "Sent",
-    "screen": "Looked at by the rules",
-    "correct": "Taken back to change the answers",
-    "withdraw": "Withdrawn",
-    "appeal": "Appealed",
-    "confirm": "Conditions agreed to",
-    "close-out": "Told what became of the copies",
-    "claim": "Taken on by a reviewer",
-    "unclaim": "Let go of by the reviewer",
-    "route": "Put into another queue",
-    "return": "Returned with a question",
-    "refer": "Somebody was asked for an opinion",
-    "answer": "Opinion given",
-    "recall": "Back in review",
-    "vote": "Vote",
-    "delegate": "Handed on to another applicant",
-    "approval": "Approval by one reviewer",
-    "approve": "Approved",
-    "activate": "Access began",
-    "add-terms": "Further conditions set",
-    "reject": "Not approved",
-    "cancel": "Decision taken back",
-    "undo": "Decision undone at once",
-    "suspend": "Access suspended",
-    "resume": "Access goes on",
-    "revoke": "Access revoked",
-    "close": "Access closed",
-    "expire": "Access ended by date",
-    "grant": "Given without being asked for",
-}
-VOTES: dict[str, str] = {"yes": "Would approve", "no": "Would reject", "abstain": "Abstains"}
-ANSWER_USES: dict[str, str] = {
-    "reject": "Rejecting",
-    "return": "Returning for changes",
-    "approve": "Conditions of an approval",
-}
-CLOSE_OUTS: dict[str, str] = {
-    "deleted": "I have deleted all my copies",
-    "still_needed": "I still need my copies, as the license allows",
-    "never_downloaded": "I never downloaded anything",
-}
-
-SCOPES: dict[str, str] = {
-    "read": "Read cards, lists of files and your own standing",
-    "download": "Download files that you may download",
-    "generate": "Make images with models that you may run",
-    "write": "Create repositories and upload to yours",
-    "review": "Decide requests for repositories that you maintain",
-    "admin": "Administer the hub, where you may",
-}
-
-# What an application may know of a person, beside what it may do (above).
-IDENTITY: dict[str, str] = {
-    "openid": "Know that it is you",
-    "profile": "See your name, your organizations and your roles in them",
-    "email": "See your e-mail address",
-    "offline_access": "Stay connected while you are away",
-}
-
-SAFETY_LEVELS: dict[str, str] = {
-    "off": "off",
-    "weak": "weak steering away from harmful content",
-    "medium": "medium steering away from harmful content",
-    "strong": "strong steering away from harmful content",
-    "max": "strongest steering away from harmful content",
-}
-
-STRIKE_KINDS: dict[StrikeKind, str] = {
-    StrikeKind.HARD_RULE: "A prompt, by a rule without exceptions",
-    StrikeKind.PROMPT_RULE: "A prompt, by a rule",
-    StrikeKind.IMAGE_FLAGGED: "An image, by a check",
-}
-STRIKE_STATES: dict[StrikeState, str] = {
-    StrikeState.OPEN: "Not reviewed",
-    StrikeState.UPHELD: "Was right",
-    StrikeState.DISMISSED: "Dismissed",
-}
+__all__ = [
+    "ANSWER_USES",
+    "CAN",
+    "CAPABILITIES",
+    "CLOSE_OUTS",
+    "DONE",
+    "EVERYONE",
+    "FILTERS",
+    "IDENTITY",
+    "KINDS",
+    "LIBRARIES",
+    "MINE",
+    "REQUEST_ACTS",
+    "REQUEST_STATES",
+    "SAFETY_LEVELS",
+    "SCOPES",
+    "SORTS",
+    "STAGES",
+    "STRIKE_KINDS",
+    "STRIKE_STATES",
+    "TASKS",
+    "VOTES",
+    "KindFacts",
+    "Scan",
+    "StageFacts",
+    "StateFacts",
+    "capability",
+    "scan_of",
+]
 
 # Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
 DONE: dict[str, str] = {
@@ -417,28 +163,3 @@ DONE: dict[str, str] = {
     "discussion-unpinned": "It stands in the list by its number again.",
     "merged": "Merged: the changes are a commit of the branch now.",
 }
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The result of a file's scan for people: a mark (yes, no or wait), a word, what was found in sentences."""
-
-    mark: str
-    text: str
-    details: tuple[str, ...] = ()
-    imports: tuple[str, ...] = ()
-
-
-_SCANS = {
-    Status.SAFE: ("yes", "Nothing found"),
-    Status.SUSPICIOUS: ("wait", "Be careful"),
-    Status.UNSAFE: ("no", "Unsafe"),
-    Status.UNSCANNED: ("wait", "Scan under way"),
-}
-
-
-def scan_of(result: FileResult) -> Scan:
-    """What the file list says of a file's scan."""
-    imports = result.verdict.imports if result.verdict else ()
-    shown = tuple(f"{each.module}.{each.name} ({each.safety})"[:160] for each in imports[:20])
-    return Scan(*_SCANS[result.status], tuple(finding.detail for finding in result.findings), shown)

@@ -1,0 +1,1 @@
+"""How the pages say things, by subject. `web.words` is where doors and templates find all of it."""
