@@ -57,6 +57,10 @@ _PAGES = {
         "/admin/people?q=person0000",
         "/admin/ledger",
         "/admin/ledger?kind=repos:file:download",
+        "/admin/ledger?since=2020-01-01&until=2020-02-01",
+        "/admin/incidents",
+        "/admin/storage",
+        "/admin/settings",
         "/admin/webhooks",
     ),
 }

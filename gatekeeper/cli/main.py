@@ -10,6 +10,7 @@ from gatekeeper.cli.evaluate import evaluate_group
 from gatekeeper.cli.evaluate_safety import evaluate_safety
 from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
+from gatekeeper.cli.incidents import incidents_group
 from gatekeeper.cli.ladder import releases_group
 from gatekeeper.cli.licenses import licenses_group
 from gatekeeper.cli.mirroring import list_mirrors, mirror
@@ -37,6 +38,7 @@ for each in (
     db_group,
     demo,
     evaluate_group,
+    incidents_group,
     ledger_group,
     licenses_group,
     orgs,

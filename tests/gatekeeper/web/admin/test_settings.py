@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper.settings import Settings
 from gatekeeper.web.admin.settings import in_force
-from tests.gatekeeper.web.site import Site, words
+from tests.gatekeeper.web.site import Site
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def test_each_setting_says_where_it_comes_from_and_secrets_only_that_they_are_se
 
 async def test_only_who_runs_the_hub_reads_them(site: Site) -> None:
     answers = [(await (await site.as_(name)).get("/admin/settings")).status_code for name in ("grace", "ada", "olga")]
-    page = words((await (await site.as_("olga")).get("/admin/settings?chosen=yes")).text)
+    page = (await (await site.as_("olga")).get("/admin/settings?chosen=yes")).text.replace("<wbr>", "")
 
     assert answers == [403, 403, 200]
     assert "GATEKEEPER_PUBLIC_URL" in page
