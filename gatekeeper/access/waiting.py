@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.access.rules import Rules
-from gatekeeper.access.tables import AccessRequest, RequestState
+from gatekeeper.access.tables import AccessRequest
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.days import by_day, count_by_day, last_days
+from gatekeeper.kit.ids import first_id_at
+from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos.tables import Repo
 
 _MOST = 1_000
+_SENT = "access:request:submit"
 _DAY = timedelta(days=1)
 _TENTHS = 10
 _FEWEST_FOR_SPAN = 20  # people: then at least two lie beyond either end, and no end is one person's wait
@@ -79,15 +82,14 @@ async def usual_wait(session: AsyncSession, repo_id: str, rules: Rules, *, at: d
 
 
 async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElement[bool]) -> list[tuple[str, int]]:
-    """Requests on each of the last `days`, for repositories that meet a condition on Repo."""
+    """Requests sent on each of the last `days`, for repositories that meet a condition on Repo, as the log has it."""
     wanted = last_days(now(), days)
     counted = await count_by_day(
         session,
-        col(AccessRequest.submitted_at),
-        col(AccessRequest.submitted_at) >= datetime.combine(wanted[0], time(), UTC),
-        col(AccessRequest.repo_id).in_(sa.select(col(Repo.id)).where(repos)),
-        col(AccessRequest.is_direct).is_(False),
-        col(AccessRequest.state) != RequestState.DRAFT,
+        col(LedgerEvent.occurred_at),
+        col(LedgerEvent.kind) == _SENT,
+        col(LedgerEvent.id) >= first_id_at(datetime.combine(wanted[0], time(), UTC)),
+        col(LedgerEvent.repo_id).in_(sa.select(col(Repo.id)).where(repos)),
     )
     return by_day(wanted, counted)
 
