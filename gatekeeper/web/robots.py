@@ -1,21 +1,10 @@
-"""What programs that index the web are asked to leave alone: pages that are somebody's own, and those for work."""
+"""What programs that index the web are asked to leave alone; what is somebody's own they do not get anyway."""
 
 from starlette.responses import PlainTextResponse, Response
 
 from gatekeeper.web.guard import Call, guarded
 
-_LEAVE = (
-    "/admin",
-    "/api/",
-    "/generations",
-    "/login",
-    "/notices",
-    "/receipts",
-    "/requests",
-    "/settings",
-    "/*/resolve/",
-    "/*/compare/",
-)
+_LEAVE = ("/admin", "/api/", "/*/resolve/", "/*/compare/")
 
 
 async def robots(call: Call) -> Response:

@@ -18,11 +18,11 @@ async def test_a_static_file_is_kept_for_good_under_its_digest_alone(site: Site)
     assert {answer.headers["cache-control"] for answer in plain} == {"public, max-age=300"}
 
 
-async def test_own_pages_are_not_for_indexes(site: Site) -> None:
+async def test_files_and_the_panel_are_not_for_indexes(site: Site) -> None:
     answer = await site.browser().get("/robots.txt")
 
     assert answer.text.startswith("User-agent: *\n")
-    assert "Disallow: /settings\n" in answer.text
+    assert "Disallow: /*/resolve/\n" in answer.text
 
 
 async def test_the_style_guide_is_for_development_alone(site: Site) -> None:
