@@ -26,6 +26,12 @@ async def changes_for(session: AsyncSession, principal: Principal) -> dict[str, 
     return {row.person_id or row.organization_id or "": _change(row) for row in rows}
 
 
+async def change_of(session: AsyncSession, organization: Organization) -> Change | None:
+    """What was changed for an organization's people, if anything."""
+    row = await session.scalar(sa.select(QuotaChange).where(col(QuotaChange.organization_id) == organization.id))
+    return _change(row) if row is not None else None
+
+
 async def weight_of(session: AsyncSession, person_id: str, level: SafetyLevel) -> float:
     """How an order counts where there is not enough for all: the stage's weight times the person's."""
     own = await session.scalar(sa.select(col(QuotaChange.weight)).where(col(QuotaChange.person_id) == person_id))

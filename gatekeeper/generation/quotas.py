@@ -19,7 +19,7 @@ from gatekeeper import errors
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Person
 from gatekeeper.generation.quota_changes import changes_for
-from gatekeeper.generation.safety import Budget, Safety, SafetyLevel
+from gatekeeper.generation.safety import Budget, Change, Safety, SafetyLevel
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
 from gatekeeper.repos.tables import Repo
@@ -91,12 +91,20 @@ async def scopes(
     found.append(Scope("You", " on this hub", safety.person.replaced_by(own) if own else safety.person, mine))
     names = sa.select(Organization).where(col(Organization.id).in_(principal.organizations))
     for organization in await session.scalars(names.order_by(col(Organization.id))):
-        change = changes.get(organization.id)
-        budget = safety.organization.replaced_by(change) if change else safety.organization
-        people = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == organization.id)
-        everybodys = col(Generation.person_id).in_(people)
-        found.append(Scope(f"The people of {organization.name}", " on this hub", budget, everybodys))
+        found.append(scope_of(organization, safety, changes.get(organization.id)))
     return found
+
+
+def scope_of(organization: Organization, safety: Safety, change: Change | None) -> Scope:
+    """What limits the orders of an organization's people together."""
+    budget = safety.organization.replaced_by(change) if change else safety.organization
+    return Scope(f"The people of {organization.name}", " on this hub", budget, by_people_of(organization))
+
+
+def by_people_of(organization: Organization) -> sa.ColumnElement[bool]:
+    """The condition that finds the orders of an organization's people."""
+    people = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == organization.id)
+    return col(Generation.person_id).in_(people)
 
 
 async def standing(session: AsyncSession, scope: Scope, *, at: datetime | None = None) -> Standing:

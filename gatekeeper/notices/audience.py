@@ -15,6 +15,8 @@ from gatekeeper.accounts import principals
 from gatekeeper.accounts.tables import Membership, Person
 from gatekeeper.community import Discussion, DiscussionEvent
 from gatekeeper.db import Database
+from gatekeeper.generation import Strike, StrikeState
+from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.licensing.tables import Acceptance
@@ -47,6 +49,7 @@ _TO_HOLDERS = {
     "licensing:version:newer": "version-newer",
 }
 
+STRIKES = frozenset({"generation:strike:record", "generation:strike:review"})
 _TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
 
 
@@ -64,6 +67,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await _tell_reviewers(session, event, repo, judge)
     elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
         await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
+    elif event.kind in STRIKES:
+        await _tell_of_strike(session, event, repo)
     elif event.kind == "community:person:mention":
         await _tell_mentioned(session, event, repo, judge)
     elif event.kind == "community:comment:write":
@@ -162,6 +167,21 @@ async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo,
         by = await principals.for_person(session, person)
         if await judge(session, Question(by, repo, Domain.ACCESS.value, "access.request", None)):
             await tell(session, person.id, "request-submitted", event=event.id, person=name, **_names(repo))
+
+
+async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo) -> None:
+    """Whose order safety stopped: of the same cause once a day, and of what the review came to."""
+    strike = await session.get(Strike, event.subject_id) if event.subject_id else None
+    if strike is None:
+        return
+    if event.kind == "generation:strike:review":
+        outcome = "takes it back: it counts for nothing" if strike.state is StrikeState.DISMISSED else "stays with it"
+        await tell(session, strike.person_id, "safety-reviewed", event=event.id, outcome=outcome, **_names(repo))
+        return
+    cause = digest_of([strike.repo_id, strike.struck_at.date().isoformat(), strike.kind.value, sorted(strike.fired)])
+    fired = ", ".join(strike.fired[:5]) or strike.kind.value
+    facts = {"fired": fired, "reason": strike.reason[:300]}
+    await tell(session, strike.person_id, "safety-stopped", event=cause, **facts, **_names(repo))
 
 
 async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:

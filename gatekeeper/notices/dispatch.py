@@ -55,7 +55,7 @@ async def _batch(database: Database, judge: Judge) -> int:
                 col(LedgerEvent.number) <= end,
                 col(LedgerEvent.kind) != _DOWNLOAD,
                 sa.or_(
-                    col(LedgerEvent.kind).in_(sorted(accounts.KINDS)),
+                    col(LedgerEvent.kind).in_(sorted(accounts.KINDS | audience.STRIKES)),
                     *[col(LedgerEvent.kind).startswith(f"{source}:") for source in _SOURCES],
                 ),
             )

@@ -101,6 +101,20 @@ KINDS: dict[str, Kind] = {
         "different, your acceptance counts until {day}. Read what is different, and accept it to go on.",
         "{url}/access",
     ),
+    "safety-stopped": Kind(
+        "Safety stopped an order of mine",
+        "Safety stopped an order of yours for {repo}",
+        "{reason} What fired: {fired}. If that is wrong, appeal: the page says how you stand, and a maintainer looks "
+        "at what you write. Orders that the same thing stops today are listed there without another notice.",
+        "/settings/safety",
+    ),
+    "safety-reviewed": Kind(
+        "A stopped order of mine was reviewed",
+        "A stopped order for {repo} was reviewed",
+        "A maintainer of {repo} looked at an order of yours that safety had stopped, and {outcome}. What they say is "
+        "on the page.",
+        "/settings/safety",
+    ),
     "mentioned": Kind(
         "Somebody mentions me",
         "You were mentioned in {repo}",

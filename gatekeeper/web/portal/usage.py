@@ -3,20 +3,21 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from starlette.responses import Response
 
 from gatekeeper.authz import Action
-from gatekeeper.generation import Safety, usage
+from gatekeeper.generation import Generation, Safety, usage
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render
 
 _DAYS = 30
-_TABLE_DAYS = 366
-_COLUMNS = (
+TABLE_DAYS = 366
+COLUMNS = (
     "id", "model", "revision", "stage", "status", "images_ordered", "images", "compute_seconds", "started_at",
     "finished_at",
 )  # fmt: skip
@@ -41,26 +42,33 @@ async def show(call: Call) -> Response:
 
 async def table(call: Call) -> Response:
     """`GET /settings/usage.csv`: one line for each order of a year."""
+    orders = await usage.orders_since(call.session, call.principal, now() - timedelta(days=TABLE_DAYS))
+    return csv_of(COLUMNS, [cells(made, model) for made, model in orders], name="usage")
+
+
+def cells(made: Generation, model: str) -> tuple[object, ...]:
+    """An order under `COLUMNS`."""
+    return (
+        made.id,
+        model,
+        made.commit_id if model else "",
+        made.stage,
+        made.state.value,
+        made.settings.get("images", ""),
+        made.charged_images,
+        f"{made.charged_seconds:.3f}",
+        instant_text(made.started_at),
+        instant_text(made.finished_at) if made.finished_at else "",
+    )
+
+
+def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]], *, name: str) -> Response:
+    """A table for other programs, to be saved as `name`.csv."""
     text = io.StringIO()
     lines = csv.writer(text)
-    lines.writerow(_COLUMNS)
-    for made, model in await usage.orders_since(call.session, call.principal, now() - timedelta(days=_TABLE_DAYS)):
-        ended = instant_text(made.finished_at) if made.finished_at else ""
-        lines.writerow(
-            (
-                made.id,
-                model,
-                made.commit_id,
-                made.stage,
-                made.state.value,
-                made.settings.get("images", ""),
-                made.charged_images,
-                f"{made.charged_seconds:.3f}",
-                instant_text(made.started_at),
-                ended,
-            )
-        )
-    headers = {"Content-Disposition": 'attachment; filename="usage.csv"', "Cache-Control": "private, no-store"}
+    lines.writerow(columns)
+    lines.writerows(rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "private, no-store"}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 

@@ -85,3 +85,25 @@ async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(s
     assert (await ada.post(f"{page}/delete")).status_code == 303
     assert (await ada.get(f"{page}/images/0.png")).status_code == 404
     assert "a red apple" not in (await ada.get(page)).text
+
+
+async def test_an_organization_s_administrators_see_what_its_people_make_and_nobody_else_does(
+    site: Site, model: Repo
+) -> None:
+    site.worker(StubWorker())
+    grace, ada = await site.as_("grace"), await site.as_("ada")
+    await ask_for_access(ada)
+    for browser in (grace, ada):
+        assert (await browser.post(f"{MODEL}/playground", data=ORDER)).status_code == 303
+
+    page = words((await grace.get("/admin/organizations/lab/usage")).text)
+    table = (await grace.get("/admin/organizations/lab/usage.csv")).text.splitlines()
+
+    assert "Images of the last 24 hours 2 of 10000" in page
+    assert "grace 1 2 0.5" in page
+    assert table[0].startswith("person,id,model")
+    assert len(table) == 2
+    assert table[1].startswith("grace,")
+    assert ",lab/emoji," in table[1]
+    for address in ("/admin/organizations/lab/usage", "/admin/organizations/lab/usage.csv"):
+        assert (await ada.get(address)).status_code in (403, 404)

@@ -1,0 +1,62 @@
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gatekeeper import ledger, notices
+from gatekeeper.accounts import Principal
+from gatekeeper.db import Database
+from gatekeeper.generation import Generation, GenerationState, Strike, StrikeKind, review, strikes
+from gatekeeper.kit.signing import SigningKey
+from gatekeeper.notices.tables import Notice
+from gatekeeper.repos import Repo
+from tests.gatekeeper.licensing.builders import make_person, make_repo
+
+pytestmark = pytest.mark.anyio
+
+KEY = SigningKey(Ed25519PrivateKey.generate())
+
+
+async def stop(database: Database, person: Principal, repo: Repo, *fired: str) -> Strike:
+    async with database.write() as session:
+        made = Generation(
+            person_id=person.person_id,
+            repo_id=repo.id,
+            commit_id="0" * 40,
+            state=GenerationState.REFUSED,
+            settings={},
+            prompt_sha256="0" * 64,
+        )
+        session.add(made)
+        await session.flush()
+        await strikes.record(session, made, StrikeKind.PROMPT_RULE, fired=fired, reason="Bombs are not made here.")
+        return await session.scalar(sa.select(Strike).where(Strike.generation_id == made.id))
+
+
+async def test_who_was_stopped_is_told_what_fired_once_a_day_and_what_the_review_came_to(database: Database) -> None:
+    async with database.write() as session:
+        owner, ada = [await make_person(session, name) for name in ("owner", "ada")]
+        repo, _ = await make_repo(session, owner)
+    sealer = ledger.Sealer(database, KEY, origin="test")
+    await sealer.seal()
+    await notices.hand_out(database, judge=_nobody)
+    first = await stop(database, ada, repo, "weapons.explosives")
+    await stop(database, ada, repo, "weapons.explosives")
+    await stop(database, ada, repo, "hate.symbols")
+    async with database.write() as session:
+        await review(session, await session.get_one(Strike, first.id), by=owner, is_upheld=False)
+    await sealer.seal()
+    await notices.hand_out(database, judge=_nobody)
+
+    async with database.read() as session:
+        told = list(await session.scalars(sa.select(Notice).order_by(Notice.id)))
+    assert {notice.person_id for notice in told} == {ada.person_id}
+    said = [notices.say(notice.kind, notice.facts) for notice in told]
+    assert [notice.kind for notice in told] == ["safety-stopped", "safety-stopped", "safety-reviewed"]
+    assert "weapons.explosives" in said[0].text
+    assert "appeal" in said[0].text
+    assert "counts for nothing" in said[2].text
+    assert {each.path for each in said} == {"/settings/safety"}
+
+
+async def _nobody(*_: object) -> bool:
+    return False
