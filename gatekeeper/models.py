@@ -23,8 +23,8 @@ from gatekeeper.notices import tables as notices
 from gatekeeper.privacy import tables as privacy
 from gatekeeper.provenance import tables as provenance
 from gatekeeper.releases import tables as releases
+from gatekeeper.repos import shadows, team_rights
 from gatekeeper.repos import tables as repos
-from gatekeeper.repos import team_rights
 from gatekeeper.repos.mirrors import tables as mirrors
 from gatekeeper.tokens import tables as tokens
 from gatekeeper.tokens.oauth import tables as oauth
@@ -56,6 +56,7 @@ __all__ = [
     "provenance",
     "releases",
     "repos",
+    "shadows",
     "team_rights",
     "teams",
     "tokens",

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import (
     access,
     authz,
+    community,
     evaluation,
     generation,
     incidents,
@@ -118,6 +119,7 @@ def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:
         notices.NOTICE_MAIL: postman.send_notice,
         arrivals.SCAN_JOB: lambda payload: scanning.handle(gatekeeper.db, gatekeeper.store, payload),
         notices.TELL_APPLICANT: _in_transaction(gatekeeper.db, notices.tell_applicant),
+        community.discarding.JOB: lambda payload: community.discarding.handle(gatekeeper.db, payload),
         notices.TELL_HOLDERS: lambda payload: notices.tell_holders(gatekeeper.db, payload),
         incidents.TELL: lambda payload: incidents.tell_holders(gatekeeper.db, payload),
         access.EXPIRING: _in_transaction(gatekeeper.db, access.tell_of_end),

@@ -34,6 +34,7 @@ class Action(StrEnum):
     ACCEPT_TERMS = "accept_terms"
     REQUEST_ACCESS = "request_access"
     WRITE = "write"
+    UPLOAD = "upload"
     PROPOSE = "propose"
     REVIEW = "review"
     MANAGE = "manage"

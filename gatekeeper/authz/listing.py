@@ -54,7 +54,7 @@ def listing_filter(
         inside = _known(policies, principal, kind, base._replace(token_covers=True), instant, action)
         outside = _known(policies, principal, kind, base._replace(token_covers=False), instant, action)
         known = sa.or_(sa.and_(covered, inside), outside)
-    return sa.and_(col(Repo.deleted_at).is_(None), known)
+    return sa.and_(col(Repo.key).is_not(None), known)
 
 
 def _covered(principal: Principal) -> sa.ColumnElement[bool] | None:

@@ -46,6 +46,7 @@ CAPABILITIES = {
     "redistribute / mirror out": Action.REDISTRIBUTE,
     "discussion: read": Action.DISCUSS_READ,
     "discussion: write": Action.DISCUSS_WRITE,
+    "pull request: files": Action.UPLOAD,
     "ask for access": Action.REQUEST_ACCESS,
     "settings": Action.MANAGE,
     "promotion": Action.PROMOTE,

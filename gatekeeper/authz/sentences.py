@@ -125,6 +125,7 @@ ACTS: dict[Action, str] = {
     Action.ACCEPT_TERMS: "accept its terms",
     Action.REQUEST_ACCESS: "ask for access",
     Action.WRITE: "upload to it",
+    Action.UPLOAD: "send files to it",
     Action.PROPOSE: "propose a promotion",
     Action.REVIEW: "handle requests for access",
     Action.MANAGE: "change its settings",

@@ -117,7 +117,7 @@ async def simulate(
     decisions  go on to no further repository once so many were made; None: as many as it takes
     """
     found = Simulation(old.sha256, new.sha256, cells=list(_cells(old, new)))
-    query = sa.select(Repo).where(col(Repo.deleted_at).is_(None)).order_by(col(Repo.id))
+    query = sa.select(Repo).where(col(Repo.key).is_not(None)).order_by(col(Repo.id))
     for repo in (await session.scalars(query)).all():
         if decisions is not None and found.decisions >= decisions:
             found.is_cut = True

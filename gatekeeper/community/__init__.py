@@ -1,11 +1,22 @@
 """What people make of the hub together: discussions and pull requests of a repository, collections of repositories.
 
 `discussions` opens, finds and lists them, `acts` is what people do in one, `moderation` locks and pins them, `pulls`
-makes proposals and merges them, `proposals` tells decisions which commits are proposals. Nothing here decides who may
+makes proposals and merges them, `proposals` tells decisions which commits are proposals, `discarding` lets go
+what closed ones brought. Nothing here decides who may
 do or see what: doors do.
 """
 
-from gatekeeper.community import acts, collection_items, collections, diffs, discussions, moderation, proposals, pulls
+from gatekeeper.community import (
+    acts,
+    collection_items,
+    collections,
+    diffs,
+    discarding,
+    discussions,
+    moderation,
+    proposals,
+    pulls,
+)
 from gatekeeper.community.collections_tables import Collection, CollectionItem, ItemKind
 from gatekeeper.community.discussions import Filter, Thread
 from gatekeeper.community.proposals import Proposed
@@ -28,6 +39,7 @@ __all__ = [
     "collection_items",
     "collections",
     "diffs",
+    "discarding",
     "discussions",
     "moderation",
     "proposals",

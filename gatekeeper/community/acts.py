@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.community import writing
+from gatekeeper.community import discarding, writing
 from gatekeeper.community.discussions import require
 from gatekeeper.community.moderation import require_voice
 from gatekeeper.community.tables import Discussion, DiscussionEvent, EventKind, Status
@@ -111,6 +111,8 @@ async def change_status(
     before, discussion.status = discussion.status, status
     s.add(discussion)
     made = await writing.event(s, discussion, EventKind.STATUS, by=by, data={"status": status.value})
+    if status is Status.CLOSED and discussion.is_pull_request:
+        await discarding.promise(s, discussion)
     body = {"num": discussion.num, "before": before.value, "after": status.value}
     await writing.record(s, "community:discussion:status", repo, discussion.id, by=by, body=body)
     return made

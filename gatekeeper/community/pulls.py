@@ -1,21 +1,23 @@
 """Pull requests: opened on a commit of a branch, added to on `refs/pr/<number>`, merged as one commit."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper import releases
 from gatekeeper.accounts.people import get as get_person
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.community import acts, discussions, moderation, proposals, writing
-from gatekeeper.community.tables import Discussion, EventKind, Status
+from gatekeeper.community.tables import PULL_REFS, Discussion, EventKind, Status
 from gatekeeper.errors import Conflict, Invalid, NotFound, RevisionNotFound
-from gatekeeper.repos import AddFile, AddLfs, CopyFile, Operation, Store, history, merging, refs, revisions
+from gatekeeper.repos import AddFile, AddLfs, CopyFile, Operation, Store, history, merging, refs, revisions, shadows
 from gatekeeper.repos.merging import Merge
 from gatekeeper.repos.objects import parse_pointer
 from gatekeeper.repos.tables import Repo
 
-PREFIX = "refs/pr/"
+PREFIX = PULL_REFS
 _MOST_NAMED = 50
 _LISTED_COMMITS = 100
 
@@ -53,6 +55,17 @@ async def open_pull(
     return made
 
 
+async def open_of(s: AsyncSession, repo: Repo, *, by: Principal) -> set[str]:
+    """The references of the open pull requests that this person opened."""
+    query = sa.select(Discussion).where(
+        col(Discussion.repo_id) == repo.id,
+        col(Discussion.author_id) == by.person_id,
+        col(Discussion.is_pull_request),
+        col(Discussion.status).in_([Status.DRAFT, Status.OPEN]),
+    )
+    return {ref_of(pull) for pull in await s.scalars(query)}
+
+
 async def of_ref(s: AsyncSession, repo: Repo, ref: str) -> Discussion:
     """The pull request whose commits `ref` holds. Raises RevisionNotFound."""
     found = await discussions.find(s, repo, ref.removeprefix(PREFIX)) if ref.startswith(PREFIX) else None
@@ -73,12 +86,11 @@ async def commit(
     by: Principal,
     store: Store,
     may_write: bool,
-    received: Collection[str] = (),
 ) -> str:
     """Add a commit to a pull request; returns its id.
 
-    may_write  `by` may change the repository, and so may name any large file of it
-    received   digests of large files that `by` sent for this commit
+    may_write  `by` may change the repository, and so may name any large file of it; anybody else names those of the
+               pull request and its base, and those that they sent to their shadow of the repository
 
     Raises what a commit raises, Conflict for a pull request that is closed or merged, NotAllowed for a locked one.
     """
@@ -87,7 +99,7 @@ async def commit(
     ref = ref_of(pull)
     head = await head_of(s, repo, ref)
     if not may_write:
-        await _check_large_files(s, repo, pull, head, operations, received)
+        await _bring_large_files(s, repo, pull, head, operations, by=by)
     made = await history.commit(
         s, repo, ref, operations, parent=parent, summary=summary, description=description, by=by, store=store
     )
@@ -182,15 +194,12 @@ async def _credits(s: AsyncSession, repo: Repo, pull: Discussion, plan: Merge) -
     return "\n".join(lines)
 
 
-async def _check_large_files(
-    s: AsyncSession,
-    repo: Repo,
-    pull: Discussion,
-    head: str,
-    operations: Sequence[Operation],
-    received: Collection[str],
+async def _bring_large_files(
+    s: AsyncSession, repo: Repo, pull: Discussion, head: str, operations: Sequence[Operation], *, by: Principal
 ) -> None:
-    """Raise Invalid unless every large file is in the pull request already, in its base, or was just sent.
+    """Let the repository refer to the large files that `by` sent for these operations.
+
+    Raises Invalid for one that they did not send and that is neither in the pull request nor in its base.
 
     INVARIANT: without this a proposal could name any large file of the repository by its digest, and would be decided
     as its base is: weights of an unreleased commit would leave as those of a released one.
@@ -203,17 +212,25 @@ async def _check_large_files(
             named.append((operation.path, operation.sha256))
         elif isinstance(operation, AddFile) and (pointer := parse_pointer(operation.content)):
             named.append((operation.path, pointer.sha256))
-    if all(sha256 in received for _, sha256 in named):
+    if not named:
         return
     known = await merging.large_files_of(s, repo, head) | await merging.large_files_of(s, repo, pull.base_commit)
+    wanted = {sha256 for _, sha256 in named} - known
+    missing = wanted - await shadows.take(s, repo, wanted, by=by)
     for path, sha256 in named:
-        if sha256 not in known and sha256 not in received:
-            raise Invalid(
-                f"The content of '{path[:200]}' was not uploaded to this pull request.",
-                status=422,
-                code="LfsObjectMissing",
-                next_step="Send the file itself; knowing its digest is not enough.",
-            )
+        if sha256 in missing:
+            raise not_sent(path)
+
+
+def not_sent(path: str = "") -> Invalid:
+    """The refusal of a large file that is named by its digest and was not sent."""
+    what = f"'{path[:200]}'" if path else "a large file"
+    return Invalid(
+        f"The content of {what} was not uploaded to this pull request.",
+        status=422,
+        code="LfsObjectMissing",
+        next_step="Send the file itself; knowing its digest is not enough.",
+    )
 
 
 async def head_of(s: AsyncSession, repo: Repo, ref: str) -> str:

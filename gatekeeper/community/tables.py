@@ -11,6 +11,8 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.columns import EnumText, UtcDateTime
 from gatekeeper.kit.ids import new_id
 
+PULL_REFS = "refs/pr/"  # and a number: what a pull request proposes
+
 
 class Status(StrEnum):
     """Where a discussion stands. A draft is a pull request that still counts as open; only those are merged."""

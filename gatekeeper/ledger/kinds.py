@@ -61,6 +61,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "history": "fetch",
         "mirror": "begin bring",
         "repo": "create delete duplicate like move unlike update",
+        "shadow": "create",
         "store": "clean",
         "tag": "create delete push",
         "team": "give take",

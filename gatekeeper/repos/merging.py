@@ -16,6 +16,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import commits, objects, refs, revisions
 from gatekeeper.repos.drafts import Draft
 from gatekeeper.repos.objects import EMPTY_TREE, Item
+from gatekeeper.repos.operations import AddLfs
 from gatekeeper.repos.tables import Repo
 
 _NOTHING: objects.Folder = ()
@@ -111,7 +112,12 @@ async def merge_base(s: AsyncSession, repo: Repo, one: str, other: str) -> str |
 async def apply(
     s: AsyncSession, repo: Repo, ref: str, merge: Merge, *, summary: str, description: str, by: Principal
 ) -> str:
-    """Put the changes of `merge` on `ref` as one commit and return its id. Raises Stale when `ref` has moved."""
+    """Put the changes of `merge` on `ref` as one commit and return its id.
+
+    Raises Stale when `ref` has moved, Invalid for a large file that the repository may not refer to any more.
+    """
+    brought = [(change.path, change.after.lfs) for change in merge.changes if change.after and change.after.lfs]
+    await commits.possessed(s, repo, [AddLfs(path, lfs.sha256, lfs.size) for path, lfs in brought])
     ours = await revisions.require_commit(s, repo, merge.ours)
     draft = Draft(s, repo.id, ours.tree)
     gone = [change.path for change in merge.changes if change.after is None]

@@ -29,7 +29,9 @@ class Gate(StrEnum):
 
 
 class Repo(SQLModel, table=True):
-    """A repository. `key` is `<kind>/<namespace>/<name>` in lower case; NULL once deleted, so a name can be reused."""
+    """A repository. `key` is `<kind>/<namespace>/<name>` in lower case; NULL once deleted, so that the name
+    can be used again, and for what has no name (see `shadows`).
+    """
 
     __tablename__ = "repo"
     __table_args__ = (sa.Index("ix_repo_kind_updated_at_id", "kind", "updated_at", "id"),)  # in the order of lists

@@ -56,12 +56,12 @@ async def require_part(call: Call, session: AsyncSession, revision: str, *, open
     """Decide whether the caller may commit to `revision`: branches for those who may write, a pull request for its
     author too.
 
-    opens  a pull request is to be opened for the branch `revision`: for whoever may take part
+    opens  a pull request is to be opened for the branch `revision`: for whoever may send files
     """
     resource, instant, policies = await standing(call, session), now(), call.gatekeeper.policies
     may_write = bool(authz.decide(policies, call.principal, Action.WRITE, resource, instant))
     if opens:
-        authz.require(policies, call.principal, Action.DISCUSS_WRITE, resource, instant)
+        authz.require(policies, call.principal, Action.UPLOAD, resource, instant)
         return Part(may_write, None)
     if not revision.startswith(community.pulls.PREFIX):
         authz.require(policies, call.principal, Action.WRITE, resource, instant)
@@ -69,7 +69,7 @@ async def require_part(call: Call, session: AsyncSession, revision: str, *, open
     pull = await community.pulls.of_ref(session, call.repo, revision)
     is_author = pull.author_id is not None and pull.author_id == call.principal.person_id
     if not may_write:
-        needs = Action.DISCUSS_WRITE if is_author else Action.WRITE
+        needs = Action.UPLOAD if is_author else Action.WRITE
         authz.require(policies, call.principal, needs, resource, instant)
     return Part(may_write, pull)
 

@@ -24,6 +24,7 @@ derive            | owners | org         | named       | grant             | gra
 redistribute      | none   | none        | none        | none              | grant+terms   | everyone      | none      | none
 discuss_read      | owners | org         | named       | everyone          | everyone      | everyone      | everyone  | everyone
 discuss_write     | owners | org         | named       | grant             | signed-in     | signed-in     | none      | none
+upload            | owners | org         | named       | grant             | signed-in     | signed-in     | owners    | owners
 promote           | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | none      | none
 hold              | maintainers | maintainers | maintainers | maintainers  | maintainers   | maintainers   | maintainers | maintainers
 report            | owners | org         | named       | everyone          | everyone      | everyone      | everyone  | everyone

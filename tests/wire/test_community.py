@@ -1,6 +1,5 @@
 """Discussions and pull requests through the public client."""
 
-import io
 import json
 from pathlib import Path
 
@@ -92,7 +91,7 @@ def test_a_stranger_proposes_a_change_and_the_owner_merges_it(hub: Hub, repo: st
         repo,
         [
             CommitOperationAdd("config.json", b'{"a": 2}\n'),
-            CommitOperationAdd("extra/weights.safetensors", io.BytesIO(WEIGHTS + b"bobs")),
+            CommitOperationAdd("extra/weights.safetensors", WEIGHTS + b"bobs"),
             CommitOperationDelete("notes.txt"),
         ],
         commit_message="Better numbers",

@@ -12,15 +12,24 @@ _MOST_FOLDERS = 100_000
 
 
 async def find_lfs(
-    s: AsyncSession, repo: Repo, graph: Graph, commits: Iterable[str], digests: Sequence[str]
+    s: AsyncSession,
+    repo: Repo,
+    graph: Graph,
+    commits: Iterable[str],
+    digests: Sequence[str],
+    *,
+    most_folders: int = _MOST_FOLDERS,
 ) -> dict[str, tuple[str, str]]:
-    """Commit and path of each of `digests` that one of `commits` holds; commits are looked through in their order."""
+    """Commit and path of each of `digests` that one of `commits` holds; commits are looked through in their order.
+
+    most_folders  how many are opened at most; what lies in later ones is not found
+    """
     wanted = set(digests)
     found: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
     for commit in commits:
         waiting = [("", graph[commit].tree)]
-        while waiting and wanted and len(seen) < _MOST_FOLDERS:
+        while waiting and wanted and len(seen) < most_folders:
             prefix, oid = waiting.pop()
             if oid in seen:
                 continue

@@ -4,7 +4,7 @@ Its bearer is no access token, so the guard never sees it. Whatever the token sa
 again at every call: a token outlives a right.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,8 +18,19 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue, xet
 from gatekeeper.repos.xet import Sender, XetGrant
 from gatekeeper.web.guard import Call, Endpoint, Mode, guarded
+from gatekeeper.web.hub import places
 from gatekeeper.web.principal import bearer_secret
 from gatekeeper.web.routing import RawRoute
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Somebody who sends to `repo`, with what they may build on, and how many bytes a file of theirs may have."""
+
+    repo: Repo
+    person_id: str | None
+    sender: Sender
+    limit_bytes: int
 
 
 async def granted(call: Call, session: AsyncSession, scope: Literal["read", "write"]) -> tuple[Repo, XetGrant]:
@@ -43,17 +54,12 @@ async def granted(call: Call, session: AsyncSession, scope: Literal["read", "wri
     return repo, grant
 
 
-async def writer(call: Call, session: AsyncSession) -> tuple[Repo, XetGrant, Sender]:
-    """The repository of this address, and somebody who may write to it now, by grant and by what they may build on.
-
-    Raises what refuses.
-    """
+async def writer(call: Call, session: AsyncSession, *, as_piece: bool = True) -> Writer:
+    """Who may send to the repository of this address now. Raises what refuses; `as_piece` as in `require_sender`."""
     repo, grant = await granted(call, session, "write")
-    instant = now()
     principal = await resumed(session, grant.person_id, grant.token_id)
-    resource = await authz.load(session, principal, repo, instant=instant)
-    authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
-    return repo, grant, authz.sender(call.gatekeeper.policies, principal)
+    limit_bytes = await places.require_sender(call.gatekeeper, session, principal, repo, as_piece=as_piece)
+    return Writer(repo, grant.person_id, authz.sender(call.gatekeeper.policies, principal), limit_bytes)
 
 
 async def downloadable(call: Call, session: AsyncSession, repo: Repo, principal: Principal, *, commit: str) -> Resource:

@@ -21,7 +21,6 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import proposing, schemas
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
-from gatekeeper.web.hub.proposing import Kept
 from gatekeeper.web.hub.spool import spooled
 from gatekeeper.web.kinds import page_path
 from gatekeeper.web.parts import Part
@@ -53,24 +52,23 @@ async def commit(call: Call) -> Response:
     """
     gatekeeper, opens = call.gatekeeper, flag(call, "create_pr")
     async with gatekeeper.db.read() as session:
-        part = await parts.require_part(call, session, call.params["rev"], opens=opens)
+        await parts.require_part(call, session, call.params["rev"], opens=opens)
     async with (
         spooled(call.request, directory=gatekeeper.store.staging, limit=_BODY_LIMIT) as body,
         _one_large_commit,
     ):
         wanted = await asyncio.to_thread(read_commit, body)
-        kept = Kept(wanted.operations) if part.may_write else await proposing.keep_large(call, wanted.operations)
         async with gatekeeper.db.write() as session:
             await call.recheck(session)
             part = await parts.require_part(call, session, call.params["rev"], opens=opens)
-            made, pull = await _apply(call, session, part, wanted, kept, opens=opens)
+            made, pull = await _apply(call, session, part, wanted, opens=opens)
     page = gatekeeper.url(page_path(call.repo.kind, call.repo.full_name))
     pull_url = f"{page}/discussions/{pull.num}" if pull and opens else None
     return JSONResponse(schemas.committed(f"{page}/commit/{made}", made, pull_url=pull_url))
 
 
 async def _apply(
-    call: Call, session: AsyncSession, part: Part, wanted: Wanted, kept: Kept, *, opens: bool
+    call: Call, session: AsyncSession, part: Part, wanted: Wanted, *, opens: bool
 ) -> tuple[str, Discussion | None]:
     """The commit, and the pull request that it went to."""
     if opens or part.pull is not None:
@@ -78,7 +76,7 @@ async def _apply(
             call,
             session,
             part,
-            kept,
+            wanted.operations,
             parent=wanted.parent,
             summary=wanted.summary,
             description=wanted.description,

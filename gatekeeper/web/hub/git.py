@@ -19,8 +19,9 @@ from gatekeeper.authz import Action
 from gatekeeper.community import pulls
 from gatekeeper.errors import GatekeeperError, Invalid, NotSignedIn, TooLarge
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import git, history
+from gatekeeper.repos import git
 from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import pushes
 from gatekeeper.web.hub.doors import bare
 from gatekeeper.web.hub.programs import for_git
 from gatekeeper.web.hub.spool import spooled
@@ -43,8 +44,8 @@ async def info_refs(call: Call) -> Response:
             )
             return _answer("git-upload-pack-advertisement", git.advertise_fetch(served))
         case "git-receive-pack":
-            authz.require(gatekeeper.policies, call.principal, Action.WRITE, call.resource, instant)
-            found = await history.refs(call.session, call.repo)
+            authz.require(gatekeeper.policies, call.principal, Action.UPLOAD, call.resource, instant)
+            found = await pushes.targets(call, call.session)
             return _answer("git-receive-pack-advertisement", git.advertise_push(found))
     raise Invalid("Only Git's smart HTTP protocol is spoken here.", next_step="Use git 1.6.6 or newer.")
 
@@ -86,17 +87,21 @@ async def receive_pack(call: Call) -> Response:
 
 
 async def _receive(call: Call, push: git.Push) -> bytes:
-    gatekeeper = call.gatekeeper
+    gatekeeper, may_write = call.gatekeeper, pushes.may_write(call)
     try:
+        if not may_write:
+            await pushes.bring_large_files(call, push)
         # The long part needs no lock: objects are only ever added, and what can change is looked at again in `apply`.
         async with gatekeeper.db.read() as session:
             checked = await git.check(session, call.repo, push, store=gatekeeper.store)
         async with gatekeeper.db.write() as session:
-            await call.recheck(session)
+            await call.recheck(session, Action.WRITE if may_write else Action.UPLOAD)
+            for command in () if may_write else push.commands:
+                await pushes.require_own(call, session, command)
             notes = await git.apply(session, call.repo, push, checked, by=call.principal)
             for commit, branch in notes:
                 await releases.take_note(session, call.repo, commit, branch=branch, by=call.principal)
-            await _to_pulls(call, session, push, checked)
+            await _to_pulls(call, session, push, checked, is_whole=not may_write)
     except NotSignedIn:
         raise
     except GatekeeperError as problem:
@@ -104,8 +109,11 @@ async def _receive(call: Call, push: git.Push) -> bytes:
     return git.report(push)
 
 
-async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: git.Checked) -> None:
-    """What follows for pull requests: commits that were pushed to one are its own, those on a branch no proposals."""
+async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: git.Checked, *, is_whole: bool) -> None:
+    """What follows for pull requests: commits that were pushed to one are its own, those on a branch no proposals.
+
+    is_whole  nothing but the new commits was put on top of what each held
+    """
     moved = [command for command in push.commands if command.new is not None]
     for command in moved:
         if command.ref.startswith(pulls.PREFIX):
@@ -114,7 +122,7 @@ async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: 
             behind = git.reach(await git.load_graph(session, call.repo), [command.new or ""])
             new = [oid for oid in checked.commits if oid in behind]
             await pulls.take_note(
-                session, call.repo, pull, new, by=call.principal, on=command.old or "", is_whole=False
+                session, call.repo, pull, new, by=call.principal, on=command.old or "", is_whole=is_whole
             )
     for command in moved:
         if not command.ref.startswith(pulls.PREFIX):
@@ -176,7 +184,7 @@ ROUTES = for_git(
         for route in (
             *bare(f"/{{ns}}/{name}/info/refs", info_refs, needs=Action.KNOW),
             *bare(f"/{{ns}}/{name}/git-upload-pack", upload_pack, needs=Action.KNOW, methods=("POST",), mode="own"),
-            *bare(f"/{{ns}}/{name}/git-receive-pack", receive_pack, needs=Action.WRITE, methods=("POST",), mode="own"),
+            *bare(f"/{{ns}}/{name}/git-receive-pack", receive_pack, needs=Action.UPLOAD, methods=("POST",), mode="own"),
         )
     ]
 )

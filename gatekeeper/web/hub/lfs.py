@@ -26,7 +26,7 @@ async def lfs_batch(call: Call) -> Response:
     asked = schemas.parse(schemas.LfsBatch, await read_body(call.request, limit=_BODY_LIMIT))
     if asked.operation == "upload":
         async with call.gatekeeper.db.write() as session:
-            await call.recheck(session, Action.WRITE)
+            await call.recheck(session, Action.UPLOAD)
             return await uploads.batch(replace(call, _session=session))
     async with call.gatekeeper.db.read() as session:
         await call.recheck(session)
@@ -105,7 +105,7 @@ ROUTES = [
     *for_lfs(
         [
             *bare(f"{_LFS}/objects/batch", lfs_batch, needs=Action.KNOW, methods=("POST",), mode="own"),
-            *bare(f"{_LFS}/objects/verify", uploads.verify, needs=Action.WRITE, methods=("POST",), mode="read"),
+            *bare(f"{_LFS}/objects/verify", uploads.verify, needs=Action.UPLOAD, methods=("POST",), mode="read"),
             *bare(f"{_LFS}/locks", list_locks, needs=Action.KNOW),
             *bare(f"{_LFS}/locks", no_locks, needs=Action.KNOW, methods=("POST",), mode="read"),
             *bare(f"{_LFS}/locks/verify", no_locks, needs=Action.KNOW, methods=("POST",), mode="read"),

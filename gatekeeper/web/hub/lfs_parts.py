@@ -19,7 +19,7 @@ async def put_part(call: Call) -> Response:
     gatekeeper = call.gatekeeper
     claim = lfs_parts.verify_part(gatekeeper.keys.links, call.params["signed"], instant=now())
     async with gatekeeper.db.read() as session:
-        await still_may(call, session, claim.whole)
+        await still_may(call, session, claim.whole, part_bytes=claim.length)
         digest = await lfs_parts.known(session, claim)
     if digest is not None:
         async for _ in pieces(call.request):  # read to its end, or the client sees a broken connection
@@ -27,7 +27,7 @@ async def put_part(call: Call) -> Response:
         return _received(digest)
     digest = await lfs_parts.receive(gatekeeper.store, claim, pieces(call.request))
     async with gatekeeper.db.write() as session:
-        await still_may(call, session, claim.whole)
+        await still_may(call, session, claim.whole, part_bytes=claim.length)
         replaced = await lfs_parts.register(session, claim, digest)
     if replaced is not None:
         await gatekeeper.store.remove(replaced)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,11 @@ from gatekeeper import authz, tokens
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, catalogue, lfs, lfs_parts, uploads
+from gatekeeper.repos import Repo, catalogue, lfs, lfs_parts, shadows, uploads
 from gatekeeper.repos.lfs import Claim
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.hub import proposing, schemas
+from gatekeeper.web.hub import places, schemas
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.spool import pieces
@@ -33,20 +34,21 @@ async def preupload(call: Call) -> Response:
     commit = call.commit or ""
     files = [uploads.Announced(file.path, file.size, _sample(file.sample)) for file in asked.files]
     planned = await uploads.plan(call.session, call.repo, commit, files, git_ignore=asked.git_ignore)
-    if not part.may_write:
-        may_list = authz.decide(call.gatekeeper.policies, call.principal, Action.LIST_FILES, call.resource, now())
-        planned = proposing.inline(planned, files, may_list=bool(may_list))
+    policies = call.gatekeeper.policies
+    if not part.may_write and not authz.decide(policies, call.principal, Action.LIST_FILES, call.resource, now()):
+        planned = [replace(plan, oid=None) for plan in planned]
     return JSONResponse(schemas.preupload(planned, commit))
 
 
 async def batch(call: Call) -> Response:
     """`POST /{repo}.git/info/lfs/objects/batch`: where to send what the repository does not have yet."""
     asked = schemas.parse(schemas.LfsBatch, await call.request.body())
-    gatekeeper = call.gatekeeper
+    gatekeeper, session = call.gatekeeper, call.session
+    place = await places.require(call, session, asked.ref.name if asked.ref else None)
+    place = place or await shadows.ensure(session, call.repo, by=call.principal)
+    limit_bytes = await places.require_sender(gatekeeper, session, call.principal, place)
     wanted = [lfs.Wanted(item.oid, item.size) for item in asked.objects]
-    planned = await lfs.plan_upload(
-        call.session, call.repo, wanted, by=call.principal, limit_bytes=gatekeeper.settings.upload_max_bytes
-    )
+    planned = await lfs.plan_upload(session, place, wanted, by=call.principal, limit_bytes=limit_bytes)
     instant = now()
     verify = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}.git/info/lfs/objects/verify")
     rows = []
@@ -54,10 +56,10 @@ async def batch(call: Call) -> Response:
     for plan in planned:
         address = None
         if plan in in_parts:
-            rows.append(await _parts(call, plan, verify=verify, instant=instant))
+            rows.append(await _parts(call, place, plan, verify=verify, instant=instant))
             continue
         if not plan.is_stored and not plan.code:
-            signed = lfs.sign_address(gatekeeper.keys.links, call.repo, plan, by=call.principal, instant=instant)
+            signed = lfs.sign_address(gatekeeper.keys.links, place, plan, by=call.principal, instant=instant)
             address = gatekeeper.url(f"/uploads/lfs/{signed}")
         rows.append(schemas.lfs_object(plan, address=address, verify=verify))
     # One answer has one name; clients tell the files apart by what each holds.
@@ -78,12 +80,12 @@ def _in_parts(call: Call, transfers: list[str], planned: list[lfs.Planned]) -> l
     return chosen
 
 
-async def _parts(call: Call, plan: lfs.Planned, *, verify: str, instant: datetime) -> dict[str, Any]:
+async def _parts(call: Call, place: Repo, plan: lfs.Planned, *, verify: str, instant: datetime) -> dict[str, Any]:
     gatekeeper = call.gatekeeper
     offer = await lfs_parts.offer(
         call.session,
         gatekeeper.keys.links,
-        call.repo,
+        place,
         plan,
         by=call.principal,
         part_bytes=gatekeeper.settings.lfs_part_bytes,
@@ -114,13 +116,16 @@ async def put(call: Call) -> Response:
 async def verify(call: Call) -> Response:
     """`POST .../objects/verify`: whether the file has arrived."""
     asked = schemas.parse(schemas.LfsObject, await call.request.body())
-    if not await lfs.has(call.session, call.repo, asked.oid):
+    place = await places.find(call, call.session)
+    if place is None or not await lfs.has(call.session, place, asked.oid):
         raise NotFound("This file has not arrived.", next_step="Send it again.")
     return JSONResponse({}, media_type=_LFS_JSON)
 
 
-async def still_may(call: Call, session: AsyncSession, claim: Claim) -> Repo:
+async def still_may(call: Call, session: AsyncSession, claim: Claim, *, part_bytes: int | None = None) -> Repo:
     """Decide again for whom the address was given to: it must not outlive the right, nor the token, behind it.
+
+    part_bytes  size of the part that is sent; None where it is the whole
 
     Returns the repository that it is for.
     """
@@ -128,9 +133,8 @@ async def still_may(call: Call, session: AsyncSession, claim: Claim) -> Repo:
     if repo is None:
         raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
     principal = await tokens.resume(session, claim.person_id, claim.token_id)
-    instant = now()
-    resource = await authz.load(session, principal, repo, instant=instant)
-    authz.require(call.gatekeeper.policies, principal, Action.WRITE, resource, instant)
+    size, as_piece = claim.size if part_bytes is None else part_bytes, part_bytes is not None
+    await places.require_sender(call.gatekeeper, session, principal, repo, size=size, as_piece=as_piece)
     return repo
 
 

@@ -12,28 +12,34 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from gatekeeper.authz import Action
 from gatekeeper.errors import GatekeeperError, NotFound, Unavailable
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, xet
-from gatekeeper.repos.xet import Progress, Sender, XetGrant
+from gatekeeper.repos import Repo, shadows, xet
+from gatekeeper.repos.xet import Progress
 from gatekeeper.web.guard import Call, guarded, read_body
-from gatekeeper.web.hub import schemas
-from gatekeeper.web.hub.cas import cas, writer
+from gatekeeper.web.hub import places, schemas
+from gatekeeper.web.hub.cas import Writer, cas, writer
 from gatekeeper.web.hub.doors import api
+from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.spool import pieces
 
 _SIGN_OF_LIFE_SECONDS = 15.0
 
 
 async def write_token(call: Call) -> Response:
-    """`GET .../xet-write-token/{rev}`: what an upload to this repository shows at its content-addressed endpoint."""
-    token, expires_at = xet.issue(
-        call.gatekeeper.keys.links, call.repo, by=call.principal, scope="write", instant=now()
-    )
-    return token_answer(call, token, expires_at)
+    """`GET .../xet-write-token/{rev}`: what an upload for this revision shows at its content-addressed endpoint."""
+    gatekeeper = call.gatekeeper
+    async with gatekeeper.db.read() as session:
+        place = await places.require(call, session, call.params["branch"], opens=flag(call, "create_pr"))
+    if place is None:
+        async with gatekeeper.db.write() as session:
+            await call.recheck(session)
+            place = await shadows.ensure(session, call.repo, by=call.principal)
+    token, expires_at = xet.issue(gatekeeper.keys.links, place, by=call.principal, scope="write", instant=now())
+    return token_answer(call, place, token, expires_at)
 
 
-def token_answer(call: Call, token: str, expires_at: int) -> Response:
+def token_answer(call: Call, repo: Repo, token: str, expires_at: int) -> Response:
     """A Xet token and the address it is for: the same in JSON, which `hf_xet` reads, and in headers, for Python."""
-    address = call.gatekeeper.url(xet.cas_path(call.repo))
+    address = call.gatekeeper.url(xet.cas_path(repo))
     return JSONResponse(
         schemas.xet_token(token, expires_at, address),
         headers={
@@ -47,8 +53,8 @@ def token_answer(call: Call, token: str, expires_at: int) -> Response:
 
 async def known_chunk(call: Call) -> Response:
     """`GET .../v1/chunks/default/{hash}`: what lies around a chunk, here or where the writer may download from."""
-    repo, _, sender = await writer(call, call.session)
-    found = await xet.dedup_answer(call.session, repo.id, call.params["hash"], sender=sender, instant=now())
+    by = await writer(call, call.session)
+    found = await xet.dedup_answer(call.session, by.repo.id, call.params["hash"], sender=by.sender, instant=now())
     if found is None:
         raise NotFound("Not known here.", next_step="Send the data.")
     return Response(found, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
@@ -56,10 +62,10 @@ async def known_chunk(call: Call) -> Response:
 
 async def need_not_send(call: Call) -> Response:
     """`POST .../v1/xorb-grants/...`: whether a xorb can be named without being sent; 404 is the cue to send it here."""
-    repo, _, sender = await writer(call, call.session)
+    by = await writer(call, call.session)
     xorb_hash = call.params["hash"]
-    is_here = await xet.is_within_reach(call.session, repo.id, xorb_hash, sender)
-    if not is_here or not await xet.renew_xorb(call.session, repo.id, xorb_hash):
+    is_here = await xet.is_within_reach(call.session, by.repo.id, xorb_hash, by.sender)
+    if not is_here or not await xet.renew_xorb(call.session, by.repo.id, xorb_hash):
         raise NotFound("Not known here.", next_step="Send the data.")
     return JSONResponse({}, headers={"Cache-Control": "no-store"})
 
@@ -73,7 +79,7 @@ async def receive_xorb(call: Call) -> Response:
     """`POST .../v1/xorbs/default/{hash}`: verified while it arrives, then registered in a short transaction."""
     gatekeeper, xorb_hash = call.gatekeeper, call.params["hash"]
     async with gatekeeper.db.read() as session:
-        repo, _, _ = await writer(call, session)
+        repo = (await writer(call, session)).repo
         is_known = await xet.was_sent(session, repo.id, xorb_hash)
     if is_known:
         async for _ in pieces(call.request):  # read to its end, or the client sees a broken connection
@@ -86,7 +92,7 @@ async def receive_xorb(call: Call) -> Response:
         xet.receive_xorb(gatekeeper.store, xorb_hash, pieces(call.request)) as received,
         gatekeeper.db.write() as session,
     ):
-        repo, _, _ = await writer(call, session)
+        repo = (await writer(call, session)).repo
         is_new = await xet.register_xorb(session, gatekeeper.store, repo, received)
     return JSONResponse({"was_inserted": is_new})
 
@@ -95,8 +101,8 @@ async def accept_shard(call: Call) -> Response:
     """`POST .../v2/shards`: progress as lines of JSON, so that the client waits and the user reads why it failed."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
-        repo, grant, sender = await writer(call, session)
-    lines = _verdict_lines(_progress(call, repo, grant, sender, body))
+        by = await writer(call, session, as_piece=False)
+    lines = _verdict_lines(_progress(call, by, body))
     return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
@@ -104,22 +110,22 @@ async def accept_shard_at_once(call: Call) -> Response:
     """`POST .../v1/shards`: the same for clients that wait in silence."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
-        repo, grant, sender = await writer(call, session)
-    async for _ in _progress(call, repo, grant, sender, body):
+        by = await writer(call, session, as_piece=False)
+    async for _ in _progress(call, by, body):
         pass
     return JSONResponse({"result": 1})
 
 
-def _progress(call: Call, repo: Repo, grant: XetGrant, sender: Sender, body: bytes) -> AsyncIterator[Progress]:
+def _progress(call: Call, by: Writer, body: bytes) -> AsyncIterator[Progress]:
     gatekeeper = call.gatekeeper
     return xet.accept_shard(
         gatekeeper.db,
         gatekeeper.store,
-        repo,
+        by.repo,
         body,
-        sender=sender,
-        person_id=grant.person_id,
-        limit_bytes=gatekeeper.settings.upload_max_bytes,
+        sender=by.sender,
+        person_id=by.person_id,
+        limit_bytes=by.limit_bytes,
     )
 
 
@@ -153,7 +159,7 @@ def _line(event: dict[str, object]) -> bytes:
 
 
 ROUTES = [
-    api("/{kind:kind}/{ns}/{name}/xet-write-token/{branch}", write_token, needs=Action.WRITE, mode="read"),
+    api("/{kind:kind}/{ns}/{name}/xet-write-token/{branch}", write_token, needs=Action.UPLOAD, mode="own"),
     cas("/v1/chunks/{prefix}/{hash}", known_chunk, method="GET", mode="read"),
     cas("/v1/xorb-grants/{prefix}/{hash}", need_not_send, mode="write"),
     cas("/v1/xorbs/{prefix}/{hash}", receive_xorb, mode="own"),

@@ -37,7 +37,7 @@ async def read_token(call: Call) -> Response:
     token, expires_at = xet.issue(
         call.gatekeeper.keys.links, call.repo, by=call.principal, scope="read", instant=now(), commit=call.commit
     )
-    return token_answer(call, token, expires_at)
+    return token_answer(call, call.repo, token, expires_at)
 
 
 async def reconstruction(call: Call) -> Response:

@@ -140,11 +140,16 @@ class LfsParts(BaseModel):
     parts: list[LfsPart] = Field(max_length=10_000)
 
 
+class LfsRef(BaseModel):
+    name: str = Field(max_length=300)
+
+
 class LfsBatch(BaseModel):
     operation: Literal["upload", "download"]
     transfers: list[str] = Field(default=["basic"], max_length=20)
     objects: list[LfsObject] = Field(max_length=1_000)
     hash_algo: Literal["sha256"] = "sha256"
+    ref: LfsRef | None = None
 
 
 class Handle(Body):
