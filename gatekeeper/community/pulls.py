@@ -12,7 +12,19 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.community import acts, discussions, moderation, proposals, writing
 from gatekeeper.community.tables import PULL_REFS, Discussion, EventKind, Status
 from gatekeeper.errors import Conflict, Invalid, NotFound, RevisionNotFound
-from gatekeeper.repos import AddFile, AddLfs, CopyFile, Operation, Store, history, merging, refs, revisions, shadows
+from gatekeeper.repos import (
+    AddFile,
+    AddLfs,
+    CopyFile,
+    Operation,
+    Store,
+    history,
+    lfs,
+    merging,
+    refs,
+    revisions,
+    shadows,
+)
 from gatekeeper.repos.merging import Merge
 from gatekeeper.repos.objects import parse_pointer
 from gatekeeper.repos.tables import Repo
@@ -215,6 +227,8 @@ async def _bring_large_files(
     if not named:
         return
     known = await merging.large_files_of(s, repo, head) | await merging.large_files_of(s, repo, pull.base_commit)
+    # One that was held here may be gone: what a pull request brought is let go some time after it was closed.
+    known = await lfs.possessed(s, repo, {sha256 for _, sha256 in named} & known)
     wanted = {sha256 for _, sha256 in named} - known
     missing = wanted - await shadows.take(s, repo, wanted, by=by)
     for path, sha256 in named:

@@ -54,18 +54,6 @@ def test_a_merge_by_hand_makes_it_a_part_of_the_branch(hub: Hub, pull: str, git:
     assert hub.api("bob").get_discussion_details(pull, 1).diff == ""
 
 
-def test_who_may_not_write_does_not_push(hub: Hub, pull: str, git: Git, tmp_path: Path) -> None:
-    at = tmp_path / "clone"
-    git("clone", "-q", url(hub, "bob", pull), at)
-    git("fetch", "-q", "origin", "refs/pr/1:pr/1", at=at)
-    git("checkout", "-q", "pr/1", at=at)
-    write(at, "more.txt", b"more")
-    git("add", ".", at=at)
-    git("commit", "-q", "-m", "More", at=at)
-    git("push", "-q", "origin", "pr/1:refs/pr/1", at=at, ok=False)
-    assert len(hub.api("bob").get_discussion_details(pull, 1).events) == 1
-
-
 def _refused(git: Git, at: Path) -> str:
     write(at, "late.txt", b"late")
     git("add", ".", at=at)

@@ -3,16 +3,20 @@
 import base64
 import hashlib
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from gatekeeper import accounts, releases, repos
-from gatekeeper.community import Discussion, proposals
+from gatekeeper.community import Discussion, discarding, proposals
+from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import AddFile, AddLfs, Gate, Repo, RepoKind, RepoObject, StoredObject
+from gatekeeper.worker import house_handlers, work_once
 from tests.gatekeeper.web.site import CARD, Site
 
 pytestmark = pytest.mark.anyio
@@ -284,3 +288,47 @@ async def test_moderators_act_where_nobody_may_write_any_more(site: Site) -> Non
     assert (await grace.post(f"{url}/1/status", json={"status": "closed"})).status_code == 200
     seen = (await ada.get(f"{url}/1", headers=_JSON)).json()["events"][0]["data"]
     assert (seen["hidden"], seen["latest"]["html"], "words" in json.dumps(seen)) == (True, "", False)
+
+
+async def test_what_a_closed_proposal_brought_is_removed_unless_something_else_names_it(site: Site) -> None:
+    repo = await site.plain(RepoKind.MODEL, "plain")
+    ada, alan, grace = [await site.as_(name) for name in ("ada", "alan", "grace")]
+    own, both = b"\0of ada alone", b"\0of both"
+    for content in (own, both):
+        await send(ada, repo, content)
+    first = [named("own.bin", _digest(own)), named("both.bin", _digest(both))]
+    assert (await propose(ada, repo, *first)).status_code == 200
+    await send(alan, repo, both)
+    assert (await propose(alan, repo, named("both.bin", _digest(both)))).status_code == 200
+    url = f"/api/models/{repo.full_name}/discussions/1"
+    assert (await grace.post(f"{url}/status", json={"status": "closed"})).status_code == 200
+    days = discarding.KEPT_DAYS
+    handlers = house_handlers(site.gatekeeper)
+    for after, expected in ((days - 1, {own, both}), (days + 1, {both})):
+        with time_machine.travel(now() + timedelta(days=after), tick=False):
+            while await work_once(site.gatekeeper.db, handlers):
+                pass
+            await repos.collect(site.gatekeeper.db, site.gatekeeper.store)
+        async with site.gatekeeper.db.read() as session:
+            stored = set(await session.scalars(sa.select(StoredObject.sha256)))
+        assert stored == {_digest(content) for content in expected}
+    assert (await ada.get(f"/{repo.full_name}/resolve/refs%2Fpr%2F2/both.bin")).content == both
+    assert (await grace.post(f"{url}/status", json={"status": "open"})).status_code == 200
+    refused = await grace.post(f"{url}/merge", headers=_JSON)
+    assert (refused.status_code, refused.headers["x-error-code"]) == (422, "LfsObjectMissing")
+    await send(ada, repo, own)
+    again = lines({"key": "deletedFile", "value": {"path": "README.md"}}, named("own.bin", _digest(own)))
+    at = f"/api/models/{repo.full_name}/commit/refs%2Fpr%2F1"
+    assert (await ada.post(at, content=again, headers=_JSON)).status_code == 200
+
+
+async def send(browser: httpx2.AsyncClient, repo: Repo, content: bytes) -> None:
+    """Upload a large file by LFS, for a pull request."""
+    asked = {"operation": "upload", "objects": [{"oid": _digest(content), "size": len(content)}]}
+    told = (await browser.post(f"/{repo.full_name}.git/info/lfs/objects/batch", json=asked)).json()
+    upload = told["objects"][0]["actions"]["upload"]["href"]
+    assert (await browser.put(upload, content=content)).status_code == 200
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
