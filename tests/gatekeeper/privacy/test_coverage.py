@@ -32,6 +32,7 @@ NOT_EXPORTED = {
     ("recognition", "confirmed_by"): "the act is in the log",
     ("repo", "created_by"): "the act is in the log",
     ("repo_object", "uploaded_by"): "the act is in the log",
+    ("repo_shadow", "person_id"): "what they sent there is in the log, and in the pull request",
     ("service_account", "created_by"): "the act is in the log",
     ("service_account", "person_id"): "a service is nobody",
     ("sign_in_link", "person_id"): "lives for minutes, and its secret is only a hash",
