@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_22_shadows"
-down_revision = "2026_11_22_shares"
+down_revision = "2026_11_22_safety_reports"
 branch_labels = None
 depends_on = None
 
