@@ -1,6 +1,6 @@
 """A backup as a folder: a consistent copy of the database, what the store must hold, and the log's signed head.
 
-gatekeeper.sqlite3   the database, copied while the hub runs
+gatekeeper.sqlite3   the database, copied while the hub runs; gatekeeper.pgdump where it is in PostgreSQL
 checkpoint.txt       the signed head of the evidence log in it
 manifest.json        what is in the backup, with digests; every file that the database names
 files/               the store's content, if asked for
@@ -24,7 +24,8 @@ from gatekeeper.kit.clock import now
 
 FORMAT = "gatekeeper-backup"
 VERSION = 1
-DATABASE, CHECKPOINT, MANIFEST, FILES, KEYS = "gatekeeper.sqlite3", "checkpoint.txt", "manifest.json", "files", "keys"
+DATABASE, DUMP = "gatekeeper.sqlite3", "gatekeeper.pgdump"
+CHECKPOINT, MANIFEST, FILES, KEYS = "checkpoint.txt", "manifest.json", "files", "keys"
 _CHUNK = 2**20
 
 
@@ -38,7 +39,12 @@ class Archive:
     @property
     def database(self) -> Path:
         """Its copy of the database."""
-        return self.folder / DATABASE
+        return self.folder / (DUMP if self.is_dump else DATABASE)
+
+    @property
+    def is_dump(self) -> bool:
+        """Whether the database was in PostgreSQL."""
+        return (self.folder / DUMP).is_file()
 
     @property
     def checkpoint(self) -> str:
@@ -89,7 +95,7 @@ def write(folder: Path, *, checkpoint: str, revision: str, stored: list[dict[str
         "version": VERSION,
         "made_at": instant_text(now()),
         "revision": revision,
-        "database_sha256": digest(folder / DATABASE),
+        "database_sha256": digest(Archive(folder, {}).database),
         "stored": stored,
         "has_files": (folder / FILES).is_dir(),
         "has_keys": (folder / KEYS).is_dir(),
