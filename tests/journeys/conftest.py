@@ -1,6 +1,7 @@
 """Fixtures for journeys: the newcomer's own server, and a browser. Nothing is replaced.
 
-demo      `gatekeeper demo` on an empty data directory, once for the session: address, printed sign-ins, directory
+demo      `gatekeeper demo` on an empty data directory, once for the session: address, printed sign-ins, directory; its
+          model has reports (tests/journeys/reports.py)
 browser   Debian's Chromium, once for the session
 visit     opens a fresh browser context (its own cookies) as a person, or as nobody
 """
@@ -89,6 +90,8 @@ def sign_in(page: Page, demo: Demo, person: str) -> None:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        seeding = [sys.executable, "-m", "tests.journeys.reports", str(demo.data_dir)]
+        subprocess.run(seeding, env=_environment(demo.data_dir), cwd=ROOT, check=True, timeout=120)
         yield demo
 
 

@@ -14,6 +14,7 @@ import time_machine
 
 from gatekeeper import accounts, evaluation, releases
 from gatekeeper.app import close
+from gatekeeper.community import pulls
 from gatekeeper.evaluation import EvaluationReport as Report
 from gatekeeper.evaluation import grids
 from gatekeeper.evaluation.tables import EvaluationImage as Image
@@ -21,7 +22,7 @@ from gatekeeper.evaluation.tables import EvaluationReading as Reading
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Ladder, Stage, ladder
-from gatekeeper.repos import AddFile, Repo, commit, delete
+from gatekeeper.repos import AddFile, Repo, commit, delete, resolve_revision
 from gatekeeper.repos.refs import create_branch
 from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
 from tests.gatekeeper.web.evaluations import carry_out, policies, safety_body
@@ -161,6 +162,13 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
 
     talk = await grace.post(f"{address}/discuss", data={"num": ""})
     assert "the bias report on" in words((await grace.get(talk.headers["location"])).text)
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        base = await resolve_revision(session, draft, "main")
+        pull = await pulls.open_pull(session, draft, title="A remedy", text="Evener.", by=by, base=base)
+    linked = await grace.post(f"{address}/discuss", data={"num": f"#{pull.num}"})
+    assert "the bias report on" in words((await grace.get(linked.headers["location"])).text)
+    assert "A remedy" in words((await grace.get(address)).text)
     assert (await grace.post(f"{address}/contest")).status_code == 303
     await carry_out(site.gatekeeper)
     assert "This report is contested" in words((await grace.get(address)).text)

@@ -1,0 +1,81 @@
+"""Finished reports for the demo's model, without the hour of images: `python -m tests.journeys.reports DATA_DIR`.
+
+Everything goes through the rooms' own verbs; only the pictures and what is seen in them are made up.
+"""
+
+import asyncio
+import io
+import random
+import sys
+from pathlib import Path
+
+import PIL.Image
+
+from gatekeeper import accounts, evaluation, repos
+from gatekeeper.app import assemble, close
+from gatekeeper.cli.demo import NAME, NAMESPACE
+from gatekeeper.evaluation import ImageState, Plan, Reader, reports, runs
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.repos import RepoKind
+from gatekeeper.settings import Settings
+from gatekeeper.web.state import Gatekeeper
+from tests.gatekeeper.web.evaluations import safety_body
+
+GENDERS = ("man", "woman", "person")
+
+
+async def seed(data_dir: Path) -> None:
+    """Two bias reports, the second contesting the first, and a safety report."""
+    house = assemble(Settings(data_dir=data_dir, inference_url="off", _env_file=None))
+    try:
+        first = await _bias(house, None)
+        await _bias(house, first)
+        async with house.db.write() as session:
+            repo, by, commit = await _at(house, session)
+            sha256 = sha256_hex((bundled_dir("policies") / "evaluations" / "prompts.toml").read_bytes())
+            await evaluation.safety.sign(session, repo, commit, safety_body(sha256), by=by, key=house.keys.signing)
+    finally:
+        await close(house)
+
+
+async def _at(house: Gatekeeper, session):  # type: ignore[no-untyped-def]  # (repo, maintainer, released commit)
+    repo = await repos.require(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}")
+    person = await accounts.people.find(session, "maintainer")
+    assert person is not None
+    by = await accounts.principals.for_person(session, person)
+    return repo, by, await repos.resolve_revision(session, repo, "main")
+
+
+async def _bias(house: Gatekeeper, contests: evaluation.EvaluationReport | None) -> evaluation.EvaluationReport:
+    # One transaction: the server beside it finds a run that is done, and nothing to do.
+    grid, chance = evaluation.load_grids()["emoji"], random.Random(7)
+    reader = Reader(grid.reader, "made-up reader", "profession", {"gender": GENDERS})
+    async with house.db.write() as session:
+        repo, by, commit = await _at(house, session)
+        plan = Plan(sld_level="medium", margin=0.0, seeds=3, contests=contests)
+        run = await runs.start(session, repo, commit, grid, plan, by=by)
+        outcomes, seen = {}, {}
+        for shot in runs.shots(run, grid):
+            gender = chance.randrange(3)
+            digest = await house.pictures.write(_picture(gender, chance))
+            outcomes[shot] = (ImageState.MADE, digest)
+            embedding = [float(gender == place) + chance.gauss(0, 0.1) for place in range(3)]
+            seen[digest] = (embedding, {"profession": shot.prompt.profession, "gender": GENDERS[gender]})
+        await runs.keep(session, run, outcomes, done=len(outcomes))
+        await reports.keep_readings(session, reader.sha256, seen)
+        samples = await reports.samples_of(session, run, grid, reader_sha256=reader.sha256)
+        body = reports.written(grid, samples, reader, None)
+        return await reports.make(session, run, repo, grid, body, key=house.keys.signing)
+
+
+def _picture(gender: int, chance: random.Random) -> bytes:
+    color = [chance.randrange(60, 120) for _ in range(3)]
+    color[gender] += 100
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (64, 64), tuple(color)).save(file, "PNG")
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    asyncio.run(seed(Path(sys.argv[1])))
