@@ -1,8 +1,10 @@
 """`evaluate`: what a model does with people, at a terminal."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -99,6 +101,17 @@ async def bundled(directory: Path, seeds: int | None) -> None:
 
     The model's safety steering is off, so that what is seen can be compared with what the model was trained on.
     """
+    async with bundled_hub() as (gatekeeper, by, repo, commit):
+        async with gatekeeper.db.write() as session:
+            run = await begin(gatekeeper, session, by, repo, commit, "emoji", seeds=seeds, sld_level="off")
+        report = await carry_out(gatekeeper, run)
+        await asyncio.to_thread(write_pages, gatekeeper, report, directory)
+    click.echo(f"Report on {run.images_total} images written to {directory}.")
+
+
+@contextlib.asynccontextmanager
+async def bundled_hub() -> AsyncIterator[tuple[Gatekeeper, Principal, repos.Repo, str]]:
+    """A hub that holds nothing but the bundled model, until the block ends: with its owner, repository and commit."""
     source = bundled_model_dir()
     if source is None:
         raise Failure("The bundled model is not installed.")
@@ -115,13 +128,10 @@ async def bundled(directory: Path, seeds: int | None) -> None:
             commit = await repos.transfer.commit_prepared(
                 session, gatekeeper.store, repo, prepared, by=by, summary="The bundled model"
             )
-            run = await begin(gatekeeper, session, by, repo, commit, "emoji", seeds=seeds, sld_level="off")
-        report = await carry_out(gatekeeper, run)
-        await asyncio.to_thread(write_pages, gatekeeper, report, directory)
+        yield gatekeeper, by, repo, commit
     finally:
         await close(gatekeeper)
         shutil.rmtree(folder)
-    click.echo(f"Report on {run.images_total} images written to {directory}.")
 
 
 async def begin(

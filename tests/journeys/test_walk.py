@@ -38,7 +38,7 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
     page.on("request", lambda sent: None if sent.url.startswith((demo.url, "data:")) else complain(sent.url))
     faults: list[str] = []
     (starts, least), seen = _WALKS[person], 0
-    for pattern, path in walk(page, *starts):
+    for pattern, path in walk(page, *starts, *(() if person else _reports(page))):
         seen += 1
         faults += [f"{path}: {text}" for url, text in complaints if url == page.url]
         complaints.clear()
@@ -46,6 +46,13 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
         print(pattern, path)
     assert not faults, "\n".join(faults)
     assert seen >= least
+
+
+def _reports(page: Page) -> list[str]:
+    """A bias report beside the one that contests it, and a safety report: two pages at one kind of address."""
+    listed = page.request.get(f"/api/models{MODEL}/evaluations").json()["evaluations"]
+    safety, counter, first = (f"{MODEL}/evaluations/{each['id']}" for each in listed)
+    return [f"{first}?against={counter.rpartition('/')[2]}&adjective=&adjective=angry", safety]
 
 
 def _faults(page: Page) -> list[str]:

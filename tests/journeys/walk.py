@@ -26,13 +26,15 @@ def route_of(path: str) -> RawRoute | None:
 
 
 def walk(page: Page, *starts: str) -> Iterator[tuple[str, str]]:
-    """Open one page of each kind that links lead to; each stays open while its (pattern, path) is handled."""
-    waiting, seen = deque(starts), set[str]()
+    """Open all that it starts from and one page of each kind that links lead to; each stays open while its
+    (pattern, path) is handled."""
+    waiting, wanted, seen = deque(starts), set(starts), set[str]()
     while waiting:
         path = waiting.popleft()
         route = route_of(urlsplit(path).path)
-        if route is None or route.pattern in seen:
+        if route is None or (route.pattern in seen and path not in wanted):
             continue
+        wanted.discard(path)
         seen.add(route.pattern)
         try:
             answer = page.goto(path)

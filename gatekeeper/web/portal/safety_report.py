@@ -24,7 +24,8 @@ def shown(report: EvaluationReport, other: EvaluationReport | None) -> dict[str,
     return {
         "cautions": CAUTIONS,
         "screen": [row for row in report.body["screen"] if row["refused"]["whole"]],
-        "levels": [(level["sld_level"], sight, level) for level in report.body["levels"] for sight in level["sights"]],
+        "sights": [(level["sld_level"], sight) for level in report.body["levels"] for sight in level["sights"]],
+        "left_out": {name: sum(level[name] for level in report.body["levels"]) for name in ("unchecked", "failed")},
         "plot": Markup(_plot(report)),  # noqa: S704 - made here, its texts escaped
         "changes": reports.changes(report, other) if other and same_set else [],
         "same_grid": same_set,
