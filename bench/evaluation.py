@@ -66,7 +66,7 @@ async def _measure(images: int) -> None:
             await house.studio.close()
             await house.supervisor.stop()
     own, of_run = (before + after) / 2, run.images_total / making
-    print(f"{run.images_total} images in {making:.0f} s, then {reading:.0f} s to the signed report")
+    print(f"{run.images_total} images in {making:.0f} s, then {reading:.1f} s to the signed report")
     print(f"    images a second of the run   {of_run:.2f}")
     print(f"    images a second of the engine {own:.2f} ({before:.2f} before, {after:.2f} after)")
     print(f"    ratio {of_run / own:.2f}; with reading and report {run.images_total / (making + reading) / own:.2f}")
