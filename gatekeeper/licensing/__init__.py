@@ -17,6 +17,7 @@ from gatekeeper.licensing.catalogue import Catalogue, Known, add_license, by_lic
 from gatekeeper.licensing.changes import (
     GRACE_DAYS,
     Earlier,
+    asked_again,
     changes_of,
     classify,
     difference,
@@ -76,6 +77,7 @@ __all__ = [
     "acceptances_of",
     "add",
     "add_license",
+    "asked_again",
     "between",
     "by_license_id",
     "canonical_sha256",

@@ -19,7 +19,7 @@ from gatekeeper import errors, ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import differences
-from gatekeeper.licensing.tables import ChangeClass, RepoTerms, TermsBundle, TermsChange
+from gatekeeper.licensing.tables import Acceptance, ChangeClass, RepoTerms, TermsBundle, TermsChange
 from gatekeeper.licensing.terms import stored
 from gatekeeper.repos import history
 from gatekeeper.repos.tables import Repo
@@ -174,6 +174,20 @@ async def changes_of(session: AsyncSession, repo: Repo) -> list[TermsChange]:
         .order_by(col(TermsChange.id).desc())
     )
     return list(await session.scalars(query))
+
+
+async def asked_again(session: AsyncSession, change: TermsChange) -> int:
+    """How many accepted the earlier terms here and not the new ones: whom a material change asks to accept again."""
+
+    def accepted(bundle_sha256: str | None) -> sa.Select[str]:
+        return sa.select(col(Acceptance.person_id)).where(
+            col(Acceptance.repo_id) == change.repo_id,
+            col(Acceptance.withdrawn_at).is_(None),
+            col(Acceptance.bundle_sha256) == bundle_sha256,
+        )
+
+    people = accepted(change.old_sha256).where(col(Acceptance.person_id).not_in(accepted(change.new_sha256)))
+    return int(await session.scalar(sa.select(sa.func.count()).select_from(people.distinct().subquery())) or 0)
 
 
 async def get_change(session: AsyncSession, repo: Repo, change_id: str) -> TermsChange:

@@ -6,7 +6,15 @@ decisions lie beside this room; it is asked when a delivery is made, not when it
 """
 
 from gatekeeper.notices import webhooks
-from gatekeeper.notices.audience import TELL_APPLICANT, TELL_HOLDERS, remind_of_ends, tell_applicant, tell_holders
+from gatekeeper.notices.audience import (
+    TELL_APPLICANT,
+    TELL_HOLDERS,
+    names_of,
+    remind_of_ends,
+    tell_applicant,
+    tell_holders,
+    told_of_release,
+)
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
@@ -56,6 +64,7 @@ __all__ = [
     "mail",
     "mail_preferences",
     "mark_read",
+    "names_of",
     "prefer_mail",
     "remind_of_ends",
     "say",
@@ -64,6 +73,7 @@ __all__ = [
     "tell",
     "tell_applicant",
     "tell_holders",
+    "told_of_release",
     "unread",
     "webhooks",
 ]

@@ -62,7 +62,7 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
                 told_at = event.occurred_at + UNDO_WITHIN + _MARGIN
                 await jobs.enqueue(session, TELL_APPLICANT, {"event": event.id}, run_at=told_at)
             else:
-                await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
+                await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **names_of(repo))
     elif event.kind == "access:request:submit":
         await _tell_reviewers(session, event, repo, judge)
     elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
@@ -84,7 +84,7 @@ async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool
     person = await session.get(Person, event.body["person_id"])
     if person is None:
         return False
-    return await tell(session, person.id, _TO_APPLICANT[event.kind], event=event.id, **_names(repo))
+    return await tell(session, person.id, _TO_APPLICANT[event.kind], event=event.id, **names_of(repo))
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
             person_id = col(Acceptance.person_id if event.kind in _TO_ACCEPTORS else AccessGrant.person_id)
             query = sa.select(person_id).where(person_id > after, *_concerned(event, repo))
             holders = list(await session.scalars(query.distinct().order_by(person_id).limit(_PAGE)))
-            facts = _names(repo) | {
+            facts = names_of(repo) | {
                 "commit": str(event.body.get("commit", ""))[:12],
                 "day": str(event.body.get("deadline_at", ""))[:10],
             }
@@ -119,11 +119,22 @@ def _concerned(event: LedgerEvent, repo: Repo) -> list[sa.ColumnElement[bool]]:
             col(Acceptance.withdrawn_at).is_(None),
             col(Acceptance.bundle_sha256) != str(event.body.get("new_sha256", "")),
         ]
+    return _has_access(repo)
+
+
+def _has_access(repo: Repo) -> list[sa.ColumnElement[bool]]:
     return [
         col(AccessGrant.repo_id) == repo.id,
         col(AccessGrant.revoked_at).is_(None),
         sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
     ]
+
+
+async def told_of_release(session: AsyncSession, repo: Repo, *, most: int) -> list[Person]:
+    """Who is told when a release is held, resumed or withdrawn, by name; up to `most`."""
+    holders = sa.select(col(AccessGrant.person_id)).where(*_has_access(repo))
+    query = sa.select(Person).where(col(Person.id).in_(holders)).order_by(col(Person.name_key)).limit(most)
+    return list(await session.scalars(query))
 
 
 async def remind_of_ends(session: AsyncSession) -> int:
@@ -142,7 +153,7 @@ async def remind_of_ends(session: AsyncSession) -> int:
     for grant, repo in await session.execute(query):
         assert grant.ends_at is not None  # the query asks for it
         days = next(days for days in _DAYS_BEFORE_END if grant.ends_at <= instant + timedelta(days=days))
-        facts = _names(repo) | {"day": grant.ends_at.date().isoformat()}
+        facts = names_of(repo) | {"day": grant.ends_at.date().isoformat()}
         # A grant that was shorter from the beginning is told of from its next threshold on, not at once.
         if grant.ends_at - grant.granted_at > timedelta(days=days):
             count += await tell(session, grant.person_id, "access-expiring", event=f"{grant.id}/{days}", **facts)
@@ -166,7 +177,7 @@ async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo,
     for person in await session.scalars(query):
         by = await principals.for_person(session, person)
         if await judge(session, Question(by, repo, Domain.ACCESS.value, "access.request", None)):
-            await tell(session, person.id, "request-submitted", event=event.id, person=name, **_names(repo))
+            await tell(session, person.id, "request-submitted", event=event.id, person=name, **names_of(repo))
 
 
 async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo) -> None:
@@ -214,7 +225,7 @@ async def _tell_of_comment(
 ) -> None:
     author = await session.get(Person, event.actor_id) if event.actor_id else None
     name = author.name if author is not None else "Somebody"
-    facts = _names(repo) | {"person": name, "num": event.body.get("num", "")}
+    facts = names_of(repo) | {"person": name, "num": event.body.get("num", "")}
     for person in people:
         if person.is_disabled or person.id == event.actor_id:
             continue
@@ -223,6 +234,7 @@ async def _tell_of_comment(
             await tell(session, person.id, kind, event=event.id, **facts)
 
 
-def _names(repo: Repo) -> dict[str, str]:
+def names_of(repo: Repo) -> dict[str, str]:
+    """The facts about a repository that the words of a notice need."""
     prefix = "" if repo.kind is RepoKind.MODEL else f"/{repo.kind.value}"
     return {"repo": repo.full_name, "url": f"{prefix}/{repo.full_name}"}

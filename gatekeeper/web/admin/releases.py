@@ -34,14 +34,31 @@ _CRITERIA = {
 }
 
 
+# Where what a criterion looks at can be read, under the repository's address.
+_EVIDENCE = {
+    "license_text": ("access", "The terms"),
+    "flow_down": ("access", "The terms"),
+    "card_complete": ("blob/{commit}/README.md", "The card"),
+    "safetensors_only": ("tree/{commit}", "The files"),
+    "scan_clean": ("tree/{commit}", "The files and their scans"),
+    "not_held": ("releases/{commit}", "What happened to it"),
+    "below_target": ("releases/{commit}", "What happened to it"),
+    "soak_time": ("releases/{commit}", "What happened to it"),
+    "bias_report": ("evaluations", "The reports"),
+    "testers": ("releases/{commit}", "What happened to it"),
+}
+
+
 @dataclass(frozen=True)
 class Criterion:
-    """One check of a proposal as it stands now."""
+    """One check of a proposal as it stands now; `href` and `evidence` lead to what it looks at."""
 
     id: str
     title: str
     passed: bool
     detail: str
+    href: str
+    evidence: str
     can_waive: bool = False
 
 
@@ -178,7 +195,7 @@ async def _view(
 ) -> ReleaseView:
     commit = await history.require_commit(call.session, call.repo, release.commit_id)
     above = [stage for stage in rules.stages if rules.rank(stage) > rules.rank(release.stage)]
-    proposals = [await _proposal_view(call, proposal) for proposal in promotions]
+    proposals = [await _proposal_view(call, release, proposal) for proposal in promotions]
     until = release.embargoed_until
     return ReleaseView(
         commit=release.commit_id,
@@ -198,7 +215,7 @@ async def _view(
     )
 
 
-async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
+async def _proposal_view(call: Call, release: Release, proposal: Proposal) -> ProposalView:
     findings, quorum = await releases.standing_of(call.session, proposal, ladder=ladder(call))
     proposer = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
     given = {approval.person_id for approval in await releases.approvals_of(call.session, proposal)}
@@ -211,7 +228,7 @@ async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
         proposed_at=proposal.proposed_at,
         note=proposal.note,
         approvals_text=quorum.sentence,
-        criteria=tuple(_criterion(finding) for finding in findings),
+        criteria=tuple(_criterion(call, release, finding) for finding in findings),
         can_approve=counts and me not in given and quorum.needed > 0,
         why_no_approval="You have approved it."
         if me in given
@@ -222,10 +239,14 @@ async def _proposal_view(call: Call, proposal: Proposal) -> ProposalView:
     )
 
 
-def _criterion(finding: Finding) -> Criterion:
+def _criterion(call: Call, release: Release, finding: Finding) -> Criterion:
     detail = f"{finding.detail} Waived: {finding.waiver}" if finding.waived_by else finding.detail
     can_waive = not finding.passes and releases.can_be_waived(finding.id)
-    return Criterion(finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, can_waive)
+    path, evidence = _EVIDENCE.get(finding.id, ("releases/{commit}", "What happened to it"))
+    href = f"{repo_url(call.repo)}/{path.format(commit=release.commit_id)}"
+    return Criterion(
+        finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, href, evidence, can_waive
+    )
 
 
 def _policy(call: Call) -> str:

@@ -46,7 +46,7 @@ class StageView:
 
 @dataclass(frozen=True)
 class ChangeView:
-    """A change of terms as its page shows it."""
+    """A change of terms as its page shows it. `asked_again`: how many a material change asks to accept again."""
 
     id: str
     at: datetime
@@ -55,6 +55,7 @@ class ChangeView:
     is_over: bool
     note: str
     difference: Difference
+    asked_again: int
 
 
 async def show(call: Call) -> Response:
@@ -156,6 +157,7 @@ async def _view(call: Call, change: licensing.TermsChange) -> ChangeView:
         is_over=binds and change.deadline_at <= now(),
         note=change.note,
         difference=await licensing.difference(call.session, change),
+        asked_again=await licensing.asked_again(call.session, change),
     )
 
 

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import col
 
-from gatekeeper import ledger, releases
+from gatekeeper import access, accounts, ledger, releases, repos
 from gatekeeper.accounts import OPERATOR, Role, organizations
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
@@ -95,6 +97,46 @@ async def test_who_holds_it_is_listed_and_saved(site: Site, model: Repo) -> None
     saved = await grace.get(f"{address}/holders?format=csv")
     assert saved.headers["content-type"].startswith("text/csv")
     assert f"ada,'=weights.safetensors,{'a' * 64},False" in saved.text
+
+
+async def newer(site: Site, repo: Repo) -> str:
+    """A second release at the stage of the first; the commit that was main before."""
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        [first] = await releases.list_for(session, repo)
+        made = await repos.commit(
+            session, repo, "main", [repos.AddFile("new.json", b"{}")], summary="More", by=by, parent=first.commit_id
+        )
+        ladder, oid = releases.Ladder.load(), made if isinstance(made, str) else made.oid
+        proposal = await releases.propose(session, repo, oid, first.stage, by=by, ladder=ladder)
+        await releases.approve_proposal(session, proposal, by=by)
+        await releases.promote(session, proposal, by=by, ladder=ladder)
+    return first.commit_id
+
+
+async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: Site, model: Repo) -> None:
+    older = await newer(site, model)
+    async with site.gatekeeper.db.write() as session:
+        commit = next(each.commit_id for each in await releases.list_for(session, model) if each.commit_id != older)
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        ada = site.people["ada"]
+        body = {"path": "unet/x.safetensors", "digest": "b" * 64, "action": "download"}
+        await ledger.record(session, "repos:file:download", actor=ada.id, repo=model.id, subject=commit, body=body)
+        await access.grant_directly(session, model, ada, by=by)
+    grace = await site.as_("grace")
+
+    page = words((await grace.get(f"{MODEL}/releases/{commit}/drill")).text)
+    refused = await (await site.as_("ada")).get(f"{MODEL}/releases/{commit}/drill")
+
+    assert f"Everybody {older[:10]} , Gated You {older[:10]} , Gated" in page
+    assert re.search(r"ada last .* unet/x.safetensors b{12}", page)
+    assert "1 person, by the page and by mail where they want it: ada." in page
+    assert "A release of lab/emoji is on hold" in page
+    assert refused.status_code == 403
+    async with site.gatekeeper.db.read() as session:
+        assert [each.held_at for each in await releases.list_for(session, model)] == [None, None]
+        held = sa.select(sa.func.count()).where(col(ledger.LedgerEvent.kind) == "releases:release:hold")
+        assert await session.scalar(held) == 0
 
 
 async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:

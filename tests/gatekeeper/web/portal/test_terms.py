@@ -111,6 +111,7 @@ async def test_a_minor_change_is_noticed_by_nobody(site: Site, repo: Repo) -> No
     await upload(site, repo, SECOND)
     page = (await grace.get(f"{OPEN}/terms")).text
     [change] = re.findall(r'action="/lab/open/terms/changes/([^"]+)"', page)
+    assert "1 person accepted the earlier terms and not these" in words(page)
     sent = inputs(page) | {f"class-{change}": "clarification", f"days-{change}": "14", f"note-{change}": "Clearer."}
     answer = await grace.post(f"{OPEN}/terms/changes/{change}", data=sent)
     assert answer.status_code == 303, words(answer.text)

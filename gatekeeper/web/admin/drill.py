@@ -1,0 +1,55 @@
+"""The rollback drill: what holding a release would lead to, worked out by the decision itself. Nothing is changed."""
+
+from dataclasses import replace
+
+from starlette.responses import Response
+
+from gatekeeper import authz, notices, releases
+from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper.authz import Action
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Release
+from gatekeeper.web import words
+from gatekeeper.web.admin.release import ONE, release_of
+from gatekeeper.web.guard import Call
+from gatekeeper.web.kinds import for_kinds
+from gatekeeper.web.portal.views import render, see
+
+_MOST_TOLD = 500
+
+
+async def show(call: Call) -> Response:
+    """`GET .../releases/{rev}/drill`: who would get what instead, who holds which digest, who would be told."""
+    release = await release_of(call)
+    seen = await see(call, call.repo, call.resource)
+    told = await notices.told_of_release(call.session, call.repo, most=_MOST_TOLD)
+    return render(
+        call,
+        "admin/drill.html",
+        head=seen.head,
+        commit=release.commit_id,
+        is_held=release.held_at is not None,
+        fallbacks=[
+            ("Everybody", *await _fallback(call, release, ANONYMOUS)),
+            ("You", *await _fallback(call, release, call.principal)),
+        ],
+        holders=await releases.holders(call.session, release),
+        nameless=await releases.without_account(call.session, release),
+        told=[person.name for person in told if person.id != call.principal.person_id],
+        most_told=_MOST_TOLD,
+        notice=notices.say("release-held", notices.names_of(call.repo) | {"commit": release.commit_id[:12]}),
+    )
+
+
+async def _fallback(call: Call, release: Release, who: Principal) -> tuple[str, str]:
+    """What main would be to them while this release is held: commit and stage; both "" for nothing."""
+    known = await authz.load(call.session, who, call.repo)
+    held = tuple(replace(each, is_held=True) if each.commit == release.commit_id else each for each in known.releases)
+    stands = replace(known, releases=held)
+    found = authz.decide(call.gatekeeper.policies, who, Action.KNOW, stands, now()).revision
+    if found is None or found.is_held or found.is_withdrawn:
+        return "", ""
+    return found.commit, words.STAGES[found.stage].label if found.stage else ""
+
+
+ROUTES = [*for_kinds(f"{ONE}/drill", show, needs=Action.HOLD)]
