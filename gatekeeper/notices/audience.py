@@ -187,12 +187,12 @@ async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo)
         return
     if event.kind == "generation:strike:review":
         outcome = "takes it back: it counts for nothing" if strike.state is StrikeState.DISMISSED else "stays with it"
-        await tell(session, strike.person_id, "safety-reviewed", event=event.id, outcome=outcome, **_names(repo))
+        await tell(session, strike.person_id, "safety-reviewed", event=event.id, outcome=outcome, **names_of(repo))
         return
     cause = digest_of([strike.repo_id, strike.struck_at.date().isoformat(), strike.kind.value, sorted(strike.fired)])
     fired = ", ".join(strike.fired[:5]) or strike.kind.value
     facts = {"fired": fired, "reason": strike.reason[:300]}
-    await tell(session, strike.person_id, "safety-stopped", event=cause, **facts, **_names(repo))
+    await tell(session, strike.person_id, "safety-stopped", event=cause, **facts, **names_of(repo))
 
 
 async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
