@@ -41,8 +41,7 @@ async def approved(
         moves.APPROVE,
         by=by,
         at=at,
-        facts={"ends_at": ends_at, "is_tester": is_tester, "is_automatic": by is None}
-        | ({"conditions_sha256": moves.digest_of_reason(conditions)} if conditions else {}),
+        facts={"ends_at": ends_at, "is_tester": is_tester, "is_automatic": by is None},
         values={
             "approved_ends_at": ends_at,
             "is_tester": is_tester,

@@ -167,6 +167,7 @@ async def _record(
     is_revoking: bool = False,
     policy: str | None = None,
 ) -> None:
+    key = await key_of(session, made.person_id)
     await ledger.record(
         session,
         f"access:person:{act}",
@@ -177,7 +178,7 @@ async def _record(
         body={
             "block_id": made.id,
             "organization_id": made.organization_id,
-            "reason_sha256": moves.digest_of_reason(made.reason),
+            "reason_commitment": key.commit(made.reason, about=made.id),
         }
         | ({"is_revoking": is_revoking} if act == "block" else {}),
         policy=policy,

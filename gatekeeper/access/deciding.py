@@ -168,7 +168,6 @@ async def add_terms(
         moves.ADD_TERMS,
         by=by,
         at=at,
-        facts={"conditions_sha256": moves.digest_of_reason(conditions)},
         values={"conditions": conditions, "conditions_accepted_at": None},
         data={"conditions": conditions},
         policy=policy,

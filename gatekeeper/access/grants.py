@@ -216,6 +216,7 @@ async def _end(
             policy=policy,
         )
     else:
+        key = await key_of(session, grant.person_id)
         await ledger.record(
             session,
             f"access:grant:{act.name}",
@@ -223,7 +224,8 @@ async def _end(
             token=by.token_id,
             repo=grant.repo_id,
             subject=grant.id,
-            body={"person_id": grant.person_id, "reason_sha256": moves.digest_of_reason(reason)},
+            body={"person_id": grant.person_id}
+            | ({"reason_commitment": key.commit(reason, about=grant.id)} if reason else {}),
             policy=policy,
         )
     return await session.get_one(AccessGrant, grant.id, populate_existing=True)

@@ -132,6 +132,7 @@ async def step(
     if after is not S.REFERRED:
         changes |= {"referred_to": None}
     key = await key_of(session, request.person_id)
+    conditions = (values or {}).get("conditions")
     changes |= values or {}
     changes |= {name: key.words(changes[name]) for name in _WORDS & changes.keys()}
     changes |= {name: key.facts(changes[name]) for name in _FACTS & changes.keys()}
@@ -167,7 +168,8 @@ async def step(
         repo=request.repo_id,
         subject=request.id,
         body={"before": before, "after": after, "person_id": fresh.person_id}
-        | ({"reason_sha256": digest_of_reason(reason)} if reason else {})
+        | ({"reason_commitment": key.commit(reason, about=request.id)} if reason else {})
+        | ({"conditions_commitment": key.commit(conditions, about=request.id)} if conditions else {})
         | (facts or {}),
         policy=policy,
     )
@@ -229,7 +231,7 @@ def checked_words(words: str) -> str:
 
 
 def digest_of_reason(reason: str) -> str | None:
-    """What the evidence holds of a reason: it may name people, and evidence is kept for good."""
+    """What names a text to whoever has read it. Older events hold it, newer ones commitments (`PersonKey.commit`)."""
     return sha256_hex(reason.encode()) if reason else None
 
 

@@ -230,6 +230,7 @@ def _checked_value(kind: str, value: str) -> str:
 async def _record(
     session: AsyncSession, made: Prerequisite, act: str, *, by: Principal, reason: str = "", policy: str | None
 ) -> None:
+    key = await key_of(session, made.person_id)
     await ledger.record(
         session,
         f"access:prerequisite:{act}",
@@ -241,9 +242,9 @@ async def _record(
             "prerequisite_id": made.id,
             "kind": made.kind,
             "ends_at": made.ends_at,
-            "evidence_sha256": moves.digest_of_reason(made.evidence),
+            "evidence_commitment": key.commit(made.evidence, about=made.id),
         }
-        | ({"reason_sha256": moves.digest_of_reason(reason)} if reason else {}),
+        | ({"reason_commitment": key.commit(reason, about=made.id)} if reason else {}),
         policy=policy,
     )
 

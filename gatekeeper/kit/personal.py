@@ -64,6 +64,14 @@ class PersonKey:
         """As the database holds it."""
         return f"{self.id}.{self.box.seal(text, purpose=self.id)}"
 
+    def commit(self, text: str, *, about: str) -> str:
+        """What the evidence holds of words about this person, in an event about `about`.
+
+        Whoever has the key checks with it what was written. Without the key, which an erasure destroys, no guess can be
+        tried, and the same words in another event look different.
+        """
+        return self.box.commit(text, purpose=f"{self.id} {about}")
+
     def open(self, stored: str) -> str:
         """What `seal` was given. Raises ValueError for anything else."""
         return self.box.open(stored.removeprefix(f"{self.id}."), purpose=self.id)

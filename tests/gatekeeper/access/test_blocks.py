@@ -6,7 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import access
 from gatekeeper.access import AccessRequest
 from gatekeeper.accounts import Person, Principal, organizations, people
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.errors import Conflict, Invalid
+from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from tests.gatekeeper.licensing.builders import events, make_person, make_repo
@@ -95,3 +97,22 @@ async def test_of_many_each_is_decided_by_itself_and_failures_are_named(
     assert len(await events(session, "access:request:approve")) == 2
     with pytest.raises(Invalid, match="chosen"):
         await access.decide_many(session, [], approve)
+
+
+async def test_the_log_commits_to_words_about_a_person_so_that_only_their_key_can_check_a_guess(
+    session: AsyncSession, owner: Principal, repo: Repo
+) -> None:
+    alan, ada = await make_person(session, "alan"), await make_person(session, "ada")
+    request = await _ask(session, alan, repo)
+    await access.reject(session, request, by=owner, reason="No.")
+    await access.block(session, await _row(session, ada), by=owner, reason="No.", repo=repo)
+    [rejected], [blocked] = await events(session, "access:request:reject"), await events(session, "access:person:block")
+    key, other = await key_of(session, alan.person_id or ""), await key_of(session, ada.person_id or "")
+    assert rejected.body["reason_commitment"] == key.commit("No.", about=request.id)
+    assert blocked.body["reason_commitment"] == other.commit("No.", about=blocked.body["block_id"])
+    assert key.commit("No.", about=request.id) not in (
+        key.commit("Yes", about=request.id),
+        key.commit("No.", about="another request"),
+        other.commit("No.", about=request.id),
+    )
+    assert sha256_hex(b"No.") not in str([rejected.body, blocked.body])
