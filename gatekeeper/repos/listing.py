@@ -79,11 +79,11 @@ async def find_entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> Tre
     here = (await revisions.require_commit(s, repo, commit)).tree
     *parents, name = path.split("/")
     for segment in parents:
-        item = _named(await objects.folder(s, repo.id, here), segment)
+        item = (await objects.folder(s, repo.id, here)).named.get(segment)
         if item is None or not item.is_folder:
             return None
         here = item.oid
-    item = _named(await objects.folder(s, repo.id, here), name)
+    item = (await objects.folder(s, repo.id, here)).named.get(name)
     return None if item is None else _entry(f"{'/'.join(parents)}/" if parents else "", item)
 
 
@@ -135,10 +135,6 @@ async def _folder_id(s: AsyncSession, repo: Repo, commit: str, path: str) -> str
     if found is None or found.type != "directory":
         raise _missing(path)
     return found.oid
-
-
-def _named(rows: objects.Folder, name: str) -> Item | None:
-    return next((item for item in rows if item.name == name), None)
 
 
 def _entry(prefix: str, item: Item) -> TreeEntry:

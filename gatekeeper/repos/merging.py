@@ -19,7 +19,7 @@ from gatekeeper.repos.objects import EMPTY_TREE, Item
 from gatekeeper.repos.operations import AddLfs
 from gatekeeper.repos.tables import Repo
 
-_NOTHING: objects.Folder = ()
+_NOTHING = objects.Folder()
 
 
 @dataclass(frozen=True, slots=True)

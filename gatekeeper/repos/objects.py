@@ -7,6 +7,7 @@ reaches a tree except through a commit that was looked up in the database.
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sqlalchemy as sa
 from dulwich.objects import ObjectID, ShaFile, Tree, parse_tree
@@ -55,7 +56,14 @@ class Item:
         return self.mode == FOLDER_MODE
 
 
-Folder = tuple[Item, ...]
+class Folder(tuple[Item, ...]):
+    """The rows of one tree, in Git's order."""
+
+    @cached_property
+    def named(self) -> dict[str, Item]:
+        """The rows by name."""
+        return {item.name: item for item in self}
+
 
 _folders: Lru[tuple[str, str], Folder] = Lru(_MAX_CACHED_ITEMS)
 
@@ -139,7 +147,7 @@ async def folders_of(s: AsyncSession, keys: Collection[Key]) -> dict[Key, Folder
     """The same for trees of several repositories."""
     found: dict[Key, Folder] = {}
     for key in keys:
-        cached = () if key[1] == EMPTY_TREE else _folders.get(key)
+        cached = Folder() if key[1] == EMPTY_TREE else _folders.get(key)
         if cached is not None:
             found[key] = cached
     missing = {key for key in keys if key not in found}
@@ -151,7 +159,7 @@ async def folders_of(s: AsyncSession, keys: Collection[Key]) -> dict[Key, Folder
     blobs = {(key[0], oid) for key, tree in rows.items() for _, mode, oid in tree if mode != FOLDER_MODE}
     files = await measures(s, blobs)
     for key, tree in rows.items():
-        made = tuple(_item(name, mode, oid, files.get((key[0], oid))) for name, mode, oid in tree)
+        made = Folder(_item(name, mode, oid, files.get((key[0], oid))) for name, mode, oid in tree)
         _folders.put(key, made, len(made) + 1)
         found[key] = made
     return found

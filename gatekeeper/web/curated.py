@@ -16,7 +16,8 @@ from gatekeeper.community.collections import Listed
 from gatekeeper.errors import NotAllowed, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, catalogue
-from gatekeeper.web.guard import Call, missing_repo
+from gatekeeper.web.finding import missing_repo
+from gatekeeper.web.guard import Call
 
 _REPO_KINDS = {ItemKind.MODEL: RepoKind.MODEL, ItemKind.DATASET: RepoKind.DATASET, ItemKind.SPACE: RepoKind.SPACE}
 
@@ -84,7 +85,7 @@ async def named_repo(call: Call, kind: ItemKind, full_name: str) -> Repo:
     """The repository, if the caller may know it. Raises RepoNotFound, alike for a hidden and a missing one."""
     repo = await catalogue.find(call.session, _REPO_KINDS[kind], full_name)
     if repo is None:
-        raise await missing_repo(call, call.session)
+        raise await missing_repo(call.session, call.gatekeeper.policies, call.principal)
     instant = now()
     resource = await authz.load(call.session, call.principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)

@@ -5,8 +5,7 @@ and only then sends. An endpoint therefore never answers for something that was 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -15,16 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, notices, repos
+from gatekeeper import authz, notices
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
-from gatekeeper.errors import Invalid, NotAllowed, RepoNotFound, RevisionNotFound, TooLarge
+from gatekeeper.errors import Invalid, NotAllowed, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind, history
+from gatekeeper.repos import Repo, history
 from gatekeeper.web import stepping
+from gatekeeper.web.finding import Found, Moved, find
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.respond import wants_page
-from gatekeeper.web.revisions import commit_of
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.state import Gatekeeper
 
@@ -79,16 +78,6 @@ class Call:
 
 
 Endpoint = Callable[[Call], Awaitable[Response]]
-
-
-class Moved(RepoNotFound):
-    """The path names a repository by the name it had. Raised only for callers who may know the repository."""
-
-    def __init__(self, repo: Repo) -> None:
-        super().__init__(
-            f"This repository was moved and is called {repo.full_name} now.", next_step="Use its new name."
-        )
-        self.repo = repo
 
 
 def guarded(
@@ -162,16 +151,22 @@ async def _answer(
     version = gatekeeper.version.current()  # before the snapshot that the session reads
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
-        call.principal = ANONYMOUS if is_bare else await authenticate(request, session, gatekeeper)
+        known = gatekeeper.known.find(request, version) if mode == "read" else None
+        if known is not None:
+            call.principal = known.principal
+        else:
+            call.principal = ANONYMOUS if is_bare else await authenticate(request, session, gatekeeper)
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         if call.principal.session_id is not None and request.method == "GET" and wants_page(request):
             request.scope["gatekeeper.unread"] = await notices.unread(session, call.principal.person_id or "")
         try:
-            await _decide(call, session, needs)
+            found = await _decide(call, session, needs, found=known.found if known else None)
         except Moved as moved:
             if request.method not in _SAFE_METHODS:
                 raise
             return _to_new_name(request, moved.repo)
+        if found is not None and known is None and mode == "read":
+            gatekeeper.known.remember(request, version, call.principal, found)
         if elsewhere := stepping.sent_elsewhere(request, call.principal, gatekeeper.settings, asks):
             return elsewhere
         if mode != "own":
@@ -180,49 +175,28 @@ async def _answer(
     return await endpoint(call)
 
 
-async def _decide(call: Call, session: AsyncSession, needs: Action | None) -> None:
+async def _decide(
+    call: Call, session: AsyncSession, needs: Action | None, *, found: Found | None = None
+) -> Found | None:
+    """Find what the path names, if it names a repository, and decide. Returns it.
+
+    found  the same, where it was looked up before and still stands
+    """
     instant = now()
-    params = call.params
-    if "ns" in params and "name" in params:
-        kind = RepoKind(params.get("kind", RepoKind.MODEL.value))
-        full_name = f"{params['ns']}/{params['name']}"
-        repo = await repos.find_by_any_name(session, kind, full_name)
-        if repo is None:
-            raise await missing_repo(call, session)
-        if repo.key != repos.key_of(kind, full_name):
-            raise await _moved(call, session, repo, instant)
-        call.repo_or_none = repo
-        commit = None
-        revision, standing = params.get("rev"), None
-        if revision is not None and needs is not Action.WRITE:
-            known = await authz.load(session, call.principal, repo, instant=instant)
-            commit = call.commit = await commit_of(
-                session, call.gatekeeper.policies, call.principal, repo, known, revision, instant
-            )
-            standing = known.standing
-        call.resource_or_none = await authz.load(
-            session,
-            call.principal,
-            repo,
-            commit=commit,
-            path=params.get("path"),
-            instant=instant,
-            standing=standing,
-        )
+    policies, params = call.gatekeeper.policies, call.params
+    if "ns" not in params or "name" not in params:
         if needs is not None:
-            try:
-                authz.require(call.gatekeeper.policies, call.principal, needs, call.resource, instant)
-            except RevisionNotFound:
-                raise history.unknown(revision or "") from None
-    elif needs is not None:
-        authz.require_global(call.gatekeeper.policies, call.principal, needs, instant)
-
-
-async def _moved(call: Call, session: AsyncSession, repo: Repo, instant: datetime) -> RepoNotFound:
-    """What to raise for a name that `repo` had: the new one is told only to callers who may know the repository."""
-    resource = await authz.load(session, call.principal, repo, instant=instant)
-    is_known = authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, instant)
-    return Moved(repo) if is_known else _not_found()
+            authz.require_global(policies, call.principal, needs, instant)
+        return None
+    found = found or await find(session, policies, call.principal, params, needs=needs, instant=instant)
+    call.repo_or_none, call.commit = found.repo, found.commit
+    call.resource_or_none = replace(found.resource, path=params.get("path"))
+    if needs is not None:
+        try:
+            authz.require(policies, call.principal, needs, call.resource, instant)
+        except RevisionNotFound:
+            raise history.unknown(params.get("rev", "")) from None
+    return found
 
 
 def _to_new_name(request: Request, repo: Repo) -> Response:
@@ -237,24 +211,6 @@ def _to_new_name(request: Request, repo: Repo) -> Response:
     location = "/".join(segments) + (f"?{query}" if query else "")
     headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
     return Response(status_code=307, headers=headers)
-
-
-async def missing_repo(call: Call, session: AsyncSession) -> RepoNotFound:
-    """The one answer for a repository that is not there and for one that may not be known.
-
-    The facts of a private one that is nobody's are loaded and decided about, or the time would tell the two apart.
-    """
-    nobodys = Repo(kind=RepoKind.MODEL, namespace="-", name="-", key=None, is_private=True)
-    resource = await authz.load(session, call.principal, nobodys)
-    authz.decide(call.gatekeeper.policies, call.principal, Action.KNOW, resource, now())
-    return _not_found()
-
-
-def _not_found() -> RepoNotFound:
-    return RepoNotFound(
-        "Repository not found.",
-        next_step="Check the name, and sign in with a token that may see it if it is private.",
-    )
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:

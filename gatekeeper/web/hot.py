@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import tokens
 from gatekeeper.web.hub.bytes_out import Keep, Prepared
 from gatekeeper.web.hub.bytes_out import send as send_prepared
+from gatekeeper.web.known import credential
 from gatekeeper.web.version import AccessVersion
 
 _MOST = 8192
@@ -47,6 +48,8 @@ class HotCache:
         version, valid_until, prepared = kept
         if version != scope["access_version"] or time.time() >= valid_until:
             del self._kept[key]
+            return False
+        if not prepared.has_bytes and scope["method"] == "GET":
             return False
         self._kept.move_to_end(key)
         if token_id := prepared.evidence.get("token_id"):
@@ -81,13 +84,5 @@ def request_id(scope: Scope) -> bytes:
 
 
 def _key(scope: Scope) -> Key | None:
-    """Credential and path. None for browsers, whose session's rights are looked up each time, and where several
-    credentials were sent: what one of them opened must never be kept under another.
-    """
-    credential = None
-    for name, value in scope["headers"]:
-        if name == b"cookie" or (name == b"authorization" and credential is not None):
-            return None
-        if name == b"authorization":
-            credential = value
-    return (credential or b"", scope["raw_path"])
+    found = credential(scope)
+    return None if found is None else (found, scope["raw_path"])

@@ -20,6 +20,7 @@ from gatekeeper.settings import Settings
 from gatekeeper.transparency import Refusals
 from gatekeeper.web.examiners import Examiners
 from gatekeeper.web.issuers import Issuers
+from gatekeeper.web.known import KnownFacts
 from gatekeeper.web.version import AccessVersion
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Gatekeeper:
     issuers: Issuers
     examiners: Examiners = field(default_factory=Examiners)
     remotes: dict[str, Remote] = field(default_factory=dict)  # providers that people sign in through, by name
+    known: KnownFacts = field(default_factory=KnownFacts)
     refusals: Refusals = field(default_factory=Refusals)
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None

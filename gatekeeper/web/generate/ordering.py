@@ -24,7 +24,8 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue
 from gatekeeper.repos import Repo, RepoKind, catalogue, history
-from gatekeeper.web.guard import Call, missing_repo
+from gatekeeper.web.finding import missing_repo
+from gatekeeper.web.guard import Call
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.state import Gatekeeper
 
@@ -85,7 +86,7 @@ async def named(call: Call, session: AsyncSession, model: str, revision: str | N
     call.principal = await authenticate(call.request, session, call.gatekeeper)
     repo = await catalogue.find(session, RepoKind.MODEL, model)
     if repo is None:
-        raise await missing_repo(call, session)
+        raise await missing_repo(session, call.gatekeeper.policies, call.principal)
     resource = await authz.load(session, call.principal, repo)
     authz.require(policies, call.principal, Action.KNOW, resource, now())
     if revision is not None:

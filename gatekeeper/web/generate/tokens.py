@@ -10,8 +10,9 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, catalogue
 from gatekeeper.tokens import AccessToken
 from gatekeeper.tokens.inference import MOST_MODELS, issue_for_inference
+from gatekeeper.web.finding import missing_repo
 from gatekeeper.web.generate import schemas
-from gatekeeper.web.guard import Call, guarded, missing_repo
+from gatekeeper.web.guard import Call, guarded
 
 _MINUTES = 15
 
@@ -30,7 +31,7 @@ async def make(call: Call) -> Response:
     for name in models:
         repo = await catalogue.find(call.session, RepoKind.MODEL, name)
         if repo is None:
-            raise await missing_repo(call, call.session)
+            raise await missing_repo(call.session, call.gatekeeper.policies, call.principal)
         found.append(repo)
     token, secret = await make_for(call, found, minutes=minutes)
     assert token.expires_at is not None  # it has just been given one

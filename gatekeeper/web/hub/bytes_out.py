@@ -43,7 +43,8 @@ class Prepared:
 
     headers      everything but the length and range: raw, lower-case names
     etag         with its quotes
-    path         of the stored object; None when `content` holds the bytes, or they are read from `away`
+    path         of the stored object; None when `content` holds the bytes, or they are read from `away`, or only the
+                 headers were asked for
     evidence     fields of the download's ledger event, without the range
     valid_until  when the decision must be made again even if nothing has changed; None: never by time alone
     inside       where the proxy before us has `path`, if it is to send the bytes
@@ -58,6 +59,11 @@ class Prepared:
     valid_until: datetime | None
     away: Away | None = None
     inside: bytes | None = None
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether it answers a GET, too."""
+        return self.path is not None or self.content is not None or self.away is not None
 
 
 async def send(prepared: Prepared, scope: Scope, send: Send, *, keep: Keep, extra: RawHeaders = ()) -> None:

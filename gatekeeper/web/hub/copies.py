@@ -6,7 +6,8 @@ from gatekeeper import authz, repos
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, duplicating
-from gatekeeper.web.guard import Call, missing_repo
+from gatekeeper.web.finding import missing_repo
+from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
 
@@ -33,7 +34,7 @@ async def _target(call: Call, asked: schemas.CopyFiles) -> Repo:
     """The repository to copy into. One that may not be known is answered like one that is not there."""
     target = await repos.find_by_any_name(call.session, schemas.KIND_OF_TYPE[asked.target.type], asked.target.name)
     if target is None:
-        raise await missing_repo(call, call.session)
+        raise await missing_repo(call.session, call.gatekeeper.policies, call.principal)
     instant = now()
     resource = await authz.load(call.session, call.principal, target, instant=instant)
     authz.require(call.gatekeeper.policies, call.principal, Action.WRITE, resource, instant)

@@ -5,14 +5,15 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, catalogue
-from gatekeeper.web.guard import Call, missing_repo
+from gatekeeper.web.finding import missing_repo
+from gatekeeper.web.guard import Call
 
 
 async def require_named(call: Call, kind: RepoKind, full_name: str, needs: Action) -> Repo:
     """The repository, once the caller may do `needs` to it. Raises RepoNotFound and what the decision raises."""
     repo = await catalogue.find(call.session, kind, full_name)
     if repo is None:
-        raise await missing_repo(call, call.session)
+        raise await missing_repo(call.session, call.gatekeeper.policies, call.principal)
     instant = now()
     resource = await authz.load(call.session, call.principal, repo, instant=instant)
     authz.require(call.gatekeeper.policies, call.principal, needs, resource, instant)

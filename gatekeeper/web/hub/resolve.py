@@ -60,8 +60,8 @@ async def prepare(call: Call) -> Prepared:
         known = (await xet.hashes_of(session, repo.id, [digest])).get(digest)
     else:
         digest, path_on_disk, away, known = entry.oid, None, None, None
-        content = await history.read_blob(session, repo, entry.oid)
-        size = len(content)
+        content = await history.read_blob(session, repo, entry.oid) if call.request.method != "HEAD" else None
+        size = entry.size
     return Prepared(
         headers=_headers(path, commit=commit, digest=digest, size=size)
         + (_xet_headers(call, known) if known else ())

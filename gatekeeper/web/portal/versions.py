@@ -17,11 +17,11 @@ from gatekeeper.repos import history, merging
 from gatekeeper.repos.history import Commit
 from gatekeeper.repos.merging import Change
 from gatekeeper.repos.objects import Item
+from gatekeeper.web.finding import at_revision
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.paging import number
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import render, repo_url, see
-from gatekeeper.web.revisions import commit_of
 
 _PAGE = 30
 _MOST_PAGES = 10_000
@@ -132,14 +132,12 @@ async def _side(call: Call, revision: str) -> Side:
     """A revision as the guard would decide it. Raises what a refusal of listing its files raises."""
     session, principal, repo = call.session, call.principal, call.repo
     policies, instant = call.gatekeeper.policies, now()
-    known = await authz.load(session, principal, repo, instant=instant)
-    oid = await commit_of(session, policies, principal, repo, known, revision, instant)
-    resource = await authz.load(session, principal, repo, commit=oid, instant=instant, standing=known.standing)
+    found = await at_revision(session, policies, principal, repo, revision, instant)
     try:
-        authz.require(policies, principal, Action.LIST_FILES, resource, instant)
+        authz.require(policies, principal, Action.LIST_FILES, found.resource, instant)
     except RevisionNotFound:
         raise history.unknown(revision) from None
-    return Side(await history.require_commit(session, repo, oid), resource)
+    return Side(await history.require_commit(session, repo, found.commit or ""), found.resource)
 
 
 def _stage(call: Call, oid: str) -> str | None:
