@@ -195,6 +195,7 @@ class ModelState(Answer):
     checker_sha256  digest of the attached checker's weights; None until ready, and for a model without a checker, whose
                     orders all fail with `checker_mismatch`
     memory_bytes    what its weights take; is_pinned: never evicted
+    last_used_at    when it was last ordered; None: not since it was loaded
     message         what a load is about, or why it failed
     """
 
@@ -216,6 +217,7 @@ class ModelState(Answer):
     message: str | None = None
     memory_bytes: int = 0
     is_pinned: bool = False
+    last_used_at: AwareDatetime | None = None
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------

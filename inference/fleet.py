@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,7 +135,12 @@ class Fleet:
 
     def states(self) -> tuple[ModelState, ...]:
         """Every model that is here, is coming, or could not be loaded, in the order of arrival."""
-        return tuple(self._states.values())
+        instant, ago = datetime.now(UTC), time.monotonic()
+        used = {digest: instant - timedelta(seconds=ago - found_at) for digest, found_at in self._found_at.items()}
+        return tuple(
+            state.model_copy(update={"last_used_at": used[digest]}) if digest in used else state
+            for digest, state in self._states.items()
+        )
 
     def find(self, digest: str) -> Model | ModelState | None:
         """The model if it is ready, else how far it is, else None. May be called from any thread."""
