@@ -61,6 +61,8 @@ async def mine(call: Call) -> Response:
                 "title": _title(made),
                 "started_at": made.started_at,
                 "image_href": first.href if first else "",
+                "receipt_href": first.receipt_href if first else "",
+                "may_delete": _may_delete(made),
                 "note": _STATES[made.state] if not pictures else pictures[0].note or _STATES[made.state],
             }
         )
@@ -89,7 +91,7 @@ async def one(call: Call) -> Response:
         progress=_progress(call, made),
         steps=_latest(call, made, "progress"),
         preview=_latest(call, made, "preview").get("png_base64", ""),
-        may_delete=made.state is not GenerationState.RUNNING and not generation.is_over(made, now()),
+        may_delete=_may_delete(made),
         repo_url=url,
         full_name=repo.full_name if repo else "a model that is gone",
         started_at=made.started_at,
@@ -172,6 +174,10 @@ def _progress(call: Call, made: Generation) -> str:
         case generation.Update(type="retrying"):
             return "The image service stopped and begins anew with your image."
     return "Your image is being made."
+
+
+def _may_delete(made: Generation) -> bool:
+    return made.state is not GenerationState.RUNNING and not generation.is_over(made, now())
 
 
 def _title(made: Generation) -> str:

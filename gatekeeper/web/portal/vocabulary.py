@@ -33,6 +33,12 @@ class Vocabulary:
     examples: tuple[str, ...]
     groups: tuple[tuple[str, tuple[str, ...]], ...]
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Words that stand in no name of a group."""
+        named = {word for _, names in self.groups for name in names for word in name.lower().split()}
+        return tuple(word for word in self.words if word not in named)
+
     def strange(self, prompt: str) -> list[str]:
         """Words of `prompt` that the model does not know, each once, in order."""
         known = set(self.words)

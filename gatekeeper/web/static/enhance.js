@@ -1,5 +1,4 @@
-// Comforts on top of pages that work without them: copy buttons, local times, an account menu that closes itself,
-// keys in the review queue, and live progress in the playground. No page depends on this file.
+// Comforts on top of pages that work without them. No page depends on this file.
 "use strict";
 
 const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
@@ -75,6 +74,11 @@ each("[data-vocabulary]", (input) => {
     const strange = [...new Set(words.filter((word) => word && !known.has(word)))];
     note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.slice(0, 6).join(", ")}.` : "";
   };
+  each(`[data-adds="${input.name}"] a`, (link) => link.addEventListener("click", (event) => {
+    event.preventDefault(); // without this file the link opens the page with the word added
+    input.value = `${input.value.trim()} ${link.textContent}`.trim();
+    look();
+  }));
   input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
 });
 

@@ -140,3 +140,27 @@ async def test_a_hub_without_inference_says_so(site: Site, model: Repo) -> None:
 
     assert "Hosted inference is switched off" in words(page.text)
     assert 'type="submit" disabled' in page.text
+
+
+async def test_every_word_that_the_model_knows_is_a_link_that_adds_it(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    page = (await ada.get(f"{MODEL}/playground?prompt=a+red")).text
+
+    assert '<a href="?prompt=a%20red%20apple">apple</a>' in page
+    assert 'value="a red apple"' in (await ada.get(f"{MODEL}/playground?prompt=a%20red%20apple")).text
+
+
+async def test_the_gallery_has_each_order_s_receipt_and_the_way_to_delete_it(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    page = (await ada.post(f"{MODEL}/playground", data=ORDER)).headers["location"]
+
+    gallery = (await ada.get("/generations")).text
+
+    assert f'href="{page}/receipts/0.json"' in gallery
+    assert f'action="{page}/delete"' in gallery
+    assert (await ada.post(f"{page}/delete")).headers["location"] == "/generations?done=images-deleted"
+    assert f'action="{page}/delete"' not in (await ada.get("/generations")).text
