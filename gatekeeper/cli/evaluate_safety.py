@@ -5,8 +5,9 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -118,33 +119,62 @@ async def evaluate_safety(
         once = plan("".join(sld_levels) if actor is None else "", is_past_rules=past_rules)
         plans = [once] if actor is None else [plan(each, is_past_rules=True) for each in sld_levels or SLD_LEVELS]
         screened = once.screen(rules) if prompts_only or actor is not None else None
-        made = []
+        found = [] if screened is None else [_Told.of(screened)]
         if not prompts_only:
-            logs.configure()  # on stderr, beside the report
-            async with _worker(house) as worker, contextlib.AsyncExitStack() as stack:
-                for file in manifest.files:
-                    if file.inline is None:
-                        await stack.enter_async_context(house.store.at_hand(object_key(file.sha256)))
-                for each in plans:
-                    made.append(await each.run(worker))
-                    click.echo(f"{len(made)} of {len(plans)} levels of steering", err=True)
+            found += await _make(house, plans, out if by else None)
     except (ValueError, WorkerError, TimeoutError) as error:
         raise Failure(str(error) or "The inference process did not start in time.") from error
-    reports = [report for report in (screened, *made) if report is not None]
     if by is not None:
-        await _sign(house, repo, commit, by, reports)
-    json_text = [report.as_json() for report in reports]
-    value = json_text[0] if actor is None else json_text
-    text = "\n".join(report.as_markdown() for report in reports)
+        await _sign(house, repo, commit, by, [told.data for told in found])
+    value = found[0].data if by is None else [told.data for told in found]
+    text = "\n".join(told.text for told in found)
     _write(out, {"safety.json": json.dumps(value, indent=1) + "\n", "safety.md": text})
+    for plan_made in plans if by else ():
+        _part(out, plan_made).unlink(missing_ok=True)
     show(value, text, as_json=as_json)
 
 
-async def _sign(house: House, repo: Repo, commit: str, by: Principal, found: Sequence[SafetyReport]) -> None:
+@dataclass(frozen=True)
+class _Told:
+    """What one evaluation came to, for machines and for people."""
+
+    data: dict[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, report: SafetyReport) -> "_Told":
+        return cls(report.as_json(), report.as_markdown())
+
+
+async def _make(house: House, plans: Sequence[SafetyEvaluation], folder: Path | None) -> list[_Told]:
+    """Carry out evaluations. In `folder` each is kept once it is whole, and found by the same command again."""
+    logs.configure()  # on stderr, beside the report
+    found: list[_Told] = []
+    async with _worker(house) as worker, contextlib.AsyncExitStack() as stack:
+        for file in plans[0].manifest.files:
+            if file.inline is None:
+                await stack.enter_async_context(house.store.at_hand(object_key(file.sha256)))
+        for plan in plans:
+            part = _part(folder, plan) if folder else None
+            if part is not None and part.is_file():
+                found.append(_Told(**json.loads(part.read_text("utf-8"))))
+            else:
+                found.append(_Told.of(await plan.run(worker)))
+                if part is not None:
+                    _write(part.parent, {part.name: json.dumps(asdict(found[-1]))})
+            click.echo(f"{len(found)} of {len(plans)} levels of steering", err=True)
+    return found
+
+
+def _part(folder: Path, plan: SafetyEvaluation) -> Path:
+    return folder / f"safety-part-{plan.key[:16]}.json"
+
+
+async def _sign(house: House, repo: Repo, commit: str, by: Principal, found: Sequence[dict[str, Any]]) -> None:
     screened, *made = found
-    if any(each.setting.rules_sha256 != screened.setting.rules_sha256 for each in made):
+    if any(each["setting"]["rules_sha256"] != screened["setting"]["rules_sha256"] for each in made):
         raise Failure("The worker screens with other rules than this process: set INFERENCE_RULES_FILE to its file.")
-    body = evaluation.safety.written(screened.as_json(), [each.as_json() for each in made])
+    body = evaluation.safety.written(screened, made)
     async with house.write() as session:
         report = await evaluation.safety.sign(session, repo, commit, body, by=by, key=house.keys.signing)
     click.echo(f"Safety report {report.id}, signed.", err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatekeeper.generation.client import OrderRejected, Worker
 from gatekeeper.generation.safety import SafetyLevel
-from gatekeeper.kit.canonical import instant_text
+from gatekeeper.kit.canonical import digest_of, instant_text
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from inference.contract import (
@@ -83,6 +83,12 @@ class SafetyEvaluation:
         )
         return cls(manifest, read_prompts(prompts), level, demand, most)
 
+    @property
+    def key(self) -> str:
+        """The same for the same evaluation: what was made of one that was broken off is found by it."""
+        asked = self.demand.model_dump(mode="json") | {"steps": self.level.steps, "images": self.level.images}
+        return digest_of([self.manifest.digest, self.prompts.sha256, self.most, asked])
+
     def screen(self, rules_file: Path | None = None) -> SafetyReport:
         """Only the rules, in this process: nothing is made. Raises ValueError for rules that cannot be used."""
         rules = read_rules(rules_file or BUILT_IN)
@@ -126,6 +132,7 @@ class SafetyEvaluation:
             safety=self.demand,
             deadline_at=now() + timedelta(seconds=_ORDER_SECONDS),
             person_key="evaluation",
+            is_background=True,
         )
 
     def _setting(

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from gatekeeper.cli.main import main
 from gatekeeper.db import Database
 from gatekeeper.evaluation import EvaluationReport, ReportKind
+from gatekeeper.generation import SafetyEvaluation, SafetyReport, Worker
 from gatekeeper.licensing import verify_receipt
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Keys
@@ -113,12 +114,28 @@ def test_what_cannot_be_used_is_said_in_one_sentence(run: Any, tmp_path: Path) -
     assert "gentle" in level.output
 
 
-def test_a_signed_report_screens_all_prompts_and_looks_behind_the_rules_at_each_level(run: Any, tmp_path: Path) -> None:
+def test_a_signed_report_screens_all_prompts_and_looks_behind_the_rules_at_each_level(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit, invoke = run
     chosen = ("--prompts", str(tmp_path / "set.toml"), "--as", "ada")
 
     assert "leave out --past-rules" in invoke(*chosen, "--past-rules").output
+    # Broken off at the second level: what was made of the first is taken up, once, and then put away.
+    levels: list[str] = []
+    carry_out = SafetyEvaluation.run
+
+    async def broken(self: SafetyEvaluation, worker: Worker) -> SafetyReport:
+        levels.append(self.demand.sld_level.value)
+        if levels == ["off", "max"]:
+            raise TimeoutError
+        return await carry_out(self, worker)
+
+    monkeypatch.setattr(SafetyEvaluation, "run", broken)
+    assert invoke(*chosen, "--sld", "off", "--sld", "max").exit_code == 1
     done = invoke(*chosen, "--sld", "off", "--sld", "max")
+    assert levels == ["off", "max", "max"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["safety.json", "safety.md"]
 
     assert done.exit_code == 0, done.output
     report = asyncio.run(_the_report(tmp_path))
