@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,6 +58,7 @@ class Candidate:
     release: Release
     target: Stage
     ladder: Ladder
+    scans: dict[str, scanning.FileResult] = field(default_factory=dict, compare=False)  # by `_scans`, once for all
 
 
 Check = Callable[[AsyncSession, Candidate], Awaitable[tuple[bool, str]]]
@@ -233,8 +234,10 @@ def _is_unsafe(path: str) -> bool:
 
 
 async def _scans(session: AsyncSession, candidate: Candidate) -> dict[str, scanning.FileResult]:
-    files = await history.tree(session, candidate.repo, candidate.release.commit_id, recursive=True)
-    return await scanning.results_now(session, candidate.repo, files)
+    if not candidate.scans:
+        files = await history.tree(session, candidate.repo, candidate.release.commit_id, recursive=True)
+        candidate.scans.update(await scanning.results_now(session, candidate.repo, files))
+    return candidate.scans
 
 
 def _few(paths: Sequence[str]) -> str:

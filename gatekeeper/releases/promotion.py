@@ -143,8 +143,13 @@ async def current_findings(session: AsyncSession, proposal: Proposal, *, ladder:
     """The criteria as they stand now, with the waivers that were given."""
     release = await rows.get(session, proposal.release_id)
     repo = await _repo(session, release)
+    return await _findings(session, proposal, release, repo, await ladder_for(session, repo, ladder))
+
+
+async def _findings(
+    session: AsyncSession, proposal: Proposal, release: Release, repo: Repo, ladder: Ladder
+) -> list[Finding]:
     waivers = {row["id"]: (row["waived_by"], row["waiver"]) for row in proposal.criteria if row.get("waived_by")}
-    ladder = await ladder_for(session, repo, ladder)
     found = await criteria.check(session, Candidate(repo, release, proposal.target, ladder))
     return [
         Finding(finding.id, finding.is_met, finding.detail, *waivers.get(finding.id, (None, ""))) for finding in found
@@ -155,9 +160,9 @@ async def standing_of(session: AsyncSession, proposal: Proposal, *, ladder: Ladd
     """What a page shows of a proposal: its criteria and its approvals as they stand now."""
     release = await rows.get(session, proposal.release_id)
     repo = await _repo(session, release)
-    rule = (await ladder_for(session, repo, ladder)).rule(proposal.target)
-    count = await quorum(session, repo, release, proposal, rule)
-    return await current_findings(session, proposal, ladder=ladder), count
+    ladder = await ladder_for(session, repo, ladder)
+    count = await quorum(session, repo, release, proposal, ladder.rule(proposal.target))
+    return await _findings(session, proposal, release, repo, ladder), count
 
 
 async def _repo(session: AsyncSession, release: Release) -> Repo:

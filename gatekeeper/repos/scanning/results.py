@@ -1,7 +1,7 @@
 """What scans found, as far as a repository's files lead to it: whoever may list the files may read their results."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,8 @@ from gatekeeper.repos.rows import Key, conditions
 from gatekeeper.repos.scanning import content
 from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Kind, Status, Verdict
 from gatekeeper.repos.tables import ContentScan, FileScan, Repo
+
+_BATCH, _BATCH_BYTES = 200, 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,11 @@ async def results_of_each(
 async def results_now(s: AsyncSession, repo: Repo, entries: Sequence[TreeEntry]) -> dict[str, FileResult]:
     """Like `results_of`, but what Git holds itself is looked at here and now: only large files wait for the job."""
     known = await results_of(s, repo, entries)
-    for entry in entries:
-        if entry.type == "file" and entry.lfs is None and known[entry.path].verdict is None:
-            blob = await listing.read_blob(s, repo, entry.oid)
+    waiting = [entry for entry in entries if entry.path in known and known[entry.path].verdict is None]
+    for some in _batches([entry for entry in waiting if entry.lfs is None]):
+        blobs = await listing.read_blobs(s, {(repo.id, entry.oid) for entry in some})
+        for entry in some:
+            blob = blobs[repo.id, entry.oid]
             known[entry.path] = FileResult(entry.path, await asyncio.to_thread(content.examine_bytes, blob))
     return known
 
@@ -97,6 +101,18 @@ def issues(results: Mapping[str, FileResult]) -> list[FileResult]:
     order = list(Status)
     found = [result for result in results.values() if result.status.is_issue]
     return sorted(found, key=lambda result: (-order.index(result.status), result.path))
+
+
+def _batches(entries: Iterable[TreeEntry]) -> Iterator[list[TreeEntry]]:
+    """The files in groups that are read together: few of them are large."""
+    batch: list[TreeEntry] = []
+    for entry in entries:
+        batch.append(entry)
+        if sum(each.size for each in batch) >= _BATCH_BYTES or len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def is_done(results: Mapping[str, FileResult]) -> bool:

@@ -1,9 +1,11 @@
 import re
 
 import pytest
+from sqlalchemy import event
 
-from gatekeeper.releases import Stage
-from gatekeeper.repos import Repo
+from gatekeeper import accounts, releases, repos
+from gatekeeper.releases import Ladder, Stage
+from gatekeeper.repos import AddFile, Repo
 from tests.gatekeeper.web.site import MODEL, Site, words
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +74,28 @@ async def test_everybody_sees_the_releases_and_only_maintainers_act(site: Site, 
     assert "<form" not in page[page.index("<main") :]
     assert (await ada.get(f"{MODEL}/releases/{commit}/hold")).status_code == 403
     assert (await ada.post(f"{MODEL}/releases/{commit}/hold", data={"reason": "x"})).status_code == 403
+
+
+async def test_an_open_promotion_costs_as_much_however_many_files_it_has(site: Site, model: Repo) -> None:
+    grace = await site.as_("grace")
+    engine, asked = site.gatekeeper.db.engine.sync_engine, []
+
+    def count(*_told: object) -> None:
+        asked.append(1)
+
+    counts = []
+    for number in range(3):
+        async with site.gatekeeper.db.write() as session:
+            by = await accounts.principals.for_person(session, site.people["grace"])
+            added = [AddFile(f"{number}-{each}.json", f"{number} {each}".encode()) for each in range(number * 10 + 1)]
+            commit = await repos.commit(session, model, "main", added, summary="More", by=by)
+            await releases.take_note(session, model, commit, branch="main", by=by)
+            await releases.propose(session, model, commit, Stage.OPEN, by=by, ladder=Ladder.load())
+        await grace.get(f"{MODEL}/releases")  # what it remembers of commits and folders is the same from here on
+        asked.clear()
+        event.listen(engine, "before_cursor_execute", count)
+        page = (await grace.get(f"{MODEL}/releases")).text
+        event.remove(engine, "before_cursor_execute", count)
+        assert page.count("/approve") == number + 1
+        counts.append(len(asked))
+    assert counts[2] - counts[1] == counts[1] - counts[0] <= 24
