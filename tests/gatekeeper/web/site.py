@@ -1,12 +1,15 @@
 """A whole hub in one process for tests of its pages: real routes, database, policies; only the worker is a stand-in."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from sqlalchemy import event
 
 from gatekeeper import accounts, authz, licensing, releases, repos
 from gatekeeper.accounts import OPERATOR, Person, Role
@@ -59,6 +62,21 @@ class Site:
         answer = await browser.post("/login", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 303, answer.text
         return browser
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """What the database is asked meanwhile."""
+        asked: list[str] = []
+
+        def saw(*args: object) -> None:
+            asked.append(str(args[2]))
+
+        engine = self.gatekeeper.db.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", saw)
+        try:
+            yield asked
+        finally:
+            event.remove(engine, "before_cursor_execute", saw)
 
     def worker(self, worker: StubWorker) -> StubWorker:
         """Have images made by this stand-in."""

@@ -1,12 +1,9 @@
 """Files nobody asked for before, of a revision that this caller asked about: no look-up, and no right that is over."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlmodel import col
 
 from gatekeeper import accounts, repos, tokens
@@ -20,19 +17,6 @@ from tests.gatekeeper.web.site import Site
 pytestmark = pytest.mark.anyio
 
 _PATH = "/datasets/lab/words/resolve/main/"
-
-
-@contextmanager
-def _statements(site: Site) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def saw(*args: object) -> None:
-        statements.append(str(args[2]))
-
-    engine = site.gatekeeper.db.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", saw)
-    yield statements
-    event.remove(engine, "before_cursor_execute", saw)
 
 
 async def _principal(site: Site, name: str) -> Principal:
@@ -68,7 +52,7 @@ async def test_a_further_file_of_a_known_revision_is_answered_without_the_databa
     ada, client = await _token(site, site.people["ada"]), site.browser()
     first = await client.head(_PATH + "part0.csv", headers=ada)
 
-    with _statements(site) as statements:
+    with site.statements() as statements:
         second = await client.head(_PATH + "part1.csv", headers=ada)
         again = await client.head(_PATH + "part1.csv", headers=ada)
 
@@ -126,7 +110,7 @@ async def test_a_token_that_ends_is_looked_up_again_though_nothing_changed(
     assert (await client.head(_PATH + "part0.csv", headers=ada)).status_code == 200
 
     monkeypatch.setattr(known, "now", lambda: now() + timedelta(days=1, seconds=1))
-    with _statements(site) as statements:
+    with site.statements() as statements:
         await client.head(_PATH + "part1.csv", headers=ada)
 
     assert statements != []

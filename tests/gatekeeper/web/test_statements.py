@@ -2,12 +2,9 @@
 
 import json
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import accounts, community, releases, repos
@@ -88,24 +85,11 @@ async def _statements(
     for name, (reader, path) in LISTS.items():
         for module, cache in ((objects, "_folders"), (revisions, "_commits"), (cards, "_cards")):
             monkeypatch.setattr(module, cache, Lru(1_000_000))
-        with _counted(site) as statements:
+        with site.statements() as statements:
             answer = await readers[reader].get(path)
         assert answer.status_code == 200, (path, answer.text[:500])
         found[name] = len(statements)
     return found
-
-
-@contextmanager
-def _counted(site: Site) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def count(*args: object) -> None:
-        statements.append(str(args[2]))
-
-    engine = site.gatekeeper.db.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", count)
-    yield statements
-    event.remove(engine, "before_cursor_execute", count)
 
 
 async def _grow(site: Site, numbers: range) -> None:
