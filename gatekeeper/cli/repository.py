@@ -73,6 +73,9 @@ async def verify(house: House, repository: str | None, as_json: bool) -> None:
     async with house.read() as session:
         repo = await require_repo(session, repository) if repository else None
         report = await repos.verify(session, house.store, repo)
+    if repo is None:
+        async with house.write() as session:
+            await repos.keep_outcome(session, report)
     faults = [*(f"missing {name}" for name in report.missing), *(f"damaged {name}" for name in report.damaged)]
     value = {
         "checked": report.checked,

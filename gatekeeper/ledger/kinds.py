@@ -62,7 +62,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "mirror": "begin bring",
         "repo": "create delete duplicate like move unlike update",
         "shadow": "create",
-        "store": "clean",
+        "store": "clean verify",
         "tag": "create delete push",
         "team": "give take",
         "upload": "expire",

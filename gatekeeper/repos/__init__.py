@@ -52,7 +52,7 @@ from gatekeeper.repos.moving import move
 from gatekeeper.repos.names import find_by_any_name, key_of
 from gatekeeper.repos.storage import Store
 from gatekeeper.repos.tables import Gate, GitRef, Repo, RepoKind, RepoObject, StoredObject
-from gatekeeper.repos.verification import Report, verify
+from gatekeeper.repos.verification import Report, keep_outcome, verify
 
 __all__ = [
     "AddFile",
@@ -88,6 +88,7 @@ __all__ = [
     "garbage",
     "git",
     "history",
+    "keep_outcome",
     "key_of",
     "large_files",
     "lfs",

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper import ledger
 from gatekeeper.repos.storage import Key, Store, object_key, xorb_key
 from gatekeeper.repos.tables import GitObject, GitRef, Repo, RepoObject, RepoXorb, StoredObject, StoredXorb, XetPart
 from gatekeeper.repos.xet.xorb import is_sound_xorb
@@ -30,6 +31,17 @@ class Report:
     def is_sound(self) -> bool:
         """Whether nothing is missing and nothing damaged."""
         return not self.missing and not self.damaged
+
+
+async def keep_outcome(s: AsyncSession, report: Report) -> None:
+    """Record what a check of the whole store found, in numbers."""
+    body = {
+        "checked": report.checked,
+        "missing": len(report.missing),
+        "damaged": len(report.damaged),
+        "orphaned": len(report.orphaned),
+    }
+    await ledger.record(s, "repos:store:verify", body=body)
 
 
 async def verify(s: AsyncSession, store: Store, repo: Repo | None = None) -> Report:

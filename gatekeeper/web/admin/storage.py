@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from gatekeeper import ledger
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
+from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import catalogue, scanning, usage
 from gatekeeper.repos.scanning import Flagged
 from gatekeeper.web import words
@@ -15,12 +16,12 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render, repo_url
 
 _MOST = 25
-_CLEANED = "repos:store:clean"
+_CLEANED, _VERIFIED = "repos:store:clean", "repos:store:verify"
 
 
 async def show(call: Call) -> Response:
     """`GET /admin/storage`."""
-    cleaned = (await ledger.events(call.session, kind=_CLEANED, limit=1)).items
+    cleaned, verified = await _newest(call, _CLEANED), await _newest(call, _VERIFIED)
     return render(
         call,
         "admin/storage.html",
@@ -29,8 +30,9 @@ async def show(call: Call) -> Response:
         repos=[(share, repo_url(share.repo)) for share in await usage.largest(call.session, limit=_MOST) if share.repo],
         owners=await usage.largest_owners(call.session, limit=_MOST),
         pending=await usage.pending(call.session),
-        cleaned_at=cleaned[0].occurred_at if cleaned else None,
-        removed=cleaned[0].body.get("removed", {}) if cleaned else {},
+        cleaned_at=cleaned.occurred_at if cleaned else None,
+        removed=cleaned.body.get("removed", {}) if cleaned else {},
+        verified=verified,
         gc_hours=call.gatekeeper.settings.gc_hours,
         flagged=[_row(each) for each in await scanning.flagged(call.session, limit=_MOST)],
     )
@@ -43,6 +45,10 @@ async def rescan(call: Call) -> Response:
         raise NotFound("There is no such repository.", next_step="Take it from the page of storage.")
     await scanning.scan_again(call.session, repo, by=call.principal, policy=call.gatekeeper.policies.sha256)
     return RedirectResponse("/admin/storage?done=rescan", 303)
+
+
+async def _newest(call: Call, kind: str) -> LedgerEvent | None:
+    return next(iter((await ledger.events(call.session, kind=kind, limit=1)).items), None)
 
 
 def _row(each: Flagged) -> dict[str, object]:

@@ -30,6 +30,7 @@ async def filled(site: Site) -> Repo:
         session.add(Upload(repo_id=first.id, person_id=by.person_id, sha256="c" * 64, size_bytes=5_000_000))
         body = {"removed": {"freed_bytes": 7_000_000, "objects": 4, "uncommitted": 1, "staged": 0, "xorbs": 0}}
         await ledger.record(session, "repos:store:clean", body=body)
+        await repos.keep_outcome(session, repos.Report(checked=9, missing=["x"], orphaned=["y", "z"]))
         head = (await scanning.heads(session, second))[0]
     await scanning.scan(site.gatekeeper.db, site.gatekeeper.store, second.id, [head], seconds=60)
     return second
@@ -51,6 +52,8 @@ async def test_what_takes_room_and_what_was_found_is_told_to_who_runs_the_hub(si
     assert "3 MB saved" in page
     assert "1 upload not finished, 5 MB" in page
     assert "7 MB became free" in page
+    assert "1 missing, 0 damaged" in page
+    assert "nothing referred to 2 files" in page
     assert page.index("lab/two 4 MB") < page.index("lab/one 3 MB")
     assert "lab 7 MB" in page
     assert "evil &lt;now&gt;.pkl" in html
