@@ -53,7 +53,7 @@ async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
         (_repos(call, Proposal, open=True), "promotion proposed", "promotions proposed", "/admin/repositories"),
         (_strikes(call), "strike to review", "strikes to review", "/admin/strikes"),
         (_incidents(call), "incident or report", "incidents and reports", "/admin/incidents"),
-        (_expiring(call), "grant ends within 30 days", "grants end within 30 days", "/admin/repositories"),
+        (_expiring(call), "grant ends within 30 days", "grants end within 30 days", "/admin/grants?ends=30"),
         (_repos(call, Release, open=False), "release on hold", "releases on hold", "/admin/repositories"),
         (sa.select(col(Repo.id)).where(in_care(call)), "repository", "repositories", "/admin/repositories"),
     ]

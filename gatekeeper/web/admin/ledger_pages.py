@@ -50,7 +50,7 @@ class Names:
                 found.append((f"Release {commit[:10]}", f"{repo[1]}/releases/{quote(commit, safe='')}"))
         for id in dict.fromkeys((event.actor_id, event.subject_id, event.body.get("person_id"))):
             if name := self.people.get(id or ""):
-                found.append((f"Person {name}", f"/admin/people?q={quote(name, safe='')}"))
+                found.append((f"Person {name}", f"/admin/people/{quote(name, safe='')}"))
         for begins, (title, href) in _SUBJECTS.items():
             if event.kind.startswith(begins) and event.subject_id:
                 found.append((title, href.format(id=quote(event.subject_id, safe=""))))

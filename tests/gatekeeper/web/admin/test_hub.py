@@ -113,7 +113,7 @@ async def test_an_event_leads_to_its_proof_as_a_file_and_to_what_it_is_about(sit
     assert f'href="{address}/proof"' in listed
     assert "No event fits" in other_days
     assert (odd.status_code, "This must be a date" in odd.text) == (422, True)
-    for href in (MODEL, f"{MODEL}/releases/{'c' * 40}", "/admin/people?q=ada", "/admin/people?q=grace"):
+    for href in (MODEL, f"{MODEL}/releases/{'c' * 40}", "/admin/people/ada", "/admin/people/grace"):
         assert f'href="{href}"' in page
     assert "attachment" in proof.headers["content-disposition"]
     assert ledger.offline.check(proof.content, house.keys.signing.public).is_valid
