@@ -20,6 +20,7 @@ SHORTEST = 12
 LONGEST = 1024
 _LEAST_SCORE = 3  # of 4: at least 10 to the 8th guesses
 _LOOKED_AT = 64  # signs; whatever follows only adds to it, and looking takes longer than linearly
+_HOUSE = ["gatekeeper", "gatekeeperhub"]
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters that are mistaken for one another
 
 # 46 MiB once, one lane: 50 ms here. More lanes gained nothing, more memory only lets fewer people sign in at a time.
@@ -38,7 +39,7 @@ def check_password(password: str, *, name: str = "", email: str = "") -> str:
         raise Invalid(f"A password has at least {SHORTEST} characters.", next_step="Several plain words are fine.")
     if len(password) > LONGEST:
         raise Invalid(f"A password has at most {LONGEST} characters.", next_step="Choose a shorter one.")
-    own = [part for part in (name, email, email.partition("@")[0]) if part]
+    own = [part for part in (name, email, email.partition("@")[0]) if part] + _HOUSE
     if zxcvbn(password[:_LOOKED_AT], user_inputs=own)["score"] < _LEAST_SCORE:
         raise Invalid(
             "This password is too easy to guess: it is a common one, or made of what is.",

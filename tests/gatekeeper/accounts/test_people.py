@@ -126,6 +126,7 @@ def test_a_readable_secret_has_twenty_characters_that_are_not_mistaken() -> None
         "letmeinletmein",
         "ada@example.org",
         "Ada.Lovelace1",
+        "Gatekeeper-Hub1",
     ],
 )
 def test_common_passwords_and_what_is_made_of_them_or_of_ones_name_are_refused(password: str) -> None:
