@@ -11,7 +11,7 @@ from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.incidents import Incident, IncidentLink, LinkKind, Severity, Subject, linking
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
-from gatekeeper.web.admin.incidents import incident_of, incident_page, repo_named
+from gatekeeper.web.admin.incidents import has_links_elsewhere, incident_of, incident_page, repo_named
 from gatekeeper.web.admin.scope import decided
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -61,14 +61,16 @@ async def note(call: Call) -> Response:
 async def close(call: Call) -> Response:
     """`POST /admin/incidents/{id}/close`: with the note that everybody reads."""
     text = forms.text(await forms.read(call.request), "public_note")
-    return await _try(
-        call,
-        lambda incident: incidents.close(
-            call.session, incident, public_note=text, by=call.principal, policy=_policy(call)
-        ),
-        "public_note",
-        "incident-closed",
-    )
+
+    async def act(incident: Incident) -> None:
+        if await has_links_elsewhere(call, incident):
+            raise NotAllowed(
+                "The note would stand on the pages of repositories that are in the care of others.",
+                next_step="Ask somebody to close it who handles incidents of them all, as administrators do.",
+            )
+        await incidents.close(call.session, incident, public_note=text, by=call.principal, policy=_policy(call))
+
+    return await _try(call, act, "public_note", "incident-closed")
 
 
 async def link(call: Call) -> Response:

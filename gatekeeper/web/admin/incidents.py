@@ -155,6 +155,12 @@ async def incident_of(call: Call) -> Incident:
     return found
 
 
+async def has_links_elsewhere(call: Call, incident: Incident) -> bool:
+    """Whether it is linked to repositories whose incidents the caller does not handle."""
+    linked = {each.repo_id for each in await incidents.links_of(call.session, incident)} - {None}
+    return not runs_incidents(call) and not linked <= (await _repos(call, linked)).keys()
+
+
 async def repo_named(call: Call, name: str) -> Repo | None:
     """The repository of this name, if the caller handles its incidents."""
     keys = [key_of(kind, name) for kind in RepoKind]

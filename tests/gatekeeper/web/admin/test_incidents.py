@@ -5,12 +5,12 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from gatekeeper import access, ledger, transparency
+from gatekeeper import access, accounts, ledger, repos, transparency
 from gatekeeper.kit.clock import now
 from gatekeeper.notices import Notice
 from gatekeeper.provenance import ImageRecord
 from gatekeeper.releases import Release, Stage
-from gatekeeper.repos import Repo
+from gatekeeper.repos import Repo, RepoKind
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +97,26 @@ async def head(site: Site, model: Repo) -> str:
         found = await session.scalar(sa.select(Release.commit_id).where(Release.repo_id == model.id))
         assert found is not None
         return str(found)
+
+
+async def test_a_note_on_the_pages_of_others_takes_somebody_who_handles_them_all(site: Site, model: Repo) -> None:
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["alan"])
+        await repos.create(session, RepoKind.MODEL, "alan", "own", by=by)
+    grace, olga = await site.as_("grace"), await site.as_("olga")
+    here = (await grace.post("/admin/incidents", data=OPEN)).headers["location"].partition("?")[0]
+
+    strange = await grace.post(f"{here}/link", data={"repository": "alan/own"})
+    linked = await olga.post(f"{here}/link", data={"repository": "alan/own"})
+    page = (await grace.get(here)).text
+    refused = await grace.post(f"{here}/close", data={"public_note": "It was alan's fault."})
+    closed = await olga.post(f"{here}/close", data={"public_note": "Both are repaired."})
+
+    assert (strange.status_code, linked.status_code) == (422, 303)
+    assert "alan/own" not in page
+    assert "And 1 link" in words(page)
+    assert (refused.status_code, closed.status_code) == (403, 303)
+    assert "Both are repaired." in (await olga.get("/alan/own")).text
 
 
 async def test_opening_takes_a_repository_in_ones_care_unless_one_runs_the_hub(site: Site, model: Repo) -> None:
