@@ -1,5 +1,6 @@
 """Files of a model: folders with sizes and digests, small texts shown, license texts on pages of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ _SHOWN = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".cfg", ".py", ".jin
 
 @dataclass(frozen=True)
 class Row:
-    """A file or folder in the table. `href` is empty where the reader may not open it."""
+    """A file, or a folder with the size of all that it holds. `href` is empty where the reader may not open it."""
 
     name: str
     is_folder: bool
@@ -38,7 +39,9 @@ async def tree(call: Call) -> Response:
     """`GET /{ns}/{name}/tree/{rev}` and below: one folder."""
     seen = await see(call, call.repo, call.resource)
     folder = call.params.get("path", "").strip("/")
-    entries = await history.tree(call.session, call.repo, seen.commit, folder)
+    below = await history.tree(call.session, call.repo, seen.commit, folder, recursive=True)
+    entries = [entry for entry in below if "/" not in entry.path.removeprefix(f"{folder}/")]
+    sizes = _sizes(folder, below)
     head = await history.require_commit(call.session, call.repo, seen.commit)
     base = f"{seen.head.url}/tree/{quote(call.params['rev'], safe='')}"
     scans = await scanning.results_of(call.session, call.repo, entries)
@@ -55,7 +58,7 @@ async def tree(call: Call) -> Response:
         authored_at=head.authored_at,
         may_download=bool(seen.rights[Action.DOWNLOAD]),
         why_not=denial(seen, Action.DOWNLOAD),
-        entries=[_row(call, seen, entry, base, scans.get(entry.path)) for entry in entries],
+        entries=[_row(call, seen, entry, base, scans.get(entry.path), sizes) for entry in entries],
     )
 
 
@@ -112,15 +115,25 @@ async def terms(call: Call) -> Response:
     )
 
 
-def _row(call: Call, seen: Seen, entry: TreeEntry, base: str, scanned: FileResult | None) -> Row:
+def _sizes(folder: str, below: Sequence[TreeEntry]) -> dict[str, int]:
+    """Bytes of each file in the folder, and of everything in each folder in it, by name."""
+    found: dict[str, int] = {}
+    for entry in below:
+        name = entry.path.removeprefix(f"{folder}/").partition("/")[0]
+        found[name] = found.get(name, 0) + entry.size
+    return found
+
+
+def _row(call: Call, seen: Seen, entry: TreeEntry, base: str, scanned: FileResult | None, sizes: dict[str, int]) -> Row:
     name = entry.path.rpartition("/")[2]
+    size = sizes[name]
     if entry.type == "directory":
-        return Row(name, True, 0, "", f"{base}/{quote(entry.path)}")
+        return Row(name, True, size, "", f"{base}/{quote(entry.path)}")
     action = authz.action_for_path(entry.path, is_lfs=entry.lfs is not None)
     href = f"{seen.head.url}/blob/{quote(call.params['rev'], safe='')}/{quote(entry.path)}"
     digest = entry.lfs.sha256 if entry.lfs else entry.oid
     scan = words.scan_of(scanned) if scanned else None
-    return Row(name, False, entry.size, digest, href if seen.rights[action] else "", scan)
+    return Row(name, False, size, digest, href if seen.rights[action] else "", scan)
 
 
 def _trail(folder: str, base: str) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ async def test_a_data_set_has_card_files_and_community_below_its_prefix(site: Si
     shown = await ada.get(blob[1])
 
     assert card.count("<h1") == 1
+    assert "train 11 B" in words(listed)
     assert re.findall(r">(\w+)</a>", tabs[0]) == ["Card", "Files", "Community"]
     assert "hf download lab/faces --repo-type dataset" in words(card)
     assert "Make images" not in words(card)
