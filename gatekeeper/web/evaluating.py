@@ -6,7 +6,6 @@ carries out a part has the run in hand for a minute and renews that; a worker th
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import groupby
@@ -19,31 +18,23 @@ from gatekeeper import accounts, authz, evaluation, generation, repos
 from gatekeeper.accounts import Person, Principal
 from gatekeeper.authz import Action, Denied
 from gatekeeper.errors import Conflict, GatekeeperError, Unavailable
-from gatekeeper.evaluation import EvaluationRun, Grid, ImageState, Plan, Reader, Shot, reports, runs
+from gatekeeper.evaluation import EvaluationRun, Grid, ImageState, Plan, Shot, runs
 from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, SafetyLevel, Terms
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue
-from gatekeeper.repos import Repo, history
+from gatekeeper.repos import Repo
+from gatekeeper.web.reporting import Stopped, Trouble, report
 from gatekeeper.web.state import Gatekeeper
 
 PART_SECONDS = 60
 RENEW_SECONDS = 20
-AT_ONCE = 2  # orders; four images each fill a denoiser call, and leave room for other people's
-READ_AT_ONCE = 64
+AT_ONCE = 3  # orders of four images: two fill a denoiser call, the third is there when one of them ends
 # Ends of an order that another try may better.
 _PASSING = frozenset({"worker_lost", "queue_full", "interrupted", "deadline_passed", "model_not_ready", "not_recorded"})
 _UNSCREENED = "prompt_unscreened"  # our side's failure, no verdict about the prompt
 
 _log = structlog.get_logger("gatekeeper.evaluating")
-
-
-class _Stopped(Exception):
-    """The run cannot go on; the text says why."""
-
-
-class _Trouble(Exception):
-    """It may go on later; the text says what stood in the way."""
 
 
 async def carry_on(gatekeeper: Gatekeeper, payload: Mapping[str, Any], *, seconds: float = PART_SECONDS) -> None:
@@ -56,10 +47,10 @@ async def carry_on(gatekeeper: Gatekeeper, payload: Mapping[str, Any], *, second
     async with _holding(gatekeeper, run):
         try:
             await _part(gatekeeper, run, time.monotonic() + seconds)
-        except _Stopped as stopped:
+        except Stopped as stopped:
             async with gatekeeper.db.write() as session:
                 await runs.fail(session, run, str(stopped))
-        except (_Trouble, Unavailable, GatekeeperError) as error:
+        except (Trouble, Unavailable, GatekeeperError) as error:
             trouble = str(error)
         except Exception:
             _log.exception("a part of an evaluation failed", run=run.id)
@@ -95,31 +86,40 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
         try:
             grid = await grid_of(gatekeeper, run)
         except Conflict as changed:
-            raise _Stopped(changed.sentence) from changed
+            raise Stopped(changed.sentence) from changed
         repo = await repos.by_id(session, run.repo_id)
         if repo is None:
-            raise _Stopped("The repository was deleted.")
+            raise Stopped("The repository was deleted.")
         known = set(await runs.made(session, run))
     todo = [shot for shot in runs.shots(run, grid) if shot.key(run) not in known]
     done = run.images_total - len(todo)
     batches = _batches(todo)
-    while batches and time.monotonic() < until:
-        turn, batches = batches[:AT_ONCE], batches[AT_ONCE:]
-        ends = await asyncio.gather(*(_order(gatekeeper, run, repo, shots) for shots in turn), return_exceptions=True)
-        outcomes: dict[Shot, tuple[ImageState, str]] = {}
-        for end in ends:
-            if isinstance(end, dict):
-                outcomes |= end
-        done += len(outcomes)
-        async with gatekeeper.db.write() as session:
-            goes_on = await runs.keep(session, run, outcomes, done=done)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        if not goes_on:
-            return
-    if not batches:
-        await _report(gatekeeper, run, repo, grid)
+    going: set[asyncio.Task[dict[Shot, tuple[ImageState, str]]]] = set()
+    failure: BaseException | None = None
+    goes_on = True
+    try:
+        while True:
+            # Each order is followed by the next as soon as it ends, so that the engine waits for none of them.
+            while batches and goes_on and failure is None and len(going) < AT_ONCE and time.monotonic() < until:
+                going.add(asyncio.create_task(_order(gatekeeper, run, repo, batches.pop(0))))
+            if not going:
+                break
+            ended, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+            outcomes: dict[Shot, tuple[ImageState, str]] = {}
+            for task in ended:
+                failure = task.exception() or failure
+                outcomes |= {} if task.exception() else task.result()
+            done += len(outcomes)
+            async with gatekeeper.db.write() as session:
+                goes_on = await runs.keep(session, run, outcomes, done=done)
+    finally:
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
+    if failure is not None:
+        raise failure
+    if goes_on and not batches:
+        await report(gatekeeper, run, repo, grid)
 
 
 def _batches(shots: Sequence[Shot]) -> list[list[Shot]]:
@@ -139,16 +139,16 @@ def _batches(shots: Sequence[Shot]) -> list[list[Shot]]:
 async def _order(
     gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot]
 ) -> dict[Shot, tuple[ImageState, str]]:
-    """Order some images for whoever started the run, and wait for them. Raises _Stopped, _Trouble."""
+    """Order some images for whoever started the run, and wait for them. Raises Stopped, Trouble."""
     found: dict[Shot, tuple[ImageState, str]] = {}
     left = list(shots)
     while left:
         try:
             made, taken = await _admitted(gatekeeper, run, repo, left)
         except Unavailable as error:
-            raise _Trouble(error.sentence) from error
+            raise Trouble(error.sentence) from error
         except GatekeeperError as error:
-            raise _Stopped(f"{error.sentence}") from error
+            raise Stopped(f"{error.sentence}") from error
         found |= await _outcome(gatekeeper, await gatekeeper.studio.wait(made), left[:taken])
         left = left[taken:]
     return found
@@ -230,68 +230,9 @@ async def _outcome(
                 found[shots[index]] = (ImageState.MADE, await gatekeeper.pictures.write(png))
             return found
         case GenerationState.FAILED if made.code not in _PASSING:
-            raise _Stopped(made.reason or made.code)
+            raise Stopped(made.reason or made.code)
         case _:
-            raise _Trouble(made.reason or "An order was cancelled.")
-
-
-async def _report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: Grid) -> None:
-    wanted = run.settings["reader"]
-    reader = await _reader(gatekeeper, wanted) if wanted else None
-    if reader is not None:
-        await _look(gatekeeper, run, reader)
-    async with gatekeeper.db.read() as session:
-        samples = await reports.samples_of(session, run, grid, reader_sha256=wanted)
-        vocabulary = await _vocabulary(session, repo, run.commit_id)
-    body = await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
-    async with gatekeeper.db.write() as session:
-        fresh = await session.get_one(EvaluationRun, run.id, populate_existing=True, with_for_update=True)
-        if fresh.state is evaluation.RunState.RUNNING:
-            await reports.make(session, fresh, repo, grid, body, key=gatekeeper.keys.signing)
-
-
-async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:
-    found = {reader.sha256: reader for reader in await readers(gatekeeper)}
-    if sha256 not in found:
-        raise _Stopped("The reader that this grid names is not attached to the inference process.")
-    return found[sha256]
-
-
-async def readers(gatekeeper: Gatekeeper) -> list[Reader]:
-    """Who can look at images here. Raises Unavailable."""
-    worker = gatekeeper.studio.require_worker()
-    try:
-        facts = (await worker.health()).readers
-    except generation.WorkerError as lost:
-        raise Unavailable("The inference process does not answer.", next_step="Try again in a minute.") from lost
-    return [Reader(e.sha256, e.name, e.grouped_by, e.attributes, e.confusion) for e in facts]
-
-
-async def _look(gatekeeper: Gatekeeper, run: EvaluationRun, reader: Reader) -> None:
-    async with gatekeeper.db.read() as session:
-        left = await reports.unread(session, list((await runs.made(session, run)).values()), reader.sha256)
-    worker = gatekeeper.studio.require_worker()
-    for start in range(0, len(left), READ_AT_ONCE):
-        digests = left[start : start + READ_AT_ONCE]
-        pngs = [await gatekeeper.pictures.read(digest) for digest in digests]
-        try:
-            seen = await worker.read(reader.sha256, pngs)
-        except generation.WorkerError as lost:
-            raise _Trouble("The inference process went away while images were looked at.") from lost
-        async with gatekeeper.db.write() as session:
-            rows = {digest: (one.embedding, one.labels) for digest, one in zip(digests, seen, strict=True)}
-            await reports.keep_readings(session, reader.sha256, rows)
-
-
-async def _vocabulary(session: AsyncSession, repo: Repo, commit: str) -> Any:
-    """The model's `vocabulary.json`, None where there is none that can be read. It is not trusted."""
-    entry = await history.find_entry(session, repo, commit, "vocabulary.json")
-    if entry is None or entry.type != "file" or entry.lfs is not None or entry.size > 2**20:
-        return None
-    try:
-        return json.loads(await history.read_blob(session, repo, entry.oid))
-    except (ValueError, RecursionError):
-        return None
+            raise Trouble(made.reason or "An order was cancelled.")
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,83 @@
+"""From the images of an evaluation to its signed report: a reader of the inference process looks at them first."""
+
+import asyncio
+import json
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import evaluation, generation
+from gatekeeper.errors import Unavailable
+from gatekeeper.evaluation import EvaluationRun, Grid, Reader, reports, runs
+from gatekeeper.repos import Repo, history
+from gatekeeper.web.state import Gatekeeper
+
+READ_AT_ONCE = 64
+
+
+class Stopped(Exception):
+    """The run cannot go on; the text says why."""
+
+
+class Trouble(Exception):
+    """It may go on later; the text says what stood in the way."""
+
+
+async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: Grid) -> None:
+    """Look at the images of a run, all of which are there, and sign what was found. Raises Stopped, Trouble."""
+    wanted = run.settings["reader"]
+    reader = await _reader(gatekeeper, wanted) if wanted else None
+    if reader is not None:
+        await _look(gatekeeper, run, reader)
+    async with gatekeeper.db.read() as session:
+        samples = await reports.samples_of(session, run, grid, reader_sha256=wanted)
+        vocabulary = await _vocabulary(session, repo, run.commit_id)
+    body = await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
+    async with gatekeeper.db.write() as session:
+        fresh = await session.get_one(EvaluationRun, run.id, populate_existing=True, with_for_update=True)
+        if fresh.state is evaluation.RunState.RUNNING:
+            await reports.make(session, fresh, repo, grid, body, key=gatekeeper.keys.signing)
+
+
+async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:
+    found = {reader.sha256: reader for reader in await readers(gatekeeper)}
+    if sha256 not in found:
+        raise Stopped("The reader that this grid names is not attached to the inference process.")
+    return found[sha256]
+
+
+async def readers(gatekeeper: Gatekeeper) -> list[Reader]:
+    """Who can look at images here. Raises Unavailable."""
+    worker = gatekeeper.studio.require_worker()
+    try:
+        facts = (await worker.health()).readers
+    except generation.WorkerError as lost:
+        raise Unavailable("The inference process does not answer.", next_step="Try again in a minute.") from lost
+    return [Reader(e.sha256, e.name, e.grouped_by, e.attributes, e.confusion) for e in facts]
+
+
+async def _look(gatekeeper: Gatekeeper, run: EvaluationRun, reader: Reader) -> None:
+    async with gatekeeper.db.read() as session:
+        left = await reports.unread(session, list((await runs.made(session, run)).values()), reader.sha256)
+    worker = gatekeeper.studio.require_worker()
+    for start in range(0, len(left), READ_AT_ONCE):
+        digests = left[start : start + READ_AT_ONCE]
+        pngs = [await gatekeeper.pictures.read(digest) for digest in digests]
+        try:
+            seen = await worker.read(reader.sha256, pngs)
+        except generation.WorkerError as lost:
+            raise Trouble("The inference process went away while images were looked at.") from lost
+        async with gatekeeper.db.write() as session:
+            rows = {digest: (one.embedding, one.labels) for digest, one in zip(digests, seen, strict=True)}
+            await reports.keep_readings(session, reader.sha256, rows)
+
+
+async def _vocabulary(session: AsyncSession, repo: Repo, commit: str) -> Any:
+    """The model's `vocabulary.json`, None where there is none that can be read. It is not trusted."""
+    entry = await history.find_entry(session, repo, commit, "vocabulary.json")
+    if entry is None or entry.type != "file" or entry.lfs is not None or entry.size > 2**20:
+        return None
+    try:
+        return json.loads(await history.read_blob(session, repo, entry.oid))
+    except (ValueError, RecursionError):
+        return None
