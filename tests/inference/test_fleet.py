@@ -51,6 +51,7 @@ async def test_the_model_not_ordered_for_longest_makes_room(named: Callable[[str
     assert models.find(two.digest) is None
     assert {state.repository for state in models.states()} == {"demo/one", "demo/three"}
     assert all(state.memory_bytes == SIZE for state in models.states())
+    assert [state.last_used_at is None for state in models.states()] == [False, True]
 
 
 async def test_a_pinned_model_stays_and_one_that_finds_no_room_is_told_so(

@@ -170,7 +170,7 @@ async def test_an_envelope_is_obeyed_once(http: httpx2.AsyncClient, model: str) 
 
 
 async def test_a_signed_order_with_a_field_too_many_is_refused(http: httpx2.AsyncClient, model: str) -> None:
-    from inference.contract import _mac
+    from inference.contract.envelopes import _mac
 
     text = order_of(model).model_dump_json()[:-1] + ',"output_type":"latent"}'
     until = datetime.now(UTC) + timedelta(seconds=60)

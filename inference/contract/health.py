@@ -1,0 +1,83 @@
+"""The worker as it is, its readers, and how it says no."""
+
+from pydantic import Field
+
+from inference.contract.base import CONTRACT_VERSION, Answer, Sha256
+from inference.contract.codes import ErrorCode
+from inference.contract.models import ModelState
+from inference.contract.orders import Limits
+
+
+class RulesFacts(Answer):
+    """Which prompt rules the worker screens with."""
+
+    version: str
+    sha256: Sha256
+    count: int
+
+
+class Reading(Answer):
+    """What one image shows. `embedding` has length 1; `labels` are empty for readers without any, and for images that
+    show nothing that the reader has labels for."""
+
+    embedding: tuple[float, ...]
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Readings(Answer):
+    """Answer to a `ReadOrder`, in its order."""
+
+    reader: Sha256
+    readings: tuple[Reading, ...]
+
+
+class ReaderFacts(Answer):
+    """A reader that is attached.
+
+    sha256      over all of its files
+    grouped_by  the label by whose value `confusion` is told apart, "" for none
+    attributes  values of each label that is evaluated
+    confusion   attribute -> group -> (true value, read value) counts of images of known content
+    """
+
+    sha256: Sha256
+    name: str
+    dimensions: int
+    grouped_by: str = ""
+    attributes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = Field(default_factory=dict)
+
+
+class Health(Answer):
+    """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made.
+
+    memory_bytes  what models and calls may take together; models_bytes: what models take of it
+    """
+
+    contract_version: int = CONTRACT_VERSION
+    is_ready: bool
+    is_fake: bool = False
+    pid: int
+    device: str
+    dtype: str
+    threads: int
+    torch_version: str
+    diffusers_version: str
+    limits: Limits
+    rules: RulesFacts
+    models: tuple[ModelState, ...] = ()
+    waiting_orders: int = 0
+    running_orders: int = 0
+    image_checks: tuple[str, ...] = ()  # checks beside the models' own that an order may demand
+    prompt_checks: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    models_bytes: int = 0
+    readers: tuple[ReaderFacts, ...] = ()
+
+
+class Problem(Answer):
+    """Body of an HTTP error. Status: 400, 403 (signature), 404, 409, 413, 422 (limits), 429 (queue full), 500."""
+
+    code: ErrorCode
+    message: str
+    problems: tuple[str, ...] = ()
