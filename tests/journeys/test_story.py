@@ -80,12 +80,12 @@ def ask_for_access(page: Page) -> None:
     page.goto(f"/{MODEL}")
     page.get_by_role("link", name="Files").first.wait_for()
     page.goto(f"/{MODEL}/access")
-    for box in page.locator("form input[type=checkbox]").all():
+    for box in page.locator("form input[type=checkbox]:visible").all():
         assert not box.is_checked(), "nothing may be ticked beforehand"
         box.check()
-    for field in page.locator("form textarea, form input[type=text], form input:not([type])").all():
+    for field in page.locator("form textarea:visible, form input[type=text]:visible").all():
         field.fill("I study how small models draw.")
-    for choice in page.locator("form select").all():
+    for choice in page.locator("form select:visible").all():
         choice.select_option(index=1)
     page.locator("main form button.button-main").click()
     page.wait_for_load_state()

@@ -94,7 +94,7 @@ async def test_a_material_change_warns_denies_at_the_deadline_and_one_click_rest
         page = (await ada.get(f"{OPEN}/access")).text
         assert "<del>- Do no harm.</del>" in page
         assert "<ins>+ Do no harm, and say so.</ins>" in page
-        assert 'type="checkbox"' not in page
+        assert 'name="accept-1"' not in page  # one button accepts
         button = re.search(r'name="accept-all"\s+value="([0-9a-f]{64})"', page)
         assert button is not None
         answer = await ada.post(f"{OPEN}/access", data=inputs(page) | {"accept-all": button[1]})
