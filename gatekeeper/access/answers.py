@@ -75,15 +75,34 @@ async def retire_template(
     )
 
 
-async def templates_of(session: AsyncSession, place: Repo | Organization) -> list[AnswerTemplate]:
-    """The answers of a place in their newest versions, by title."""
-    return await _newest(session, _of(place))
+async def templates_of(session: AsyncSession, place: Repo | Organization) -> list[list[AnswerTemplate]]:
+    """The answers that a place offers, by title, each with all its versions, the newest first."""
+    every = sa.select(AnswerTemplate).where(_of(place)).order_by(col(AnswerTemplate.version).desc())
+    versions: dict[str, list[AnswerTemplate]] = {}
+    for row in await session.scalars(every):
+        versions.setdefault(row.id, []).append(row)
+    offered = [each for each in versions.values() if not each[0].is_retired]
+    return sorted(offered, key=lambda each: (each[0].title, each[0].id))
 
 
 async def templates_for(session: AsyncSession, repo: Repo) -> list[AnswerTemplate]:
-    """What a reviewer of this repository is offered: its own answers and its organization's, by title."""
+    """What a reviewer of this repository is offered: its own answers and its organization's, in force, by title."""
     of_organization = col(AnswerTemplate.organization_id) == repo.owner_organization_id
-    return await _newest(session, sa.or_(_of(repo), of_organization) if repo.owner_organization_id else _of(repo))
+    later = sa.orm.aliased(AnswerTemplate)
+    is_old = sa.exists().where(
+        col(later.id) == col(AnswerTemplate.id), col(later.version) > col(AnswerTemplate.version)
+    )
+    found = await session.scalars(
+        sa.select(AnswerTemplate)
+        .where(
+            sa.or_(_of(repo), of_organization) if repo.owner_organization_id else _of(repo),
+            ~is_old,
+            col(AnswerTemplate.is_retired).is_(False),
+        )
+        .order_by(col(AnswerTemplate.title), col(AnswerTemplate.id))
+        .limit(_MOST)
+    )
+    return list(found)
 
 
 async def versions_of(session: AsyncSession, place: Repo | Organization, template_id: str) -> list[AnswerTemplate]:
@@ -102,20 +121,6 @@ async def versions_of(session: AsyncSession, place: Repo | Organization, templat
 def filled(template: AnswerTemplate, values: Mapping[str, str]) -> str:
     """The words with every placeholder replaced, once: what stands in a value is never looked at."""
     return _PLACEHOLDER.sub(lambda found: values[found.group(1)], template.text)
-
-
-async def _newest(session: AsyncSession, where: sa.ColumnElement[bool]) -> list[AnswerTemplate]:
-    later = sa.orm.aliased(AnswerTemplate)
-    is_old = sa.exists().where(
-        col(later.id) == col(AnswerTemplate.id), col(later.version) > col(AnswerTemplate.version)
-    )
-    found = await session.scalars(
-        sa.select(AnswerTemplate)
-        .where(where, ~is_old, col(AnswerTemplate.is_retired).is_(False))
-        .order_by(col(AnswerTemplate.title), col(AnswerTemplate.id))
-        .limit(_MOST)
-    )
-    return list(found)
 
 
 async def _add(

@@ -118,15 +118,14 @@ async def _page(
     errors: dict[str, str] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    newest = await access.templates_of(call.session, place.of)
-    versions = {each.id: await access.versions_of(call.session, place.of, each.id) for each in newest}
-    names = await names_of(call, [each.made_by for all in versions.values() for each in all])
+    offered = await access.templates_of(call.session, place.of)
+    names = await names_of(call, [each.made_by for versions in offered for each in versions])
     return render(
         call,
         "admin/answers.html",
         status=status,
         place=place,
-        answers=[_shown(versions[each.id], names) for each in newest],
+        answers=[_shown(versions, names) for versions in offered],
         uses=[(act, words.ANSWER_USES[act]) for act in access.ANSWER_USES],
         placeholders=access.PLACEHOLDERS,
         typed=typed or {},
