@@ -3,8 +3,8 @@
     python bench/evaluation.py [--images 1000 | --quick]
 
 A run of the bundled model's grid goes all the way: orders that are decided, screened, checked, marked, signed and
-recorded, three at a time, images kept one by one, then read and reported. Before and after it the same prompts go to the
-inference process, eight orders at a time, and nothing is kept: that is what the engine can do. Steering is off.
+recorded, three at a time, images kept one by one, then read and reported. Before and after it the same prompts go to
+the inference process, eight orders at a time, and nothing is kept: that is what the engine can do. Steering is off.
 """
 
 import argparse
