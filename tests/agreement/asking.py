@@ -25,6 +25,7 @@ _VALUES = {
     "num": "1",
     "branch": "main",
     "target": "main",
+    "range": "main..main",
     "path": "config.json",
     "sha256": "0" * 64,
     "id": "0" * 26,

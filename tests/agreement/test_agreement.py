@@ -140,8 +140,8 @@ def _asked(made: World, truth: Truth | None) -> Iterator[Question]:
     yield Question(Action.LIST_FILES, "GET", f"{api}/refs")
     yield Question(Action.DOWNLOAD, "GET", f"{api}/auth-check")
     yield Question(Action.WRITE, "GET", f"{api}/auth-check/write")
-    yield Question(Action.WRITE, "GET", f"{api}/xet-write-token/main")
-    yield Question(Action.WRITE, "POST", f"/{name}.git/info/lfs/objects/batch", options={"json": _BATCH})
+    yield Question(Action.UPLOAD, "GET", f"{api}/xet-write-token/main?create_pr=1")
+    yield Question(Action.UPLOAD, "POST", f"/{name}.git/info/lfs/objects/batch", options={"json": _BATCH})
     yield Question(Action.GENERATE, "POST", f"/models/{name}", options={"json": {"inputs": "an apple"}})
     yield Question(Action.GENERATE, "POST", "/api/generations", options={"json": {"model": name, "prompt": "an apple"}})
     for commit in made.commits:

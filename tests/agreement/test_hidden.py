@@ -29,6 +29,7 @@ _VALUES = {
     "file": "0",
     "branch": "new",
     "target": "main",
+    "range": "main..main",
     "path": "config.json",
     "sha256": "0" * 64,
     "commit": "0" * 40,
