@@ -45,7 +45,7 @@ SENTENCES: dict[Code, tuple[str, str]] = {
     ),
     Code.TERMS_NOT_ACCEPTED: (
         "You have not accepted the terms of {name}.",
-        "Read and accept them at {access}.",
+        "Read and accept its terms at {access}.",
     ),
     Code.TERMS_CHANGED: (
         "The terms of {name} have changed since you accepted them.",

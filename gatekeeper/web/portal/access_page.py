@@ -235,7 +235,7 @@ def titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     if to_accept:
         return {
             "title": "Accept the license",
-            "lead": "Read the license and accept it. There is nothing else to ask for.",
+            "lead": "Read the license and accept it.",
             "submit": "Accept the license",
             "submit_note": note,
         }
