@@ -1,5 +1,6 @@
 """The API, described: made from the routes themselves, so it is never out of date."""
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -11,6 +12,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.templating import page
 
+_CALL = re.compile(r"^`[A-Z]+ [^`]*`[:.]?\s*")  # how many descriptions begin
 _PLAIN = str.maketrans(dict.fromkeys(" /{}:.-", "_"))
 _API = ("/api/", "/models/", "/v1/", "/cas/", "/oauth/")
 
@@ -48,7 +50,7 @@ async def openapi(call: Call) -> Response:
 async def docs(call: Call) -> Response:
     """The API as a page."""
     rows = [
-        (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), route.summary)
+        (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), _said(route.summary))
         for route in sorted(programs(call.request.app.state.routes), key=lambda route: route.pattern)
     ]
     areas = [(area, list(calls)) for area, calls in groupby(rows, key=lambda row: _area(row[1]))]
@@ -59,6 +61,12 @@ def _area(pattern: str) -> str:
     """What the calls of a part of the page have in common: the first words of their path."""
     parts = pattern.replace(":kind}", "}").split("/")
     return "/".join(parts[:3] if parts[1] == "api" else parts[:2])
+
+
+def _said(summary: str) -> str:
+    """What a call does, without the method and path that stand beside it."""
+    said = _CALL.sub("", summary)
+    return said[:1].upper() + said[1:]
 
 
 def _operation(route: RawRoute, method: str) -> dict[str, Any]:
