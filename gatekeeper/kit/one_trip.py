@@ -3,6 +3,8 @@
 SQLite blocks, so aiosqlite runs it in a thread, and each call of its interface goes there and comes back. SQLAlchemy's
 adapter makes four such trips for one statement: open a cursor, execute, fetch, close. For the small statements of a
 request the trips take far longer than SQLite; here all four are made in one.
+
+Compatibility: this overrides inner parts of SQLAlchemy 2.1 and aiosqlite 0.22, so both are held to these versions.
 """
 
 import sqlite3
