@@ -34,7 +34,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MEBIBYTE = 2**20
-FRESH = 6_000
+FRESH = 20_000
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
