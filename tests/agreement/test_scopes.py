@@ -47,7 +47,7 @@ _OPENED_BY = {action: scopes for scopes, actions in _RIGHTS for action in action
 # They state what it takes to be told anything; what is asked for (a file, a branch, a place) is decided inside as well.
 _DECIDED_INSIDE = (
     "/preupload/{rev}", "/commit/{rev}", "/resolve/{rev}/{path:rest}", "/blob/{rev}/{path:rest}", "/collect",
-    "/collections/new", "/settings/repositories", "/title", "/status", "/hide", "/lock", "/pin",
+    "/collections/new", "/settings/repositories", "/title", "/status", "/hide", "/lock", "/pin", "/compare/{range}",
     "/v1/models/{ns}/{name}",
 )  # fmt: skip
 # They end or begin a browser's session and look at no token.

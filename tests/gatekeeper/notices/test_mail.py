@@ -160,7 +160,8 @@ async def test_an_unreachable_mail_server_is_an_error_without_names() -> None:
 
 
 def test_every_kind_says_something_with_its_facts() -> None:
-    facts = dict.fromkeys(("repo", "url", "person", "day", "commit", "num", "webhook", "organization"), "x\r\n{y}")
+    names = "repo url person day commit num webhook organization fired reason outcome incident message"
+    facts = dict.fromkeys(names.split(), "x\r\n{y}")
     for kind in notices.KINDS:
         said = notices.say(kind, facts)
         assert "\n" not in said.title
