@@ -48,7 +48,7 @@ check: setup-test ## Format, lint, types, layers, templates, policies, migration
 	@echo "==> layers"; $(BIN)/lint-imports
 	@echo "==> templates"; $(BIN)/djlint --check --quiet gatekeeper/web/templates && $(BIN)/djlint --lint --quiet gatekeeper/web/templates
 	@echo "==> policies"; $(BIN)/gatekeeper policies check
-	@echo "==> migrations and shape"; $(BIN)/pytest tests/alembic tests/shape
+	@echo "==> migrations and shape"; $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/alembic tests/shape
 
 test: setup-test check ## All checks and tests, browser and wire tests included; WORKERS=2 at once
 	@echo "==> rooms, doors, inference"; $(BIN)/pytest -n $(WORKERS) --dist worksteal tests --ignore=tests/alembic --ignore=tests/shape --ignore=tests/wire --ignore=tests/journeys

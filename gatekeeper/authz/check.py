@@ -82,10 +82,10 @@ def check(directory: Path | None = None) -> Report:
         for rule in policies.rules.values()
         if rule.code and rule.code not in set(Code)
     ]
-    problems += sidefiles.problems(policies.directory)
-    return Report(
-        policies.sha256, len(policies.rules), len(cases), tuple(problems), tuple(_without_effect(policies, cases))
-    )
+    tables = sidefiles.problems(policies.directory)
+    problems += tables
+    remarks = () if tables else tuple(_without_effect(policies, cases))  # with broken tables rules mean something else
+    return Report(policies.sha256, len(policies.rules), len(cases), tuple(problems), remarks)
 
 
 def read_cases(directory: Path, problems: list[str]) -> Iterator[Case]:

@@ -82,10 +82,14 @@ _FORMS = {
 }  # fmt: skip
 
 
+# The addresses of data sets and Spaces have the endpoints of the models' (test_table.py compares them).
+_ROUTES = [route for route in routes() if not route.pattern.startswith(("/datasets/", "/spaces/"))]
+
+
 @pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_no_name_in_an_address_crashes(hub: Hub, ada: dict[str, dict[str, str]], method: str) -> None:
-    for route in routes():
+    for route in _ROUTES:
         if method not in route.methods:
             continue
         for address in _addresses(route):
@@ -132,7 +136,7 @@ def test_no_value_in_a_commit_crashes(hub: Hub, ada: dict[str, dict[str, str]], 
 
 @pytest.mark.usefixtures("nothing_kept")
 def test_no_form_crashes(hub: Hub, ada: dict[str, dict[str, str]]) -> None:
-    for route in routes():
+    for route in _ROUTES:
         if "POST" not in route.methods or route.pattern.startswith(_NO_FORMS):
             continue
         address = _filled(route)
@@ -158,7 +162,7 @@ def test_no_form_crashes(hub: Hub, ada: dict[str, dict[str, str]]) -> None:
     ],
 )  # fmt: skip
 def test_no_query_crashes(hub: Hub, ada: dict[str, dict[str, str]], query: str) -> None:
-    for route in routes():
+    for route in _ROUTES:
         if "GET" in route.methods and route.pattern != "/readyz":  # which tells that no worker is there
             address = f"{_filled(route)}?{query}"
             credential = ada["token" if address.startswith("/api") else "browser"]
