@@ -94,7 +94,7 @@ def ask_for_access(page: Page) -> None:
 
 def approve(page: Page) -> None:
     page.goto("/admin/requests")
-    page.locator("main a[href^='/admin/requests/']").first.click()
+    page.locator("main a[href^='/admin/requests/']").get_by_text("ada", exact=True).click()
     page.get_by_role("button", name="Approve ada").click()
     page.wait_for_load_state()
 
