@@ -183,8 +183,8 @@ async def _text_files(session: AsyncSession, repo: Repo, commit: str, stated: st
 
     Asks for nothing where the commit's root is warm.
     """
-    root = {entry.path.lower(): entry for entry in await history.tree(session, repo, commit) if entry.type == "file"}
     licenses = (stated.lower(),) if stated else LICENSE_FILES
+    root = await history.files_alike(session, repo, commit, (*licenses, *ADDENDA))
     found = [next((name for name in names if name in root), None) for names in (licenses, ADDENDA)]
     return [root[name] for name in dict.fromkeys(found) if name is not None]
 

@@ -87,6 +87,12 @@ async def find_entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> Tre
     return None if item is None else _entry(f"{'/'.join(parents)}/" if parents else "", item)
 
 
+async def files_alike(s: AsyncSession, repo: Repo, commit: str, names: Iterable[str]) -> dict[str, TreeEntry]:
+    """Files at the top of the commit by their name in lower case, as far as that is among `names`."""
+    rows = (await objects.folder(s, repo.id, await _folder_id(s, repo, commit, ""))).files_alike
+    return {name: _entry("", rows[name]) for name in names if name in rows}
+
+
 async def entries(s: AsyncSession, repo: Repo, commit: str, paths: Iterable[str]) -> list[TreeEntry]:
     """The entries at those of `paths` that exist, in the order asked."""
     found = [await find_entry(s, repo, commit, path.strip("/")) for path in dict.fromkeys(paths)]

@@ -64,6 +64,11 @@ class Folder(tuple[Item, ...]):
         """The rows by name."""
         return {item.name: item for item in self}
 
+    @cached_property
+    def files_alike(self) -> dict[str, Item]:
+        """The files by name in lower case."""
+        return {item.name.lower(): item for item in self if not item.is_folder}
+
 
 _folders: Lru[tuple[str, str], Folder] = Lru(_MAX_CACHED_ITEMS)
 
