@@ -19,7 +19,13 @@ _KINDS = {"model": RepoKind.MODEL, "dataset": RepoKind.DATASET, "space": RepoKin
 @click.command("mirror")
 @click.argument("remote")
 @click.argument("repository")
-@click.option("--revision", "revisions", multiple=True, metavar="REV", help="Branch or tag to bring; all without it.")
+@click.option(
+    "--revision",
+    "revisions",
+    multiple=True,
+    metavar="REV",
+    help="Branch, tag or pull request (refs/pr/3) to bring; all branches and tags without it, or with '*'.",
+)
 @click.option("--endpoint", default=mirrors.PUBLIC_HUB, show_default=True, help="Address of the upstream hub.")
 @click.option("--type", "kind_name", type=click.Choice(list(_KINDS)), help="What REMOTE is; a model without it.")
 @click.option(

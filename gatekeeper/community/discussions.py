@@ -13,9 +13,9 @@ from gatekeeper import ledger
 from gatekeeper.accounts import Person, people
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.community import writing
-from gatekeeper.community.tables import CommentText, Discussion, DiscussionEvent, EventKind, Status
+from gatekeeper.community.tables import PULL_REFS, CommentText, Discussion, DiscussionEvent, EventKind, Status
 from gatekeeper.errors import NotFound
-from gatekeeper.repos.tables import Repo
+from gatekeeper.repos.tables import GitRef, Repo
 
 PAGE = 20
 _OPEN = (Status.OPEN, Status.DRAFT)
@@ -67,8 +67,10 @@ async def number(s: AsyncSession, repo: Repo, *, title: str, by: Principal, **va
     title = writing.checked_title(title)
     # The repository's row is locked, so that two at once do not take the same number.
     await s.execute(sa.select(col(Repo.id)).where(col(Repo.id) == repo.id).with_for_update())
-    last = await s.scalar(sa.select(sa.func.max(col(Discussion.num))).where(col(Discussion.repo_id) == repo.id))
-    made = Discussion(repo_id=repo.id, num=(last or 0) + 1, title=title, author_id=by.person_id, **values)
+    last = await s.scalar(sa.select(sa.func.max(col(Discussion.num))).where(col(Discussion.repo_id) == repo.id)) or 0
+    made = Discussion(
+        repo_id=repo.id, num=max(last, await _last_brought(s, repo)) + 1, title=title, author_id=by.person_id, **values
+    )
     s.add(made)
     await s.flush()  # its events refer to it
     return made
@@ -186,6 +188,15 @@ async def count_comments(s: AsyncSession, discussions: Sequence[Discussion]) -> 
         .group_by(col(DiscussionEvent.discussion_id))
     )
     return {discussion_id: int(count) for discussion_id, count in await s.execute(query)}
+
+
+async def _last_brought(s: AsyncSession, repo: Repo) -> int:
+    """The highest number of a pull request's reference: a mirror has some of the upstream's."""
+    number = sa.cast(sa.func.substr(col(GitRef.name), len(PULL_REFS) + 1), sa.Integer)
+    query = sa.select(sa.func.max(number)).where(
+        col(GitRef.repo_id) == repo.id, col(GitRef.name).startswith(PULL_REFS, autoescape=True)
+    )
+    return await s.scalar(query) or 0
 
 
 async def _opened(s: AsyncSession, repo: Repo, made: Discussion, *, by: Principal) -> None:

@@ -21,8 +21,10 @@ from sqlmodel import col
 
 from gatekeeper import repos, schema
 from gatekeeper.accounts import OPERATOR, people
+from gatekeeper.accounts.principal import Principal
 from gatekeeper.app import assemble, close
 from gatekeeper.cli.main import main
+from gatekeeper.community import pulls
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import RepoKind
 from gatekeeper.settings import Settings
@@ -160,8 +162,40 @@ def test_chosen_revisions_alone_are_brought_and_data_sets_too(hub: Hub, name: st
     made = state(house, kind=RepoKind.DATASET)
     assert sorted(made["refs"]) == ["refs/heads/main", "refs/heads/side"]
     absent = gatekeeper(*mirror_words(hub, f"datasets/{name}", "--revision", "nowhere"), ok=False)
-    assert "has no branch or tag nowhere" in absent.output
+    assert "has no branch, tag or pull request nowhere" in absent.output
     assert "unwanted" in absent.output
+
+
+def test_a_pull_request_is_brought_where_it_is_named(hub: Hub, upstream: str, gatekeeper, house: Path) -> None:  # type: ignore[no-untyped-def]
+    ada = hub.api("ada")
+    ada.create_discussion(upstream, title="Number one is none")
+    head = add(hub, upstream, {"proposed.txt": b"proposed"}, create_pr=True)
+    gatekeeper(*mirror_words(hub, upstream))
+    assert "refs/pr/2" not in state(house)["refs"]
+    told = json.loads(gatekeeper(*mirror_words(hub, upstream, "--revision", "refs/pr/2", "--json", "--quiet")).stdout)
+    assert list(told["refs"]) == ["refs/pr/2"]
+    assert state(house)["refs"]["refs/pr/2"] == head
+    newer = add(hub, upstream, {"more.txt": b"more"}, revision="refs/pr/2")
+    ada.create_branch(upstream, branch="side")
+    gatekeeper(*mirror_words(hub, upstream, "--update"))
+    made = state(house)["refs"]
+    assert (made["refs/pr/2"], "refs/heads/side" in made) == (newer, True)
+
+    async def open_here(own: Gatekeeper) -> int:
+        async with own.db.write() as s:
+            repo = await repos.require(s, RepoKind.MODEL, "mia/copy")
+            mia = await people.find(s, "mia")
+            assert mia is not None
+            by = Principal(mia.id, mia.name)
+            pull = await pulls.open_pull(s, repo, title="Mine", text="", by=by, base=made["refs/heads/main"])
+            return pull.num
+
+    assert _inside(Settings(data_dir=house, _env_file=None), open_here) == 3
+    add(hub, upstream, {"third.txt": b"third"}, create_pr=True)
+    taken = gatekeeper(*mirror_words(hub, upstream, "--revision", "refs/pr/3", "--force"), ok=False)
+    assert "a pull request that was opened here" in taken.output
+    absent = gatekeeper(*mirror_words(hub, upstream, "--revision", "refs/pr/9"), ok=False)
+    assert "has no branch, tag or pull request refs/pr/9" in absent.output
 
 
 def test_a_rewritten_upstream_is_refused_until_it_is_forced(hub: Hub, upstream: str, gatekeeper, house: Path) -> None:  # type: ignore[no-untyped-def]

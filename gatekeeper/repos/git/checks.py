@@ -67,13 +67,15 @@ async def check(
     store: Store,
     most_commits: int = MAX_COMMITS,
     most_rows: int = _MAX_ROWS,
+    may_make_pulls: bool = False,
 ) -> Checked:
     """Look at everything the push brings. Raises Invalid and TooLarge that name the file and what to do.
 
-    most_commits  new commits that are looked at
-    most_rows     rows of folders that are looked at; an operator who brings a whole history raises both
+    most_commits    new commits that are looked at
+    most_rows       rows of folders that are looked at; an operator who brings a whole history raises both
+    may_make_pulls  bring what is proposed elsewhere; else a pull request is added to, never made
     """
-    _check_refs(push)
+    _check_refs(push, may_make_pulls=may_make_pulls)
     pack = push.unpacked
     known = await _kinds(s, repo, pack.objects)
     found = _Found()
@@ -97,17 +99,17 @@ async def check(
     )
 
 
-def _check_refs(push: Push) -> None:
-    """Raise Invalid unless every command concerns a branch or a tag with a name that may be, and leaves main there.
+def _check_refs(push: Push, *, may_make_pulls: bool) -> None:
+    """Raise Invalid unless every command concerns a reference with a name that may be, and leaves main there.
 
-    A pull request is added to, never made or removed.
+    A pull request is never removed.
     """
     for command in push.commands:
         if command.ref.startswith("refs/heads/"):
             check_short_ref(command.ref.removeprefix("refs/heads/"))
         elif command.ref.startswith("refs/tags/"):
             check_short_ref(command.ref.removeprefix("refs/tags/"), what="tag")
-        elif not (_PULL.fullmatch(command.ref) and command.old and command.new):
+        elif not (_PULL.fullmatch(command.ref) and (command.old or may_make_pulls) and command.new):
             raise Invalid(
                 f"{command.ref[:80]} is neither a branch, a tag, nor a pull request that is there.",
                 next_step="Push to refs/heads/, refs/tags/ or the refs/pr/ of an open pull request.",

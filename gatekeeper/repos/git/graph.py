@@ -16,7 +16,7 @@ from gatekeeper.repos import objects, refs
 from gatekeeper.repos.tables import GitObject, Repo
 
 _MAX_TAG_DEPTH = 5
-_SHOWN = ("refs/heads/", "refs/tags/", "refs/pr/")
+SHOWN = ("refs/heads/", "refs/tags/", "refs/pr/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def tips(s: AsyncSession, repo: Repo) -> list[Tip]:
     """Branches, tags and pull requests, by name, with what they lead to."""
     found = []
     for ref in await refs.listing(s, repo):
-        if ref.name.startswith(_SHOWN):
+        if ref.name.startswith(SHOWN):
             *tags, commit = await _peel(s, repo, ref.object_id)
             found.append(Tip(ref.name, ref.object_id, commit, tuple(tags)))
     return found

@@ -31,6 +31,8 @@ from gatekeeper.repos.tables import Repo
 
 _MOST_COMMITS = 100_000
 _MOST_ROWS = 20_000_000
+_PULLS = "refs/pr/"
+_ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ async def bring(
 ) -> AsyncIterator[Brought]:
     """Fetch what the mirror lacks; its push is empty where nothing changed.
 
-    asked        branches and tags to follow beside those of the times before; none means all
+    asked        references to follow beside those of the times before; none means all branches and tags
     folder       for parts of files; what is there already is not fetched again
     limit_bytes  the largest file that is taken
     force        replace history here by the upstream's where the two differ
@@ -101,7 +103,15 @@ async def bring(
             if commands:
                 say("Checking every commit and file.")
             async with db.read() as s:
-                checked = await git.check(s, repo, push, store=store, most_commits=_MOST_COMMITS, most_rows=_MOST_ROWS)
+                checked = await git.check(
+                    s,
+                    repo,
+                    push,
+                    store=store,
+                    most_commits=_MOST_COMMITS,
+                    most_rows=_MOST_ROWS,
+                    may_make_pulls=True,
+                )
             gone = tuple(sorted(set(mirror.heads) - set(chosen) - {refs.MAIN}))
             yield Brought(push, checked, chosen, followed, rewound, lost, gone, size)
         finally:
@@ -142,26 +152,33 @@ async def apply(s: AsyncSession, repo: Repo, brought: Brought, *, by: Principal)
 
 
 def _followed(mirror: Mirror, asked: Sequence[str]) -> tuple[str, ...]:
-    """What is followed from now on: once it was all, it stays all."""
+    """What is followed from now on: once it was all branches and tags, it stays so."""
     if mirror.brought_at is None:
         return tuple(asked)
-    return tuple(sorted({*mirror.revisions, *asked})) if mirror.revisions else ()
+    return tuple(sorted({*(mirror.revisions or [_ALL]), *asked}))
 
 
 def choose(advert: Advert, revisions: Sequence[str]) -> dict[str, str]:
-    """The upstream's references that are followed: those named, by short or full name, or all. RevisionNotFound."""
+    """The upstream's references that are followed. Raises RevisionNotFound.
+
+    revisions  branches and tags by short or full name, pull requests as `refs/pr/3`, `*` or none for all but the latter
+    """
     if not advert.refs:
         raise Invalid("The upstream shows no branch of the repository.", next_step="Check that you may read it there.")
-    if not revisions:
-        return dict(advert.refs)
     chosen: dict[str, str] = {}
-    for revision in revisions:
+    for revision in revisions or [_ALL]:
+        if revision == _ALL:
+            chosen |= {name: oid for name, oid in advert.refs.items() if not name.startswith(_PULLS)}
+            continue
         names = [revision, f"refs/heads/{revision}", f"refs/tags/{revision}"]
         name = next((name for name in names if name in advert.refs), None)
         if name is None:
             hint = "A mirror follows branches and tags, not single commits" if is_oid(revision) else "There are"
-            some = ", ".join(sorted(name.split("/", 2)[2] for name in advert.refs)[:20])
-            raise RevisionNotFound(f"The upstream has no branch or tag {revision[:80]}.", next_step=f"{hint}: {some}.")
+            short = [name.removeprefix("refs/heads/").removeprefix("refs/tags/") for name in sorted(advert.refs)]
+            raise RevisionNotFound(
+                f"The upstream has no branch, tag or pull request {revision[:80]}.",
+                next_step=f"{hint}: {', '.join(short[:20])}.",
+            )
         chosen[name] = advert.refs[name]
     return chosen
 
@@ -172,6 +189,11 @@ def _commands(mirror: Mirror, here: Mapping[str, str], chosen: Mapping[str, str]
         old = here.get(name)
         if old == new:
             continue
+        if old and name.startswith(_PULLS) and name not in mirror.heads:
+            raise Conflict(
+                f"{name} is a pull request that was opened here.",
+                next_step="Leave it out: a number means one thing in a repository. A second mirror can hold it.",
+            )
         if old != mirror.heads.get(name) and not force:
             what = "was deleted here" if old is None else "has commits of its own here"
             raise Conflict(

@@ -18,6 +18,7 @@ import httpx2
 
 from gatekeeper.errors import GatekeeperError, Invalid, TooLarge, Unavailable
 from gatekeeper.repos.git import pktline
+from gatekeeper.repos.git.graph import SHOWN
 from gatekeeper.repos.mirrors.upstream import Upstream, refusal, unreachable
 from gatekeeper.repos.names import NOUNS
 from gatekeeper.repos.paths import is_oid
@@ -34,7 +35,7 @@ _MAX_HAVES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Advert:
-    """The upstream's branches and tags, by full name, and where its history is cut off for us."""
+    """The upstream's branches, tags and pull requests, by full name, and where its history is cut off for us."""
 
     refs: dict[str, str]
     boundary: frozenset[str]
@@ -180,7 +181,7 @@ def read_advert(body: bytes) -> Advert:
         oid, _, name = text.partition(" ")
         if oid == "shallow":
             boundary.add(name)
-        elif is_oid(oid) and name.startswith(("refs/heads/", "refs/tags/")) and not name.endswith("^{}"):
+        elif is_oid(oid) and name.startswith(SHOWN) and not name.endswith("^{}"):
             refs[name] = oid
     return Advert(refs, frozenset(boundary))
 

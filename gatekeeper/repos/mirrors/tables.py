@@ -13,7 +13,7 @@ class Mirror(SQLModel, table=True):
     """A repository that is brought from an upstream hub. The upstream's token is never stored.
 
     upstream     `namespace/name` there; its kind is the repository's own
-    revisions    branches and tags that were asked for; none means all
+    revisions    references that were asked for; none, or `*` among them, means all branches and tags
     heads        what each reference pointed at when it was brought last
     first        the commit that main was born with here; replaced by the upstream's history
     problem      why the last attempt ended, empty when it went well
