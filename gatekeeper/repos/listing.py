@@ -109,29 +109,47 @@ async def read_blobs(s: AsyncSession, keys: Iterable[Key]) -> dict[Key, bytes]:
     return await objects.read_many(s, keys, "blob")
 
 
-async def last_commits(s: AsyncSession, repo: Repo, commit: str, path: str = "") -> dict[str, Commit]:
-    """For each name in a folder, the last commit on the first-parent line that changed it (1,000 commits back)."""
+async def last_commits(s: AsyncSession, repo: Repo, commit: str, paths: Iterable[str]) -> dict[str, Commit]:
+    """The last commit on the first-parent line that changed each of `paths`, which exist (1,000 commits back).
+
+    One walk for all: folders are compared from the root, and those that a commit left as they were are not opened.
+    """
     here = await revisions.require_commit(s, repo, commit)
-    rows = await _rows(s, repo, here, path)
-    found: dict[str, Commit] = {}
+    wanted, found = set(paths), dict[str, Commit]()
     for _ in range(_MAX_HISTORY):
         parent = await revisions.find_commit(s, repo, here.parents[0]) if here.parents else None
-        before = await _rows(s, repo, parent, path) if parent else {}
-        for name, oid in rows.items():
-            if name not in found and before.get(name) != oid:
-                found[name] = here
-        if parent is None or len(found) == len(rows):
+        changed = await _changed(s, repo, here.tree, parent.tree if parent else None, wanted)
+        found |= dict.fromkeys(changed, here)
+        wanted -= changed
+        if parent is None or not wanted:
             break
         here = parent
-    return {name: found.get(name, here) for name in rows}
+    return found | dict.fromkeys(wanted, here)
 
 
-async def _rows(s: AsyncSession, repo: Repo, commit: Commit, path: str) -> dict[str, str]:
-    try:
-        folder = await _folder_id(s, repo, commit.oid, path)
-    except EntryNotFound:
-        return {}
-    return {item.name: item.oid for item in await objects.folder(s, repo.id, folder)}
+async def _changed(s: AsyncSession, repo: Repo, tree: str, before: str | None, paths: Iterable[str]) -> set[str]:
+    """Those of `paths` that are not the same in two trees."""
+    changed: set[str] = set()
+    waiting = [("", tree, before, list(paths))]
+    while waiting:
+        prefix, new, old, some = waiting.pop()
+        if new == old:
+            continue
+        rows = (await objects.folder(s, repo.id, new)).named
+        rows_before = (await objects.folder(s, repo.id, old)).named if old else {}
+        below: dict[str, list[str]] = {}
+        for path in some:
+            name, _, rest = path.removeprefix(prefix).partition("/")
+            if name in rows and name in rows_before and rows[name].oid == rows_before[name].oid:
+                continue
+            if rest:
+                below.setdefault(name, []).append(path)
+            else:
+                changed.add(path)
+        for name, inside in below.items():
+            was = rows_before.get(name)
+            waiting.append((f"{prefix}{name}/", rows[name].oid, was.oid if was and was.is_folder else None, inside))
+    return changed
 
 
 async def _folder_id(s: AsyncSession, repo: Repo, commit: str, path: str) -> str:

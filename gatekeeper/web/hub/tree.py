@@ -127,10 +127,7 @@ async def _may_know(call: Call, commit: str) -> bool:
 
 async def _last_commits(call: Call, rows: Sequence[TreeEntry]) -> dict[str, Commit]:
     """The last commit that touched each entry, by path; none for an entry whose last commit may not be known."""
-    found: dict[str, Commit] = {}
-    for folder in {entry.path.rpartition("/")[0] for entry in rows}:
-        last = await history.last_commits(call.session, call.repo, call.commit or "", folder)
-        found |= {f"{folder}/{name}" if folder else name: commit for name, commit in last.items()}
+    found = await history.last_commits(call.session, call.repo, call.commit or "", [entry.path for entry in rows])
     known = {oid for oid in {commit.oid for commit in found.values()} if await _may_know(call, oid)}
     return {path: commit for path, commit in found.items() if commit.oid in known}
 

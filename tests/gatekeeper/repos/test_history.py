@@ -325,11 +325,14 @@ async def test_each_entry_knows_the_last_commit_that_changed_it(
     session: AsyncSession, repo: Repo, ada: Principal
 ) -> None:
     first = await change(session, repo, ada, AddFile("a", b"1"), AddFile("d/x", b"1"))
-    second = await change(session, repo, ada, AddFile("d/x", b"2"))
-    last = await history.last_commits(session, repo, second)
-    assert (last["a"].oid, last["d"].oid) == (first, second)
+    second = await change(session, repo, ada, AddFile("d/x", b"2"), AddFile("d/e/y", b"1"))
+    third = await change(session, repo, ada, DeletePath("a"), AddFile("a/was/a/file", b"1"))
+    paths = ["a/was/a/file", "a", "d", "d/x", "d/e", "d/e/y", ".gitattributes"]
+    last = await history.last_commits(session, repo, third, paths)
+    made = [third, third, second, second, second, second]
+    assert [last[path].oid for path in paths[:-1]] == made
     assert last[".gitattributes"].title == "initial commit"
-    assert (await history.last_commits(session, repo, second, "d"))["x"].oid == second
+    assert (await history.last_commits(session, repo, second, ["a"]))["a"].oid == first
 
 
 @pytest.mark.parametrize(
