@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     proposal_max_bytes: int = Field(
         32 * 2**30,
         ge=0,
-        description="Bytes of large files that one person may send in seven days to pull requests of repositories that "
-        "they may not write to.",
+        description="Bytes that one person may send in seven days to pull requests of repositories that they may not "
+        "write to.",
     )
     lfs_multipart_bytes: int = Field(
         2**30, ge=2**20, description="LFS files above this size are sent in parts by clients that can."

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.community.tables import Discussion, ProposedCommit
-from gatekeeper.repos import git, revisions
+from gatekeeper.community.tables import Discussion, DiscussionEvent, EventKind, ProposedCommit
+from gatekeeper.errors import TooLarge
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import AddFile, Operation, git, revisions, shadows
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.tables import Repo
 
@@ -61,6 +64,38 @@ async def note(
             author_id=author_id,
         )
         await insert_missing(s, ProposedCommit, [row.model_dump()])
+
+
+def size_of(operations: Iterable[Operation]) -> int:
+    """Bytes of the small files in a commit; large ones were counted when they were sent."""
+    return sum(len(operation.content) for operation in operations if isinstance(operation, AddFile))
+
+
+async def require_room(s: AsyncSession, *, size: int, limit_bytes: int, by: Principal, as_piece: bool = False) -> int:
+    """How many bytes a person may still send to repositories that they may not write to.
+
+    size      of what they are about to send
+    as_piece  it is no file yet, as in `shadows.sent_bytes`
+
+    Small files count as they were committed, large ones as they were sent. Raises TooLarge where there is no room.
+    """
+    since = now() - timedelta(days=shadows.COUNTED_DAYS)
+    events = await s.scalars(
+        sa.select(col(DiscussionEvent.data)).where(
+            col(DiscussionEvent.author_id) == by.person_id,
+            col(DiscussionEvent.created_at) >= since,
+            col(DiscussionEvent.kind) == EventKind.COMMIT,
+        )
+    )
+    committed: int = sum(data.get("bytes", 0) for data in events)
+    left = limit_bytes - committed - await shadows.sent_bytes(s, by.person_id, as_piece=as_piece)
+    if left < size:
+        raise TooLarge(
+            f"In {shadows.COUNTED_DAYS} days, you may send at most {limit_bytes:,} bytes to repositories that you may "
+            "not write to.",
+            next_step="Wait some days, or ask the repository's owners for write access.",
+        )
+    return left
 
 
 async def adopt(s: AsyncSession, repo: Repo, ref: str) -> None:

@@ -116,20 +116,35 @@ async def commit(
         s, repo, ref, operations, parent=parent, summary=summary, description=description, by=by, store=store
     )
     if made != head:
-        await take_note(s, repo, pull, [made], by=by, on=head, is_whole=True)
+        counted = 0 if may_write else proposals.size_of(operations)
+        await take_note(s, repo, pull, [made], by=by, on=head, is_whole=True, counted_bytes=counted)
     return made
 
 
 async def take_note(
-    s: AsyncSession, repo: Repo, pull: Discussion, commits: Sequence[str], *, by: Principal, on: str, is_whole: bool
+    s: AsyncSession,
+    repo: Repo,
+    pull: Discussion,
+    commits: Sequence[str],
+    *,
+    by: Principal,
+    on: str,
+    is_whole: bool,
+    counted_bytes: int = 0,
 ) -> None:
-    """What follows from new commits on a pull request, parents first: see `proposals.note`."""
+    """What follows from new commits on a pull request, parents first: see `proposals.note`.
+
+    counted_bytes  what came with them and counts for `proposals.require_room`
+    """
     await proposals.note(s, repo, pull, commits, by=by, on=on, is_whole=is_whole)
     for oid in commits:
         await releases.take_note(s, repo, oid, branch=ref_of(pull), by=by)
     for oid in commits[-_LISTED_COMMITS:]:
         title = (await history.require_commit(s, repo, oid)).title
-        await writing.event(s, pull, EventKind.COMMIT, by=by, data={"subject": title[:200], "oid": oid})
+        data = {"subject": title[:200], "oid": oid} | (
+            {"bytes": counted_bytes} if counted_bytes and oid == commits[-1] else {}
+        )
+        await writing.event(s, pull, EventKind.COMMIT, by=by, data=data)
 
 
 async def planned(s: AsyncSession, repo: Repo, pull: Discussion) -> Merge | None:

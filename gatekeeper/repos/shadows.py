@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel, UniqueConstraint, col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.errors import NotAllowed, TooLarge
+from gatekeeper.errors import NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import large_files, lfs
 from gatekeeper.repos.paths import is_sha256
@@ -93,15 +93,13 @@ async def take(s: AsyncSession, target: Repo, digests: Collection[str], *, by: P
     return sent
 
 
-async def require_room(s: AsyncSession, shadow: Shadow, *, size: int, limit_bytes: int, as_piece: bool) -> int:
-    """How many bytes its person may still send to shadows: `limit_bytes`, less what came within days.
+async def sent_bytes(s: AsyncSession, person_id: str | None, *, as_piece: bool) -> int:
+    """How much a person sent to shadows within `COUNTED_DAYS`.
 
     as_piece  the next bytes are no file yet: then other pieces count as well, parts and xorbs of which no file was made
-
-    Raises TooLarge where that is less than `size`.
     """
     since = now() - timedelta(days=COUNTED_DAYS)
-    mine = sa.select(col(Shadow.repo_id)).where(col(Shadow.person_id) == shadow.person_id)
+    mine = sa.select(col(Shadow.repo_id)).where(col(Shadow.person_id) == person_id)
     files = (
         sa.select(sa.func.sum(col(StoredObject.size_bytes)))
         .join(RepoObject, col(RepoObject.sha256) == col(StoredObject.sha256))
@@ -121,11 +119,4 @@ async def require_room(s: AsyncSession, shadow: Shadow, *, size: int, limit_byte
         .where(col(Upload.repo_id).in_(mine))
     )
     sums = [int(await s.scalar(query) or 0) for query in ((files, xorbs, parts) if as_piece else (files,))]
-    left = limit_bytes - sum(sums)
-    if left < size:
-        raise TooLarge(
-            f"In {COUNTED_DAYS} days, you may send at most {limit_bytes:,} bytes to repositories that you may not "
-            "write to.",
-            next_step="Wait some days, or ask the repository's owners for write access.",
-        )
-    return left
+    return sum(sums)

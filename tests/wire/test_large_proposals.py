@@ -1,5 +1,6 @@
 """Large files in pull requests of people who may not write: by Xet, by LFS in parts, by git; and who tries more."""
 
+import base64
 import hashlib
 import json
 import random
@@ -30,11 +31,21 @@ PROPOSE = """
     answer = made.pr_revision
 """
 
+REFUSED = """
+    from huggingface_hub import HfApi
+    try:
+        answer = HfApi().upload_file(
+            path_or_fileobj=values["path"], path_in_repo="large.bin", repo_id=values["name"], revision="refs/pr/1"
+        ).oid
+    except Exception as error:
+        answer = str(error)
+"""
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub that asks for parts early and lets nobody propose more than 24 MiB."""
-    limits = {"lfs_multipart_bytes": MB, "lfs_part_bytes": MB, "proposal_max_bytes": 24 * MB}
+    """A hub that asks for parts early and lets nobody propose more than 8 MiB."""
+    limits = {"lfs_multipart_bytes": MB, "lfs_part_bytes": MB, "proposal_max_bytes": 8 * MB}
     with serving(tmp_path_factory.mktemp("own"), **limits) as server:
         yield server
 
@@ -61,13 +72,45 @@ def test_a_stranger_proposes_large_files_by_xet_and_by_lfs_in_parts(
     assert _read(own, name, kept, "main", tmp_path / "merged") == kept
 
 
-def test_nobody_proposes_more_than_they_may(own: Hub, tmp_path: Path) -> None:
+def test_nobody_announces_more_than_they_may_propose(own: Hub) -> None:
     own.api("ada").create_repo("ada/full")
     with own.http("eve") as http:
         oids = [hashlib.sha256(bytes([n])).hexdigest() for n in range(2)]
-        told = _batch(http, "ada/full", [(oids[0], 25 * MB), (oids[1], MB)]).json()["objects"]
+        told = _batch(http, "ada/full", [(oids[0], 9 * MB), (oids[1], MB)]).json()["objects"]
     assert told[0]["error"]["code"] == 413
     assert "actions" in told[1]
+
+
+@pytest.mark.parametrize("way", ["xet", "commit", "push"])
+def test_nobody_sends_more_than_they_may_propose(
+    own: Hub, run_client: Callable[..., Any], git: Git, tmp_path: Path, way: str
+) -> None:
+    ada, eve, name, at = own.api("ada"), own.api("eve"), f"ada/limit-{way}", tmp_path / "clone"
+    ada.create_repo(name)
+    eve.upload_file(path_or_fileobj=b"mine", path_in_repo="mine.txt", repo_id=name, create_pr=True)
+    head = ada.list_repo_commits(name, revision="refs/pr/1")[0].commit_id
+    content = random.Random(way).randbytes(9 * MB)
+    match way:
+        case "xet":
+            write(tmp_path, "large.bin", content)
+            env = {"HF_ENDPOINT": own.url, "HF_TOKEN": own.tokens["eve"]}
+            said = run_client(REFUSED, person=None, env=env, name=name, path=str(tmp_path / "large.bin"))
+        case "commit":
+            with own.http("eve") as http:
+                first = _send(http, name, content[: 5 * MB])
+                refused = _send(http, name, content[5 * MB :])
+            assert (first.status_code, refused.status_code) == (200, 413)
+            head, said = first.json()["commitOid"], refused.text
+        case _:
+            git("clone", "-q", url(own, "eve", name), at)
+            git("fetch", "-q", "origin", "refs/pr/1:pr/1", at=at)
+            git("checkout", "-q", "pr/1", at=at)
+            write(at, "large.bin", content)
+            git("add", ".", at=at)
+            git("commit", "-q", "-m", "Large", at=at)
+            said = git("push", "origin", "pr/1:refs/pr/1", at=at, ok=False).stderr
+    assert "ou may send at most 8,388," in said
+    assert ada.list_repo_commits(name, revision="refs/pr/1")[0].commit_id == head
 
 
 def test_git_pushes_to_ones_own_pull_request_with_large_files(hub: Hub, name: str, git: Git, tmp_path: Path) -> None:
@@ -137,6 +180,14 @@ def _batch(
 ) -> httpx2.Response:
     body = {"operation": "upload", "objects": [{"oid": oid, "size": size} for oid, size in objects]}
     return http.post(f"/{name}.git/info/lfs/objects/batch", json=body | ({"ref": {"name": ref}} if ref else {}))
+
+
+def _send(http: httpx2.Client, name: str, content: bytes) -> httpx2.Response:
+    file = {"path": "large.txt", "content": base64.b64encode(content).decode(), "encoding": "base64"}
+    lines = [{"key": "header", "value": {"summary": "Mine"}}, {"key": "file", "value": file}]
+    return http.post(
+        f"/api/models/{name}/commit/refs%2Fpr%2F1", content=b"\n".join(json.dumps(x).encode() for x in lines)
+    )
 
 
 def _commit(http: httpx2.Client, name: str, revision: str, digest: str) -> httpx2.Response:

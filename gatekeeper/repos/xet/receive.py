@@ -17,7 +17,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.db import Database
-from gatekeeper.errors import Invalid
+from gatekeeper.errors import Invalid, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos.rows import affected, insert_missing
 from gatekeeper.repos.storage import Staged, Store, xorb_key
@@ -109,19 +109,25 @@ async def accept_shard(
     sender: Sender,
     person_id: str | None,
     limit_bytes: int,
+    room_bytes: int,
 ) -> AsyncIterator[Progress]:
     """Check a shard, rebuild its files into the store, and let the repository refer to them; tells progress.
 
-    limit_bytes  largest file, and largest sum of the files in one shard
+    limit_bytes  largest file
+    room_bytes   largest sum of the files in one shard
 
-    Everything or nothing is registered. Raises Invalid (400) with a sentence for the user. Clients remember what they
-    may name and never ask again, so where a shard names what may not be named here (any more), the repository gets a
-    new address: the next try starts afresh, and sends everything.
+    Everything or nothing is registered. Raises Invalid (400) with a sentence for the user, and TooLarge. Clients
+    remember what they may name and never ask again, so where a shard names what may not be named here (any more), the
+    repository gets a new address: the next try starts afresh, and sends everything.
     """
     files = await asyncio.to_thread(shard.parse, body)
     total = sum(file.size for file in files)
-    if total > limit_bytes:
-        raise _refused(f"its files have {total} bytes, more than the {limit_bytes} allowed")
+    if total > room_bytes or any(file.size > limit_bytes for file in files):
+        raise TooLarge(
+            f"These files have {total:,} bytes. You may send at most {limit_bytes:,} bytes in one file, and "
+            f"{room_bytes:,} bytes together.",
+            next_step="Send less at once.",
+        )
     async with db.read() as session:
         names = {hashes.printed(term.xorb_hash) for file in files for term in file.terms}
         allowed = await reach(session, repo.id, names, sender)

@@ -25,12 +25,12 @@ from gatekeeper.web.routing import RawRoute
 
 @dataclass(frozen=True)
 class Writer:
-    """Somebody who sends to `repo`, with what they may build on, and how many bytes a file of theirs may have."""
+    """Somebody who sends to `repo`, with what they may build on, and how much they may send."""
 
     repo: Repo
     person_id: str | None
     sender: Sender
-    limit_bytes: int
+    allowance: places.Allowance
 
 
 async def granted(call: Call, session: AsyncSession, scope: Literal["read", "write"]) -> tuple[Repo, XetGrant]:
@@ -58,8 +58,8 @@ async def writer(call: Call, session: AsyncSession, *, as_piece: bool = True) ->
     """Who may send to the repository of this address now. Raises what refuses; `as_piece` as in `require_sender`."""
     repo, grant = await granted(call, session, "write")
     principal = await resumed(session, grant.person_id, grant.token_id)
-    limit_bytes = await places.require_sender(call.gatekeeper, session, principal, repo, as_piece=as_piece)
-    return Writer(repo, grant.person_id, authz.sender(call.gatekeeper.policies, principal), limit_bytes)
+    allowance = await places.require_sender(call.gatekeeper, session, principal, repo, as_piece=as_piece)
+    return Writer(repo, grant.person_id, authz.sender(call.gatekeeper.policies, principal), allowance)
 
 
 async def downloadable(call: Call, session: AsyncSession, repo: Repo, principal: Principal, *, commit: str) -> Resource:

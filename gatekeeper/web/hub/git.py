@@ -96,12 +96,12 @@ async def _receive(call: Call, push: git.Push) -> bytes:
             checked = await git.check(session, call.repo, push, store=gatekeeper.store)
         async with gatekeeper.db.write() as session:
             await call.recheck(session, Action.WRITE if may_write else Action.UPLOAD)
-            for command in () if may_write else push.commands:
-                await pushes.require_own(call, session, command)
+            if not may_write:
+                await pushes.require_allowed(call, session, push, checked)
             notes = await git.apply(session, call.repo, push, checked, by=call.principal)
             for commit, branch in notes:
                 await releases.take_note(session, call.repo, commit, branch=branch, by=call.principal)
-            await _to_pulls(call, session, push, checked, is_whole=not may_write)
+            await _to_pulls(call, session, push, checked, may_write=may_write)
     except NotSignedIn:
         raise
     except GatekeeperError as problem:
@@ -109,11 +109,14 @@ async def _receive(call: Call, push: git.Push) -> bytes:
     return git.report(push)
 
 
-async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: git.Checked, *, is_whole: bool) -> None:
+async def _to_pulls(
+    call: Call, session: AsyncSession, push: git.Push, checked: git.Checked, *, may_write: bool
+) -> None:
     """What follows for pull requests: commits that were pushed to one are its own, those on a branch no proposals.
 
-    is_whole  nothing but the new commits was put on top of what each held
+    may_write  else nothing but the new commits was put on top of what each held, and their size is counted
     """
+    size = 0 if may_write else pushes.size_of(push, checked)
     moved = [command for command in push.commands if command.new is not None]
     for command in moved:
         if command.ref.startswith(pulls.PREFIX):
@@ -122,7 +125,14 @@ async def _to_pulls(call: Call, session: AsyncSession, push: git.Push, checked: 
             behind = git.reach(await git.load_graph(session, call.repo), [command.new or ""])
             new = [oid for oid in checked.commits if oid in behind]
             await pulls.take_note(
-                session, call.repo, pull, new, by=call.principal, on=command.old or "", is_whole=is_whole
+                session,
+                call.repo,
+                pull,
+                new,
+                by=call.principal,
+                on=command.old or "",
+                is_whole=not may_write,
+                counted_bytes=size if command is moved[0] else 0,
             )
     for command in moved:
         if not command.ref.startswith(pulls.PREFIX):

@@ -3,18 +3,30 @@
 Who may write to a repository sends to it. Anybody else who may send files, for a pull request, has a shadow of it.
 """
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import authz
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action
-from gatekeeper.community import moderation, pulls
+from gatekeeper.community import moderation, proposals, pulls
 from gatekeeper.errors import RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue, shadows
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call
 from gatekeeper.web.state import Gatekeeper
+
+_MOST_AT_ONCE = 16  # largest files; what is put together of few bytes that were sent would fill the disk without an end
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many bytes a file may have, and all files that are sent together."""
+
+    file_bytes: int
+    all_bytes: int
 
 
 async def require(call: Call, session: AsyncSession, revision: str | None, *, opens: bool = False) -> Repo | None:
@@ -46,12 +58,12 @@ async def require_sender(
     *,
     size: int = 1,
     as_piece: bool = False,
-) -> int:
+) -> Allowance:
     """Decide whether `principal` may send `size` bytes to `repo` now, and to a shadow by what it is the shadow of.
 
     as_piece  they are not a file yet
 
-    Returns how many bytes a file may have. Raises what refuses, RepoNotFound for somebody else's shadow and for one of
+    Raises what refuses, RepoNotFound for somebody else's shadow and for one of
     a repository that was deleted, TooLarge.
     """
     policies, settings, instant = gatekeeper.policies, gatekeeper.settings, now()
@@ -62,8 +74,8 @@ async def require_sender(
     resource = await authz.load(session, principal, target, instant=instant)
     authz.require(policies, principal, Action.WRITE if shadow is None else Action.UPLOAD, resource, instant)
     if shadow is None:
-        return settings.upload_max_bytes
-    room = await shadows.require_room(
-        session, shadow, size=size, limit_bytes=settings.proposal_max_bytes, as_piece=as_piece
+        return Allowance(settings.upload_max_bytes, _MOST_AT_ONCE * settings.upload_max_bytes)
+    room = await proposals.require_room(
+        session, size=size, limit_bytes=settings.proposal_max_bytes, by=principal, as_piece=as_piece
     )
-    return min(room, settings.upload_max_bytes)
+    return Allowance(min(room, settings.upload_max_bytes), room)

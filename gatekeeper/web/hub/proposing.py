@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.community import Discussion, Status, pulls
+from gatekeeper.community import Discussion, Status, proposals, pulls
 from gatekeeper.community.writing import MAX_TITLE_CHARS, MIN_TITLE_CHARS
 from gatekeeper.errors import Invalid
 from gatekeeper.repos import Operation
@@ -25,6 +25,9 @@ async def commit(
     """Commit to the pull request of `part`, or to a new one; returns the commit's id and the pull request."""
     repo, by = call.repo, call.principal
     pull = part.pull
+    if not part.may_write:
+        limit_bytes = call.gatekeeper.settings.proposal_max_bytes
+        await proposals.require_room(session, size=proposals.size_of(operations), limit_bytes=limit_bytes, by=by)
     if pull is None:
         pull = await pulls.open_pull(
             session,

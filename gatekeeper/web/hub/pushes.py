@@ -6,11 +6,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import authz
 from gatekeeper.authz import Action
-from gatekeeper.community import Discussion, moderation, pulls
+from gatekeeper.community import Discussion, moderation, proposals, pulls
 from gatekeeper.errors import NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import GitRef, git, history, shadows
-from gatekeeper.repos.git import Command, Push
+from gatekeeper.repos.git import Checked, Command, Push
 from gatekeeper.web.guard import Call
 
 
@@ -52,6 +52,19 @@ async def bring_large_files(call: Call, push: Push) -> None:
         await call.recheck(session)
         if named - await shadows.take(session, call.repo, named, by=call.principal):
             raise pulls.not_sent()
+
+
+def size_of(push: Push, checked: Checked) -> int:
+    """Bytes of what a push adds to the repository."""
+    return sum(push.unpacked.objects[oid].size for oid in checked.objects)
+
+
+async def require_allowed(call: Call, session: AsyncSession, push: Push, checked: Checked) -> None:
+    """Decide about the push of somebody who may not write. Raises as `require_own`, and TooLarge."""
+    for command in push.commands:
+        await require_own(call, session, command)
+    limit_bytes = call.gatekeeper.settings.proposal_max_bytes
+    await proposals.require_room(session, size=size_of(push, checked), limit_bytes=limit_bytes, by=call.principal)
 
 
 async def require_own(call: Call, session: AsyncSession, command: Command) -> Discussion:

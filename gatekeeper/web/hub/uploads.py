@@ -46,9 +46,9 @@ async def batch(call: Call) -> Response:
     gatekeeper, session = call.gatekeeper, call.session
     place = await places.require(call, session, asked.ref.name if asked.ref else None)
     place = place or await shadows.ensure(session, call.repo, by=call.principal)
-    limit_bytes = await places.require_sender(gatekeeper, session, call.principal, place)
+    allowance = await places.require_sender(gatekeeper, session, call.principal, place)
     wanted = [lfs.Wanted(item.oid, item.size) for item in asked.objects]
-    planned = await lfs.plan_upload(session, place, wanted, by=call.principal, limit_bytes=limit_bytes)
+    planned = await lfs.plan_upload(session, place, wanted, by=call.principal, limit_bytes=allowance.file_bytes)
     instant = now()
     verify = gatekeeper.url(f"{page_path(call.repo.kind, call.repo.full_name)}.git/info/lfs/objects/verify")
     rows = []

@@ -125,7 +125,8 @@ def _progress(call: Call, by: Writer, body: bytes) -> AsyncIterator[Progress]:
         body,
         sender=by.sender,
         person_id=by.person_id,
-        limit_bytes=by.limit_bytes,
+        limit_bytes=by.allowance.file_bytes,
+        room_bytes=by.allowance.all_bytes,
     )
 
 

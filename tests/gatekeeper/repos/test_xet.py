@@ -18,7 +18,7 @@ from sqlmodel import col
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.accounts.tables import Namespace, Person
 from gatekeeper.db import Database
-from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, NotSignedIn, Unavailable
+from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, NotSignedIn, TooLarge, Unavailable
 from gatekeeper.repos import (
     AddLfs,
     Repo,
@@ -294,6 +294,7 @@ class House:
             sender=sender or reader(),
             person_id=self.ada.person_id,
             limit_bytes=limit,
+            room_bytes=3 * limit,
         )
         return [progress async for progress in accepted]
 
@@ -407,6 +408,7 @@ async def test_an_upload_that_relies_on_what_was_cleaned_up_is_asked_to_start_ag
         sender=reader(),
         person_id=None,
         limit_bytes=LIMIT,
+        room_bytes=LIMIT,
     )
     assert await anext(accepted) == xet.Progress(0, len(STREAM))  # it has seen that the file is known
     async with house.db.write() as session:
@@ -546,8 +548,9 @@ async def test_a_xorb_need_not_be_sent_where_all_of_it_may_be_named(house: House
 
 async def test_a_shard_cannot_multiply_a_xorb_beyond_the_limit(house: House) -> None:
     await house.send_xorb(NAME, BODY)
-    with pytest.raises(Invalid, match="more than"):
-        await house.send_shard(shard_of(told(NAME, CHUNKS, *[(0, 18)] * 5)), limit=4 * len(STREAM))
+    for times, limit in ((5, 4 * len(STREAM)), (4, len(STREAM))):
+        with pytest.raises(TooLarge, match="You may send at most"):
+            await house.send_shard(shard_of(told(NAME, CHUNKS, *[(0, 18)] * times)), limit=limit)
 
 
 async def test_a_broken_or_cut_off_xorb_is_not_kept(house: House) -> None:
