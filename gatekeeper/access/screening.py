@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper.access import blocks
 from gatekeeper.access.rules import Rules, ScreeningRule
 from gatekeeper.access.tables import AccessRequest
+from gatekeeper.accounts.names import fold
+from gatekeeper.accounts.namespaces import former_names
 from gatekeeper.accounts.tables import Person
 from gatekeeper.licensing import COUNTRIES, FieldKind, Form
 from gatekeeper.repos.tables import Repo
@@ -20,14 +22,18 @@ _BLOCKED_REASON = "The maintainers do not take requests from this account."
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules look at. `countries` are the answers to questions for a country, as codes."""
+    """What rules look at.
+
+    countries   answers to questions for a country, as codes
+    namespaces  folded names that the repository's owner has and had, for nobody renames themselves out of a rule
+    """
 
     answers: Mapping[str, Any]
     countries: frozenset[str]
     email_domain: str
     account_days: int
     stage: str
-    namespace: str
+    namespaces: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +61,19 @@ async def screen(
     if await blocks.is_blocked(session, request.person_id, repo):
         return Verdict((BLOCKED,), _BLOCKED_REASON)
     person = await session.get_one(Person, request.person_id)
-    return judge(rules.screening, facts_of(person, repo, form, request.fields, stage=stage, at=at))
+    names = await names_of(session, repo)
+    return judge(rules.screening, _facts_of(person, names, form, request.fields, stage=stage, at=at))
 
 
-def facts_of(person: Person, repo: Repo, form: Form, answers: Mapping[str, Any], *, stage: str, at: datetime) -> Facts:
-    """What the rules look at, of a person and their answers."""
+async def names_of(session: AsyncSession, repo: Repo) -> frozenset[str]:
+    """What the repository's owner is and was called, folded."""
+    had = await former_names(session, repo.owner_person_id or repo.owner_organization_id or "")
+    return frozenset(map(fold, (repo.namespace, *had)))
+
+
+def _facts_of(
+    person: Person, names: frozenset[str], form: Form, answers: Mapping[str, Any], *, stage: str, at: datetime
+) -> Facts:
     asked = {field.name for field in form.fields if field.kind is FieldKind.COUNTRY}
     return Facts(
         answers=answers,
@@ -67,7 +81,7 @@ def facts_of(person: Person, repo: Repo, form: Form, answers: Mapping[str, Any],
         email_domain=person.email.rpartition("@")[2].lower(),
         account_days=(at - person.created_at).days,
         stage=stage,
-        namespace=repo.namespace.lower(),
+        namespaces=names,
     )
 
 
@@ -105,7 +119,7 @@ def _holds(key: str, wanted: Any, facts: Facts) -> bool:
         case "stages":
             return facts.stage in wanted
         case "namespaces":
-            return facts.namespace in {name.lower() for name in wanted}
+            return bool(facts.namespaces & set(map(fold, wanted)))
         case "answers":
             return all(_answered(facts.answers.get(question), values) for question, values in wanted.items())
     return False

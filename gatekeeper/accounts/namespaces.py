@@ -7,7 +7,7 @@ from sqlmodel import SQLModel, col
 
 from gatekeeper.accounts.names import check_name, fold, skeleton
 from gatekeeper.accounts.tables import Namespace, Organization, Person
-from gatekeeper.errors import Conflict
+from gatekeeper.errors import Conflict, Invalid
 
 
 async def find_namespace(session: AsyncSession, name: str) -> Namespace | None:
@@ -17,48 +17,39 @@ async def find_namespace(session: AsyncSession, name: str) -> Namespace | None:
 
 async def take(session: AsyncSession, owner: Person | Organization) -> None:
     """Insert `owner` with its namespace. Raises Invalid for a bad name, Conflict for a taken or look-alike one."""
-    name = check_name(owner.name)
-    alike = await session.scalar(
-        sa.select(col(Namespace.name)).where(col(Namespace.skeleton) == skeleton(name)).limit(1)
-    )
-    if alike is not None:
-        raise _taken(name)
-    is_person = isinstance(owner, Person)
-    await insert(session, owner, otherwise=_taken(name))
-    space = Namespace(
-        key=fold(name),
-        name=name,
-        skeleton=skeleton(name),
-        person_id=owner.id if is_person else None,
-        organization_id=None if is_person else owner.id,
-    )
-    await insert(session, space, otherwise=_taken(name))
+    await _check(session, owner, owner.name)
+    await insert(session, owner, otherwise=_taken(owner.name))
+    await insert(session, _give(_space(owner.name), owner), otherwise=_taken(owner.name))
 
 
-async def rename(session: AsyncSession, organization: Organization, name: str) -> None:
-    """Give the organization another name; the one it had is nobody's from now on. Raises as `take` does."""
-    name = check_name(name)
-    alike = await session.scalar(
-        sa.select(col(Namespace.name))
-        .where(
-            col(Namespace.skeleton) == skeleton(name),
-            col(Namespace.organization_id).is_distinct_from(organization.id),
-        )
-        .limit(1)
-    )
-    if alike is not None:
-        raise _taken(name)
-    before = await session.get_one(Namespace, organization.name_key)
-    organization.name, organization.name_key = name, fold(name)
-    session.add(organization)
-    if before.key == organization.name_key:
-        before.name = name
+async def rename(session: AsyncSession, owner: Person | Organization, name: str) -> None:
+    """Give `owner` another name. The one it had stays reserved: nobody else gets it, `owner` may have it again.
+
+    Raises as `take` does, and Invalid for the name that it has.
+    """
+    if name == owner.name:
+        raise Invalid(f"{name} is the present name.", next_step="Choose another name.")
+    await _check(session, owner, name)
+    await session.refresh(owner, with_for_update=True)  # two renamings at once would leave two names in force
+    before = await session.get_one(Namespace, owner.name_key)
+    owner.name, owner.name_key = name, fold(name)
+    session.add(owner)
+    if before.key != owner.name_key:
+        before.person_id = before.organization_id = None
+        before.former_owner_id = owner.id
         session.add(before)
-        return
-    before.organization_id = None
-    session.add(before)
-    space = Namespace(key=fold(name), name=name, skeleton=skeleton(name), organization_id=organization.id)
-    await insert(session, space, otherwise=_taken(name))
+    there = await session.get(Namespace, owner.name_key)
+    if there is None:
+        await insert(session, _give(_space(name), owner), otherwise=_taken(name))
+    else:
+        there.name = name
+        session.add(_give(there, owner))
+
+
+async def former_names(session: AsyncSession, owner_id: str) -> list[str]:
+    """Names that a person or an organization had, by the alphabet."""
+    query = sa.select(col(Namespace.name)).where(col(Namespace.former_owner_id) == owner_id)
+    return list(await session.scalars(query.order_by(col(Namespace.key))))
 
 
 async def reserve(session: AsyncSession, organization: Organization) -> None:
@@ -75,6 +66,30 @@ async def insert(session: AsyncSession, row: SQLModel, *, otherwise: Conflict) -
             session.add(row)
     except IntegrityError as error:
         raise otherwise from error
+
+
+async def _check(session: AsyncSession, owner: Person | Organization, name: str) -> None:
+    """Whether `owner` may be called `name`, and no name that looks alike is or was anybody else's."""
+    check_name(name)
+    whose = sa.func.coalesce(
+        col(Namespace.person_id), col(Namespace.organization_id), col(Namespace.former_owner_id), ""
+    )
+    alike = sa.select(col(Namespace.name)).where(col(Namespace.skeleton) == skeleton(name), whose != owner.id)
+    if await session.scalar(alike.limit(1)) is not None:
+        raise _taken(name)
+
+
+def _space(name: str) -> Namespace:
+    return Namespace(key=fold(name), name=name, skeleton=skeleton(name))
+
+
+def _give(space: Namespace, owner: Person | Organization) -> Namespace:
+    space.former_owner_id = None
+    if isinstance(owner, Person):
+        space.person_id = owner.id
+    else:
+        space.organization_id = owner.id
+    return space
 
 
 def _taken(name: str) -> Conflict:

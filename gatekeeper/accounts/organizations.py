@@ -39,17 +39,15 @@ async def find(session: AsyncSession, name: str) -> Organization | None:
 
 
 async def rename(session: AsyncSession, organization: Organization, name: str, *, by: Principal) -> None:
-    """Call it `name`; what is called after it follows in `gatekeeper.organizations`. Raises as `create` does."""
+    """Call it `name`; what is called after it follows in `gatekeeper.owners`. Raises as `create` does."""
     await require_admin(session, organization, by=by)
-    if name == organization.name:
-        raise Invalid(f"The organization is called {name} already.", next_step="Choose another name.")
     await namespaces.rename(session, organization, name)
     await _record(session, "accounts:organization:rename", organization, by=by)
 
 
 async def close(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
     """End its memberships, teams and invitations, and the organization; for what other rooms keep of it see
-    `gatekeeper.organizations`. Raises NotAllowed.
+    `gatekeeper.owners`. Raises NotAllowed.
     """
     await require_admin(session, organization, by=by)
     for table in (MembershipOffer, Team, Membership):

@@ -98,6 +98,17 @@ async def disable(session: AsyncSession, person: Person, *, by: Principal) -> No
     await ledger.record(session, "accounts:person:disable", actor=by.person_id, token=by.token_id, subject=person.id)
 
 
+async def rename(session: AsyncSession, person: Person, name: str, *, by: Principal) -> None:
+    """Call `person` `name`; what is called after them follows in `gatekeeper.owners`.
+
+    Raises NotAllowed unless they or an administrator do it in person, Invalid for a bad name, Conflict for a taken one.
+    """
+    if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
+        raise NotAllowed("A name is changed by its owner, signed in.", next_step="Sign in and try again.")
+    await namespaces.rename(session, person, name)
+    await ledger.record(session, "accounts:person:rename", actor=by.person_id, subject=person.id)
+
+
 async def record_invitation(session: AsyncSession, *, by: Principal) -> None:
     """Keep that somebody was invited; not who, for they have no account yet. Raises NotAllowed for no administrator."""
     _require_admin(by)

@@ -73,7 +73,9 @@ class Organization(SQLModel, table=True):
 class Namespace(SQLModel, table=True):
     """One name, one owner: keeps people and organizations from sharing a name (`key` is folded, see accounts.names).
 
-    A name without an owner was an organization's: it stays reserved.
+    A name without an owner was somebody's: it stays reserved, and opens nothing.
+
+    former_owner_id  whose it was, a person or an organization, who alone may have it again
     """
 
     __tablename__ = "namespace"
@@ -83,6 +85,7 @@ class Namespace(SQLModel, table=True):
     skeleton: str = Field(default="", max_length=40, index=True)  # equal for look-alikes, see accounts.names
     person_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
     organization_id: str | None = Field(default=None, foreign_key="organization.id", max_length=26)
+    former_owner_id: str | None = Field(default=None, max_length=26, index=True)
 
 
 class Membership(SQLModel, table=True):

@@ -3,7 +3,7 @@
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, organizations
+from gatekeeper import accounts, owners
 from gatekeeper.accounts import OPERATOR, Organization
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import NotFound
@@ -19,7 +19,7 @@ async def rename_organization(house: House, organization: str, name: str, as_jso
     """Give an organization another name; the old one stays reserved, and its repositories are found under both."""
     async with house.write() as session:
         found = await require_organization(session, organization)
-        await organizations.rename(session, found, name, by=OPERATOR)
+        await owners.rename(session, found, name, by=OPERATOR)
     show({"id": found.id, "name": found.name}, f"{organization} is called {found.name} now.", as_json=as_json)
 
 
@@ -33,9 +33,9 @@ async def delete_organization(house: House, organization: str, yes: bool, as_jso
     """End an organization that has no repositories: its members, teams, service accounts and tokens lose all rights."""
     async with house.write() as session:
         found = await require_organization(session, organization)
-        foreseen = await organizations.foresee(session, found)
+        foreseen = await owners.foresee(session, found)
         if yes:
-            await organizations.delete(session, found, by=OPERATOR)
+            await owners.delete(session, found, by=OPERATOR)
     obstacle = foreseen.obstacle
     counts = {"members": foreseen.members, "teams": foreseen.teams, "service_accounts": foreseen.services}
     text = f"Deleted {found.name}. Its name stays reserved."

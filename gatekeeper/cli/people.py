@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, tokens
+from gatekeeper import accounts, owners, tokens
 from gatekeeper.accounts import OPERATOR, Person, Role
 from gatekeeper.cli.organizations import delete_organization, rename_organization, require_organization
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
@@ -79,6 +79,20 @@ async def disable_person(house: House, name: str, as_json: bool) -> None:
         person = await require_person(session, name)
         await accounts.people.disable(session, person, by=OPERATOR)
     show({"id": person.id, "name": person.name}, f"Disabled {person.name}.", as_json=as_json)
+
+
+@people.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+@json_option
+@pass_house
+@command
+async def rename_person(house: House, name: str, new_name: str, as_json: bool) -> None:
+    """Give a person another name; the old one stays reserved for them, and their repositories are found under both."""
+    async with house.write() as session:
+        person = await require_person(session, name)
+        await owners.rename(session, person, new_name, by=OPERATOR)
+    show({"id": person.id, "name": person.name}, f"{name} is called {person.name} now.", as_json=as_json)
 
 
 @people.command("forget-factors")

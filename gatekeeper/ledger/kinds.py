@@ -23,7 +23,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "invitation": "make offer accept decline withdraw",
         "organization": "create delete remove-member rename set-member",
         "passkey": "add remove",
-        "person": "add confirm-email disable enable follow-link invite let-in set-admin set-password",
+        "person": "add confirm-email disable enable follow-link invite let-in rename set-admin set-password",
         "recovery-codes": "renew use",
         "session": "end end-all start",
         "team": "create delete add-member remove-member",

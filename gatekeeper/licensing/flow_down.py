@@ -15,7 +15,7 @@ from gatekeeper.licensing.catalogue import Catalogue, Known
 from gatekeeper.licensing.recognition import recognized
 from gatekeeper.licensing.terms import Terms, terms_for
 from gatekeeper.repos import cards, history
-from gatekeeper.repos.catalogue import find
+from gatekeeper.repos.names import find_by_any_name
 from gatekeeper.repos.tables import Repo, RepoKind
 
 NOTICE_FILES = ("notice", "notice.txt", "notice.md", "changes", "changes.txt", "changes.md", "changelog.md")
@@ -70,7 +70,7 @@ async def flow_down(
     restrictions = {each for known in await _licenses(session, own, catalogue) for each in known.restrictions}
     bases, owed = [], []
     for name in dict.fromkeys(card.base_models):
-        base = await find(session, RepoKind.MODEL, name)
+        base = await find_by_any_name(session, RepoKind.MODEL, name)
         if base is None or base.id == repo.id or not await is_shown(base):
             continue
         terms = await _terms_of(session, base)

@@ -10,6 +10,7 @@ from gatekeeper.notices.telling import tell
 from gatekeeper.tokens import AccessToken, approval
 
 _TO_OWNER = {
+    "accounts:person:rename": "renamed",
     "accounts:person:set-password": "password-changed",
     "accounts:session:start": "new-browser",
     **dict.fromkeys(

@@ -161,6 +161,14 @@ KINDS: dict[str, Kind] = {
         "/settings",
         is_optional=False,
     ),
+    "renamed": Kind(
+        "My account was given another name",
+        "Your account has another name",
+        "Your account is called by another name now, which is also the one to sign in with. If it was not you, change "
+        "your password and take the old name back; it is reserved for you.",
+        "/settings/name",
+        is_optional=False,
+    ),
     "sign-in-changed": Kind(
         "A way to sign in to my account was added, removed or used up",
         "The ways to sign in to your account have changed",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,8 +12,10 @@ from sqlmodel import col
 from gatekeeper import ledger
 from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, AccessVoice
 from gatekeeper.accounts.link_tables import MailLink
+from gatekeeper.accounts.names import fold
+from gatekeeper.accounts.namespaces import former_names
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.accounts.tables import Membership, Organization, Person, Role
+from gatekeeper.accounts.tables import Membership, Namespace, Organization, Person, Role
 from gatekeeper.community.collections_tables import Collection, CollectionItem
 from gatekeeper.db import after_commit
 from gatekeeper.errors import Conflict, NotAllowed
@@ -205,16 +208,18 @@ async def clear_requests(session: AsyncSession, ids: Sequence[str]) -> None:
 
 async def _forget_names(session: AsyncSession, person: Person) -> None:
     """Names of the person that stand in rows of others."""
-    own = f"{person.name_key}/"
-    for kind in RepoKind:
-        left = col(RepoRedirect.key).startswith(f"{kind.value}/{own}", autoescape=True)
+    keys = [person.name_key, *map(fold, await former_names(session, person.id))]
+    for kind, key in product(RepoKind, keys):
+        left = col(RepoRedirect.key).startswith(f"{kind.value}/{key}/", autoescape=True)
         await session.execute(sa.delete(RepoRedirect).where(left))
     await session.execute(
         sa.update(Repo).where(col(Repo.owner_person_id) == person.id).values(namespace=_number(person), name="erased")
     )
-    named = col(Notice.facts)["person"].as_string() == person.name
-    about = sa.func.lower(col(Notice.facts)["repo"].as_string()).startswith(own, autoescape=True)
-    await session.execute(sa.delete(Notice).where(sa.or_(named, about)))
+    named = sa.func.lower(col(Notice.facts)["person"].as_string()).in_(keys)
+    repo = sa.func.lower(col(Notice.facts)["repo"].as_string())
+    about = (repo.startswith(f"{key}/", autoescape=True) for key in keys)
+    await session.execute(sa.delete(Notice).where(sa.or_(named, *about)))
+    await session.execute(sa.delete(Namespace).where(col(Namespace.former_owner_id) == person.id))
     await session.execute(sa.delete(MailLink).where(col(MailLink.email_key) == person.email_key))
     # A list of others may hold one of the person's collections: the place in it goes, for it cannot stand empty.
     own_lists = sa.select(col(Collection.id)).where(col(Collection.namespace_key) == person.name_key)

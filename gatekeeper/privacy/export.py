@@ -21,6 +21,7 @@ MOST_EVENTS = 100_000
 
 # Section -> table, the column that names the person, and what is told. Sections and names are added, never renamed.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "former_names": ("namespace", "former_owner_id", ("name",)),
     "memberships": ("membership", "person_id", ("organization_id", "role", "created_at")),
     "invitations": ("membership_offer", "person_id", ("organization_id", "role", "created_at", "expires_at")),
     "sessions": ("browser_session", "person_id", ("id", "signed_in_at", "expires_at", "ended_at", "user_agent")),

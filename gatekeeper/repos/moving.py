@@ -7,25 +7,26 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.accounts.tables import Organization
+from gatekeeper.accounts.tables import Organization, Person
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.repos import catalogue, names, team_rights
 from gatekeeper.repos.paths import check_repo_name
 from gatekeeper.repos.tables import Repo
 
 
-async def follow(s: AsyncSession, organization: Organization, *, by: Principal) -> None:
-    """Call every repository of the organization after the name that it has now; the old names lead to them."""
-    own = sa.select(Repo).where(col(Repo.owner_organization_id) == organization.id, col(Repo.key).is_not(None))
+async def follow(s: AsyncSession, owner: Person | Organization, *, by: Principal) -> None:
+    """Call every repository of `owner` after the name that it has now; the old names lead to them."""
+    theirs = sa.or_(col(Repo.owner_person_id) == owner.id, col(Repo.owner_organization_id) == owner.id)
+    own = sa.select(Repo).where(theirs, col(Repo.key).is_not(None))
     for repo in (await s.scalars(own.order_by(col(Repo.id)))).all():
-        old_key, repo.namespace = repo.key, organization.name
+        old_key, repo.namespace = repo.key, owner.name
         repo.key = names.key_of(repo.kind, repo.full_name)
         s.add(repo)
         if old_key is None or old_key == repo.key:
             continue
         await names.reuse(s, repo)
         await names.leave(s, repo, old_key)
-        await _record(s, repo, organization.id, organization.id, by=by)
+        await _record(s, repo, owner.id, owner.id, by=by)
 
 
 async def move(s: AsyncSession, repo: Repo, namespace: str, name: str, *, by: Principal) -> Repo:

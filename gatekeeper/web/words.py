@@ -129,6 +129,7 @@ DONE: dict[str, str] = {
     "person-signed-out": "They have been signed out everywhere.",
     "person-disabled": "The account is disabled; its sessions and tokens no longer work.",
     "organization-added": "The organization has been created.",
+    "person-renamed": "You have your new name. Old addresses of your repositories lead to the new ones.",
     "organization-renamed": "The organization has its new name. Old addresses of its repositories lead there.",
     "organization-deleted": "The organization has been deleted. Its name stays reserved.",
     "ladder-saved": "The organization's rule for this stage has been saved.",

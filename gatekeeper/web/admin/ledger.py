@@ -172,7 +172,7 @@ async def _repo_id(call: Call, full_name: str) -> str | None:
     if not full_name:
         return None
     for kind in RepoKind:
-        if repo := await repos.find(call.session, kind, full_name):
+        if repo := await repos.find_by_any_name(call.session, kind, full_name):
             return repo.id
     return _NOBODY
 

@@ -2,7 +2,7 @@
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gatekeeper import organizations
+from gatekeeper import owners
 from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
@@ -26,7 +26,7 @@ async def rename(call: Call) -> Response:
     name = forms.text(sent, "name", most=100).strip()
     try:
         async with call.session.begin_nested():
-            await organizations.rename(call.session, organization, name, by=call.principal)
+            await owners.rename(call.session, organization, name, by=call.principal)
     except (Conflict, Invalid) as error:
         await call.session.refresh(organization)
         return await _page(call, organization, name=name, errors={"name": error.sentence}, status=422)
@@ -41,7 +41,7 @@ async def delete(call: Call) -> Response:
         if forms.text(sent, "confirm", most=100).strip() != organization.name:
             raise Invalid("This is not its name.", next_step="Type it as it is.", status=422)
         async with call.session.begin_nested():
-            await organizations.delete(call.session, organization, by=call.principal)
+            await owners.delete(call.session, organization, by=call.principal)
     except (Conflict, Invalid) as error:
         return await _page(call, organization, errors={"confirm": error.sentence}, status=error.status)
     return RedirectResponse("/admin/organizations?done=organization-deleted", 303)
@@ -55,7 +55,7 @@ async def _page(
         "admin/organization_change.html",
         status=status,
         organization=organization,
-        foreseen=await organizations.foresee(call.session, organization),
+        foreseen=await owners.foresee(call.session, organization),
         name=name,
         errors=errors or {},
     )

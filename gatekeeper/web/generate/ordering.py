@@ -23,7 +23,7 @@ from gatekeeper.generation import (
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue
-from gatekeeper.repos import Repo, RepoKind, catalogue, history
+from gatekeeper.repos import Repo, RepoKind, find_by_any_name, history
 from gatekeeper.web.finding import missing_repo
 from gatekeeper.web.guard import Call
 from gatekeeper.web.principal import authenticate
@@ -84,7 +84,7 @@ async def named(call: Call, session: AsyncSession, model: str, revision: str | N
     """
     policies = call.gatekeeper.policies
     call.principal = await authenticate(call.request, session, call.gatekeeper)
-    repo = await catalogue.find(session, RepoKind.MODEL, model)
+    repo = await find_by_any_name(session, RepoKind.MODEL, model)
     if repo is None:
         raise await missing_repo(session, call.gatekeeper.policies, call.principal)
     resource = await authz.load(session, call.principal, repo)

@@ -7,7 +7,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotSignedIn
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import now
-from gatekeeper.repos import Repo, RepoKind, catalogue
+from gatekeeper.repos import Repo, RepoKind, find_by_any_name
 from gatekeeper.tokens import AccessToken
 from gatekeeper.tokens.inference import MOST_MODELS, issue_for_inference
 from gatekeeper.web.finding import missing_repo
@@ -29,7 +29,7 @@ async def make(call: Call) -> Response:
         raise Invalid("Only `models` and a number of `minutes` are read.", status=422, next_step="Leave the rest out.")
     found = []
     for name in models:
-        repo = await catalogue.find(call.session, RepoKind.MODEL, name)
+        repo = await find_by_any_name(call.session, RepoKind.MODEL, name)
         if repo is None:
             raise await missing_repo(call.session, call.gatekeeper.policies, call.principal)
         found.append(repo)

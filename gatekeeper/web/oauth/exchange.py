@@ -105,7 +105,7 @@ async def _repository(session: AsyncSession, resource: str) -> Repo | None:
         kind, name = RepoKind(first), rest
     if name.count("/") != 1 or len(name) > 200:
         return None
-    return await repos.find(session, kind, name)
+    return await repos.find_by_any_name(session, kind, name)
 
 
 def _error(code: str, description: str, *, status: int = 400) -> Response:

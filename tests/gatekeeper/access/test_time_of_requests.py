@@ -126,6 +126,6 @@ def test_rejecting_wins_over_flagging_and_flagging_over_approving(
         ScreeningRule(f"r{number}", "Because.", then, {"account_days_below": 3})  # type: ignore[arg-type]
         for number, then in enumerate(thens)
     )
-    verdict = judge(rules, Facts({}, frozenset(), "example.org", 1, "gated", "lab"))
+    verdict = judge(rules, Facts({}, frozenset(), "example.org", 1, "gated", frozenset({"lab"})))
     assert (bool(verdict.reject_reason), verdict.is_flagged, verdict.is_approved) == (rejected, flagged, approved)
-    assert judge(rules, Facts({}, frozenset(), "example.org", 3, "gated", "lab")).rules == ()
+    assert judge(rules, Facts({}, frozenset(), "example.org", 3, "gated", frozenset({"lab"}))).rules == ()

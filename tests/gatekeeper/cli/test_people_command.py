@@ -29,6 +29,8 @@ def test_people_get_links_and_organizations_another_name_and_an_end(
     refused = run("people first-link bob")
     assert (refused.exit_code, "has a password already" in refused.output) == (1, True)
 
+    assert "is called bert now" in run("people rename bob bert").output
+    assert "is taken" in run("people add bob --email b@example.org").output
     assert run("orgs add lab").exit_code == 0
     assert "is called atelier now" in run("orgs rename lab atelier").output
     assert "Run it again with --yes" in run("orgs delete atelier").output

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import licensing
+from gatekeeper import licensing, repos
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.licensing import Catalogue, FlowDown
@@ -49,6 +49,13 @@ async def test_what_a_looser_text_does_not_forbid_is_missing(session: AsyncSessi
     [one] = (await owed(session, LOOSER)).owed
     assert (one.base, one.license.id) == ("lab/base", "gatekeeper-emoji-openrail-m")
     assert set(one.missing) == {"disclose", "impersonate"}
+
+
+async def test_a_base_that_was_renamed_is_found_by_the_name_that_cards_know(
+    session: AsyncSession, base: Repo, lab: Principal
+) -> None:
+    await repos.move(session, base, "lab", "renamed", by=lab)
+    assert [one.base for one in (await owed(session, LOOSER)).owed] == ["lab/renamed"]
 
 
 async def test_a_text_that_nobody_read_passes_nothing_on(session: AsyncSession, base: Repo) -> None:

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 import time_machine
 
-from gatekeeper import accounts, organizations, repos, tokens
+from gatekeeper import accounts, owners, repos, tokens
 from gatekeeper.accounts import OPERATOR, Reach, Role
 from gatekeeper.community import collections
 from gatekeeper.errors import Conflict, NotAllowed, NotSignedIn
@@ -36,7 +36,7 @@ async def test_a_renamed_organization_is_found_under_both_names_and_nobody_gets_
         _, secret = await tokens.issue(session, site.people["grace"], label="x", role="write", reach=reach, key=key)
     grace, held = await site.as_("grace"), program(site, secret)
     page = await grace.get(f"{LAB}/change")
-    assert "1 repository of it is found under the new name" in words(page.text)
+    assert "1 repository is found under the new name" in words(page.text)
     assert "lab/pictures" in words(page.text)  # what stands in the way of deleting it
 
     for wrong in ("ada", "x", "lab"):
@@ -72,10 +72,10 @@ async def test_what_is_called_after_an_organization_follows_its_name(site: Site)
         session.add(hook)
         await session.flush()
         session.add(WebhookWatch(webhook_id=hook.id, position=0, kind="org", name="lab", key=space_key("lab")))
-        before = await organizations.foresee(session, lab)
+        before = await owners.foresee(session, lab)
         assert (before.collections, before.watches, before.members) == (1, 1, 1)
-        await organizations.rename(session, lab, "atelier", by=by)
-        after = await organizations.foresee(session, lab)
+        await owners.rename(session, lab, "atelier", by=by)
+        after = await owners.foresee(session, lab)
         assert (after.collections, after.watches, after.members) == (1, 1, 1)
 
 
@@ -135,9 +135,7 @@ async def test_only_an_administrator_in_person_and_recently_signed_in_renames_or
             session, site.people["grace"], label="x", role="write", key=site.gatekeeper.keys.tokens
         )
         with pytest.raises(NotAllowed):
-            await organizations.delete(
-                session, lab, by=await accounts.principals.for_person(session, site.people["alan"])
-            )
+            await owners.delete(session, lab, by=await accounts.principals.for_person(session, site.people["alan"]))
     alan, grace = await site.as_("alan"), await site.as_("grace")
     for act, sent in (("rename", {"name": "atelier"}), ("delete", {"confirm": "lab"})):
         assert (await alan.post(f"{LAB}/{act}", data=sent)).status_code == 403

@@ -131,6 +131,9 @@ async def test_a_trusted_job_gets_a_token_for_its_repository_and_an_hour(site: S
     with time_machine.travel(now() + timedelta(seconds=3601), tick=False):
         assert await with_token(site, secret, "/api/whoami-v2") == 401
     assert "Last used" in words((await grace.get(PAGE)).text)
+    moved = {"fromRepo": "lab/emoji", "toRepo": "lab/pictures", "type": "model"}
+    assert (await grace.post("/api/repos/move", json=moved)).status_code == 200
+    assert (await exchange(site, issuer.statement())).status_code == 200  # trust holds on to the repository
 
 
 async def test_a_statement_is_good_once(site: Site, grace, issuer: Issuer) -> None:

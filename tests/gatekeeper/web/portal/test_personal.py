@@ -79,11 +79,14 @@ async def test_after_deletion_no_byte_of_the_person_is_left_and_every_proof_hold
     assert {line.partition(" in ")[0] for line in traces(house.settings.data_dir)} == set(SECRETS) - {SEALED}
     assert list((house.settings.data_dir / "images").iterdir())
 
+    renamed = "zephyrine-b"
+    assert (await browser.post("/settings/name", data={"name": renamed})).status_code == 303
+    assert [row["name"] for row in (await browser.get("/api/account/data")).json()["former_names"]] == [NAME]
     page = words((await browser.get("/settings/data")).text)
     assert "what you wrote stays, without your name" in page
     other = await browser.post("/settings/data/delete", data={"name": "ada"})
     assert (other.status_code, "not your name" in words(other.text)) == (422, True)
-    gone = await browser.post("/settings/data/delete", data={"name": NAME})
+    gone = await browser.post("/settings/data/delete", data={"name": renamed})
     assert (gone.status_code, gone.headers["location"]) == (303, "/?done=account-deleted")
 
     assert traces(house.settings.data_dir) == []

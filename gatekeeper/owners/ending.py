@@ -11,7 +11,7 @@ from gatekeeper.community import collections
 from gatekeeper.community.collections_tables import Collection
 from gatekeeper.notices.tables import WebhookWatch
 from gatekeeper.notices.webhooks import space_key
-from gatekeeper.organizations.foresight import foresee
+from gatekeeper.owners.foresight import foresee
 from gatekeeper.tokens import approval, services
 
 
