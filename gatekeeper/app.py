@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatekeeper import authz, evaluation, licensing, schema
+from gatekeeper import authz, evaluation, licensing, schema, tokens
 from gatekeeper.accounts import breached, oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
@@ -132,6 +132,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         in_force=in_force,
         evidence=evidence,
         version=version,
+        tokens_at_once=tokens.AtOnce(database, key=keys.tokens),
         cache=HotCache(version, keep=keeper(evidence, is_durable=settings.download_evidence == "durable")),
         images=images,
         pictures=PictureFolder(settings.data_dir.resolve() / "evaluations"),
@@ -166,6 +167,7 @@ async def close(gatekeeper: Gatekeeper) -> None:
     if gatekeeper.worker is not None:
         await gatekeeper.worker.close()
     gatekeeper.version.close()
+    gatekeeper.tokens_at_once.close()
     await gatekeeper.db.close()
 
 

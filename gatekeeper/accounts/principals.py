@@ -1,7 +1,9 @@
 """From a row in the database to the value that decisions are about."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,17 +33,11 @@ async def for_person(
     in_team = sa.exists().where(col(TeamMember.membership_id) == col(Membership.id)).correlate(Membership)
     query = sa.select(col(Membership.organization_id), col(Membership.role), col(Membership.is_safety), in_team)
     rows = (await session.execute(query.where(col(Membership.person_id) == person.id))).all()
-    return Principal(
+    return standing_as(
+        [(organization, role, is_safety, in_team) for organization, role, is_safety, in_team in rows],
         person_id=person.id,
         name=person.name,
         is_admin=person.is_admin,
-        organizations=MappingProxyType(
-            {organization: role for organization, role, _, _ in rows if role is not Role.GUEST}
-        ),
-        in_teams=frozenset(organization for organization, _, _, in_team in rows if in_team),
-        safety_teams=frozenset(
-            organization for organization, role, is_safety, _ in rows if is_safety and role is not Role.GUEST
-        ),
         token_id=token_id,
         scopes=scopes,
         session_id=session_id,
@@ -49,4 +45,23 @@ async def for_person(
         reach=reach,
         closed=closed,
         is_service=is_service,
+    )
+
+
+def standing_as(rows: Sequence[tuple[str, Role, bool, bool]], **known: Any) -> Principal:
+    """A principal by their memberships: organization, role, whether in its safety team, whether in any team of it.
+
+    known  the other fields of Principal
+    """
+    if not rows:
+        return Principal(**known)
+    return Principal(
+        organizations=MappingProxyType(
+            {organization: role for organization, role, _, _ in rows if role is not Role.GUEST}
+        ),
+        in_teams=frozenset(organization for organization, _, _, in_team in rows if in_team),
+        safety_teams=frozenset(
+            organization for organization, role, is_safety, _ in rows if is_safety and role is not Role.GUEST
+        ),
+        **known,
     )

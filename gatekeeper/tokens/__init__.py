@@ -6,6 +6,7 @@ and a disabled owner bind on the next one.
 """
 
 from gatekeeper.tokens import approval, limits
+from gatekeeper.tokens.at_once import AtOnce
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
 from gatekeeper.tokens.leave import forget_organization, report_leaked, revoke_all
 from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
@@ -18,6 +19,7 @@ __all__ = [
     "REFUSAL",
     "ROLES",
     "AccessToken",
+    "AtOnce",
     "LastUse",
     "Scope",
     "Seen",

@@ -147,15 +147,15 @@ async def _answer(
         if mode != "own":
             await read_body(request, limit=body_limit)
     opened = gatekeeper.db.write() if mode == "write" else gatekeeper.db.read()
-    call = Call(request, gatekeeper, Principal(), request.path_params, needs)
+    call = Call(request, gatekeeper, ANONYMOUS, request.path_params, needs)
     version = gatekeeper.version.current()  # before the snapshot that the session reads
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
         known = gatekeeper.known.find(request, version) if mode == "read" else None
         if known is not None:
             call.principal = known.principal
-        else:
-            call.principal = ANONYMOUS if is_bare else await authenticate(request, session, gatekeeper)
+        elif not is_bare:
+            call.principal = await authenticate(request, session, gatekeeper, at_once=mode != "write")
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         if call.principal.session_id is not None and request.method == "GET" and wants_page(request):
             request.scope["gatekeeper.unread"] = await notices.unread(session, call.principal.person_id or "")

@@ -6,6 +6,7 @@ they were read, and no longer than time alone leaves token and revision what the
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -23,11 +24,12 @@ Key = tuple[bytes, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Who asked, and what their path named, at an access version."""
+    """Who asked, and what their path named, at an access version, and until when time alone leaves both as they are."""
 
     version: int
     principal: Principal
     found: Found
+    ends_at: datetime | None
 
 
 class KnownFacts:
@@ -42,8 +44,7 @@ class KnownFacts:
         known = self._kept.get(key) if key is not None and version is not None else None
         if known is None or known.version != version:
             return None
-        instant = now()
-        if any(end is not None and end <= instant for end in (known.principal.valid_until, known.found.valid_until)):
+        if known.ends_at is not None and known.ends_at <= now():
             return None
         if known.principal.token_id is not None:
             tokens.saw(known.principal.token_id)
@@ -53,7 +54,8 @@ class KnownFacts:
         """Keep what was just found; `version` was taken before."""
         key = _key(request)
         if key is not None and version is not None and found.commit is not None:
-            self._kept.put(key, Known(version, principal, found))
+            ends = [end for end in (principal.valid_until, found.valid_until) if end is not None]
+            self._kept.put(key, Known(version, principal, found, min(ends, default=None)))
 
 
 def credential(scope: Scope) -> bytes | None:
@@ -72,9 +74,7 @@ def credential(scope: Scope) -> bytes | None:
 def _key(request: Request) -> Key | None:
     """None for paths without a revision, and where `credential` is."""
     params = request.path_params
-    if not {"ns", "name", "rev"} <= params.keys():
-        return None
     sent = credential(request.scope)
-    if sent is None:
+    if sent is None or "rev" not in params or "name" not in params:
         return None
     return (sent, params.get("kind", ""), params["ns"], params["name"], params["rev"])

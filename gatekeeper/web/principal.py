@@ -20,8 +20,12 @@ def cookie_name(gatekeeper: Gatekeeper) -> str:
     return "__Host-gatekeeper" if gatekeeper.settings.is_https else "gatekeeper_session"
 
 
-async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gatekeeper) -> Principal:
+async def authenticate(
+    request: Request, session: AsyncSession, gatekeeper: Gatekeeper, *, at_once: bool = False
+) -> Principal:
     """The principal of this request, or ANONYMOUS without any credential.
+
+    at_once  whether a token may be looked up beside the session: where nothing is written
 
     A credential that is wrong is refused with NotSignedIn, never taken for anonymous: a typing mistake must not look
     like a missing repository. A token comes before a cookie.
@@ -30,14 +34,16 @@ async def authenticate(request: Request, session: AsyncSession, gatekeeper: Gate
     if authorization:
         address = request.client.host if request.client else ""
         seen = tokens.Seen.of(address, request.headers.get("user-agent", ""))
-        return await tokens.resolve(session, bearer_secret(authorization), key=gatekeeper.keys.tokens, seen=seen)
-    secret = request.cookies.get(cookie_name(gatekeeper))
-    if secret:
+        secret = bearer_secret(authorization)
+        found = gatekeeper.tokens_at_once.resolve(secret, seen=seen) if at_once else None
+        return found or await tokens.resolve(session, secret, key=gatekeeper.keys.tokens, seen=seen)
+    cookie = request.cookies.get(cookie_name(gatekeeper))
+    if cookie:
         idle = timedelta(hours=gatekeeper.settings.session_idle_hours)
-        found = await accounts.sessions.resolve(session, secret, key=gatekeeper.keys.sessions, idle=idle)
-        if found is not None and found.session_id is not None:
-            accounts.seen.saw(found.session_id, request.client.host if request.client else "")
-        return found or ANONYMOUS
+        resumed = await accounts.sessions.resolve(session, cookie, key=gatekeeper.keys.sessions, idle=idle)
+        if resumed is not None and resumed.session_id is not None:
+            accounts.seen.saw(resumed.session_id, request.client.host if request.client else "")
+        return resumed or ANONYMOUS
     return ANONYMOUS
 
 

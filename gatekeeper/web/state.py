@@ -17,6 +17,7 @@ from gatekeeper.notices import Rules
 from gatekeeper.provenance import Notary
 from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
+from gatekeeper.tokens import AtOnce
 from gatekeeper.transparency import Refusals
 from gatekeeper.web.examiners import Examiners
 from gatekeeper.web.issuers import Issuers
@@ -70,6 +71,7 @@ class Gatekeeper:
     in_force: authz.InForce
     evidence: EvidenceWriter
     version: AccessVersion
+    tokens_at_once: AtOnce
     cache: "HotCache"
     images: ImageFolder
     notary: Notary
