@@ -23,7 +23,7 @@ _farewells: set[asyncio.Task[None]] = set()  # cancelling an order outlives the 
 
 
 async def generate(call: Call) -> Response:
-    """`POST /v1/images/generations`: `model` is `ns/name[@revision]`; `stream` tells it as it happens."""
+    """Make images as OpenAI's client asks; `model` is `ns/name[@revision]`, `stream` tells it as it happens."""
     asked = openai_schemas.images_request(await read_body(call.request, limit=_BODY_LIMIT))
     await worker_is_up(call.gatekeeper)
     async with call.gatekeeper.db.write() as session:

@@ -42,7 +42,7 @@ async def listing(call: Call) -> Response:
 
 
 async def show(call: Call) -> Response:
-    """`GET /v1/models/{model}`: one model; its name as one part of the address, or as two."""
+    """`GET /v1/models/{model}`: one model, with its name as one part of the address, or as two."""
     name = call.params.get("model") or f"{call.params['ns']}/{call.params['name']}"
     repo, resource = await named(call, call.session, name, None)
     authz.require(call.gatekeeper.policies, call.principal, Action.GENERATE, resource, now())

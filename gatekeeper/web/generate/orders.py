@@ -26,7 +26,7 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
 async def submit(call: Call) -> Response:
-    """`POST /api/generations` `{"model","revision"?,"prompt",...}`: 202 with the order's address."""
+    """`POST /api/generations`: order images of a model for a prompt; 202 with the order's address."""
     values = schemas.read_object(await read_body(call.request, limit=_BODY_LIMIT))
     model, revision = values.pop("model", None), values.pop("revision", None)
     if not isinstance(model, str) or not isinstance(revision, str | None):
@@ -52,7 +52,7 @@ async def listing(call: Call) -> Response:
 
 
 async def show(call: Call) -> Response:
-    """`GET /api/generations/{id}`."""
+    """`GET /api/generations/{id}`: one of one's own orders, with its images."""
     made = await _mine(call, call.session)
     return JSONResponse(_shown(call, made, await call.session.get(Repo, made.repo_id)), headers=_PRIVATE)
 
@@ -65,7 +65,7 @@ async def events(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """`DELETE /api/generations/{id}`: stops within a step. What has ended stays as it is."""
+    """`DELETE /api/generations/{id}`: stop an order within a step; what has ended stays as it is."""
     async with call.gatekeeper.db.read() as session:
         made = await _mine(call, session)
         repo = await session.get(Repo, made.repo_id)
@@ -75,7 +75,7 @@ async def cancel(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE .../images`: images and prompt are deleted now; the receipts, which hold neither, stay."""
+    """`DELETE .../images`: delete images and prompt now; the receipts, which hold neither, stay."""
     await generation.forget(call.session, call.principal, call.gatekeeper.images, call.params["id"])
     return Response(status_code=204)
 

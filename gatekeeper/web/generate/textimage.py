@@ -64,7 +64,7 @@ async def info(call: Call) -> Response:
 
 
 async def health(call: Call) -> Response:
-    """`GET .../health`: 200 when an order could be taken."""
+    """`GET .../health`: 200 when an order for this model could be taken."""
     worker = call.gatekeeper.studio.require_worker()
     try:
         is_ready = (await worker.health()).is_ready

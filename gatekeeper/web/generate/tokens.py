@@ -18,7 +18,7 @@ _MINUTES = 15
 
 
 async def make(call: Call) -> Response:
-    """`POST /api/inference-tokens` `{"models": ["ns/name"], "minutes"?}`: a token that generates with these."""
+    """`POST /api/inference-tokens`: a short-lived token that generates with the named models alone."""
     if not call.principal.is_signed_in:
         raise NotSignedIn("You are not signed in.", next_step="Sign in or send an access token.")
     values = schemas.read_object(await call.request.body())

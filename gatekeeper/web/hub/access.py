@@ -79,7 +79,7 @@ async def ask(call: Call) -> Response:
 
 
 async def ask_by_form(call: Call) -> Response:
-    """`POST .../ask-access`: the same as a form; `accept` names the texts, every other field answers a question.
+    """`POST .../ask-access`: ask for access by a form; `accept` names the accepted texts, other fields are answers.
 
     A field that is sent several times is a list of choices. `?draft=1` only saves, `?renew=1` asks for what follows.
     """
@@ -115,7 +115,7 @@ async def give_up(call: Call) -> Response:
 
 
 async def text(call: Call) -> Response:
-    """`GET .../terms/{sha256}`: the exact text, for whoever may know the repository."""
+    """`GET .../terms/{sha256}`: the exact text of terms, for whoever may know the repository."""
     terms = await _terms(call)
     for document in terms.documents if terms is not None else ():
         if document.sha256 == call.params["sha256"]:

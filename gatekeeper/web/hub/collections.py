@@ -26,7 +26,7 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
 async def listing(call: Call) -> Response:
-    """`GET /api/collections`: what the caller may know, by owner or by what is in it."""
+    """`GET /api/collections`: the collections that the caller may know, by owner or by what is in them."""
     query = call.request.query_params
     if query.get("sort", _SORTS[0]) not in _SORTS:
         raise Invalid("Collections cannot be sorted so.", next_step=f"Use one of {', '.join(_SORTS)}.")
@@ -44,7 +44,7 @@ async def listing(call: Call) -> Response:
 
 
 async def create(call: Call) -> Response:
-    """`POST /api/collections`. A title that is taken is a 409 with the slug there is, for `exists_ok=True`."""
+    """`POST /api/collections`: make a collection; 409 with the slug there is for a title that is taken."""
     asked = schemas.parse(schemas.NewCollection, await call.request.body())
     namespace = await curated.require_namespace(call, asked.namespace or call.principal.name, Action.CURATE)
     try:
@@ -63,12 +63,12 @@ async def create(call: Call) -> Response:
 
 
 async def show(call: Call) -> Response:
-    """`GET /api/collections/{ns}/{slug}`."""
+    """`GET /api/collections/{ns}/{slug}`: one collection with its items."""
     return await _answer(call, await _named(call))
 
 
 async def update(call: Call) -> Response:
-    """`PATCH /api/collections/{ns}/{slug}`: title, description, theme, position or privacy."""
+    """`PATCH /api/collections/{ns}/{slug}`: change a collection's title, description, theme, position or privacy."""
     asked = schemas.parse(schemas.CollectionChanges, await call.request.body())
     listed = await _named(call, needs=Action.CURATE)
     await community.collections.update(call.session, listed, asked.changes, by=call.principal)
@@ -76,14 +76,14 @@ async def update(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE /api/collections/{ns}/{slug}`."""
+    """`DELETE /api/collections/{ns}/{slug}`: delete a collection, not what is in it."""
     listed = await _named(call, needs=Action.CURATE)
     await community.collections.delete(call.session, listed, by=call.principal)
     return JSONResponse({"success": True})
 
 
 async def add_item(call: Call) -> Response:
-    """`POST .../items`: a repository or a collection that the caller may know; 409 if it is there already."""
+    """`POST .../items`: add a repository or a collection that the caller may know; 409 if it is there already."""
     asked = schemas.parse(schemas.NewItem, await call.request.body())
     listed = await _named(call, needs=Action.CURATE)
     thing, kind = await _thing(call, asked.item.type, asked.item.id)
@@ -94,7 +94,7 @@ async def add_item(call: Call) -> Response:
 
 
 async def update_item(call: Call) -> Response:
-    """`PATCH .../items/{id}`: its note or its place."""
+    """`PATCH .../items/{id}`: change an item's note or its place."""
     asked = schemas.parse(schemas.ItemChanges, await call.request.body())
     listed = await _named(call, needs=Action.CURATE)
     await community.collection_items.update(
@@ -109,7 +109,7 @@ async def update_item(call: Call) -> Response:
 
 
 async def remove_item(call: Call) -> Response:
-    """`DELETE .../items/{id}`."""
+    """`DELETE .../items/{id}`: take an item out of its collection."""
     listed = await _named(call, needs=Action.CURATE)
     await community.collection_items.remove(call.session, listed.collection, call.params["item"], by=call.principal)
     return JSONResponse({"success": True})

@@ -31,7 +31,7 @@ _MOST_PAGES = 100_000
 
 
 async def list_discussions(call: Call) -> Response:
-    """`GET .../discussions`, newest first: a page, where it starts, and how many there are."""
+    """`GET .../discussions`: a page of discussions and pull requests, newest first, and how many there are."""
     start = number(call, "p", default=0, most=_MOST_PAGES) * discussions.PAGE
     rows, count = await discussions.listing(call.session, call.repo, wanted(call), start=start)
     names = await discussions.names_of(call.session, (row.author_id for row in rows))
@@ -40,7 +40,7 @@ async def list_discussions(call: Call) -> Response:
 
 
 async def open_discussion(call: Call) -> Response:
-    """`POST .../discussions`: a discussion, or a pull request without changes, a draft."""
+    """`POST .../discussions`: open a discussion, or a pull request that changes nothing yet, as a draft."""
     asked = parse(schemas.NewDiscussion, await call.request.body())
     if asked.pull_request:
         base = await parts.start_of(call, call.session)
@@ -56,7 +56,7 @@ async def open_discussion(call: Call) -> Response:
 
 
 async def discussion_details(call: Call) -> Response:
-    """`GET .../discussions/{num}`: what happened in it; of a pull request conflicts and changes (`diff=1`) too."""
+    """`GET .../discussions/{num}`: what happened in it; in a pull request conflicts and changes (`diff=1`), too."""
     found = await discussions.require(call.session, call.repo, call.params["num"])
     thread = await discussions.thread(call.session, found)
     answer = schemas.discussion(found, call.repo, thread.name_of(found.author_id))
@@ -67,7 +67,7 @@ async def discussion_details(call: Call) -> Response:
 
 
 async def add_comment(call: Call) -> Response:
-    """`POST .../comment`."""
+    """`POST .../comment`: write a comment in a discussion."""
     asked = parse(schemas.NewComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
     speaks = await parts.is_moderator(call, call.session)
@@ -76,7 +76,7 @@ async def add_comment(call: Call) -> Response:
 
 
 async def edit_comment(call: Call) -> Response:
-    """`POST .../comment/{id}/edit`: one's own comment. The versions before stay to be seen."""
+    """`POST .../comment/{id}/edit`: change one's own comment; the versions before stay to be seen."""
     asked = parse(schemas.EditedComment, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
     speaks, comment_id = await parts.is_moderator(call, call.session), call.params["id"]
@@ -87,7 +87,7 @@ async def edit_comment(call: Call) -> Response:
 
 
 async def hide_comment(call: Call) -> Response:
-    """`POST .../comment/{id}/hide`: one's own comment, or any for moderators. It cannot be undone."""
+    """`POST .../comment/{id}/hide`: hide one's own comment, or any as a moderator; it cannot be undone."""
     moderates = await parts.moderates(call, call.session)
     found = await discussions.require(call.session, call.repo, call.params["num"])
     made = await acts.hide(call.session, call.repo, found, call.params["id"], by=call.principal, moderates=moderates)
@@ -95,7 +95,7 @@ async def hide_comment(call: Call) -> Response:
 
 
 async def rename_discussion(call: Call) -> Response:
-    """`POST .../title`: for who opened it and for moderators."""
+    """`POST .../title`: rename a discussion, for who opened it and for moderators."""
     moderates = await parts.moderates(call, call.session)
     asked = parse(schemas.NewTitle, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -104,7 +104,7 @@ async def rename_discussion(call: Call) -> Response:
 
 
 async def change_status(call: Call) -> Response:
-    """`POST .../status`: close or open again, for who opened it and for moderators."""
+    """`POST .../status`: close or open a discussion again, for who opened it and for moderators."""
     moderates = await parts.moderates(call, call.session)
     asked = parse(schemas.NewStatus, await call.request.body())
     made = await acts.set_status(
@@ -121,7 +121,7 @@ async def change_status(call: Call) -> Response:
 
 
 async def lock_discussion(call: Call) -> Response:
-    """`POST .../lock`: for moderators. In a locked discussion only they write."""
+    """`POST .../lock`: lock or unlock a discussion, for moderators; in a locked one only they write."""
     await parts.require_moderator(call, call.session)
     asked = parse(schemas.Locked, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -130,7 +130,7 @@ async def lock_discussion(call: Call) -> Response:
 
 
 async def pin_discussion(call: Call) -> Response:
-    """`POST .../pin`: for moderators. Pinned discussions stand first in the list."""
+    """`POST .../pin`: pin or unpin a discussion, for moderators; pinned ones stand first in the list."""
     await parts.require_moderator(call, call.session)
     asked = parse(schemas.Pinned, await call.request.body())
     found = await discussions.require(call.session, call.repo, call.params["num"])
@@ -139,7 +139,7 @@ async def pin_discussion(call: Call) -> Response:
 
 
 async def merge_pull(call: Call) -> Response:
-    """`POST .../merge`: the changes become one commit of the branch. 409 names files that both sides changed."""
+    """`POST .../merge`: make one commit of a pull request's changes; 409 names files that both sides changed."""
     body = await call.request.body()
     asked = schemas.MergeIt() if body.strip() in (b"", b"null") else parse(schemas.MergeIt, body)
     made = await pulls.merge(call.session, call.repo, call.params["num"], by=call.principal, text=asked.comment or "")
@@ -147,7 +147,7 @@ async def merge_pull(call: Call) -> Response:
 
 
 async def refuse_media(call: Call) -> Response:
-    """`POST /uploads`: not taken. Pictures in comments are those of the repository."""
+    """`POST /uploads`: refused: pictures in comments are those of the repository."""
     raise Invalid(
         "Files are not attached to comments here.",
         status=415,

@@ -35,7 +35,7 @@ _two_pushes = asyncio.Semaphore(2)
 
 
 async def info_refs(call: Call) -> Response:
-    """`GET .../info/refs?service=...`: the references that the caller may fetch, or push to."""
+    """`GET .../info/refs?service=...`: the references that the caller may fetch, or push to, in Git's protocol."""
     gatekeeper, instant = call.gatekeeper, now()
     match call.request.query_params.get("service"):
         case "git-upload-pack":
@@ -51,7 +51,7 @@ async def info_refs(call: Call) -> Response:
 
 
 async def upload_pack(call: Call) -> Response:
-    """`POST .../git-upload-pack`: what a clone or fetch lacks, decided again and streamed."""
+    """`POST .../git-upload-pack`: a pack of what a clone or fetch lacks, as far as the caller may download it."""
     gatekeeper = call.gatekeeper
     async with _body(call, limit=_ASKED_LIMIT) as body:
         asked = await asyncio.to_thread(git.read_wanted, body)
@@ -75,7 +75,7 @@ async def upload_pack(call: Call) -> Response:
 
 
 async def receive_pack(call: Call) -> Response:
-    """`POST .../git-receive-pack`: a push, checked like a commit by API and applied in one transaction."""
+    """`POST .../git-receive-pack`: take a push, checked like a commit by API and applied in one transaction."""
     gatekeeper = call.gatekeeper
     folder = gatekeeper.store.staging
     async with _body(call, limit=_PUSH_LIMIT) as body, _two_pushes:

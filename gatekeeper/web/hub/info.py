@@ -32,7 +32,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 async def info(call: Call) -> Response:
-    """`GET /api/{T}/{repo}` and `.../revision/{rev}`: readable by whoever may know the repository."""
+    """What is known of a repository at a revision, main without one, for whoever may know it."""
     wanted = _expand(call)
     with_files = not wanted or bool(wanted & _NEED_FILES)
     (seen,) = await describe(call, [(call.repo, call.resource)], with_files=with_files, wanted=wanted or _ALWAYS)
@@ -43,7 +43,7 @@ async def info(call: Call) -> Response:
 
 
 async def listing(call: Call) -> Response:
-    """`GET /api/{T}`: what the caller may know, newest change first unless they ask for another order."""
+    """`GET /api/{T}`: repositories that the caller may know, newest change first unless they ask for another order."""
     query = call.request.query_params
     wanted, chosen = _expand(call), _chosen(call)
     also = _also(call, wanted)
@@ -172,7 +172,7 @@ def _sort(asked: str) -> Any:
 
 
 async def single(call: Call) -> Response:
-    """Names of one part, such as the public hub's oldest models have."""
+    """Always 404: names of one part, such as the public hub's oldest models have, are none here."""
     raise RepoNotFound(
         f"There is no repository {call.params['single'][:100]!r} here: names have two parts.",
         next_step="Write it as namespace/name.",

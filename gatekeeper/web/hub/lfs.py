@@ -91,12 +91,12 @@ async def download(call: Call) -> Response:
 
 
 async def list_locks(call: Call) -> Response:
-    """`GET .../info/lfs/locks`: there are none."""
+    """`GET .../info/lfs/locks`: an empty list, for files are not locked here."""
     return JSONResponse({"locks": []}, media_type=LFS_JSON)
 
 
 async def no_locks(call: Call) -> Response:
-    """`POST .../info/lfs/locks`: files are not locked here. `git lfs` reads a 501 as that, and goes on."""
+    """`POST .../info/lfs/locks`: refused with 501, which `git lfs` reads as files that are not locked here."""
     raise NotOffered("Files are not locked here.", next_step="Go on without a lock.", status=501)
 
 

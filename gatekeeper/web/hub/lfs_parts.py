@@ -15,7 +15,7 @@ _BODY_LIMIT = 2 * 2**20
 
 
 async def put_part(call: Call) -> Response:
-    """`PUT /uploads/parts/{signed}`: one part. The address is the authorization; nothing else is sent with it."""
+    """`PUT /uploads/parts/{signed}`: take one part of a file; the address is the authorization."""
     gatekeeper = call.gatekeeper
     claim = lfs_parts.verify_part(gatekeeper.keys.links, call.params["signed"], instant=now())
     async with gatekeeper.db.read() as session:

@@ -46,7 +46,7 @@ async def entries(call: Call) -> Response:
 
 
 async def proof(call: Call) -> Response:
-    """`GET /api/ledger/proofs/{event}`: that an event is in the log (C2SP tlog-proof).
+    """`GET /api/ledger/proofs/{event}`: proof that an event is in the log (C2SP tlog-proof).
 
     The event's own bytes go with it only to whoever acted and to auditors: others learn its number, which is in no
     relation to what it says.
@@ -66,7 +66,7 @@ async def proof(call: Call) -> Response:
 
 
 async def growth(call: Call) -> Response:
-    """`GET /api/ledger/consistency?from={size}`: that the newest log begins with the one of that size (RFC 6962)."""
+    """`GET /api/ledger/consistency`: proof that the newest log begins with the one of size `from` (RFC 6962)."""
     size = call.request.query_params.get("from", "")
     if not _SIZE.fullmatch(size):
         raise Invalid("Which log of before is not said.", next_step="Give the size of a kept checkpoint: ?from=1234.")

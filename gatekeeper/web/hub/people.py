@@ -24,7 +24,7 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
 async def overview(call: Call) -> Response:
-    """`GET /api/users/{name}/overview`: what anybody may know about a person."""
+    """`GET /api/users/{name}/overview`: what anybody may know about a person: names, organizations, and counts."""
     person = await _person(call)
     likes = await _visible(call, popularity.liked_by(person.id))
     counts = await _counts(call, col(Repo.owner_person_id) == person.id)
@@ -36,7 +36,7 @@ async def overview(call: Call) -> Response:
 
 
 async def nobody(call: Call) -> Response:
-    """`.../followers` and `.../following`: nobody follows anybody here."""
+    """An empty list: nobody follows anybody here."""
     if "who" in call.params:
         await _person(call)
     else:
@@ -45,7 +45,7 @@ async def nobody(call: Call) -> Response:
 
 
 async def likes(call: Call) -> Response:
-    """`GET /api/users/{name}/likes`: as far as the caller may know them."""
+    """`GET /api/users/{name}/likes`: the repositories that a person likes, as far as the caller may know them."""
     person = await _person(call)
     rows = await _visible(call, popularity.liked_by(person.id))
     some, cursor = slice_page(call, rows, size=_PAGE)
@@ -53,7 +53,7 @@ async def likes(call: Call) -> Response:
 
 
 async def organization(call: Call) -> Response:
-    """`GET /api/organizations/{name}/overview`."""
+    """`GET /api/organizations/{name}/overview`: what anybody may know about an organization."""
     found = await _organization(call)
     counts = await _counts(call, col(Repo.owner_organization_id) == found.id)
     members = len(await organizations.members(call.session, found))
@@ -61,19 +61,19 @@ async def organization(call: Call) -> Response:
 
 
 async def members(call: Call) -> Response:
-    """`GET /api/organizations/{name}/members`, for whoever is signed in."""
+    """`GET /api/organizations/{name}/members`: an organization's members, for whoever is signed in."""
     rows = await organizations.members(call.session, await _organization(call))
     some, cursor = slice_page(call, rows, size=_PAGE)
     return page(call, [schemas.user(person) for person, _ in some], next_cursor=cursor)
 
 
 async def own_repositories(call: Call) -> Response:
-    """`GET /api/settings/repositories`: the caller's own, with the bytes they hold."""
+    """`GET /api/settings/repositories`: the caller's own repositories, with the bytes they hold."""
     return await _stored(call, col(Repo.owner_person_id) == call.principal.person_id)
 
 
 async def organization_repositories(call: Call) -> Response:
-    """`GET /api/organizations/{name}/settings/repositories`, for those who may make some there."""
+    """`GET .../settings/repositories`: an organization's repositories, for those who may make some there."""
     name = call.params["org"]
     place = await authz.load_namespace(call.session, call.principal, name)
     authz.require(call.gatekeeper.policies, call.principal, Action.CREATE_REPO, place, now())
@@ -82,7 +82,7 @@ async def organization_repositories(call: Call) -> Response:
 
 
 async def likers(call: Call) -> Response:
-    """`GET .../likers`."""
+    """`GET .../likers`: the people who like a repository."""
     size = number(call, "limit", default=_PAGE, most=_PAGE) or _PAGE
     after = call.request.query_params.get("cursor", "")
     rows = await popularity.likers(call.session, call.repo, after=after, limit=size + 1)
@@ -91,13 +91,13 @@ async def likers(call: Call) -> Response:
 
 
 async def like(call: Call) -> Response:
-    """`POST .../like`: a call of our own, for the public client has none."""
+    """`POST .../like`: like a repository; a call of our own, for the public client has none."""
     await popularity.like(call.session, call.repo, by=call.principal)
     return JSONResponse({})
 
 
 async def unlike(call: Call) -> Response:
-    """`DELETE .../like`: also where the caller may no longer do more than know the repository."""
+    """`DELETE .../like`: take one's like back, also where one may do no more than know the repository."""
     await popularity.unlike(call.session, call.repo, by=call.principal)
     return JSONResponse({})
 

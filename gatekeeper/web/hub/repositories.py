@@ -16,7 +16,7 @@ from gatekeeper.web.respond import error_headers
 
 
 async def create(call: Call) -> Response:
-    """`POST /api/repos/create`. One that exists is a 409 that names it, for `exist_ok=True` reads the address."""
+    """`POST /api/repos/create`: make a repository; 409 with the address of the one that has the name."""
     asked = schemas.parse(schemas.NewRepo, await call.request.body())
     namespace, name = in_namespace(call, asked.name, asked.organization)
     instant = now()
@@ -38,7 +38,7 @@ async def create(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE /api/repos/delete`, with a JSON body."""
+    """`DELETE /api/repos/delete`: delete the repository that the JSON body names."""
     asked = schemas.parse(schemas.RepoName, await call.request.body())
     namespace, name = in_namespace(call, asked.name, asked.organization)
     repo = await require_named(call, asked.kind, f"{namespace}/{name}", Action.MANAGE)
@@ -47,7 +47,7 @@ async def delete(call: Call) -> Response:
 
 
 async def move(call: Call) -> Response:
-    """`POST /api/repos/move`: another name, perhaps in another namespace of the caller. The old one leads to it."""
+    """`POST /api/repos/move`: rename a repository, perhaps into another namespace; the old name leads to it."""
     asked = schemas.parse(schemas.MoveRepo, await call.request.body())
     repo = await require_named(call, schemas.KIND_OF_TYPE[asked.type], asked.source, Action.MANAGE)
     namespace, _, name = asked.target.partition("/")
@@ -58,7 +58,7 @@ async def move(call: Call) -> Response:
 
 
 async def settings(call: Call) -> Response:
-    """`PUT /api/{T}/{repo}/settings`. Fields that are not known are refused rather than taken and forgotten."""
+    """`PUT /api/{T}/{repo}/settings`: change the gate or who may see it; fields that are not known are refused."""
     asked = schemas.parse(schemas.RepoSettings, await call.request.body())
     if asked.gate is None and asked.is_private is None:
         raise Invalid("Nothing to change was sent.", next_step="Send `gated` or `visibility`.")
@@ -69,7 +69,7 @@ async def settings(call: Call) -> Response:
 
 
 async def auth_check(call: Call) -> Response:
-    """200 if the caller may; the guard has refused everybody else."""
+    """200 for a caller who has this right, and the refusal that says why for everybody else."""
     return JSONResponse({"ok": True})
 
 
@@ -90,7 +90,7 @@ class NoRuntime(NotOffered):
 
 
 async def runtime(call: Call) -> Response:
-    """Spaces are kept here and not run: there is no runtime, hardware, secret or variable to speak of."""
+    """Always refused: Spaces are kept here and not run, so they have no runtime, hardware, secrets or variables."""
     if call.repo.kind is not RepoKind.SPACE:
         raise NotFound("Only Spaces have a runtime.", next_step="See the documentation for clients.")
     raise NoRuntime(

@@ -14,14 +14,14 @@ _STATUSES = ("pending", "accepted", "rejected")
 
 
 async def listing(call: Call) -> Response:
-    """`GET .../user-access-request/{pending,accepted,rejected}`."""
+    """`GET .../user-access-request/{pending,accepted,rejected}`: the requests that stand so, newest first."""
     status = call.request.scope["route_pattern"].rpartition("/")[2]
     found = await access.list_hub(call.session, call.repo, status, after=call.request.query_params.get("cursor"))
     return page(call, [schemas.access_request(row) for row in found.items], next_cursor=found.after)
 
 
 async def handle(call: Call) -> Response:
-    """`POST .../handle`: accept, reject, or take a decision back."""
+    """`POST .../handle`: accept or reject somebody's request, or take a decision back."""
     asked = schemas.parse(schemas.Handle, await call.request.body())
     await access.handle_hub(
         call.session,
@@ -37,7 +37,7 @@ async def handle(call: Call) -> Response:
 
 
 async def grant(call: Call) -> Response:
-    """`POST .../grant`: access for somebody who need not have asked."""
+    """`POST .../grant`: give access to somebody who need not have asked."""
     asked = schemas.parse(schemas.DirectGrant, await call.request.body())
     made = await access.grant_hub(
         call.session,

@@ -86,7 +86,7 @@ async def prepare(call: Call) -> Prepared:
 
 
 async def resolve(call: Call) -> Response:
-    """HEAD and GET of a file."""
+    """A file of a revision, whole or in part, or by HEAD what is known of it."""
     try:
         prepared = await prepare(call)
     except EntryNotFound as error:

@@ -15,7 +15,7 @@ _PAGE = 100
 
 
 async def squash(call: Call) -> Response:
-    """`POST .../super-squash/{rev}`: one commit is left on the branch."""
+    """`POST .../super-squash/{rev}`: replace a branch's history by one commit."""
     asked = schemas.parse(schemas.Squash, await call.request.body())
     branch = call.params["branch"]
     if branch.startswith(community.pulls.PREFIX):

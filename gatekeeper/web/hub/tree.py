@@ -24,7 +24,7 @@ _FORM_LIMIT = 4 * 2**20
 
 
 async def tree(call: Call) -> Response:
-    """`GET .../tree/{rev}[/{path}]`. The listing of a commit never changes: clients keep it for good."""
+    """`GET .../tree/{rev}[/{path}]`: files and folders of a revision; a commit's listing never changes."""
     path, expand = call.params.get("path", "").strip("/"), flag(call, "expand")
     commit = call.commit or ""
     try:
@@ -39,7 +39,7 @@ async def tree(call: Call) -> Response:
 
 
 async def paths_info(call: Call) -> Response:
-    """`POST .../paths-info/{rev}`, form-encoded. Paths that do not exist are left out."""
+    """`POST .../paths-info/{rev}`: what lies at each of the paths in a form; those that do not exist are left out."""
     form = await call.request.form(max_fields=_MOST_PATHS + 10)
     paths = [str(value) for value in form.getlist("paths")]
     if len(paths) > _MOST_PATHS:
@@ -52,7 +52,7 @@ async def paths_info(call: Call) -> Response:
 
 
 async def refs(call: Call) -> Response:
-    """`GET .../refs`."""
+    """`GET .../refs`: branches, tags and, where asked, pull requests with the commits they point at."""
     rows = [row for row in await history.refs(call.session, call.repo) if await _may_know(call, row.object_id)]
     return JSONResponse(
         schemas.refs(rows, with_pull_requests=flag(call, "include_prs") or flag(call, "include_pull_requests"))
@@ -60,7 +60,7 @@ async def refs(call: Call) -> Response:
 
 
 async def commits(call: Call) -> Response:
-    """`GET .../commits/{rev}`, newest first."""
+    """`GET .../commits/{rev}`: the history of a revision, newest first."""
     size = number(call, "limit", default=50, most=100) or 50
     start = number(call, "cursor", default=0, most=1_000_000)
     rows = await history.commits(call.session, call.repo, call.commit or "", limit=size + 1, offset=start)
@@ -71,7 +71,7 @@ async def commits(call: Call) -> Response:
 
 
 async def create_branch(call: Call) -> Response:
-    """`POST .../branch/{rev}`: `rev` is the new branch's name."""
+    """`POST .../branch/{rev}`: make a branch of that name at `startingPoint`, or where main is."""
     asked = schemas.parse(schemas.NewBranch, await call.request.body())
     made = await history.create_branch(
         call.session, call.repo, call.params["branch"], start=asked.starting_point, by=call.principal
@@ -81,13 +81,13 @@ async def create_branch(call: Call) -> Response:
 
 
 async def delete_branch(call: Call) -> Response:
-    """Remove a branch; `main` stays."""
+    """Remove a branch; `main` cannot be removed."""
     await history.delete_branch(call.session, call.repo, call.params["branch"], by=call.principal)
     return JSONResponse({})
 
 
 async def create_tag(call: Call) -> Response:
-    """`POST .../tag/{rev}`: `rev` is what is tagged, the name is in the body."""
+    """`POST .../tag/{rev}`: tag that revision with the name in the body."""
     asked = schemas.parse(schemas.NewTag, await call.request.body())
     made = await history.create_tag(call.session, call.repo, asked.tag, target=call.params["target"], by=call.principal)
     await community.proposals.adopt(call.session, call.repo, made)
@@ -95,7 +95,7 @@ async def create_tag(call: Call) -> Response:
 
 
 async def delete_tag(call: Call) -> Response:
-    """Remove a tag."""
+    """Remove a tag; what it points at stays."""
     await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
     return JSONResponse({})
 

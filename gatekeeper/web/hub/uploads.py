@@ -28,7 +28,7 @@ _LFS_JSON = "application/vnd.git-lfs+json"
 
 
 async def preupload(call: Call) -> Response:
-    """`POST .../preupload/{rev}`: regular or LFS, wanted or ignored, there already or not."""
+    """`POST .../preupload/{rev}`: how each file is to be sent, whether it is ignored, and what is there now."""
     part = await parts.require_part(call, call.session, call.params["rev"], opens=flag(call, "create_pr"))
     asked = schemas.parse(schemas.Preupload, await call.request.body())
     commit = call.commit or ""
@@ -101,7 +101,7 @@ async def _parts(call: Call, place: Repo, plan: lfs.Planned, *, verify: str, ins
 
 
 async def put(call: Call) -> Response:
-    """`PUT /uploads/lfs/{signed}`: the whole file. The address is the authorization; nothing else is sent with it."""
+    """`PUT /uploads/lfs/{signed}`: take a whole file; the address is the authorization."""
     gatekeeper = call.gatekeeper
     claim = lfs.verify_address(gatekeeper.keys.links, call.params["signed"], instant=now())
     async with gatekeeper.db.read() as session:
@@ -114,7 +114,7 @@ async def put(call: Call) -> Response:
 
 
 async def verify(call: Call) -> Response:
-    """`POST .../objects/verify`: whether the file has arrived."""
+    """`POST .../objects/verify`: whether an LFS file has arrived whole."""
     asked = schemas.parse(schemas.LfsObject, await call.request.body())
     place = await places.find(call, call.session)
     if place is None or not await lfs.has(call.session, place, asked.oid):

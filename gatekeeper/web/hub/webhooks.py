@@ -12,14 +12,14 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
 async def listing(call: Call) -> Response:
-    """`GET /api/settings/webhooks`: a bare array."""
+    """`GET /api/settings/webhooks`: the caller's webhooks, as a bare array without secrets."""
     hooks = await webhooks.list_for(call.session, call.principal.person_id or "")
     watched = await webhooks.watched_by(call.session, hooks)
     return JSONResponse([schemas.webhook(hook, watched[hook.id]) for hook in hooks], headers=_PRIVATE)
 
 
 async def create(call: Call) -> Response:
-    """`POST /api/settings/webhooks`."""
+    """`POST /api/settings/webhooks`: make a webhook; its secret is not shown again."""
     asked = schemas.parse(schemas.WebhookFields, await call.request.body())
     house = call.gatekeeper
     hook = await webhooks.create(
@@ -29,12 +29,12 @@ async def create(call: Call) -> Response:
 
 
 async def show(call: Call) -> Response:
-    """`GET /api/settings/webhooks/{id}`."""
+    """`GET /api/settings/webhooks/{id}`: one of the caller's webhooks, without its secret."""
     return await _answer(call, await _own(call))
 
 
 async def update(call: Call) -> Response:
-    """`POST /api/settings/webhooks/{id}`: no watched things at all leaves those there are."""
+    """`POST /api/settings/webhooks/{id}`: change a webhook; no watched things at all leaves those there are."""
     asked = schemas.parse(schemas.WebhookFields, await call.request.body())
     house = call.gatekeeper
     hook = await webhooks.update(
@@ -49,17 +49,17 @@ async def update(call: Call) -> Response:
 
 
 async def enable(call: Call) -> Response:
-    """`POST /api/settings/webhooks/{id}/enable`."""
+    """`POST /api/settings/webhooks/{id}/enable`: send a webhook's deliveries again."""
     return await _answer(call, await webhooks.enable(call.session, await _own(call), by=call.principal))
 
 
 async def disable(call: Call) -> Response:
-    """`POST /api/settings/webhooks/{id}/disable`."""
+    """`POST /api/settings/webhooks/{id}/disable`: send nothing to a webhook until it is enabled."""
     return await _answer(call, await webhooks.disable(call.session, await _own(call), by=call.principal))
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE /api/settings/webhooks/{id}`."""
+    """`DELETE /api/settings/webhooks/{id}`: delete a webhook with its log."""
     await webhooks.delete(call.session, await _own(call), by=call.principal)
     return JSONResponse({})
 

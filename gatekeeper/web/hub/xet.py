@@ -25,7 +25,7 @@ _SIGN_OF_LIFE_SECONDS = 15.0
 
 
 async def write_token(call: Call) -> Response:
-    """`GET .../xet-write-token/{rev}`: what an upload for this revision shows at its content-addressed endpoint."""
+    """`GET .../xet-write-token/{rev}`: a short-lived token for uploads by Xet, and the endpoint that takes them."""
     gatekeeper = call.gatekeeper
     async with gatekeeper.db.read() as session:
         place = await places.require(call, session, call.params["branch"], opens=flag(call, "create_pr"))
@@ -52,7 +52,7 @@ def token_answer(call: Call, repo: Repo, token: str, expires_at: int) -> Respons
 
 
 async def known_chunk(call: Call) -> Response:
-    """`GET .../v1/chunks/default/{hash}`: what lies around a chunk, here or where the writer may download from."""
+    """`GET .../v1/chunks/default/{hash}`: stored chunks around this one, which need not be sent again."""
     by = await writer(call, call.session)
     found = await xet.dedup_answer(call.session, by.repo.id, call.params["hash"], sender=by.sender, instant=now())
     if found is None:
@@ -76,7 +76,7 @@ async def telemetry(call: Call) -> Response:
 
 
 async def receive_xorb(call: Call) -> Response:
-    """`POST .../v1/xorbs/default/{hash}`: verified while it arrives, then registered in a short transaction."""
+    """`POST .../v1/xorbs/default/{hash}`: take a xorb, which is verified while it arrives."""
     gatekeeper, xorb_hash = call.gatekeeper, call.params["hash"]
     async with gatekeeper.db.read() as session:
         repo = (await writer(call, session)).repo
@@ -98,7 +98,7 @@ async def receive_xorb(call: Call) -> Response:
 
 
 async def accept_shard(call: Call) -> Response:
-    """`POST .../v2/shards`: progress as lines of JSON, so that the client waits and the user reads why it failed."""
+    """`POST .../v2/shards`: make files of chunks that were sent; answers with lines of JSON on how it goes."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
         by = await writer(call, session, as_piece=False)
@@ -107,7 +107,7 @@ async def accept_shard(call: Call) -> Response:
 
 
 async def accept_shard_at_once(call: Call) -> Response:
-    """`POST .../v1/shards`: the same for clients that wait in silence."""
+    """`POST .../v1/shards`: make files of chunks that were sent, for clients that wait in silence."""
     body = await read_body(call.request, limit=xet.MAX_SHARD_BYTES)
     async with call.gatekeeper.db.read() as session:
         by = await writer(call, session, as_piece=False)

@@ -33,7 +33,7 @@ Spans = list[tuple[int, int]]
 
 
 async def read_token(call: Call) -> Response:
-    """`GET .../xet-read-token/{rev}`: what a download of this revision shows at the content-addressed endpoint."""
+    """`GET .../xet-read-token/{rev}`: a short-lived token for downloads of this revision by Xet, and their endpoint."""
     token, expires_at = xet.issue(
         call.gatekeeper.keys.links, call.repo, by=call.principal, scope="read", instant=now(), commit=call.commit
     )
@@ -41,7 +41,7 @@ async def read_token(call: Call) -> Response:
 
 
 async def reconstruction(call: Call) -> Response:
-    """`GET .../v2/reconstructions/{file}`: what to fetch and join for a file or a range of it."""
+    """`GET .../v2/reconstructions/{file}`: what to fetch and join for a file or a range of it, in one address each."""
     plan, grant = await _planned(call)
     key, instant = call.gatekeeper.keys.links, now()
     fetches = {
@@ -54,7 +54,7 @@ async def reconstruction(call: Call) -> Response:
 
 
 async def first_reconstruction(call: Call) -> Response:
-    """`GET .../v1/reconstructions/{file}`: the same in the protocol's first form, an address for each range."""
+    """`GET .../v1/reconstructions/{file}`: what to fetch and join for a file, with an address for each range."""
     plan, grant = await _planned(call)
     key, instant = call.gatekeeper.keys.links, now()
     fetches = {

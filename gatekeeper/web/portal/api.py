@@ -14,7 +14,7 @@ from gatekeeper.web.templating import page
 
 _CALL = re.compile(r"^`[A-Z]+ [^`]*`[:.]?\s*")  # how many descriptions begin
 _PLAIN = str.maketrans(dict.fromkeys(" /{}:.-", "_"))
-_API = ("/api/", "/models/", "/v1/", "/cas/", "/oauth/")
+_API = ("/api/", "/models/", "/v1/", "/cas/", "/oauth/", "/.well-known/", "/uploads/", "/downloads/")
 
 
 def describe(routes: Iterable[RawRoute], *, server: str) -> dict[str, Any]:
@@ -39,7 +39,17 @@ def describe(routes: Iterable[RawRoute], *, server: str) -> dict[str, Any]:
 
 def programs(routes: Iterable[RawRoute]) -> list[RawRoute]:
     """The routes that programs call."""
-    return [route for route in routes if route.pattern.startswith(_API) or "/resolve/" in route.pattern]
+    return [
+        route
+        for route in routes
+        if route.pattern.startswith(_API) or "/resolve/" in route.pattern or "{name}.git/" in route.pattern
+    ]
+
+
+def said(route: RawRoute) -> str:
+    """What a call does, without the method and path that stand beside it."""
+    sentence = _CALL.sub("", route.summary)
+    return sentence[:1].upper() + sentence[1:]
 
 
 async def openapi(call: Call) -> Response:
@@ -50,7 +60,7 @@ async def openapi(call: Call) -> Response:
 async def docs(call: Call) -> Response:
     """The API as a page."""
     rows = [
-        (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), _said(route.summary))
+        (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), said(route))
         for route in sorted(programs(call.request.app.state.routes), key=lambda route: route.pattern)
     ]
     areas = [(area, list(calls)) for area, calls in groupby(rows, key=lambda row: _area(row[1]))]
@@ -63,16 +73,10 @@ def _area(pattern: str) -> str:
     return "/".join(parts[:3] if parts[1] == "api" else parts[:2])
 
 
-def _said(summary: str) -> str:
-    """What a call does, without the method and path that stand beside it."""
-    said = _CALL.sub("", summary)
-    return said[:1].upper() + said[1:]
-
-
 def _operation(route: RawRoute, method: str) -> dict[str, Any]:
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.names]
     operation: dict[str, Any] = {
-        "summary": route.summary or route.name,
+        "summary": said(route),
         "operationId": f"{method.lower()} {route.pattern}".translate(_PLAIN),
         "parameters": parameters,
         "responses": {
