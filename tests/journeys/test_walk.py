@@ -18,6 +18,7 @@ _WALKS = {
     "ada": (("/", MODEL, "/settings"), 34),
     "maintainer": (("/", MODEL, "/settings", "/admin"), 53),
 }
+_ONE_ROW = 64  # pixels of the header at most
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _AXE = {"resultTypes": ["violations"]}
 
@@ -63,6 +64,8 @@ def _faults(page: Page) -> list[str]:
         page.set_viewport_size({"width": width, "height": 900})
         if (over := page.evaluate(_TOO_WIDE)) > 0:
             faults.append(f"{over} px too wide at {width}")
+        if (tall := page.locator(".site-header").bounding_box()["height"]) > _ONE_ROW:  # type: ignore[index]
+            faults.append(f"the header is {tall} px high at {width}")
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         for violation in Axe().run(page, options=_AXE).response["violations"]:

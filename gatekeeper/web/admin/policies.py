@@ -8,6 +8,7 @@ from gatekeeper import authz
 from gatekeeper.authz import Action, BrokenPolicies, Policies, Simulation
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.web import words
 from gatekeeper.web.admin.scope import names_of
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -18,6 +19,10 @@ _SHOWN = 100
 # What is looked at while somebody waits; `gatekeeper policies simulate` looks at everything.
 _PEOPLE, _ACTS, _DECISIONS = 100, 500, 4_000
 _MOST_CHARS = 200_000
+_COLUMNS = {
+    column.title: words.STAGES[column.title].label if column.title in words.STAGES else column.title.capitalize()
+    for column in authz.COLUMNS
+}
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,11 @@ async def _page(
         status=status,
         present=present,
         rules=sum(1 for _ in call.gatekeeper.policies.rules),
-        columns=authz.COLUMNS,
-        rows=authz.matrix(call.gatekeeper.policies),
+        columns=_COLUMNS.values(),
+        rows=[
+            (row.title, [(title, words.audience(row.cells[place])) for place, title in _COLUMNS.items()])
+            for row in authz.matrix(call.gatekeeper.policies)
+        ],
         past=[(row, names.get(row.person_id or "", "the operator")) for row in past],
         earlier=earlier,
         bundles=[("", "The file below"), *((sha256, f"Bundle {sha256[:16]}") for sha256 in earlier)],

@@ -23,7 +23,8 @@ WIDE, NARROW = '["research_preview", "gated", "open"].contains(resource.stage)',
 async def test_the_matrix_is_printed_and_a_pasted_change_names_who_would_lose(site: Site, model: Repo) -> None:
     olga = await site.as_("olga")
     page = await olga.get(f"{PAGE}?file=know.cedar")
-    assert "weights download" in words(page.text)
+    assert "weights download owners members, terms accepted named testers, terms accepted" in words(page.text)
+    assert "Research preview" in words(page.text)
     assert WIDE.replace('"', "&#34;") in page.text
     before = site.gatekeeper.policies.sha256
     sent = {"bundle": "", "file": "know.cedar", "text": KNOW.replace(WIDE, NARROW)}
