@@ -12,6 +12,7 @@ from gatekeeper.access import activation, moves
 from gatekeeper.access.grants import check_end, end_grant, grant_in_force, latest_request, suspend_grant
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, AccessVoice, RequestState
+from gatekeeper.accounts import memberships
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Person, Role
 from gatekeeper.kit.clock import now
@@ -188,7 +189,7 @@ async def approvals(session: AsyncSession, request: AccessRequest) -> Sequence[s
             col(AccessVoice.kind) == "approval",
         )
     )
-    able = await _reviewers(session, request.repo_id)
+    able = await reviewers(session, await session.get_one(Repo, request.repo_id))
     return sorted(
         speaker
         for speaker in said
@@ -213,12 +214,12 @@ async def _say_yes(
     return await moves.step(session, request, moves.APPROVAL, by=by, at=at, facts=facts, policy=policy)
 
 
-async def _reviewers(session: AsyncSession, repo_id: str) -> frozenset[str]:
+async def reviewers(session: AsyncSession, repo: Repo) -> frozenset[str]:
     """People whose approval counts: who may write to the repository, and the hub's administrators."""
-    repo = await session.get_one(Repo, repo_id)
     organization = sa.select(col(Membership.person_id)).where(
         col(Membership.organization_id) == (repo.owner_organization_id or ""),
         col(Membership.role).in_([Role.ADMIN, Role.WRITE]),
+        memberships.counts(),
     )
     found = await session.scalars(
         sa.select(col(Person.id)).where(

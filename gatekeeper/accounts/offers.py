@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import namespaces, organizations
+from gatekeeper.accounts import memberships, namespaces, organizations
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Person, Role
 from gatekeeper.accounts.team_tables import MembershipOffer
@@ -116,8 +116,7 @@ async def _stands(session: AsyncSession, maker_id: str, organization: Organizati
     maker = await session.get(Person, maker_id)
     if maker is None or maker.is_disabled:
         return False
-    membership = await organizations.membership(session, organization, maker_id)
-    return maker.is_admin or (membership is not None and membership.role is Role.ADMIN)
+    return maker.is_admin or await memberships.administers(session, organization, maker_id)
 
 
 async def _forget(session: AsyncSession, organization_id: str, person_id: str) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import namespaces
+from gatekeeper.accounts import memberships, namespaces
 from gatekeeper.accounts.names import fold
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Person, Role
@@ -129,11 +129,11 @@ async def safety_team(session: AsyncSession, organization: Organization) -> froz
 
 
 async def organizations_of(session: AsyncSession, person_id: str) -> list[tuple[Organization, Role]]:
-    """Where a person belongs, by name."""
+    """Where a person belongs and that counts, by name."""
     rows = await session.execute(
         sa.select(Organization, col(Membership.role))
         .join(Membership, col(Membership.organization_id) == col(Organization.id))
-        .where(col(Membership.person_id) == person_id)
+        .where(col(Membership.person_id) == person_id, memberships.counts())
         .order_by(col(Organization.name_key))
     )
     return [(organization, role) for organization, role in rows]
@@ -144,8 +144,7 @@ async def require_admin(session: AsyncSession, organization: Organization, *, by
     # Asked of the database, not of the principal: the role may have been lost since the request began.
     if by.is_admin:
         return
-    member = await membership(session, organization, by.person_id) if by.person_id else None
-    if member is None or member.role is not Role.ADMIN:
+    if not await memberships.administers(session, organization, by.person_id):
         raise NotAllowed(
             f"Only an administrator of {organization.name} may change its members.",
             next_step="Ask one of its administrators.",

@@ -26,6 +26,7 @@ class Principal:
     """A person as they appear in one request; anonymous when `person_id` is None.
 
     organizations  organization id -> role; those where they are guests are not among them
+    suspended      ids of organizations whose membership counts for nothing until its person has a second factor
     in_teams       ids of organizations in which a team of theirs may give them more, or as a guest anything
     safety_teams   ids of organizations in whose safety team they are
     token_id       the access token used, None for a browser session
@@ -42,6 +43,7 @@ class Principal:
     name: str = ""
     is_admin: bool = False
     organizations: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    suspended: frozenset[str] = frozenset()
     in_teams: frozenset[str] = frozenset()
     safety_teams: frozenset[str] = frozenset()
     token_id: str | None = None

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.accounts import memberships
 from gatekeeper.accounts.principal import Principal, Reach
 from gatekeeper.accounts.tables import Membership, Person, Role
 from gatekeeper.accounts.team_tables import TeamMember
@@ -31,10 +32,13 @@ async def for_person(
     if person.is_disabled:
         raise NotSignedIn("This account is disabled.", next_step="Ask an administrator of this hub.")
     in_team = sa.exists().where(col(TeamMember.membership_id) == col(Membership.id)).correlate(Membership)
-    query = sa.select(col(Membership.organization_id), col(Membership.role), col(Membership.is_safety), in_team)
+    query = sa.select(
+        col(Membership.organization_id), col(Membership.role), col(Membership.is_safety), in_team, memberships.counts()
+    )
     rows = (await session.execute(query.where(col(Membership.person_id) == person.id))).all()
     return standing_as(
-        [(organization, role, is_safety, in_team) for organization, role, is_safety, in_team in rows],
+        [(organization, role, is_safety, in_team) for organization, role, is_safety, in_team, counts in rows if counts],
+        suspended=frozenset(row[0] for row in rows if not row[-1]),
         person_id=person.id,
         name=person.name,
         is_admin=person.is_admin,
@@ -49,7 +53,7 @@ async def for_person(
 
 
 def standing_as(rows: Sequence[tuple[str, Role, bool, bool]], **known: Any) -> Principal:
-    """A principal by their memberships: organization, role, whether in its safety team, whether in any team of it.
+    """A principal by those memberships that count: organization, role, whether in its safety team, whether in any team of it.
 
     known  the other fields of Principal
     """

@@ -68,6 +68,7 @@ class Organization(SQLModel, table=True):
     fullname: str = Field(default="", max_length=120)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the row stays: evidence means its id
+    asks_factor: bool = Field(default=False)  # a membership counts only while its person has a second factor
 
 
 class Namespace(SQLModel, table=True):

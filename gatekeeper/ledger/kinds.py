@@ -21,7 +21,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "factors": "take-off",
         "identity": "link unlink",
         "invitation": "make offer accept decline withdraw",
-        "organization": "create delete remove-member rename set-member",
+        "organization": "ask-factor create delete remove-member rename set-member",
         "passkey": "add remove",
         "person": "add confirm-email disable enable follow-link invite let-in rename set-admin set-password",
         "recovery-codes": "renew use",

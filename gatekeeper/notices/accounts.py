@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper.accounts import Membership, Organization, Person, Role
+from gatekeeper.accounts import Membership, Organization, Person, Role, memberships
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices.telling import tell
 from gatekeeper.tokens import AccessToken, approval
@@ -27,14 +27,17 @@ _TO_OWNER = {
         "sign-in-changed",
     ),
 }
+_ASK = "accounts:organization:ask-factor"
 _ISSUE = "tokens:token:issue"
-KINDS = frozenset({*_TO_OWNER, _ISSUE})
+KINDS = frozenset({*_TO_OWNER, _ASK, _ISSUE})
 
 
 async def tell_people(session: AsyncSession, event: LedgerEvent) -> None:
     """Leave notices about an event of one of KINDS. People are told of what they did themselves, too: was it they?"""
     if event.kind == _ISSUE:
         await _tell_approvers(session, event)
+    elif event.kind == _ASK:
+        await _tell_lacking(session, event)
     elif event.kind != "accounts:session:start" or event.body.get("is_new_browser"):
         person = await _owner(session, event)
         if person is not None:
@@ -48,6 +51,14 @@ async def _owner(session: AsyncSession, event: LedgerEvent) -> Person | None:
         if person is not None:
             return person
     return None
+
+
+async def _tell_lacking(session: AsyncSession, event: LedgerEvent) -> None:
+    """Tell members whose membership counts for nothing now, unless the organization does not ask any more."""
+    organization = await session.get_one(Organization, event.subject_id)
+    if organization.asks_factor and event.body["asks"]:
+        for person in await memberships.lacking(session, organization):
+            await tell(session, person.id, "factor-asked", event=event.id, organization=organization.name)
 
 
 async def _tell_approvers(session: AsyncSession, event: LedgerEvent) -> None:

@@ -177,6 +177,14 @@ KINDS: dict[str, Kind] = {
         "/settings/second-factor",
         is_optional=False,
     ),
+    "factor-asked": Kind(
+        "An organization of mine asks for a second factor that I do not have",
+        "{organization} asks its members for a second factor",
+        "You have no second factor, so nothing of {organization} is open to you by your membership any more. It comes "
+        "back as soon as you set one up.",
+        "/settings/second-factor",
+        is_optional=False,
+    ),
     "new-browser": Kind(
         "Somebody signed in to my account in a browser that is new",
         "A new browser signed in to your account",

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.accounts import memberships
 from gatekeeper.accounts.tables import Membership, Person, Role
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases.ladder import StageRule
@@ -56,7 +57,9 @@ async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
         owners |= set(
             await session.scalars(
                 sa.select(col(Membership.person_id)).where(
-                    col(Membership.organization_id) == repo.owner_organization_id, col(Membership.role) == Role.ADMIN
+                    col(Membership.organization_id) == repo.owner_organization_id,
+                    col(Membership.role) == Role.ADMIN,
+                    memberships.counts(),
                 )
             )
         )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel, col
 
-from gatekeeper.accounts import organizations, teams
+from gatekeeper.accounts import memberships, organizations, teams
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Membership, Organization, Role
 from gatekeeper.accounts.team_tables import Team, TeamMember
@@ -115,7 +115,7 @@ def _held(query: _Query) -> _Query:
         .join(TeamMember, col(TeamMember.team_id) == col(Team.id))
         .join(Membership, col(Membership.id) == col(TeamMember.membership_id))
         .join(Repo, col(Repo.id) == col(TeamRight.repo_id))
-        .where(col(Membership.organization_id) == col(Team.organization_id), *_sound())
+        .where(col(Membership.organization_id) == col(Team.organization_id), memberships.counts(), *_sound())
     )
 
 

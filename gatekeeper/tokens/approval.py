@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import ledger
-from gatekeeper.accounts import Membership, Organization, Person, Principal, Role
+from gatekeeper.accounts import Membership, Organization, Person, Principal, memberships
 from gatekeeper.errors import Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.tokens.limits import reach_of
@@ -175,12 +175,7 @@ async def decide(
 async def require_admin(session: AsyncSession, organization: Organization, *, by: Principal) -> None:
     """Raise NotAllowed unless `by` administrates the organization (or the hub), in person."""
     # Asked of the database, not of the principal: the role may have been lost since the request began.
-    membership = await session.scalar(
-        sa.select(Membership).where(
-            col(Membership.organization_id) == organization.id, col(Membership.person_id) == (by.person_id or "")
-        )
-    )
-    if by.token_id is None and (by.is_admin or (membership is not None and membership.role is Role.ADMIN)):
+    if by.token_id is None and (by.is_admin or await memberships.administers(session, organization, by.person_id)):
         return
     raise NotAllowed(
         f"Only an administrator of {organization.name} does this, signed in with a browser.",

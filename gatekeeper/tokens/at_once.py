@@ -2,7 +2,7 @@
 
 `resolve` takes several statements of the ORM, each a change of threads. Here only the ordinary case is answered; about
 whatever else (another database, a bad token, one made with another, a service account, an organization that demands
-something of tokens) the answer is None, and `resolve` says what is right.
+something of tokens or members) the answer is None, and `resolve` says what is right.
 """
 
 import json
@@ -27,6 +27,8 @@ WHERE t.secret_hash = ? AND t.revoked_at IS NULL AND t.parent_id IS NULL AND NOT
   AND NOT EXISTS (SELECT 1 FROM service_account s WHERE s.person_id = p.id)
   AND NOT EXISTS (SELECT 1 FROM token_policy d JOIN membership o ON o.organization_id = d.organization_id
                   WHERE o.person_id = p.id)
+  AND NOT EXISTS (SELECT 1 FROM organization a JOIN membership o ON o.organization_id = a.id
+                  WHERE o.person_id = p.id AND a.asks_factor)
 """
 
 

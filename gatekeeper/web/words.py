@@ -53,6 +53,7 @@ DONE: dict[str, str] = {
     "signed-up": "Your account is made. Sign in now.",
     "start-again": "That took too long, or was begun elsewhere. Please start again.",
     "passkey-failed": "The passkey did not prove who you are. Try again, or use your password.",
+    "factor-asked": "Saved. It counts from now on.",
     "second-factor-needed": "Administrators of this hub need a second factor. Set one up to go on.",
     "app-added": "The app is in use. Signing in with your password asks for a code from now on.",
     "passkey-added": "The passkey is in use.",

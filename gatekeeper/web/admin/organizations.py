@@ -162,6 +162,11 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
             (offer.id, organization.name, offer.role.value)
             for offer, organization in await accounts.offers.waiting_for(call.session, me)
         ],
+        suspended=[
+            each.name
+            for each in await accounts.memberships.asking(call.session, me)
+            if each.id in call.principal.suspended
+        ],
         form=form,
         errors=errors or {},
     )

@@ -139,6 +139,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         is_required=settings.admin_second_factor == "required" and call.principal.is_admin,
         is_lacking=lacks_second_factor(call.principal, settings),
         is_recent=is_recent(call.principal, settings),
+        asking=[each.name for each in await accounts.memberships.asking(call.session, call.principal.person_id)],
         errors=errors or {},
     )
 

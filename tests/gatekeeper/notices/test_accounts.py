@@ -11,6 +11,7 @@ from gatekeeper.accounts import OPERATOR, Role, Strength, devices, organizations
 from gatekeeper.accounts.signin import open_session
 from gatekeeper.db import Database
 from gatekeeper.jobs import Job
+from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.notices import NOTICE_MAIL, Notice
 from gatekeeper.notices.courier import Question
@@ -77,3 +78,17 @@ async def test_administrators_are_told_of_a_token_that_waits_for_their_approval(
 
     assert ("ada", "token-waiting") in await told(database)
     assert {name for name, kind in await told(database) if kind == "token-waiting"} == {"ada"}
+
+
+async def test_members_are_told_when_their_organization_asks_for_a_second_factor_that_they_lack(
+    database: Database,
+) -> None:
+    await told(database)
+    async with database.write() as session:
+        ada, bob = [await people.add(session, name, email=f"{name}@example.org") for name in ("ada", "bob")]
+        lab = await organizations.create(session, "lab", by=OPERATOR)
+        for person in (ada, bob):
+            await organizations.add_member(session, lab, person, Role.READ, by=OPERATOR)
+        session.add(accounts.factors.Totp(person_id=bob.id, sealed="-", confirmed_at=now()))
+        await accounts.memberships.ask_factor(session, lab, asks=True, by=OPERATOR)
+    assert await told(database) == [("ada", "factor-asked")]
