@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import repos
-from gatekeeper.access.deciding import _reviewers
+from gatekeeper.access.deciding import reviewers
 from gatekeeper.accounts import OPERATOR, Organization, Person, Role, organizations, people, principals, teams
 from gatekeeper.accounts.team_tables import Team
 from gatekeeper.authz import Action, Policies, decide, load, visible
@@ -59,7 +59,7 @@ async def test_a_team_opens_what_it_was_given_and_nothing_beside(lab: Lab) -> No
     assert await lab.may(Action.WRITE)
     assert not await lab.may(Action.MANAGE)
     assert not await lab.may(Action.KNOW, lab.other)
-    assert await _reviewers(lab.session, lab.repo.id) >= {lab.tim.id}
+    assert await reviewers(lab.session, lab.repo) >= {lab.tim.id}
     assert lab.tim.id not in await maintainers(lab.session, lab.repo)
 
     await team_rights.give(lab.session, lab.organization, lab.team, lab.repo, Role.ADMIN, by=OPERATOR)
