@@ -53,7 +53,7 @@ async def for_person(
 
 
 def standing_as(rows: Sequence[tuple[str, Role, bool, bool]], **known: Any) -> Principal:
-    """A principal by the memberships that count: organization, role, whether in its safety team, whether in a team of it.
+    """A principal by the memberships that count: organization, role, whether in its safety team, whether in a team.
 
     known  the other fields of Principal
     """
