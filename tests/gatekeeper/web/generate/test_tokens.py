@@ -6,7 +6,8 @@ import httpx2
 import pytest
 import time_machine
 
-from gatekeeper import tokens
+from gatekeeper import accounts, tokens
+from gatekeeper.accounts import OPERATOR, Reach, Role
 from gatekeeper.authz import Action, decide, load
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
@@ -111,3 +112,50 @@ async def test_a_token_for_inference_fetches_its_persons_orders_with_its_models_
         assert (await program.get(path)).status_code == 401
         assert (await (await site.as_("ada")).get(path)).status_code == 404
         assert (await grace.get(path)).status_code == 200
+
+
+async def test_it_opens_no_other_model_at_any_door_and_ends_with_its_person_and_their_right(
+    site: Site, model: Repo
+) -> None:
+    site.worker(StubWorker())
+    other = await site.model("other")
+    async with site.gatekeeper.db.write() as session:
+        lab = await accounts.organizations.find(session, "lab")
+        assert lab is not None
+        await accounts.organizations.add_member(session, lab, site.people["alan"], Role.WRITE, by=OPERATOR)
+        key, by = site.gatekeeper.keys.tokens, await accounts.principals.for_person(session, site.people["alan"])
+        _, narrow = await tokens.issue(
+            session, site.people["alan"], label="x", reach=Reach(repositories=frozenset({model.id})), key=key, by=by
+        )
+    async with site.browser() as program:
+        program.headers["accept"] = "*/*"
+        beyond = await program.post(PATH, json={"models": ["lab/other"]}, headers=bearer(narrow))
+        assert beyond.status_code == 403  # not even for less than a minute: the parent does not reach it
+        mine = bearer((await ask(await site.as_("alan"))).json()["token"])
+
+        async def statuses(name: str) -> list[int]:
+            asked = {"prompt": "a red apple", "model": name}
+            doors = (
+                ("/api/generations", asked),
+                ("/v1/images/generations", asked),
+                (f"/models/{name}", {"inputs": "a red apple"}),
+            )
+            return [(await program.post(path, json=body, headers=mine)).status_code for path, body in doors]
+
+        assert await statuses("lab/emoji") == [202, 200, 200]
+        assert await statuses("lab/other") == [403, 403, 403]
+        for name in ("emoji", "other"):  # nor the hub's files, whichever model it is for
+            for path in (f"/lab/{name}/resolve/main/unet/config.json", f"/api/models/lab/{name}/tree/main"):
+                assert (await program.get(path, headers=mine)).status_code == 403, path
+        assert other.id != model.id
+
+        async with site.gatekeeper.db.write() as session:
+            lab = await accounts.organizations.find(session, "lab")
+            assert lab is not None
+            alan = await session.merge(site.people["alan"])
+            await accounts.organizations.remove_member(session, lab, alan, by=OPERATOR)
+        assert await statuses("lab/emoji") == [403, 403, 403]  # never more than its person may at this moment
+        async with site.gatekeeper.db.write() as session:
+            olga = await accounts.principals.for_person(session, site.people["olga"])
+            await accounts.people.disable(session, await session.merge(site.people["alan"]), by=olga)
+        assert await statuses("lab/emoji") == [401, 401, 401]
