@@ -31,6 +31,7 @@ _PAGES = {
         "/models",
         "/models?q=model00",
         "/models?stage=research_preview",
+        "/models?can=download",
         "/keeper/gated",
         "/keeper/gated/tree/main",
         "/keeper/gated/access",

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,10 +29,29 @@ _STAGES = frozenset(stage.value for stage in Stage)
 _NOBODY, _GRANT, _TESTER = "signed-in", "grant", "named"
 _STANDINGS = (_NOBODY, _GRANT, _TESTER)  # each includes the ones before
 _ROLES = {None: _NOBODY, Role.READ: "org", Role.WRITE: "owners", Role.ADMIN: "maintainers"}
+# Side states, and whether terms are accepted: in any way, and with nothing out of the ordinary.
+_ANY = tuple(itertools.product(SIDES, (False, True)))
+_ORDINARY = (("", False),)
+
+
+class _Asks(NamedTuple):
+    """What is asked of every combination: who, what, of one stage or all places, and in which ways."""
+
+    policies: Policies
+    kind: str
+    action: Action
+    stage: Stage | None
+    ways: tuple[tuple[str, bool], ...]
 
 
 def listing_filter(
-    policies: Policies, principal: Principal, instant: datetime, *, action: Action = Action.KNOW
+    policies: Policies,
+    principal: Principal,
+    instant: datetime,
+    *,
+    action: Action = Action.KNOW,
+    stage: Stage | None = None,
+    is_sure: bool = False,
 ) -> sa.ColumnElement[bool]:
     """A condition on `Repo` that every repository meets which `principal` may know, or do `action` to.
 
@@ -41,20 +60,22 @@ def listing_filter(
     those that are let in become the condition. No operator of the policy language has to be translated.
 
     It may let more through than a decision would (a row's side state and terms are not looked at): every row that is
-    shown must be decided again.
+    shown must be decided again. For numbers, where no row is decided:
+
+    stage    only where a release at this stage lets them
+    is_sure  only where it takes neither accepted terms nor a side state; holds for repositories without side states
     """
     hub = Hub(principal.person_id)
     asked = ask(policies, principal, hub, instant)
     kind, base = asked.principal, asked.context
     base = base._replace(token_pending=False)  # decides what may be done, never what may be known
+    asks = _Asks(policies, kind, action, stage, _ORDINARY if is_sure else _ANY)
     covered = _covered(principal)
+    inside = _known(asks, principal, base._replace(token_covers=True), instant)
     if covered is None:
-        known = _known(policies, principal, kind, base._replace(token_covers=True), instant, action)
-    else:
-        inside = _known(policies, principal, kind, base._replace(token_covers=True), instant, action)
-        outside = _known(policies, principal, kind, base._replace(token_covers=False), instant, action)
-        known = sa.or_(sa.and_(covered, inside), outside)
-    return sa.and_(col(Repo.key).is_not(None), known)
+        return sa.and_(col(Repo.key).is_not(None), inside)
+    outside = _known(asks, principal, base._replace(token_covers=False), instant)
+    return sa.and_(col(Repo.key).is_not(None), sa.or_(sa.and_(covered, inside), outside))
 
 
 def _covered(principal: Principal) -> sa.ColumnElement[bool] | None:
@@ -77,18 +98,16 @@ def _covered(principal: Principal) -> sa.ColumnElement[bool] | None:
     return sa.and_(*conditions)
 
 
-def _known(
-    policies: Policies, principal: Principal, kind: str, base: Context, instant: datetime, action: Action
-) -> sa.ColumnElement[bool]:
+def _known(asks: _Asks, principal: Principal, base: Context, instant: datetime) -> sa.ColumnElement[bool]:
     conditions = []
     for role, standing in itertools.product(_ROLES, _STANDINGS):
         if principal.person_id is None and (role, standing) != (None, _NOBODY):
             continue
-        places = _places(policies, kind, base, _ROLES[role], standing, action)
+        places = _places(asks, base, _ROLES[role], standing)
         # What one has with less is in the conditions of that; only what this combination adds is left to say.
         places = places.difference(
-            *(_places(policies, kind, base, _ROLES[role], less, action) for less in _less(standing)),
-            *([_places(policies, kind, base, _NOBODY, standing, action)] if role is not None else []),
+            *(_places(asks, base, _ROLES[role], less) for less in _less(standing)),
+            *([_places(asks, base, _NOBODY, standing)] if role is not None else []),
         )
         if places:
             who = [*([_has_role(principal, role)] if role else []), *_holds(principal, standing, instant)]
@@ -139,19 +158,19 @@ async def visible(
     return await filter_known(session, policies, principal, rows, instant)
 
 
-@lru_cache(maxsize=1024)
-def _places(policies: Policies, kind: str, base: Context, role: str, standing: str, action: Action) -> frozenset[str]:
-    """The places whose repositories may be acted on so, in any side state, terms accepted or not."""
+@lru_cache(maxsize=4096)
+def _places(asks: _Asks, base: Context, role: str, standing: str) -> frozenset[str]:
+    """The places whose repositories may be acted on so, in one of the ways asked about."""
     context = base._replace(**_facts(role), **_facts(standing))
-    ways = [*itertools.product(SIDES, (False, True))]
     return frozenset(
         place
-        for place in PLACES
+        for place in (PLACES if asks.stage is None else (asks.stage.value,))
         if any(
-            policies.evaluate(
-                Question(kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)), action
+            asks.policies.evaluate(
+                Question(asks.kind, attributes_of(place, side=side), context._replace(terms_accepted=accepted)),
+                asks.action,
             ).is_allowed
-            for side, accepted in ways
+            for side, accepted in asks.ways
         )
     )
 

@@ -110,6 +110,13 @@ def released_at(stage: Stage) -> sa.ColumnElement[bool]:
     return sa.and_(col(Repo.is_staged), at_stage)
 
 
+def in_side_state() -> sa.ColumnElement[bool]:
+    """A condition on Repo: one of its releases is held, withdrawn, embargoed or deprecated."""
+    sides = (Release.embargoed_until, Release.held_at, Release.deprecated_at, Release.withdrawn_at)
+    is_aside = sa.or_(*(col(side).is_not(None) for side in sides))
+    return sa.exists().where(col(Release.repo_id) == col(Repo.id), is_aside).correlate(Repo)
+
+
 async def stage_of(session: AsyncSession, repo: Repo, commit: str) -> Release | None:
     """The release of a commit, None where nobody ever released it."""
     found = await session.scalars(

@@ -172,12 +172,10 @@ async def listing(
     after  id of the last one already seen
     where  further conditions on Repo, such as `tagged`
     """
-    if not is_lookup(search) or not is_lookup(author):
+    if not is_lookup(author):
         return []
     order = popularity.trending_of_repo() if sort == "trending" else _ORDERS[sort]
-    query = sa.select(Repo).where(col(Repo.kind) == kind, col(Repo.key).is_not(None), visible, *where)
-    for word in search.lower().split()[:8]:
-        query = query.where(col(Repo.key).contains(word, autoescape=True))
+    query = sa.select(Repo).where(matching(kind, search), visible, *where)
     if author:
         query = query.where(sa.func.lower(col(Repo.namespace)) == author.lower())
     if after is not None:
@@ -187,6 +185,14 @@ async def listing(
         query = query.where(sa.or_(order < value, sa.and_(order == value, col(Repo.id) < after)))
     query = query.order_by(order.desc(), col(Repo.id).desc()).limit(limit)
     return (await s.scalars(query)).all()
+
+
+def matching(kind: RepoKind, search: str) -> sa.ColumnElement[bool]:
+    """A condition on Repo: one of this kind with every word of `search` in its name."""
+    if not is_lookup(search):
+        return sa.false()
+    words = [col(Repo.key).contains(word, autoescape=True) for word in search.lower().split()[:8]]
+    return sa.and_(col(Repo.kind) == kind, col(Repo.key).is_not(None), *words)
 
 
 def _may_own(by: Principal, owner: Namespace) -> bool:

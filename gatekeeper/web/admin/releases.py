@@ -1,8 +1,9 @@
 """A repository's releases: the ladder, proposals with their criteria, promotion."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -80,7 +81,7 @@ class ProposalView:
 
 @dataclass(frozen=True)
 class ReleaseView:
-    """A release in the list."""
+    """A release in the list; `since` is the commit of the one before, where its reader may compare the two."""
 
     commit: str
     title: str
@@ -98,6 +99,7 @@ class ReleaseView:
     next_target: str
     is_private: bool = False
     gate: str = "none"
+    since: str = ""
 
 
 async def show(call: Call) -> Response:
@@ -163,17 +165,23 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
     may_promote = bool(seen.rights[Action.PROMOTE])
     head = await history.resolve_revision(call.session, call.repo, "main")
     instant, policies = now(), call.gatekeeper.policies
-    known = {
-        revision.release_id
-        for revision in call.resource.releases
-        if authz.decide(policies, call.principal, Action.KNOW, authz.at_release(call.resource, revision), instant)
-    }
+
+    def where(action: Action) -> set[str | None]:
+        at = [(each.release_id, authz.at_release(call.resource, each)) for each in call.resource.releases]
+        return {key for key, place in at if authz.decide(policies, call.principal, action, place, instant)}
+
+    known, comparable = where(Action.KNOW), where(Action.LIST_FILES)
     listed = [release for release in await releases.list_for(call.session, call.repo) if release.id in known]
+    compared = [release for release in listed if release.id in comparable]
+    since = {new.id: old.commit_id for new, old in pairwise(compared)}
     await history.warm(call.session, [(call.repo.id, release.commit_id) for release in listed])
     proposals = await releases.open_promotions(call.session, call.repo) if may_promote else {}
     rules = await releases.ladder_for(call.session, call.repo, ladder(call))
     rows = [
-        await _view(call, release, rules, proposals.get(release.id, ()), is_main=release.commit_id == head)
+        replace(
+            await _view(call, release, rules, proposals.get(release.id, ()), is_main=release.commit_id == head),
+            since=since.get(release.id, ""),
+        )
         for release in listed
     ]
     return render(

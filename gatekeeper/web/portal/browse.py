@@ -1,6 +1,6 @@
 """The lists of models, data sets and Spaces: what the caller may know, narrowed by what they look for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import cast, get_args
 from urllib.parse import urlencode
@@ -18,12 +18,12 @@ from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.kinds import of_kind
 from gatekeeper.web.portal import restrictions
-from gatekeeper.web.portal.views import Head, Rights, Seen, policies_dir, render, see_each
+from gatekeeper.web.portal.counting import CAN, Numbers, can, numbers
+from gatekeeper.web.portal.views import Head, Seen, policies_dir, render, see_each
 
 _PAGE = 20
 _LONGEST = 100
 _MOST_ROUNDS = 5  # pages of rows looked through for one page that is shown
-_CAN = {"ask": Action.REQUEST_ACCESS, "download": Action.DOWNLOAD, "generate": Action.GENERATE}
 _OTHER = "other"  # the id in a card whose license has a name of its own
 
 
@@ -62,14 +62,17 @@ async def repositories(call: Call) -> Response:
         licenses = {wanted.license: wanted.license} | licenses
     stages = {name: stage.label for name, stage in words.STAGES.items()}
     cans = {name: text for name, text in words.CAN.items() if facts.makes_images or name != "generate"}
+    is_counted = not (wanted.license or wanted.task or wanted.library)
+    counts = await numbers(call, kind, wanted.q, stage=wanted.stage, what=wanted.can) if is_counted else Numbers({}, {})
     return render(
         call,
         "portal/models.html",
         kind=facts,
         repos=heads,
         wanted=wanted,
-        cans=[*cans.items()],
-        stages=[("", "Any"), *stages.items()],
+        cans=_with_numbers(cans, counts.cans),
+        stages=_with_numbers(stages, counts.stages),
+        empty=[key for key, number in {**counts.cans, **counts.stages}.items() if not number],
         licenses=[("", "Any"), *licenses.items()],
         chosen=[
             (words.FILTERS[name], text, wanted.address(facts.href, **{name: ""}))
@@ -115,7 +118,7 @@ async def listed(
 
 def _conditions(call: Call, wanted: Wanted) -> list[sa.ColumnElement[bool]] | None:
     """What every row that fits meets in the database; None where nothing can."""
-    if wanted.stage not in {"", *words.STAGES} or wanted.can not in {"", *_CAN}:
+    if wanted.stage not in {"", *words.STAGES} or wanted.can not in {"", *CAN}:
         return None
     found = [catalogue_tags.tagged(tag) for tag in (wanted.task, wanted.library) if tag]
     if wanted.license:
@@ -124,7 +127,7 @@ def _conditions(call: Call, wanted: Wanted) -> list[sa.ColumnElement[bool]] | No
     if wanted.stage:
         found.append(releases.released_at(Stage(wanted.stage)))
     if wanted.can:
-        policies, action = call.gatekeeper.policies, _CAN[wanted.can]
+        policies, action = call.gatekeeper.policies, CAN[wanted.can]
         found.append(authz.listing_filter(policies, call.principal, now(), action=action))
     return found
 
@@ -138,13 +141,12 @@ def _fits(seen: Seen, wanted: Wanted) -> bool:
         and wanted.task in ("", (card.pipeline_tag or "").lower())
         and wanted.library in ("", (card.library_name or "").lower())
         and (not wanted.license or wanted.license in (*card.licenses, card.license_name))
-        and (not wanted.can or _can(seen.rights, wanted.can))
+        and (not wanted.can or can(seen.rights, wanted.can))
     )
 
 
-def _can(rights: Rights, what: str) -> bool:
-    is_theirs = what == "ask" and bool(rights[Action.DOWNLOAD])  # nothing is left to ask for
-    return bool(rights[_CAN[what]]) and not is_theirs
+def _with_numbers(labels: dict[str, str], numbers: Mapping[str, int]) -> list[tuple[str, str]]:
+    return [(key, f"{text} ({numbers[key]:,})" if key in numbers else text) for key, text in labels.items()]
 
 
 def _told(wanted: Wanted, labels: dict[str, str]) -> list[tuple[str, str]]:

@@ -90,6 +90,34 @@ async def test_lists_are_narrowed_by_what_the_reader_may_see_and_do(lists: Site)
     assert 'href="/models?task=text-to-image&amp;sort=likes"' in page
 
 
+@pytest.mark.parametrize("who", [None, "ada", "grace"])
+async def test_each_choice_says_how_many_it_leaves_and_no_number_tells_of_what_is_hidden(
+    lists: Site, who: str | None
+) -> None:
+    for name, act in (("held", releases.hold), ("embargoed", None)):
+        repo = await lists.model(name)
+        async with lists.gatekeeper.db.write() as session:
+            by = await accounts.principals.for_person(session, lists.people["grace"])
+            (release,) = await releases.list_for(session, repo)
+            if act:
+                await act(session, release, reason="Harm", by=by)
+            else:
+                release.embargoed_until = now() + timedelta(days=9)
+                session.add(release)
+    reader = await lists.as_(who) if who else lists.browser()
+
+    for narrowed in ("", "can=download", "stage=gated", "q=lab+hidden"):
+        page = (await reader.get(f"/models?{narrowed}")).text
+        told = re.findall(r'<option value="(\w+)"([ a-z]*)>[\w ]+ \((\d+)\)</option>', page)
+        assert len(told) > 4
+        for value, state, number in told:
+            facet = "stage" if value in set(Stage) else "can"
+            if not narrowed.startswith(facet):
+                left = _ROWS.findall((await reader.get(f"/models?{narrowed}&{facet}={value}")).text)
+                assert (value, int(number)) == (value, len(left)), narrowed
+            assert (state == " disabled") == (number == "0" and f"={value}" not in narrowed)
+
+
 @pytest.fixture
 async def lists(site: Site) -> Site:
     """An open, a gated and a plain model, and one that nobody but its owners may know."""
