@@ -5,7 +5,7 @@ brings those, the `Postman` sends mail. Who may be told what is decided by a jud
 decisions lie beside this room; it is asked when a delivery is made, not when its event happened.
 """
 
-from gatekeeper.notices import webhooks
+from gatekeeper.notices import following, webhooks
 from gatekeeper.notices.audience import (
     TELL_APPLICANT,
     TELL_HOLDERS,
@@ -59,6 +59,7 @@ __all__ = [
     "WebhookDelivery",
     "ask_link",
     "clean_up",
+    "following",
     "hand_out",
     "listing",
     "mail",

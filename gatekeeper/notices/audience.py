@@ -20,6 +20,7 @@ from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.licensing.tables import Acceptance
+from gatekeeper.notices import following
 from gatekeeper.notices.courier import Judge, Question
 from gatekeeper.notices.events import Domain
 from gatekeeper.notices.telling import tell
@@ -50,6 +51,7 @@ _TO_HOLDERS = {
 }
 
 STRIKES = frozenset({"generation:strike:record", "generation:strike:review"})
+_RELEASED = frozenset({"releases:release:promote", "releases:release:open"})
 _TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
 
 
@@ -73,6 +75,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await _tell_mentioned(session, event, repo, judge)
     elif event.kind == "community:comment:write":
         await _tell_participants(session, event, repo, judge)
+    elif event.kind in _RELEASED:
+        await _tell_followers(session, event, repo, judge)
 
 
 async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool:
@@ -196,36 +200,61 @@ async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo)
 
 
 async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    """Whom a comment names; from then on they follow the discussion."""
     person = await session.get(Person, event.subject_id) if event.subject_id else None
     if person is not None:
-        await _tell_of_comment(session, event, repo, judge, [person], "mentioned")
+        await following.begin(session, repo, event.body["num"], person.id)
+        await _tell_of_comment(session, event, repo, judge, [person], "mentioned", "your name was written")
 
 
 async def _tell_participants(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
-    """Whoever opened the discussion or did anything in it before this comment."""
+    """Whoever opened the discussion or did anything in it before this comment, follows it, or the repository."""
     written = await session.get(DiscussionEvent, event.subject_id) if event.subject_id else None
     if written is None:
         return
+    num = event.body["num"]
     opened = sa.select(col(Discussion.author_id)).where(col(Discussion.id) == written.discussion_id)
     did = sa.select(col(DiscussionEvent.author_id)).where(
         col(DiscussionEvent.discussion_id) == written.discussion_id,
         col(DiscussionEvent.position) < written.position,
     )
-    query = (
-        sa.select(Person)
-        .where(sa.or_(col(Person.id).in_(did), col(Person.id).in_(opened)))
-        .order_by(col(Person.id))
-        .limit(_MOST_TOLD)
+    told: set[str] = set()
+    for who, why in (
+        (following.followers(repo, num), "you follow this discussion"),
+        (sa.union(opened, did), "you take part in this discussion"),
+        (following.followers(repo, following.WHOLE), "you follow this repository"),
+    ):
+        query = (
+            sa.select(Person)
+            .where(col(Person.id).in_(who), col(Person.id).not_in(following.followers(repo, num, is_on=False)))
+            .where(col(Person.id).not_in(told))
+            .order_by(col(Person.id))
+            .limit(_MOST_TOLD)
+        )
+        people = (await session.scalars(query)).all()
+        told |= {person.id for person in people}
+        await _tell_of_comment(session, event, repo, judge, people, "discussion-reply", why)
+
+
+async def _tell_followers(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    """Whoever follows the repository, of a release whose files they may list."""
+    commit = str(event.body.get("commit", ""))
+    query = sa.select(Person).where(
+        col(Person.id).in_(following.followers(repo, following.WHOLE)), ~col(Person.is_disabled)
     )
-    await _tell_of_comment(session, event, repo, judge, await session.scalars(query), "discussion-reply")
+    for person in await session.scalars(query.order_by(col(Person.id)).limit(_MOST_TOLD)):
+        by = await principals.for_person(session, person)
+        question = Question(by, repo, Domain.REPO.value, "repo.content", commit)
+        if person.id != event.actor_id and await judge(session, question):
+            await tell(session, person.id, "release-new", event=event.id, commit=commit[:12], **names_of(repo))
 
 
 async def _tell_of_comment(
-    session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge, people: Iterable[Person], kind: str
+    session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge, people: Iterable[Person], kind: str, why: str
 ) -> None:
     author = await session.get(Person, event.actor_id) if event.actor_id else None
     name = author.name if author is not None else "Somebody"
-    facts = names_of(repo) | {"person": name, "num": event.body.get("num", "")}
+    facts = names_of(repo) | {"person": name, "num": event.body.get("num", ""), "why": why}
     for person in people:
         if person.is_disabled or person.id == event.actor_id:
             continue

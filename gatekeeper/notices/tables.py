@@ -108,6 +108,18 @@ class NoticePreference(SQLModel, table=True):
     by_mail: bool = Field(default=True)
 
 
+class Following(SQLModel, table=True):
+    """Whether a person wants to hear of a repository (`num` 0) or of one discussion of it."""
+
+    __tablename__ = "following"
+
+    person_id: str = Field(primary_key=True, foreign_key="person.id", max_length=26)
+    repo_id: str = Field(primary_key=True, foreign_key="repo.id", max_length=26, index=True)
+    num: int = Field(primary_key=True)
+    is_on: bool = Field(default=True)
+    chosen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class NoticeCursor(SQLModel, table=True):
     """Up to which number of the ledger events have been handed out. One row."""
 

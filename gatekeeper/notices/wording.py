@@ -13,6 +13,7 @@ class Kind:
     title  one line, also the mail's subject
     text   what happened and what to do next
     path   where to look, below the hub's address
+    why    for what reason they are told, after "because"
     is_optional  whether people may do without the mail; whoever took an account over could switch it off
     """
 
@@ -20,6 +21,7 @@ class Kind:
     title: str
     text: str
     path: str
+    why: str
     is_optional: bool = True
 
 
@@ -30,30 +32,35 @@ KINDS: dict[str, Kind] = {
         "A request for {repo}",
         "{person} asks for access to {repo}. Read the answers and decide.",
         "/admin/requests",
+        why="you review requests for it",
     ),
     "request-returned": Kind(
         "My request needs changes",
         "Your request for {repo} needs changes",
         "A reviewer of {repo} asks you to change something in your request before it goes on.",
         "/requests",
+        why="you asked for access",
     ),
     "request-approved": Kind(
         "My request was approved",
         "Your request for {repo} was approved",
         "Your request for {repo} was approved. See what you may do now, and whether anything is left for you to do.",
         "/requests",
+        why="you asked for access",
     ),
     "request-rejected": Kind(
         "My request was turned down",
         "Your request for {repo} was not approved",
         "Your request for {repo} was not approved. The reason, and what you can do, is on your page of requests.",
         "/requests",
+        why="you asked for access",
     ),
     "access-granted": Kind(
         "A maintainer gave me access",
         "You have access to {repo}",
         "A maintainer gave you access to {repo}.",
         "/requests",
+        why="it is your access",
     ),
     "access-revoked": Kind(
         "My access was revoked or suspended",
@@ -61,12 +68,14 @@ KINDS: dict[str, Kind] = {
         "Your access to {repo} was ended or suspended by a maintainer. The reason is on your page of requests. The "
         "license goes on binding what you already have.",
         "/requests",
+        why="it is your access",
     ),
     "access-expiring": Kind(
         "My access ends soon",
         "Your access to {repo} ends on {day}",
         "Your access to {repo} ends on {day}. Ask again in time if you still need it.",
         "/requests",
+        why="it is your access",
     ),
     "release-held": Kind(
         "A release that I have was stopped",
@@ -74,18 +83,21 @@ KINDS: dict[str, Kind] = {
         "A release of {repo} that you have access to, commit {commit}, was put on hold. Do not use copies of it "
         "until the hold is lifted; the reason is on its page.",
         "{url}",
+        why="you have access to it",
     ),
     "release-resumed": Kind(
         "A hold on a release that I have was lifted",
         "The hold on a release of {repo} is lifted",
         "The hold on the release {commit} of {repo} is lifted.",
         "{url}",
+        why="you have access to it",
     ),
     "release-withdrawn": Kind(
         "A release that I have was withdrawn",
         "A release of {repo} was withdrawn",
         "The release {commit} of {repo} was withdrawn for good; the reason is on its page.",
         "{url}",
+        why="you have access to it",
     ),
     "version-newer": Kind(
         "There is a newer version, and the license asks for it",
@@ -93,6 +105,7 @@ KINDS: dict[str, Kind] = {
         "There is a newer version of {repo}, commit {commit}. The license asks for reasonable efforts "
         "to use the latest version.",
         "{url}",
+        why="you have access to it",
     ),
     "terms-changed": Kind(
         "Terms that I accepted have changed",
@@ -100,6 +113,7 @@ KINDS: dict[str, Kind] = {
         "The terms of {repo} that you accepted have changed. Unless its maintainers say that nothing of weight is "
         "different, your acceptance counts until {day}. Read what is different, and accept it to go on.",
         "{url}/access",
+        why="you accepted its terms",
     ),
     "safety-stopped": Kind(
         "Safety stopped an order of mine",
@@ -107,6 +121,7 @@ KINDS: dict[str, Kind] = {
         "{reason} What fired: {fired}. If that is wrong, appeal: the page says how you stand, and a maintainer looks "
         "at what you write. Orders that the same thing stops today are listed there without another notice.",
         "/settings/safety",
+        why="it was your order",
     ),
     "safety-reviewed": Kind(
         "A stopped order of mine was reviewed",
@@ -114,24 +129,35 @@ KINDS: dict[str, Kind] = {
         "A maintainer of {repo} looked at an order of yours that safety had stopped, and {outcome}. What they say is "
         "on the page.",
         "/settings/safety",
+        why="it was your order",
     ),
     "mentioned": Kind(
         "Somebody mentions me",
-        "You were mentioned in {repo}",
-        "{person} mentioned you in discussion {num} of {repo}.",
+        "{person} mentioned you in {repo}",
+        "It was in discussion {num}. Read it, and answer there if you like.",
         "{url}/discussions/{num}",
+        why="your name was written",
+    ),
+    "release-new": Kind(
+        "A repository that I follow has a new release",
+        "A new release of {repo}",
+        "The commit {commit} of {repo} came to another stage. See what you may do with it.",
+        "{url}",
+        why="you follow this repository",
     ),
     "discussion-reply": Kind(
-        "A discussion that I take part in goes on",
-        "A comment in discussion {num} of {repo}",
-        "{person} wrote in discussion {num} of {repo}, in which you take part.",
+        "A discussion that I take part in or follow goes on",
+        "{person} wrote in discussion {num} of {repo}",
+        "Read it, and answer there if you like.",
         "{url}/discussions/{num}",
+        why="{why}",
     ),
     "report-received": Kind(
         "Somebody reports a problem with what I maintain",
         "A problem with {repo} was reported",
         "Somebody reports a problem with {repo}. Read it, and take it up or dismiss it.",
         "/admin/incidents/{incident}",
+        why="you maintain it",
     ),
     "report-answered": Kind(
         "A problem that I reported was looked at",
@@ -139,12 +165,14 @@ KINDS: dict[str, Kind] = {
         "The maintainers of {repo} have looked at the problem that you reported. What everybody should know of it "
         "stands on its page.",
         "{url}",
+        why="you reported it",
     ),
     "incident-told": Kind(
         "Something that I fetched is part of an incident",
         "An incident with {repo}, which you fetched",
         "You fetched files of {repo}, commit {commit}. Its maintainers say: {message}",
         "{url}",
+        why="you fetched files of it",
     ),
     "webhook-disabled": Kind(
         "A webhook of mine was switched off",
@@ -152,6 +180,7 @@ KINDS: dict[str, Kind] = {
         "Nothing sent to one of your webhooks arrived for three days, so it was switched off. Look at its log, "
         "then enable it.",
         "/settings/webhooks/{webhook}",
+        why="the webhook is yours",
     ),
     "password-changed": Kind(
         "My password was changed",
@@ -160,6 +189,7 @@ KINDS: dict[str, Kind] = {
         "another one at once, or ask the operator of this hub.",
         "/settings",
         is_optional=False,
+        why="it is your account",
     ),
     "renamed": Kind(
         "My account was given another name",
@@ -168,6 +198,7 @@ KINDS: dict[str, Kind] = {
         "your password and take the old name back; it is reserved for you.",
         "/settings/name",
         is_optional=False,
+        why="it is your account",
     ),
     "sign-in-changed": Kind(
         "A way to sign in to my account was added, removed or used up",
@@ -176,6 +207,7 @@ KINDS: dict[str, Kind] = {
         "was not you, change your password, look at your ways to sign in, and end all other sessions.",
         "/settings/second-factor",
         is_optional=False,
+        why="it is your account",
     ),
     "factor-asked": Kind(
         "An organization of mine asks for a second factor that I do not have",
@@ -192,12 +224,14 @@ KINDS: dict[str, Kind] = {
         "you, end that session and change your password.",
         "/settings",
         is_optional=False,
+        why="it is your account",
     ),
     "token-waiting": Kind(
         "A token waits for the approval of an organization of mine",
         "A token waits for approval in {organization}",
         "{person} made a token that reaches {organization}. It opens nothing there until an administrator approves it.",
         "/admin/organizations/{organization}/tokens",
+        why="you administer {organization}",
     ),
 }
 
@@ -209,13 +243,15 @@ class Said:
     title: str
     text: str
     path: str
+    why: str
 
 
 def say(kind: str, facts: Mapping[str, Any]) -> Said:
     """A notice in words. Facts are names that the hub itself checked; anything else in them stays text."""
     form = KINDS[kind]
-    words = {name: _line(value) for name, value in facts.items()}
-    return Said(form.title.format(**words), form.text.format(**words), form.path.format(**words))
+    # Notices from before the reason was kept were for who takes part.
+    words = {"why": "you take part in it"} | {name: _line(value) for name, value in facts.items()}
+    return Said(*(part.format(**words) for part in (form.title, form.text, form.path, form.why)))
 
 
 def _line(value: Any) -> str:

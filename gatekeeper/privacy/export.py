@@ -116,6 +116,7 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "notices": ("notice", "person_id", ("kind", "facts", "created_at", "read_at", "mailed_at")),
     "notice_preferences": ("notice_preference", "person_id", ("kind", "by_mail")),
     "webhooks": ("webhook", "owner_id", ("id", "url", "domains", "created_at", "disabled_at")),
+    "following": ("following", "person_id", ("repo_id", "num", "is_on", "chosen_at")),
     "likes": ("repo_like", "person_id", ("repo_id", "liked_at")),
     "collections": ("collection", "created_by", ("id", "title", "description", "is_private", "created_at")),
     "repositories": ("repo", "owner_person_id", ("id", "kind", "namespace", "name", "is_private", "created_at")),

@@ -41,6 +41,10 @@ __all__ = [
 
 # Confirmations shown once after a redirect. The address carries only the key, so nobody can put words on our pages.
 DONE: dict[str, str] = {
+    "incident-unlinked": "The link is gone. What was done about it stays done.",
+    "incident-reopened": "The incident is open again, and its note is off the public pages.",
+    "followed": "You follow this now: what happens here comes as a notice.",
+    "unfollowed": "You no longer follow this. Where somebody mentions you, you are still told.",
     "evaluation-started": "The evaluation has begun. It waits behind everybody's orders; its report will stand here.",
     "evaluation-changed": "The evaluation was changed. What is being made this moment is finished.",
     "signed-in": "You are signed in.",

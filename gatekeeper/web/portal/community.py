@@ -17,7 +17,7 @@ from gatekeeper.web.hub.paging import number
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.model import denial
-from gatekeeper.web.portal.threads import Shown, changes_of, shown
+from gatekeeper.web.portal.threads import Shown, changes_of, is_followed, shown
 from gatekeeper.web.portal.views import Seen, render, repo_url, see
 
 _MOST_PAGES = 100_000
@@ -220,6 +220,7 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
             for report in await reports.spoken_of(call.session, found.id)
             if await reported.may_read(call, report.commit_id)
         ],
+        is_followed=await is_followed(call, found, entries),
         may_write=may_write and not is_shut,
         why_not="It is locked: only the repository's owners write in it."
         if is_shut

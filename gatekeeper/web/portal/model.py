@@ -9,6 +9,7 @@ from gatekeeper import access, incidents, licensing
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
+from gatekeeper.notices import following
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import RepoKind, history, mirrors, popularity
 from gatekeeper.web import bias, incident_words, lineage, words
@@ -99,6 +100,7 @@ async def model(call: Call) -> Response:
         origin=await _origin(call, seen),
         like_count=(await popularity.of(call.session, [repo.id]))[repo.id].likes,
         is_liked=await popularity.likes(call.session, repo, by=call.principal),
+        is_followed=await following.choice(call.session, repo, following.WHOLE, call.principal.person_id),
         can_like=bool(seen.rights[Action.DISCUSS_WRITE]),
     )
 

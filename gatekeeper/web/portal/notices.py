@@ -2,11 +2,12 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import notices
+from gatekeeper import authz, notices
 from gatekeeper.authz import Action
+from gatekeeper.kit.clock import now
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.views import render
+from gatekeeper.web.portal.views import render, repo_url
 
 _PAGE = 30
 
@@ -20,6 +21,7 @@ async def show(call: Call) -> Response:
         call,
         "portal/notices.html",
         notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in page.items],
+        followed=await _followed(call),
         preferences=[(kind, form.label, wanted[kind]) for kind, form in notices.KINDS.items() if form.is_optional],
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         newer="/notices" if query.get("after") else None,
@@ -44,6 +46,23 @@ async def prefer(call: Call) -> Response:
     sent = await forms.read(call.request)
     await notices.prefer_mail(call.session, call.principal.person_id or "", set(forms.texts(sent, "kinds")))
     return RedirectResponse("/notices?done=notices-mail", 303)
+
+
+async def _followed(call: Call) -> list[tuple[str, str]]:
+    """What I follow and may still know of, with its address."""
+    rows = await notices.following.followed(call.session, call.principal.person_id or "")
+    repos = list({row.repo.id: row.repo for row in rows}.values())
+    known = {
+        repo.id
+        for repo in await authz.filter_known(call.session, call.gatekeeper.policies, call.principal, repos, now())
+    }
+    return [
+        (f"Discussion {row.num} of {row.repo.full_name}", f"{repo_url(row.repo)}/discussions/{row.num}")
+        if row.num
+        else (row.repo.full_name, repo_url(row.repo))
+        for row in rows
+        if row.repo.id in known
+    ]
 
 
 ROUTES = [

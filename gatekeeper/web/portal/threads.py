@@ -5,6 +5,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from gatekeeper import notices
 from gatekeeper.community import Discussion, EventKind, Status, Thread, diffs, pulls
 from gatekeeper.community.diffs import FileDiff
 from gatekeeper.community.discussions import Entry
@@ -67,6 +68,16 @@ async def changes_of(call: Call, pull: Discussion) -> Changes:
     plan = await pulls.planned(call.session, call.repo, pull) if is_open else None
     conflicts = plan.conflicts if plan else ()
     return Changes(True, tuple(files), len(changes), conflicts, bool(plan and plan.changes and not conflicts))
+
+
+async def is_followed(call: Call, found: Discussion, entries: list[Shown]) -> bool:
+    """Whether what happens in it comes to the reader: they chose, take part, or follow the repository."""
+    me, chosen = call.principal, notices.following.choice
+    one = await chosen(call.session, call.repo, found.num, me.person_id)
+    takes_part = found.author_id == me.person_id or me.name in {entry.author for entry in entries}
+    if one is not None or takes_part:
+        return one if one is not None else True
+    return bool(await chosen(call.session, call.repo, notices.following.WHOLE, me.person_id))
 
 
 def _comment(

@@ -320,9 +320,46 @@ async def test_a_discussion_is_told_to_webhooks_participants_and_who_is_mentione
     assert texts[answer.id]["content"] == "Ask @alan and @ada"
     assert texts[hidden.id]["hidden"] is True
     assert b"Rude words" not in b"".join(body for _, body in receiver.got)
-    assert await told(site, "alan") == ["mentioned"]
+    assert await told(site, "alan") == [
+        "discussion-reply",
+        "mentioned",
+    ]  # who is mentioned follows
     assert await told(site, "ada") == ["discussion-reply", "discussion-reply", "mentioned"]
     assert await told(site, "grace") == []
+
+
+async def test_who_follows_is_told_why_and_who_no_longer_does_is_left_in_peace(site: Site) -> None:
+    repo = await site.model("emoji", stage=Stage.INTERNAL)
+    talk = await make(site, "grace", "lab/talk")
+    ada, alan = await site.as_("ada"), await site.as_("alan")
+    assert "Follow lab/talk" in words((await ada.get("/lab/talk")).text)
+    followed = await ada.post("/lab/talk/follow", data={"follow": "true"})
+    assert followed.headers["location"] == "/lab/talk?done=followed"
+    assert (await ada.post("/lab/emoji/follow", data={"follow": "true"})).status_code == 404
+    await hand_out(site)
+    async with site.gatekeeper.db.write() as session:
+        row, release = await session.get_one(Repo, talk.id), (await releases.list_for(session, repo))[0]
+        by = await principal(site, session, "alan")
+        made = await community.discussions.open_discussion(session, row, title="A question", text="Why?", by=by)
+        by = await principal(site, session, "grace")
+        for person in ("ada", "alan"):  # neither may list the files of an internal release
+            await notices.following.follow(session, repo, by=await principal(site, session, person))
+        await ledger.record(session, "releases:release:promote", repo=repo.id, body={"commit": release.commit_id})
+    await hand_out(site)
+    assert await told(site, "ada") == ["discussion-reply"]
+    page = words((await ada.get("/notices")).text)
+    assert "Because you follow this repository" in page
+    assert "What you follow lab/talk Unfollow" in page
+
+    await alan.post(f"/lab/talk/discussions/{made.num}/follow", data={"follow": "false"})
+    await ada.post("/lab/talk/follow", data={"follow": "false"})
+    async with site.gatekeeper.db.write() as session:
+        by = await principal(site, session, "grace")
+        row = await session.get_one(Repo, talk.id)
+        await community.writing.comment(session, row, made, "Nobody listens.", by=by)
+    await hand_out(site)
+    assert await told(site, "ada") == ["discussion-reply"]
+    assert await told(site, "alan") == []
 
 
 async def test_nobody_is_told_of_a_mention_in_what_they_may_not_know(site: Site) -> None:
