@@ -7,8 +7,8 @@ note that everybody reads. Releases are held, grants suspended and people told b
 
 from gatekeeper.incidents import linking
 from gatekeeper.incidents.acting import MOST_MESSAGE, TELL, hold, note, suspend, tell, tell_holders
-from gatekeeper.incidents.linking import Subject, link
-from gatekeeper.incidents.opening import close, dismiss, open_incident, report, take_up
+from gatekeeper.incidents.linking import Subject, link, unlink
+from gatekeeper.incidents.opening import close, dismiss, open_incident, reopen, report, take_up
 from gatekeeper.incidents.reading import (
     WAITING,
     Published,
@@ -52,10 +52,12 @@ __all__ = [
     "open_incident",
     "published",
     "published_at",
+    "reopen",
     "report",
     "suspend",
     "take_up",
     "tell",
     "tell_holders",
     "timeline",
+    "unlink",
 ]

@@ -62,6 +62,16 @@ async def link(
     await step(session, incident, "link", by=by, data=data, policy=policy)
 
 
+async def unlink(
+    session: AsyncSession, incident: Incident, found: IncidentLink, *, by: Principal, policy: str | None = None
+) -> None:
+    """Say that an open incident is not about something after all. What was done about it stays done."""
+    incident = await require_open(session, incident, by)
+    data = {"kind": found.kind, "target": found.target, "repo_id": found.repo_id}
+    await session.delete(found)
+    await step(session, incident, "unlink", by=by, data=data, policy=policy)
+
+
 async def attach(session: AsyncSession, incident: Incident, subject: Subject) -> bool:
     """Add a link where there is none; returns whether there was none."""
     made = IncidentLink(

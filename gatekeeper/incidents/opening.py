@@ -1,4 +1,4 @@
-"""How an incident begins and ends: reported or opened, taken up or dismissed, closed with a note for everybody."""
+"""How an incident begins and ends: reported or opened, taken up or dismissed, closed with a note, opened again."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -111,6 +111,18 @@ async def close(
     fresh = await move(session, incident, by=by, sources=[IncidentState.OPEN], values=values)
     await step(session, fresh, "close", by=by, note=public_note, policy=policy)
     await _answer_reporter(session, fresh)
+    return fresh
+
+
+async def reopen(
+    session: AsyncSession, incident: Incident, *, reason: str, by: Principal, policy: str | None = None
+) -> Incident:
+    """Take an incident up again that was over. Its public note is taken off the pages; the timeline keeps it."""
+    reason = checked(reason, "The reason")
+    values = {"state": IncidentState.OPEN, "closed_at": None, "public_note": ""}
+    sources = [IncidentState.CLOSED, IncidentState.DISMISSED]
+    fresh = await move(session, incident, by=by, sources=sources, values=values)
+    await step(session, fresh, "reopen", by=by, note=reason, policy=policy)
     return fresh
 
 

@@ -28,11 +28,13 @@ ACTS: dict[str, str] = {
     "take-up": "Taken up",
     "dismiss": "Dismissed",
     "link": "Linked",
+    "unlink": "Link taken away",
     "note": "Noted",
     "hold": "Release put on hold",
     "suspend": "Access suspended",
     "notify": "Holders told",
     "close": "Closed with a public note",
+    "reopen": "Opened again",
 }
 PROBLEMS: dict[str, str] = {
     "harm": "It makes or contains something harmful",

@@ -1,4 +1,4 @@
-"""What a handler does about an incident: take up, dismiss, link, note, hold, suspend, tell, close. Each is decided."""
+"""What a handler does about an incident: take up, link, note, hold, suspend, tell, close and so on. Each is decided."""
 
 from collections.abc import Awaitable, Callable
 
@@ -63,14 +63,23 @@ async def close(call: Call) -> Response:
     text = forms.text(await forms.read(call.request), "public_note")
 
     async def act(incident: Incident) -> None:
-        if await has_links_elsewhere(call, incident):
-            raise NotAllowed(
-                "The note would stand on the pages of repositories that are in the care of others.",
-                next_step="Ask somebody to close it who handles incidents of them all, as administrators do.",
-            )
+        await _require_all(
+            call, incident, "The note would stand on the pages of repositories that are in the care of others."
+        )
         await incidents.close(call.session, incident, public_note=text, by=call.principal, policy=_policy(call))
 
     return await _try(call, act, "public_note", "incident-closed")
+
+
+async def reopen(call: Call) -> Response:
+    """`POST /admin/incidents/{id}/reopen`: what was closed or dismissed is open again."""
+    reason = forms.text(await forms.read(call.request), "reason")
+
+    async def act(incident: Incident) -> None:
+        await _require_all(call, incident, "Its note stands on pages that are in the care of others.")
+        await incidents.reopen(call.session, incident, reason=reason, by=call.principal, policy=_policy(call))
+
+    return await _try(call, act, "reason", "incident-reopened")
 
 
 async def link(call: Call) -> Response:
@@ -83,6 +92,16 @@ async def link(call: Call) -> Response:
         await incidents.link(call.session, incident, subject, by=call.principal, policy=_policy(call))
 
     return await _try(call, act, "repository", "incident-linked")
+
+
+async def unlink(call: Call) -> Response:
+    """`POST /admin/incidents/{id}/links/{link}/unlink`: the incident is not about it after all."""
+    found = await _linked(call, None)
+
+    async def act(incident: Incident) -> None:
+        await incidents.unlink(call.session, incident, found, by=call.principal, policy=_policy(call))
+
+    return await _try(call, act, "", "incident-unlinked")
 
 
 async def hold(call: Call) -> Response:
@@ -149,13 +168,22 @@ async def _try(call: Call, act: Callable[[Incident], Awaitable[object]], field: 
     return RedirectResponse(f"/admin/incidents/{incident.id}?done={done}", 303)
 
 
-async def _linked(call: Call, kind: LinkKind) -> IncidentLink:
+async def _linked(call: Call, kind: LinkKind | None) -> IncidentLink:
+    """The link of the address, of one kind or any, to what is in the caller's care."""
     incident = await incident_of(call)
     found = await call.session.get(IncidentLink, call.params["link"])
-    if found is None or found.incident_id != incident.id or found.kind is not kind:
+    if found is None or found.incident_id != incident.id or kind not in (None, found.kind):
         raise _no_link()
-    await _repo_of(call, found)
+    if found.repo_id is not None:
+        await _repo_of(call, found)
     return found
+
+
+async def _require_all(call: Call, incident: Incident, why: str) -> None:
+    if await has_links_elsewhere(call, incident):
+        raise NotAllowed(
+            why, next_step="Ask somebody who handles incidents of them all, as administrators of the hub do."
+        )
 
 
 async def _repo_of(call: Call, found: IncidentLink) -> Repo:
@@ -220,6 +248,8 @@ ROUTES = [
     guarded(f"{_ONE}/take-up", take_up, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/dismiss", dismiss, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/note", note, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded(f"{_ONE}/reopen", reopen, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded(f"{_ONE}/links/{{link}}/unlink", unlink, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/link", link, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/close", close, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded(f"{_ONE}/links/{{link}}/hold", hold, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),

@@ -15,6 +15,7 @@ from gatekeeper.web.hub import (
     lfs_parts,
     log,
     people,
+    problems,
     records,
     repositories,
     requests,
@@ -56,6 +57,7 @@ ROUTES: list[RawRoute] = [
     *xet_read.ROUTES,
     *discussions.ROUTES,
     *evaluations.ROUTES,
+    *problems.ROUTES,
     *info.ROUTES,
     *resolve.ROUTES,
 ]

@@ -4,20 +4,19 @@ from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import incidents, provenance
-from gatekeeper.accounts import throttle
+from gatekeeper import provenance
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, NotFound, TooMany
+from gatekeeper.errors import Invalid, NotFound
 from gatekeeper.incidents import Subject, linking
 from gatekeeper.provenance import ImageRecord
 from gatekeeper.repos import Repo, catalogue
 from gatekeeper.web import incident_words as words
+from gatekeeper.web import problems
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.kinds import for_kinds
-from gatekeeper.web.portal import entering, forms
+from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url
 
-_MOST = 5  # reports of one person, or of one address without an account, in five minutes
 _OF_IMAGE = "/verify/report"
 
 
@@ -71,33 +70,11 @@ async def _send(call: Call, place: Place, repo: Repo, subject: Subject | None = 
         return _page(call, place, form, errors={"problem": "Choose from the list."})
     try:
         async with call.session.begin_nested():
-            await _count(call)
-            await incidents.report(
-                call.session,
-                repo,
-                title=words.PROBLEMS[form.problem],
-                description=form.text,
-                by=call.principal,
-                subject=subject,
-                policy=call.gatekeeper.policies.sha256,
-            )
+            await problems.take(call, repo, problem=form.problem, text=form.text, subject=subject)
     except Invalid as error:
         return _page(call, place, form, errors={"text": error.sentence})
     query = f"image={place.image}&sent=yes" if place.image else "sent=yes"
     return RedirectResponse(f"{place.action}?{query}", 303)
-
-
-async def _count(call: Call) -> None:
-    who = call.principal.person_id or entering.address(call)
-    target = throttle.Target.of(f"report {who}", f"report {who}", key=call.gatekeeper.keys.privacy)
-    try:
-        await throttle.reserve(call.session, target, per_account=_MOST)
-    except TooMany as error:
-        raise TooMany(
-            "You have sent several reports just now.",
-            next_step="Wait a few minutes before the next one.",
-            details=error.details,
-        ) from error
 
 
 async def _record(call: Call, text: str) -> ImageRecord:

@@ -185,6 +185,11 @@ class Classify(Body):
     note: str = Field("", max_length=2_000)
 
 
+class Problem(Body):
+    problem: Literal["harm", "illegal", "license", "security", "wrong", "other"]
+    text: str = Field(max_length=5_000)
+
+
 class Appeal(Body):
     text: str = Field(max_length=2_000)
 

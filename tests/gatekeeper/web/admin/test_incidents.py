@@ -1,12 +1,15 @@
 """The doors of incidents: who finds them, what is refused, and what everybody reads in the end."""
 
 import re
+from collections.abc import Awaitable
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 
 from gatekeeper import access, accounts, ledger, repos, transparency
 from gatekeeper.kit.clock import now
+from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices import Notice
 from gatekeeper.provenance import ImageRecord
 from gatekeeper.releases import Release, Stage
@@ -117,6 +120,47 @@ async def test_a_note_on_the_pages_of_others_takes_somebody_who_handles_them_all
     assert "And 1 link" in words(page)
     assert (refused.status_code, closed.status_code) == (403, 303)
     assert "Both are repaired." in (await olga.get("/alan/own")).text
+
+
+async def test_a_program_reports_a_problem_as_a_page_does(site: Site, model: Repo) -> None:
+    def send(**body: str) -> Awaitable[httpx2.Response]:
+        return site.browser().post("/api/models/lab/emoji/report", json=body)
+
+    sent, odd, silent = await send(**REPORT), await send(problem="mood", text="x"), await send(problem="harm", text=" ")
+    missing = await site.browser().post("/api/models/lab/nothing/report", json=REPORT)
+
+    assert [each.status_code for each in (sent, odd, silent, missing)] == [201, 400, 422, 401]
+    page = (await (await site.as_("grace")).get(f"/admin/incidents/{sent.json()['id']}")).text
+    assert "It draws &lt;weapons&gt;." in page
+    assert [(await send(**REPORT)).status_code for _ in range(5)].count(429) >= 1
+
+
+async def test_what_was_closed_is_opened_again_and_a_wrong_link_taken_away_with_evidence(
+    site: Site, model: Repo
+) -> None:
+    grace, alan = await site.as_("grace"), await site.as_("alan")
+    here = (await grace.post("/admin/incidents", data=OPEN)).headers["location"].partition("?")[0]
+    await grace.post(f"{here}/link", data={"repository": "lab/emoji"})
+    early = await grace.post(f"{here}/reopen", data={"reason": "Again."})
+    await grace.post(f"{here}/close", data={"public_note": "It was nothing."})
+    assert "It was nothing." in (await site.browser().get(MODEL)).text
+
+    silent = await grace.post(f"{here}/reopen", data={"reason": " "})
+    opened = await grace.post(f"{here}/reopen", data={"reason": "It was something."})
+    page = (await grace.get(here)).text
+    unlink = form_of(page, "unlink")
+    stranger = await alan.post(unlink)
+    gone = [(await grace.post(unlink)).status_code for _ in range(2)]
+    told = words((await grace.get(here)).text)
+
+    assert (early.status_code, silent.status_code, opened.status_code) == (409, 422, 303)
+    assert (stranger.status_code, gone) == (404, [303, 404])
+    assert "It was nothing." not in (await site.browser().get(MODEL)).text
+    assert "It was nothing." in told  # in the timeline, for its handlers
+    assert "Nothing is linked yet." in told
+    async with site.gatekeeper.db.read() as session:
+        kinds = list(await session.scalars(sa.select(LedgerEvent.kind).where(LedgerEvent.subject_id == here[-26:])))
+    assert kinds == [f"incidents:incident:{act}" for act in ("open", "link", "close", "reopen", "unlink")]
 
 
 async def test_opening_takes_a_repository_in_ones_care_unless_one_runs_the_hub(site: Site, model: Repo) -> None:
