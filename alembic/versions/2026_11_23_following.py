@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_23_following"
-down_revision = "2026_11_23_former_names"
+down_revision = "2026_11_23_members_factors"
 branch_labels = None
 depends_on = None
 
