@@ -216,6 +216,7 @@ KINDS: dict[str, Kind] = {
         "back as soon as you set one up.",
         "/settings/second-factor",
         is_optional=False,
+        why="you are a member of {organization}",
     ),
     "new-browser": Kind(
         "Somebody signed in to my account in a browser that is new",
