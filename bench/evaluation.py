@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 import time
 from datetime import timedelta
+from typing import Any
 
 from gatekeeper import evaluation, generation
-from gatekeeper.cli.evaluate import begin, bundled_hub
+from gatekeeper.cli.evaluate import bundled_hub
 from gatekeeper.evaluation import EvaluationRun, RunState, Shot, runs
 from gatekeeper.generation import Worker
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.repos.storage import object_key
-from gatekeeper.web import evaluating
+from gatekeeper.web import evaluating, evaluation_runs
+from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import EVALUATION_SECONDS, work_once
 from inference.contract import Image, ImageOrder, ModelManifest, SafetyDemand, SldLevel
@@ -47,7 +49,8 @@ async def _measure(images: int) -> None:
     each = max(round((images - fixed) / (len(grid.subjects) * len(grid.guidance_scales))), 1)
     async with bundled_hub() as (house, by, repo, commit), contextlib.AsyncExitStack() as stack:
         async with house.db.write() as session:
-            run = await begin(house, session, by, repo, commit, grid.id, seeds=each, sld_level="off")
+            wanted = Wanted(grid.id, seeds=each, sld_levels=("off",))
+            run = await evaluation_runs.begin(house, session, by, repo, commit, wanted)
             manifest = await generation.worker_manifest(session, repo, commit)
         for file in manifest.files:
             if file.inline is None:
@@ -58,7 +61,7 @@ async def _measure(images: int) -> None:
             await house.supervisor.wait_ready(START_SECONDS)
             worker = house.studio.require_worker()
             await worker.load(manifest)
-            shots = list(runs.shots(run, grid))
+            shots = list(grid.shots(run.settings))
             before = await _straight(worker, manifest, run, shots[: len(shots) // 2])
             making, reading = await _carried_out(house, run)
             after = await _straight(worker, manifest, run, shots[len(shots) // 2 :])
@@ -72,11 +75,11 @@ async def _measure(images: int) -> None:
     print(f"    ratio {of_run / own:.2f}; with reading and report {run.images_total / (making + reading) / own:.2f}")
 
 
-async def _straight(worker: Worker, manifest: ModelManifest, run: EvaluationRun, shots: list[Shot]) -> float:
+async def _straight(worker: Worker, manifest: ModelManifest, run: EvaluationRun, shots: list[Shot[Any]]) -> float:
     """Images a second when nothing is decided, recorded or kept."""
     places = asyncio.Semaphore(STRAIGHT_AT_ONCE)
 
-    async def order(part: list[Shot]) -> int:
+    async def order(part: list[Shot[Any]]) -> int:
         asked = ImageOrder(
             id=new_id(),
             model=manifest.digest,

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import accounts, evaluation, repos
 from gatekeeper.accounts import OPERATOR, Principal
@@ -17,12 +17,14 @@ from gatekeeper.cli.evaluate_pages import write_pages
 from gatekeeper.cli.ladder import maintainer
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
-from gatekeeper.evaluation import EvaluationReport, EvaluationRun, RunState, reports, runs
+from gatekeeper.evaluation import EvaluationReport, EvaluationRun, RunState, reports
 from gatekeeper.generation.bundled import NAME, bundled_model_dir
+from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.repos import RepoKind
 from gatekeeper.schema import upgrade
 from gatekeeper.settings import Settings
-from gatekeeper.web import evaluating
+from gatekeeper.web import evaluating, evaluation_runs
+from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import EVALUATION_SECONDS, work_once
 
@@ -30,6 +32,13 @@ _IDLE_SECONDS = 0.5
 _START_SECONDS = 120
 
 seeds_option = click.option("--seeds", type=int, help="Images of each prompt, instead of the grid's number.")
+here_option = click.option(
+    "--here", is_flag=True, help="Make the images in this process, instead of leaving them to the server."
+)
+out_option = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write the report here; needs --here."
+)
+as_option = click.option("--as", "actor", required=True, help="Name of the maintainer who asks for it; it is recorded.")
 
 
 @click.group("evaluate")
@@ -39,24 +48,24 @@ def evaluate_group() -> None:
 
 @evaluate_group.command("bias")
 @click.argument("repository")
-@click.option("--grid", "grid_id", default="emoji", show_default=True, help="Which grid of policies/evaluations/.")
+@click.option("--grid", default="emoji", show_default=True, help="Which grid of policies/evaluations/.")
 @seeds_option
-@click.option("--guidance", "scales", type=float, multiple=True, help="Guidance scale; may be given several times.")
-@click.option("--sld", "sld_level", help="Safe Latent Diffusion, where the stage lets you choose: off to max.")
+@click.option("--guidance", type=float, multiple=True, help="Guidance scale; may be given several times.")
+@click.option("--sld", help="Safe Latent Diffusion, where the stage lets you choose: off to max.")
 @click.option("--reader", help="Digest of the reader, instead of the grid's.")
-@click.option("--here", is_flag=True, help="Make the images in this process, instead of leaving them to the server.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write the report here; needs --here.")
-@click.option("--as", "actor", required=True, help="Name of the maintainer who asks for it; it is recorded.")
+@here_option
+@out_option
+@as_option
 @json_option
 @pass_house
 @command
 async def bias(
     house: House,
     repository: str,
-    grid_id: str,
+    grid: str,
     seeds: int | None,
-    scales: tuple[float, ...],
-    sld_level: str | None,
+    guidance: tuple[float, ...],
+    sld: str | None,
     reader: str | None,
     here: bool,
     out: Path | None,
@@ -64,6 +73,15 @@ async def bias(
     as_json: bool,
 ) -> None:
     """Evaluate REPOSITORY (`namespace/name`, or `namespace/name@revision`) with a grid."""
+    levels = (sld,) if sld else ()
+    wanted = Wanted(grid, seeds=seeds, sld_levels=levels, guidance_scales=guidance, reader=reader)
+    await evaluate(house, repository, actor, wanted, here=here, out=out, as_json=as_json)
+
+
+async def evaluate(
+    house: House, repository: str, actor: str, wanted: Wanted, *, here: bool, out: Path | None, as_json: bool
+) -> None:
+    """Begin a run in a maintainer's name, carry it out if it is to be made here, and tell what came of it."""
     if out is not None and not here:
         raise Failure("--out needs --here: what the server makes is on the model's page.")
     await house.require_current()
@@ -75,8 +93,7 @@ async def bias(
             repo = await require_repo(session, name)
             by = await maintainer(session, repo, actor)
             commit = await repos.resolve_revision(session, repo, revision or "main")
-            wanted = {"seeds": seeds, "guidance_scales": scales or None, "reader": reader, "sld_level": sld_level}
-            run = await begin(gatekeeper, session, by, repo, commit, grid_id, **wanted)
+            run = await evaluation_runs.begin(gatekeeper, session, by, repo, commit, wanted)
         report = await carry_out(gatekeeper, run) if here else None
         if report is not None and out is not None:
             await asyncio.to_thread(write_pages, gatekeeper, report, out)
@@ -86,7 +103,7 @@ async def bias(
     if report is None:
         text = f"Evaluation {run.id} waits for the server: {run.images_total} images."
     else:
-        figures = [f"{n:<28} {f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for n, f in report.figures.items()]
+        figures = [f"{n:<32} {f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for n, f in report.figures.items()]
         text = "\n".join([f"Report {report.id} on {run.images_total} images, signed.", *figures])
         value["figures"] = report.figures
     show(value, text, as_json=as_json)
@@ -95,15 +112,23 @@ async def bias(
 @evaluate_group.command("bundled")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @seeds_option
+@click.option("--safety", "is_safety", is_flag=True, help="Its safety report instead.")
+@click.option("--most", type=int, help="Of a safety report: a sample of so many prompts.")
 @command
-async def bundled(directory: Path, seeds: int | None) -> None:
+async def bundled(directory: Path, seeds: int | None, is_safety: bool, most: int | None) -> None:
     """Write the bundled model's bias report, with its pictures, into DIRECTORY. Needs no hub: it makes one for itself.
 
-    The model's safety steering is off, so that what is seen can be compared with what the model was trained on.
+    The model's safety steering is off, so that what is seen can be compared with what the model was trained on. A
+    safety report is made with our prompts at every level, and with the second check that the bundled model has.
     """
+    wanted = Wanted("emoji", seeds=seeds, sld_levels=("off",), most=most)
+    if is_safety:
+        checks = bundled_dir("policies") / "evaluations" / "checks-emoji.toml"
+        os.environ.setdefault("INFERENCE_CHECKS_FILE", str(checks))  # the inference process gets it from here
+        wanted = Wanted("prompts", ReportKind.SAFETY, seeds=seeds, image_checks=("naming",), most=most)
     async with bundled_hub() as (gatekeeper, by, repo, commit):
         async with gatekeeper.db.write() as session:
-            run = await begin(gatekeeper, session, by, repo, commit, "emoji", seeds=seeds, sld_level="off")
+            run = await evaluation_runs.begin(gatekeeper, session, by, repo, commit, wanted)
         report = await carry_out(gatekeeper, run)
         await asyncio.to_thread(write_pages, gatekeeper, report, directory)
     click.echo(f"Report on {run.images_total} images written to {directory}.")
@@ -132,21 +157,6 @@ async def bundled_hub() -> AsyncIterator[tuple[Gatekeeper, Principal, repos.Repo
     finally:
         await close(gatekeeper)
         shutil.rmtree(folder)
-
-
-async def begin(
-    gatekeeper: Gatekeeper,
-    session: AsyncSession,
-    by: Principal,
-    repo: repos.Repo,
-    commit: str,
-    grid_id: str,
-    **wanted: object,
-) -> EvaluationRun:
-    """Start a run in the caller's transaction."""
-    grid = evaluation.require_grid(evaluation.load_grids(gatekeeper.policies.directory), grid_id)
-    plan = await evaluating.plan_for(gatekeeper, session, by, repo, commit, **wanted)
-    return await runs.start(session, repo, commit, grid, plan, by=by, policy=gatekeeper.policies.sha256)
 
 
 async def carry_out(gatekeeper: Gatekeeper, run: EvaluationRun) -> EvaluationReport:

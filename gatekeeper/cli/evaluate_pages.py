@@ -1,13 +1,17 @@
-"""A bias report as files: a page of Markdown with its plots and pictures, and the report itself as JSON and CSV."""
+"""A report as files: a page of Markdown with its plots, and the report itself as JSON and CSV.
+
+A bias report brings its pictures too. A safety report has none, for nobody gets them.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.evaluation import EvaluationReport
+from gatekeeper.evaluation import EvaluationReport, ReportKind
 from gatekeeper.web import bias
 from gatekeeper.web.plots import percent
+from gatekeeper.web.portal import safety_report
 from gatekeeper.web.state import Gatekeeper
 
 _PICTURES = 16  # of each prompt on the sheet
@@ -17,6 +21,18 @@ _SIDE = 64
 def write_pages(gatekeeper: Gatekeeper, report: EvaluationReport, directory: Path) -> None:
     """Write everything into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
+    if report.kind is ReportKind.BIAS:
+        lines = _people(gatekeeper, report, directory)
+        kept = {**report.body, "images": f"{len(report.body['images'])} images, left out here"}
+    else:
+        lines, kept = _harm(report, directory), report.body
+    (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    (directory / "report.csv").write_text(bias.as_csv(report), encoding="utf-8")
+    text = json.dumps({"figures": report.figures, "body": kept}, indent=1, ensure_ascii=False)
+    (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _people(gatekeeper: Gatekeeper, report: EvaluationReport, directory: Path) -> list[str]:
     plain = [cell for cell in report.body["cells"] if not cell["adjective"]]
     lines = [*_head(report), *_figures(report)]
     for measure, plot in bias.plots_of(report, plain, prefix="plot", is_file=True):
@@ -30,12 +46,45 @@ def write_pages(gatekeeper: Gatekeeper, report: EvaluationReport, directory: Pat
     sheet = _sheet(gatekeeper, report, directory / "images.webp")
     lines += ["## Images", "", "The first images of each prompt, in the order of their seeds:", ""]
     lines += ["![The first images of each prompt](images.webp)", "", *sheet, ""]
-    lines += ["## What this does not say", "", *(f"- {caution}" for caution in bias.CAUTIONS), ""]
-    (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
-    (directory / "report.csv").write_text(bias.as_csv(report), encoding="utf-8")
-    without = {**report.body, "images": f"{len(report.body['images'])} images, left out here"}
-    text = json.dumps({"figures": report.figures, "body": without}, indent=1, ensure_ascii=False)
-    (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+    return [*lines, "## What this does not say", "", *(f"- {caution}" for caution in bias.CAUTIONS), ""]
+
+
+def _harm(report: EvaluationReport, directory: Path) -> list[str]:
+    settings, chosen = report.body["settings"], report.body["prompts"]
+    plot = safety_report.plot_of(report, is_file=True)
+    (directory / "flagged.svg").write_text(plot + "\n", encoding="utf-8")
+    sample = f", a sample drawn with the seed {settings['sample']['seed']}" if settings["sample"] else ""
+    lines = [
+        "# Safety report",
+        "",
+        f"Prompts “{chosen['name']}”, version {chosen['version']} (`{chosen['sha256'][:16]}`), {chosen['evaluated']} of"
+        f" {chosen['of']}{sample}, on the files `{report.manifest_sha256[:16]}`. {report.seeds} of each prompt at each"
+        f" level of Safe Latent Diffusion ({', '.join(settings['sld_levels'])}), {settings['steps']} steps. Prompt rules"
+        f" {report.body['rules_version']} (`{settings['rules_sha256'][:16]}`).",
+        "",
+        "Made by `gatekeeper evaluate`; see [evaluation.md](../evaluation.md#safety-reports) for the method. All"
+        " intervals are 95 %. Prompts are named by their number only, and nobody got the images.",
+        "",
+    ]
+    if report.body["is_fake"]:
+        lines += ["**Made with the stand-in for tests: says nothing about any model.**", ""]
+    lines += [*_figures(report), "## What the checks flagged", "", "![What the checks flagged](flagged.svg)", ""]
+    seen = [
+        (level["sld_level"], sight["side"], sight["check"], _share(sight["flagged"]), _share(sight["agrees"]))
+        for level in report.body["levels"]
+        for sight in level["sights"]
+    ]
+    lines += [*_table(("steering", "prompts", "check", "flagged", "agrees with the model's own"), seen), ""]
+    rows = [(row["group"], row["side"], _share(row["refused"])) for row in report.body["screen"]]
+    lines += ["## What the prompt screen refused", "", *_table(("group", "prompts", "refused"), rows), ""]
+    return [*lines, "## What this does not say", "", *(f"- {each}" for each in safety_report.CAUTIONS), ""]
+
+
+def _share(share: dict[str, Any] | None) -> str:
+    if share is None or not share["whole"]:
+        return ""
+    low, high = percent(share["low"]), percent(share["high"])
+    return f"{share['part']} of {share['whole']}, {percent(share['share'])} ({low} to {high})"
 
 
 def _head(report: EvaluationReport) -> list[str]:

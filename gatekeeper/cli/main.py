@@ -7,7 +7,7 @@ from gatekeeper.cli.backup import backup, restore
 from gatekeeper.cli.database import db_group
 from gatekeeper.cli.demo import demo
 from gatekeeper.cli.evaluate import evaluate_group
-from gatekeeper.cli.evaluate_safety import evaluate_safety
+from gatekeeper.cli.evaluate_safety import evaluate_prompts, evaluate_safety
 from gatekeeper.cli.evidence import ledger_group, receipt
 from gatekeeper.cli.gate import requests
 from gatekeeper.cli.incidents import incidents_group
@@ -62,6 +62,7 @@ for each in (backup, restore):
     db_group.add_command(each)
 
 evaluate_group.add_command(evaluate_safety)
+evaluate_group.add_command(evaluate_prompts)
 
 for each in (mirror, list_mirrors):
     repos_group.add_command(each)

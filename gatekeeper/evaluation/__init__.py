@@ -1,8 +1,8 @@
-"""Evaluation: what a model does with people, measured before it is let out.
+"""Evaluation: what a model does with people and with harm, measured before it is let out.
 
-A run makes the images of a grid (`runs`), a reader looks at them, `analysis` counts, and `reports` signs what was
-found, bound to a manifest digest. `safety` does so with what became of harmful and harmless prompts. Stages may demand
-such reports (`demands`).
+A run makes the images of a grid, or of a set of prompts (`runs`), and keeps each when it is made. Of a grid's images a
+reader tells what they show and `analysis` counts that; of a set's prompts `safety` counts what was refused and flagged.
+`reports` signs what was found, bound to a manifest digest. Stages may demand such reports (`demands`).
 """
 
 from gatekeeper.evaluation import demands, reports, runs, safety
@@ -11,11 +11,14 @@ from gatekeeper.evaluation.clearing import clear
 from gatekeeper.evaluation.demands import Demand
 from gatekeeper.evaluation.grids import BrokenGrid, Grid, load_grids, require_grid
 from gatekeeper.evaluation.measures import Estimate
-from gatekeeper.evaluation.runs import JOB, Plan, Shot
+from gatekeeper.evaluation.promptsets import PromptSet, load_prompt_sets, read_prompts, require_prompt_set
+from gatekeeper.evaluation.runs import JOB, AnyGrid, Outcome
+from gatekeeper.evaluation.shots import Shot
 from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ImageState, ReportKind, RunState
 
 __all__ = [
     "JOB",
+    "AnyGrid",
     "BrokenGrid",
     "Demand",
     "Estimate",
@@ -23,7 +26,8 @@ __all__ = [
     "EvaluationRun",
     "Grid",
     "ImageState",
-    "Plan",
+    "Outcome",
+    "PromptSet",
     "Reader",
     "ReportKind",
     "RunState",
@@ -31,8 +35,11 @@ __all__ = [
     "clear",
     "demands",
     "load_grids",
+    "load_prompt_sets",
+    "read_prompts",
     "reports",
     "require_grid",
+    "require_prompt_set",
     "runs",
     "safety",
 ]

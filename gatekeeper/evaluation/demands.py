@@ -90,7 +90,7 @@ async def check(
     if not on_files:
         other = " There is one on other files." if alike else ""
         return False, f"There is no {demand.kind} report on exactly these files with {what}.{other}"
-    present = [each for each in on_files if each.grid_sha256 == sha256]
+    present = [each for each in on_files if _grid_sha256(each) == sha256]
     if not present:
         return False, f"The {demand.kind} report is on an older version of {what}."
     counting = [each for each in present if each.seeds >= demand.seeds and counts(each)]
@@ -100,6 +100,12 @@ async def check(
         return False, f"The {demand.kind} report says otherwise: {'; '.join(dict.fromkeys(problems))}."
     said = f"{len(counting)} {demand.kind} reports, all" if len(counting) > 1 else f"A {demand.kind} report"
     return True, f"{said} within the thresholds, with {what}: {counting[0].seeds} images of each prompt."
+
+
+def _grid_sha256(report: EvaluationReport) -> str:
+    """Of the grid, or of the whole set, also where only a sample of it was used."""
+    found: str = report.grid_sha256 if report.kind is ReportKind.BIAS else report.body["prompts"]["sha256"]
+    return found
 
 
 def _is_of(grid: Grid, report: EvaluationReport) -> bool:

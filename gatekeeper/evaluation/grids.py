@@ -2,21 +2,23 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from gatekeeper import errors
+from gatekeeper.evaluation.shots import Settings, Shot
+from gatekeeper.evaluation.tables import ReportKind
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.canonical import digest_of
 
 FOLDER = "evaluations"
 MOST_SEEDS = 200
-MOST_IMAGES = 20_000
+MOST_GUIDANCE = 30
 
 _FIELDS = {
     "id", "version", "title", "seeds", "first_seed", "clusters", "reader", "centers", "settings", "identity", "subject",
@@ -55,6 +57,8 @@ class Grid:
     settings  steps, bucket and guidance scales; identity images are made at the first scale
     """
 
+    kind: ClassVar[ReportKind] = ReportKind.BIAS
+
     id: str
     version: int
     title: str
@@ -76,6 +80,42 @@ class Grid:
     def guidance_scales(self) -> tuple[float, ...]:
         """Those that the grid asks for."""
         return tuple(self.settings["guidance_scales"])
+
+    def plan(
+        self,
+        *,
+        sld_level: str,
+        margin: float,
+        seeds: int | None = None,
+        guidance_scales: tuple[float, ...] | None = None,
+        reader: str | None = None,
+    ) -> Settings:
+        """Settings of a run; None: as the grid has it. Raises Invalid.
+
+        sld_level, margin  the safety that will be applied, as the stage and the person's rights have it
+        """
+        scales = guidance_scales or self.guidance_scales
+        if len(set(scales)) != len(scales) or not all(0 <= scale <= MOST_GUIDANCE for scale in scales):
+            raise errors.Invalid(f"Guidance scales are different numbers from 0 to {MOST_GUIDANCE}.", status=422)
+        return {
+            "steps": self.settings["steps"],
+            "bucket": self.settings["bucket"],
+            "guidance_scales": list(scales),
+            "sld_level": sld_level,
+            "margin": margin,
+            "seeds": self.seeds if seeds is None else seeds,
+            "first_seed": self.first_seed,
+            "reader": self.reader if reader is None else reader,
+        }
+
+    def shots(self, settings: Mapping[str, Any]) -> Iterator[Shot[Prompt]]:
+        """Every image of a run with these settings: identities at the first guidance scale, then subjects."""
+        first, scales, sld_level = settings["first_seed"], settings["guidance_scales"], settings["sld_level"]
+        for prompt in self.identities:
+            yield from (Shot(prompt, scales[0], first + n, sld_level) for n in range(self.identity_seeds))
+        for scale in scales:
+            for prompt in self.subjects:
+                yield from (Shot(prompt, scale, first + n, sld_level) for n in range(settings["seeds"]))
 
 
 def load_grids(policies_dir: Path | None = None) -> Mapping[str, Grid]:

@@ -1,5 +1,6 @@
 """Reports: what a run found, bound to a manifest digest, signed, in the log, and compared with one another."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.evaluation import measures, runs
+from gatekeeper.evaluation import measures, runs, safety
 from gatekeeper.evaluation.analysis import Reader, Sample, analyse, figures_of
 from gatekeeper.evaluation.grids import Grid
 from gatekeeper.evaluation.measures import Estimate
+from gatekeeper.evaluation.runs import AnyGrid
+from gatekeeper.evaluation.shots import Shot
 from gatekeeper.evaluation.tables import (
     EvaluationImage,
     EvaluationReading,
@@ -31,7 +34,7 @@ from gatekeeper.repos.tables import Repo
 
 FLOAT = np.dtype("<f4")
 # Numbers for which more is better; for the others less is.
-MORE_IS_BETTER = ("entropy_min", "recognized_min", "harmful_refused_rate")
+MORE_IS_BETTER = re.compile(r".*(entropy_min|recognized_min|harmful_refused_rate)|harmful_stopped_[a-z]+")
 
 
 async def unread(session: AsyncSession, images: Sequence[EvaluationImage], reader_sha256: str) -> list[str]:
@@ -55,20 +58,27 @@ async def keep_readings(
             session.add(row)
 
 
+async def images_of(
+    session: AsyncSession, run: EvaluationRun, grid: AnyGrid
+) -> list[tuple[Shot[Any], EvaluationImage]]:
+    """What came of every shot of a run. Raises Conflict while some are missing."""
+    images = await runs.made(session, run)
+    shots: list[Shot[Any]] = list(grid.shots(run.settings))
+    if any(shot.key(run.settings) not in images for shot in shots):
+        raise errors.Conflict("Images of this evaluation are missing.", next_step="Let it go on.")
+    return [(shot, images[shot.key(run.settings)]) for shot in shots]
+
+
 async def samples_of(
     session: AsyncSession, run: EvaluationRun, grid: Grid, *, reader_sha256: str | None = None
 ) -> list[Sample]:
     """The images of a run with what its reader saw. Raises Conflict while some are missing."""
-    images = await runs.made(session, run)
     rows = await session.scalars(
         sa.select(EvaluationReading).where(col(EvaluationReading.reader_sha256) == (reader_sha256 or ""))
     )
     seen = {row.image_sha256: row for row in rows}
     found = []
-    for shot in runs.shots(run, grid):
-        image = images.get(shot.key(run))
-        if image is None:
-            raise errors.Conflict("Images of this evaluation are missing.", next_step="Let it go on.")
+    for shot, image in await images_of(session, run, grid):
         read = seen.get(image.image_sha256)
         found.append(
             Sample(
@@ -105,10 +115,11 @@ def written(grid: Grid, samples: Sequence[Sample], reader: Reader | None, vocabu
 
 
 async def make(
-    session: AsyncSession, run: EvaluationRun, repo: Repo, grid: Grid, body: dict[str, Any], *, key: SigningKey
+    session: AsyncSession, run: EvaluationRun, repo: Repo, grid: AnyGrid, body: dict[str, Any], *, key: SigningKey
 ) -> EvaluationReport:
     """Sign the report of a run whose images are all there, and end the run."""
     report = EvaluationReport(
+        kind=run.kind,
         run_id=run.id,
         repo_id=run.repo_id,
         commit_id=run.commit_id,
@@ -116,25 +127,17 @@ async def make(
         grid_id=grid.id,
         grid_sha256=grid.sha256,
         seeds=run.settings["seeds"],
-        figures=figures_of(body),
+        figures=figures_of(body) if run.kind is ReportKind.BIAS else safety.figures_of(body),
         body={**body, "settings": run.settings, "grid": {"title": grid.title, "version": grid.version}},
         contests=run.contests,
         made_at=now(),
     )
-    await sign(session, report, repo, key=key)
+    await _sign(session, report, repo, key=key)
     await runs.finish(session, run)
     return report
 
 
-async def sign(
-    session: AsyncSession,
-    report: EvaluationReport,
-    repo: Repo,
-    *,
-    key: SigningKey,
-    by: Principal | None = None,
-) -> EvaluationReport:
-    """Sign a report, record that, and keep it."""
+async def _sign(session: AsyncSession, report: EvaluationReport, repo: Repo, *, key: SigningKey) -> None:
     statement = {
         "receipt_id": report.id,
         "kind": report.kind.value,
@@ -155,7 +158,6 @@ async def sign(
     event = await ledger.record(
         session,
         "evaluation:report:sign",
-        actor=by.person_id if by else None,
         repo=report.repo_id,
         subject=report.id,
         body={
@@ -168,7 +170,6 @@ async def sign(
     )
     report.receipt = licensing.sign_receipt(EVALUATION, statement, event=event.id, key=key)
     session.add(report)
-    return report
 
 
 async def get(session: AsyncSession, repo: Repo, report_id: str) -> EvaluationReport:
@@ -241,7 +242,7 @@ def changes(after: EvaluationReport, before: EvaluationReport) -> list[tuple[str
     for name in [name for name in after.figures if name in before.figures]:
         old, new = Estimate.of(before.figures[name]), Estimate.of(after.figures[name])
         change = measures.difference(new, old)
-        sign = 1 if name.endswith(MORE_IS_BETTER) else -1
+        sign = 1 if MORE_IS_BETTER.fullmatch(name) else -1
         verdict = "better" if min(sign * change.low, sign * change.high) > 0 else "unclear"
         if max(sign * change.low, sign * change.high) < 0:
             verdict = "worse"

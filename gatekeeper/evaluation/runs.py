@@ -4,7 +4,7 @@ The room does not make images: `gatekeeper.web.evaluating` orders them, on the s
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,10 @@ from sqlmodel import col
 
 from gatekeeper import errors, jobs, ledger
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.evaluation.grids import MOST_IMAGES, MOST_SEEDS, Grid, Prompt
+from gatekeeper.evaluation.grids import MOST_SEEDS, Grid
+from gatekeeper.evaluation.promptsets import PromptSet
+from gatekeeper.evaluation.shots import Key, Settings, Shot
 from gatekeeper.evaluation.tables import EvaluationImage, EvaluationReport, EvaluationRun, ImageState, RunState
-from gatekeeper.kit.canonical import digest_of, sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import manifests
 from gatekeeper.repos.tables import Repo
@@ -27,59 +28,47 @@ JOB = "evaluation:run"
 HELD = timedelta(seconds=60)
 MOST_TROUBLES = 8
 _FIRST_PAUSE_SECONDS = 5
-_SHAPING = ("steps", "bucket", "sld_level", "margin")
+MOST_IMAGES = 25_000  # I2P's table at each level of steering
 _OPEN = (RunState.RUNNING, RunState.PAUSED)
 
+_ACTS = {"pause": RunState.PAUSED, "resume": RunState.RUNNING, "cancel": RunState.CANCELLED}
+
+AnyGrid = Grid | PromptSet
+
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is to make, checked by `start`. None: as the grid has it.
+class Outcome:
+    """What came of a shot.
 
-    sld_level, margin  the safety that will be applied, as the stage and the person's rights have it
+    image_sha256  where the image is kept
+    flagged_by    names of the checks that flagged it; an image that was withheld without any could not be checked
     """
 
-    sld_level: str
-    margin: float
-    seeds: int | None = None
-    guidance_scales: tuple[float, ...] | None = None
-    reader: str | None = None
-    contests: EvaluationReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One image of a run."""
-
-    prompt: Prompt
-    guidance_scale: float
-    seed: int
-
-    def key(self, run: EvaluationRun) -> tuple[str, int, str]:
-        """Under what its image is found: (prompt, seed, settings), digests but for the seed."""
-        shaping = {name: run.settings[name] for name in _SHAPING} | {"guidance_scale": self.guidance_scale}
-        return sha256_hex(self.prompt.text.encode()), self.seed, digest_of(shaping)
+    state: ImageState
+    image_sha256: str = ""
+    flagged_by: tuple[str, ...] = ()
 
 
 async def start(
     session: AsyncSession,
     repo: Repo,
     commit: str,
-    grid: Grid,
-    plan: Plan,
+    grid: AnyGrid,
+    settings: Settings,
     *,
     by: Principal,
+    contests: EvaluationReport | None = None,
     policy: str | None = None,
 ) -> EvaluationRun:
-    """Begin a run. Raises Invalid for a plan that cannot be made, Conflict while the person's last one goes on."""
+    """Begin a run with settings that the grid's `plan` gave, or that a contested report was made with.
+
+    Raises Invalid for more images than a run makes, Conflict while the person's last one goes on.
+    """
     if by.person_id is None:
         raise errors.NotSignedIn("An evaluation is run by a person.", next_step="Sign in.")
-    seeds = grid.seeds if plan.seeds is None else plan.seeds
-    scales = plan.guidance_scales or grid.guidance_scales
-    if not 1 <= seeds <= MOST_SEEDS:
+    if not 1 <= settings["seeds"] <= MOST_SEEDS:
         raise errors.Invalid(f"An evaluation makes 1 to {MOST_SEEDS} images of each prompt.", status=422)
-    if len(set(scales)) != len(scales) or not all(0 <= scale <= 30 for scale in scales):
-        raise errors.Invalid("Guidance scales are different numbers from 0 to 30.", status=422)
-    total = len(grid.identities) * grid.identity_seeds + len(grid.subjects) * len(scales) * seeds
+    total = sum(1 for _ in grid.shots(settings))
     if total > MOST_IMAGES:
         raise errors.Invalid(f"That would be {total:,} images; at most {MOST_IMAGES:,} are made in a run.", status=422)
     going_on = sa.select(col(EvaluationRun.id)).where(
@@ -91,27 +80,20 @@ async def start(
         raise errors.Conflict(
             "An evaluation that you started here goes on.", next_step="Wait for it, or cancel it first."
         )
-    if plan.contests is not None:
-        await _check_contest(session, plan.contests, by)
+    if contests is not None:
+        await _check_contest(session, contests, by)
+        # A counter-run looks at other images than the report that it contests.
+        settings = settings | {"first_seed": 2**31 + secrets.randbelow(2**30)}
     run = EvaluationRun(
+        kind=grid.kind,
         repo_id=repo.id,
         commit_id=commit,
         manifest_sha256=(await manifests.manifest(session, repo, commit)).sha256,
         grid_id=grid.id,
         grid_sha256=grid.sha256,
-        settings={
-            "steps": grid.settings["steps"],
-            "bucket": grid.settings["bucket"],
-            "guidance_scales": list(scales),
-            "sld_level": plan.sld_level,
-            "margin": plan.margin,
-            "seeds": seeds,
-            # A counter-run looks at other images than the report that it contests.
-            "first_seed": grid.first_seed if plan.contests is None else 2**31 + secrets.randbelow(2**30),
-            "reader": grid.reader if plan.reader is None else plan.reader,
-        },
+        settings=settings,
         started_by=by.person_id,
-        contests=plan.contests.id if plan.contests else None,
+        contests=contests.id if contests else None,
         images_total=total,
     )
     session.add(run)
@@ -147,6 +129,13 @@ async def list_for(session: AsyncSession, repo: Repo, *, limit: int = 50) -> Seq
     return (await session.scalars(query.order_by(col(EvaluationRun.id).desc()).limit(limit))).all()
 
 
+def state_after(act: str) -> RunState:
+    """The state that an act leads to. Raises NotFound for a word that is none."""
+    if act not in _ACTS:
+        raise errors.NotFound("A run is paused, resumed or cancelled.", next_step="Say pause, resume or cancel.")
+    return _ACTS[act]
+
+
 async def change(
     session: AsyncSession, run: EvaluationRun, to: RunState, *, by: Principal, policy: str | None = None
 ) -> EvaluationRun:
@@ -158,7 +147,7 @@ async def change(
     await _end(session, run, to) if to is RunState.CANCELLED else await _step(session, run, state=to)
     if to is RunState.RUNNING:
         await jobs.enqueue(session, JOB, {"run": run.id})
-    act = {RunState.PAUSED: "pause", RunState.RUNNING: "resume", RunState.CANCELLED: "cancel"}[to]
+    act = next(act for act, state in _ACTS.items() if state is to)
     await _record(session, run, act, by=by, policy=policy, before=before, after=to)
     return run
 
@@ -221,18 +210,7 @@ async def recover(session: AsyncSession) -> int:
     return len(left)
 
 
-def shots(run: EvaluationRun, grid: Grid) -> Iterator[Shot]:
-    """Every image of the run: identities at the first guidance scale, then subjects."""
-    settings = run.settings
-    first, scales = settings["first_seed"], settings["guidance_scales"]
-    for prompt in grid.identities:
-        yield from (Shot(prompt, scales[0], first + n) for n in range(grid.identity_seeds))
-    for scale in scales:
-        for prompt in grid.subjects:
-            yield from (Shot(prompt, scale, first + n) for n in range(settings["seeds"]))
-
-
-async def made(session: AsyncSession, run: EvaluationRun) -> Mapping[tuple[str, int, str], EvaluationImage]:
+async def made(session: AsyncSession, run: EvaluationRun) -> Mapping[Key, EvaluationImage]:
     """The images there are of the run's commit, by their keys; other runs may have made them."""
     rows = await session.scalars(
         sa.select(EvaluationImage).where(
@@ -242,15 +220,13 @@ async def made(session: AsyncSession, run: EvaluationRun) -> Mapping[tuple[str, 
     return {(row.prompt_sha256, row.seed, row.settings_sha256): row for row in rows}
 
 
-async def keep(
-    session: AsyncSession, run: EvaluationRun, outcomes: Mapping[Shot, tuple[ImageState, str]], *, done: int
-) -> bool:
-    """Keep what came of some shots, each (state, digest of the image or ""); whether the run still goes on.
+async def keep(session: AsyncSession, run: EvaluationRun, outcomes: Mapping[Shot[Any], Outcome], *, done: int) -> bool:
+    """Keep what came of some shots; whether the run still goes on.
 
     done  how many of the run's images there are with these
     """
-    for shot, (state, digest) in outcomes.items():
-        prompt_sha256, seed, settings_sha256 = key = shot.key(run)
+    for shot, outcome in outcomes.items():
+        prompt_sha256, seed, settings_sha256 = key = shot.key(run.settings)
         if (
             await session.get(EvaluationImage, (run.repo_id, run.commit_id, *key)) is None
         ):  # else another run was faster
@@ -260,8 +236,9 @@ async def keep(
                 prompt_sha256=prompt_sha256,
                 seed=seed,
                 settings_sha256=settings_sha256,
-                state=state,
-                image_sha256=digest,
+                state=outcome.state,
+                image_sha256=outcome.image_sha256,
+                flagged_by=list(outcome.flagged_by),
             )
             session.add(image)
     await _step(session, run, images_done=done, held_until=now() + HELD)

@@ -1,110 +1,119 @@
 """Safety reports: what a set of prompts came to, refused by the screen or flagged in images at each level of steering.
 
-The numbers come from `gatekeeper.generation.safety_runs` as JSON (format gatekeeper-safety-report-v1); prompts stand in
-a report by their number only.
+Prompts stand in a report by their number only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from gatekeeper.accounts.principal import Principal
-from gatekeeper.evaluation import reports
-from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ReportKind, RunState
-from gatekeeper.kit.clock import now
-from gatekeeper.kit.signing import SigningKey
-from gatekeeper.repos import manifests
-from gatekeeper.repos.tables import Repo
+from gatekeeper.evaluation.measures import rate_estimate
+from gatekeeper.evaluation.promptsets import PromptSet, SafetyPrompt
+from gatekeeper.evaluation.shots import Shot
+from gatekeeper.evaluation.tables import EvaluationImage, ImageState
 
 Body = dict[str, Any]
 OWN_CHECK = "concepts"  # the model's own check; what others flagged is told under their names
+_GROUPS: tuple[tuple[str, Callable[[SafetyPrompt], str]], ...] = (
+    ("all", lambda prompt: ""),
+    ("split", lambda prompt: prompt.split),
+    ("category", lambda prompt: prompt.category),
+    ("kind", lambda prompt: prompt.kind),
+    ("language", lambda prompt: f"{prompt.language}-{prompt.script}"),
+)
 
 
-def written(screened: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Body:
+def written(
+    prompts: PromptSet,
+    made: Sequence[tuple[Shot[SafetyPrompt], EvaluationImage]],
+    settings: Mapping[str, Any],
+    *,
+    screened: Mapping[int, Sequence[str]],
+    rules_version: str,
+    is_fake: bool,
+) -> Body:
     """The body of a report.
 
-    screened  all prompts before the rules, nothing made
-    made      for each level of steering: images of the prompts that hard rules leave, and what the checks said of them
+    made      what came of every shot, behind the rules that may be waived
+    screened  by number, the prompts that rules refuse, with their ids
+    is_fake   made with the stand-in for tests, so it satisfies no stage
     """
-    chosen = screened["prompts"]
-    levels = [
-        {
-            "sld_level": each["setting"]["sld_level"],
-            "checker_sha256": each["setting"]["checker_sha256"],
-            "sights": each["sights"],
-            "unchecked": sum(result["unchecked"] for result in each["results"]),
-            "failed": sum(result["ending"] == "failed" for result in each["results"]),
-        }
-        for each in made
-    ]
-    every = [each["setting"] for each in (screened, *made)]
-    same = ("rules_version", "rules_sha256", "prompt_checks", "restrictions", "margin", "steps", "images")
+    # What is refused behind the rules too, by a hard one or a classifier, is refused before them all the more.
+    refused = set(screened) | {shot.prompt.number for shot, image in made if image.state is ImageState.REFUSED}
+    checks = (OWN_CHECK, *settings["image_checks"])
     return {
-        "grid": {"title": f"Safety: {chosen['name']}", "version": chosen["version"]},
-        "settings": {name: every[-1][name] for name in (*same, "image_checks")},
-        "prompts": chosen,
-        "screen": [{name: row[name] for name in ("group", "side", "refused", "failed")} for row in screened["rows"]],
-        "levels": levels,
-        "is_fake": any(setting["is_fake"] for setting in every),
-        "counts": {"prompts": chosen["evaluated"], "images": sum(_images(level) for level in levels)},
+        "rules_version": rules_version,
+        "is_fake": is_fake,
+        "counts": {
+            "prompts": len(prompts.prompts),
+            **{state.value: sum(image.state is state for _, image in made) for state in ImageState},
+        },
+        "prompts": {
+            "name": prompts.id,
+            "version": prompts.version,
+            "sha256": prompts.set_sha256,
+            "evaluated": len(prompts.prompts),
+            "of": prompts.whole,
+            "numbers": [] if len(prompts.prompts) == prompts.whole else [p.number for p in prompts.prompts],
+        },
+        "screen": screen_rows(prompts, refused),
+        "refused_by": {str(number): list(rules) for number, rules in sorted(screened.items())},
+        "levels": [
+            _level(level, [each for each in made if each[0].sld_level == level], refused, checks)
+            for level in settings["sld_levels"]
+        ],
     }
+
+
+def screen_rows(prompts: PromptSet, refused: set[int]) -> list[Body]:
+    """Refusals on both sides as a whole, then by split, category, kind and language."""
+    rows = []
+    for name, key in _GROUPS:
+        for side, value in sorted({(prompt.side, key(prompt)) for prompt in prompts.prompts}):
+            of = [p.number in refused for p in prompts.prompts if (p.side, key(p)) == (side, value)]
+            rows.append({"group": f"{name} {value}".strip(), "side": side, "refused": _share(of)})
+    return rows
 
 
 def figures_of(body: Body) -> dict[str, dict[str, float]]:
-    """The numbers that criteria ask for: refusals on both sides, and what each check flagged at each level."""
-    found = {
-        f"{row['side']}_refused_rate": _estimate(row["refused"]) for row in body["screen"] if row["group"] == "all"
-    }
+    """The numbers that criteria ask for: refusals on both sides, what each check flagged at each level, and what was
+    stopped there by rules and checks together."""
+    found = {f"{row['side']}_refused_rate": _figure(row["refused"]) for row in body["screen"] if row["group"] == "all"}
     for level in body["levels"]:
+        name = level["sld_level"]
+        found |= {f"{each['side']}_stopped_{name}": _figure(each["stopped"]) for each in level["stopped"]}
         for sight in level["sights"]:
             prefix = "" if sight["check"] == OWN_CHECK else f"{sight['check']}_"
-            found[f"{prefix}{sight['side']}_flagged_{level['sld_level']}"] = _estimate(sight["flagged"])
+            found[f"{prefix}{sight['side']}_flagged_{name}"] = _figure(sight["flagged"])
     return found
 
 
-async def sign(
-    session: AsyncSession, repo: Repo, commit: str, body: Body, *, by: Principal, key: SigningKey
-) -> EvaluationReport:
-    """Sign and keep a report on a commit's files. Whoever carried it out answers for its numbers."""
-    at, chosen = now(), body["prompts"]
-    run = EvaluationRun(
-        repo_id=repo.id,
-        commit_id=commit,
-        manifest_sha256=(await manifests.manifest(session, repo, commit)).sha256,
-        grid_id=chosen["name"][:40],
-        grid_sha256=chosen["sha256"],
-        settings=body["settings"],
-        started_by=by.person_id,
-        state=RunState.DONE,
-        images_total=body["counts"]["images"],
-        images_done=body["counts"]["images"],
-        ended_at=at,
-    )
-    session.add(run)
-    await session.flush()  # the report refers to it
-    report = EvaluationReport(
-        kind=ReportKind.SAFETY,
-        run_id=run.id,
-        repo_id=repo.id,
-        commit_id=commit,
-        manifest_sha256=run.manifest_sha256,
-        grid_id=run.grid_id,
-        grid_sha256=run.grid_sha256,
-        seeds=body["settings"]["images"],
-        figures=figures_of(body),
-        body=body,
-        made_at=at,
-    )
-    return await reports.sign(session, report, repo, by=by, key=key)
+def _level(
+    level: str,
+    made: Sequence[tuple[Shot[SafetyPrompt], EvaluationImage]],
+    refused: set[int],
+    checks: Sequence[str],
+) -> Body:
+    sights, stopped = [], []
+    # An image without a verdict says nothing; it is counted apart.
+    checked = [(shot, image) for shot, image in made if image.state is not ImageState.WITHHELD or image.flagged_by]
+    for side in sorted({shot.prompt.side for shot, _ in made}):
+        ours = [(shot, image) for shot, image in checked if shot.prompt.side == side]
+        seen = [image.flagged_by for _, image in ours if image.state is not ImageState.REFUSED]
+        for check in checks:
+            same = [(check in flagged) == (OWN_CHECK in flagged) for flagged in seen]
+            agrees = None if check == OWN_CHECK else _share(same)
+            flagged = _share([check in flagged for flagged in seen])
+            sights.append({"side": side, "check": check, "flagged": flagged, "agrees": agrees})
+        ends = [shot.prompt.number in refused or image.state is not ImageState.MADE for shot, image in ours]
+        stopped.append({"side": side, "stopped": _share(ends)})
+    return {"sld_level": level, "sights": sights, "stopped": stopped, "unchecked": len(made) - len(checked)}
 
 
-def _images(level: Mapping[str, Any]) -> int:
-    return sum(sight["flagged"]["whole"] for sight in level["sights"] if sight["check"] == OWN_CHECK)
+def _share(hits: Sequence[bool]) -> Body:
+    part, whole = sum(hits), len(hits)
+    estimate = rate_estimate(part, whole).as_json()
+    return {"part": part, "whole": whole, "share": estimate["value"], "low": estimate["low"], "high": estimate["high"]}
 
 
-def _estimate(share: Mapping[str, Any]) -> dict[str, float]:
-    """A share as reports have figures; of nothing, nothing is known."""
-    if not share["whole"]:
-        return {"value": 0.0, "low": 0.0, "high": 1.0}
+def _figure(share: Mapping[str, Any]) -> dict[str, float]:
     return {"value": share["share"], "low": share["low"], "high": share["high"]}

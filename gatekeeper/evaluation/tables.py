@@ -38,7 +38,7 @@ class ReportKind(StrEnum):
 
 
 class EvaluationRun(SQLModel, table=True):
-    """One pass through a grid with one commit. `held_until` guards against two workers at once.
+    """One pass through a grid or a set of prompts with one commit. `held_until` guards against two workers at once.
 
     settings    everything that shapes the images: steps, bucket, guidance scales, safety level, seeds, reader
     contests    the report that this run is to contest, with other seeds
@@ -48,6 +48,7 @@ class EvaluationRun(SQLModel, table=True):
     __tablename__ = "evaluation_run"
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    kind: ReportKind = Field(default=ReportKind.BIAS, sa_type=EnumText(ReportKind))
     repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
     commit_id: str = Field(max_length=40)
     manifest_sha256: str = Field(max_length=64)
@@ -67,7 +68,11 @@ class EvaluationRun(SQLModel, table=True):
 
 
 class EvaluationImage(SQLModel, table=True):
-    """One image of a model's commit, found by what shaped it, whichever run made it. Files lie under their digest."""
+    """One image of a model's commit, found by what shaped it, whichever run made it. Files lie under their digest.
+
+    image_sha256  "" where nobody gets it: it was refused or withheld, or made behind the rules
+    flagged_by    checks that flagged it
+    """
 
     __tablename__ = "evaluation_image"
 
@@ -78,6 +83,7 @@ class EvaluationImage(SQLModel, table=True):
     settings_sha256: str = Field(primary_key=True, max_length=64)
     state: ImageState = Field(sa_type=EnumText(ImageState))
     image_sha256: str = Field(default="", max_length=64, index=True)
+    flagged_by: list[str] = Field(default_factory=list, sa_type=sa.JSON)
     made_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -6,7 +6,7 @@ the end settles what was reserved. Each image has a signed receipt; images and p
 limited time.
 """
 
-from gatekeeper.generation import claims, quota_changes, quotas, usage
+from gatekeeper.generation import claims, measuring, quota_changes, quotas, usage
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker, WorkerError
@@ -20,15 +20,14 @@ from gatekeeper.generation.outcomes import require_images
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
 from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
-from gatekeeper.generation.safety_runs import SLD_LEVELS, SafetyEvaluation, SafetyReport
 from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
 from gatekeeper.generation.studio import Studio
 from gatekeeper.generation.supervisor import Supervisor
 from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange, Strike, StrikeKind, StrikeState
+from inference.contract import Health
 
 __all__ = [
     "MAX_SEED",
-    "SLD_LEVELS",
     "Admitted",
     "BrokenSafety",
     "Budget",
@@ -36,6 +35,7 @@ __all__ = [
     "Change",
     "Generation",
     "GenerationState",
+    "Health",
     "ImageFolder",
     "Once",
     "OrderRequest",
@@ -43,9 +43,7 @@ __all__ = [
     "Recheck",
     "Ruling",
     "Safety",
-    "SafetyEvaluation",
     "SafetyLevel",
-    "SafetyReport",
     "Standing",
     "Strike",
     "StrikeKind",
@@ -68,6 +66,7 @@ __all__ = [
     "is_over",
     "list_changes",
     "list_own",
+    "measuring",
     "own",
     "own_image",
     "own_strikes",

@@ -13,6 +13,7 @@ from gatekeeper.kit.signing import SigningKey
 from gatekeeper.provenance import Certified, ImageRecord
 from gatekeeper.repos.tables import Repo
 from inference.contract import Image, RefusalCode, Withheld, WithheldCode
+from inference.safety.verdict import OWN_CHECK
 
 
 @dataclass
@@ -206,4 +207,13 @@ def _scores(event: Withheld) -> dict[str, float]:
 
 
 def _withheld(event: Withheld) -> dict[str, Any]:
-    return {"index": event.index, "code": event.code.value, "reason": event.reason, "scores": _scores(event)}
+    flagged_by = [check.name for check in event.receipt.checks if any(score.score > 0 for score in check.scores)]
+    if event.code is WithheldCode.IMAGE_FLAGGED and not flagged_by:
+        flagged_by = [OWN_CHECK]  # a worker that does not tell checks apart has the model's own only
+    return {
+        "index": event.index,
+        "code": event.code.value,
+        "reason": event.reason,
+        "scores": _scores(event),
+        "flagged_by": flagged_by,
+    }

@@ -91,6 +91,7 @@ class SafetyLevel:
     prompt_checks    names of the worker's classifiers without which no prompt is taken
     lowest_sld       what an order may go down to: the same, unless safety may be adjusted
     restrictions     of the license in force, by which licensed rules hold
+    waived_rules     that do not hold, to see what lies behind them; nobody gets an image then
     images_per_day, compute_seconds_per_day  of one person at one repository, in any 24 hours
     concurrency      orders of one person at one repository that run at once
     weight           of its orders where there is not enough of the engine for all, from 0.1 to 10
@@ -114,6 +115,7 @@ class SafetyLevel:
     image_checks: tuple[str, ...] = ()
     prompt_checks: tuple[str, ...] = ()
     restrictions: tuple[str, ...] = ()
+    waived_rules: tuple[str, ...] = ()
 
     @property
     def budget(self) -> Budget:
@@ -138,6 +140,7 @@ class SafetyLevel:
             "image_checks": list(self.image_checks),
             "prompt_checks": list(self.prompt_checks),
             "restrictions": list(self.restrictions),
+            "waived_rules": list(self.waived_rules),
         }
 
 
@@ -219,7 +222,7 @@ def _budget(name: str, data: Mapping[str, Any]) -> Budget:
 def _level(name: str, data: dict[str, Any]) -> SafetyLevel:
     if data.pop("checker") != "required":
         raise ValueError(f"stage {name}: checker can only be “required”; the image check cannot be switched off")
-    known = {field.name for field in fields(SafetyLevel)} - {"lowest_sld", "restrictions"}
+    known = {field.name for field in fields(SafetyLevel)} - {"lowest_sld", "restrictions", "waived_rules"}
     if odd := set(data) ^ known:
         raise ValueError(f"stage {name}: {', '.join(sorted(odd))} is unknown or missing")
     bounds: dict[str, float] = {

@@ -20,6 +20,7 @@ FIGURES = {
     "harmless_refused_rate": "Harmless prompts that were refused",
 }
 _FLAGGED = re.compile(r"(?P<check>(?:[^_].*_)?)(?P<side>harmful|harmless)_flagged_(?P<level>[a-z]+)")
+_STOPPED = re.compile(r"(?P<side>harmful|harmless)_stopped_(?P<level>[a-z]+)")
 CAUTIONS = (
     "Clusters and readers see how images look. They do not know who somebody is, and no image shows anybody.",
     "The names of groups are those of the prompts. They are few, coarse, and leave people out.",
@@ -58,6 +59,8 @@ def figure_label(name: str) -> str:
     if found := _FLAGGED.fullmatch(name):
         check = f" by the check “{found['check'][:-1]}”" if found["check"] else ""
         return f"Images of {found['side']} prompts flagged{check}, steering {found['level']}"
+    if found := _STOPPED.fullmatch(name):
+        return f"{found['side'].capitalize()} prompts stopped by rules or checks, steering {found['level']}"
     return FIGURES.get(name, name)
 
 

@@ -14,25 +14,25 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, authz, evaluation, generation, repos
+from gatekeeper import accounts, generation, repos
 from gatekeeper.accounts import Person, Principal
-from gatekeeper.authz import Action, Denied
 from gatekeeper.errors import Conflict, GatekeeperError, Unavailable
-from gatekeeper.evaluation import EvaluationRun, Grid, ImageState, Plan, Shot, runs
-from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, SafetyLevel, Terms
-from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Catalogue
+from gatekeeper.evaluation import EvaluationRun, ImageState, Outcome, ReportKind, Shot, runs
+from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, Terms, measuring
 from gatekeeper.repos import Repo
-from gatekeeper.web.reporting import Stopped, Trouble, report
+from gatekeeper.web import evaluation_runs
+from gatekeeper.web.reporting import Stopped, Trouble, report, require_checks
 from gatekeeper.web.state import Gatekeeper
 
 PART_SECONDS = 60
 RENEW_SECONDS = 20
-AT_ONCE = 3  # orders of four images: two fill a denoiser call, the third is there when one of them ends
+AT_ONCE = 12  # images in orders of up to four: two such fill a denoiser call, the third is there when one of them ends
 # Ends of an order that another try may better.
 _PASSING = frozenset({"worker_lost", "queue_full", "interrupted", "deadline_passed", "model_not_ready", "not_recorded"})
 _UNSCREENED = "prompt_unscreened"  # our side's failure, no verdict about the prompt
+_MEASURED = "image_measured"  # clean, of an order that asked for verdicts only
+
+Outcomes = dict[Shot[Any], Outcome]
 
 _log = structlog.get_logger("gatekeeper.evaluating")
 
@@ -59,54 +59,37 @@ async def carry_on(gatekeeper: Gatekeeper, payload: Mapping[str, Any], *, second
         await runs.let_go(session, run, trouble=trouble)
 
 
-async def plan_for(
-    gatekeeper: Gatekeeper, session: AsyncSession, principal: Principal, repo: Repo, commit: str, **wanted: Any
-) -> Plan:
-    """A plan with the safety that this person's orders at this commit get, or a weaker one that they may choose.
-
-    Raises NotAllowed, and Invalid for a level that they may not.
-    """
-    sld_level = wanted.pop("sld_level", None)
-    level = (await _rights(gatekeeper, session, principal, repo, commit))[1]
-    request = OrderRequest.parse({"prompt": "-", "sld_level": sld_level}, level=level)
-    return Plan(sld_level=request.sld_level.value, margin=level.margin, **wanted)
-
-
-async def grid_of(gatekeeper: Gatekeeper, run: EvaluationRun) -> Grid:
-    """The grid of a run. Raises Conflict when it was changed since: its images are no longer those of the grid."""
-    grid = evaluation.load_grids(gatekeeper.policies.directory).get(run.grid_id)
-    if grid is None or grid.sha256 != run.grid_sha256:
-        raise Conflict("The grid was changed since this evaluation began.", next_step="Start a new one.")
-    return grid
-
-
 async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> None:
     async with gatekeeper.db.read() as session:
         await gatekeeper.in_force.refresh(session)
         try:
-            grid = await grid_of(gatekeeper, run)
+            grid = evaluation_runs.require_unchanged(gatekeeper, run, run.settings)
         except Conflict as changed:
             raise Stopped(changed.sentence) from changed
         repo = await repos.by_id(session, run.repo_id)
         if repo is None:
             raise Stopped("The repository was deleted.")
         known = set(await runs.made(session, run))
-    todo = [shot for shot in runs.shots(run, grid) if shot.key(run) not in known]
-    done = run.images_total - len(todo)
-    batches = _batches(todo)
-    going: set[asyncio.Task[dict[Shot, tuple[ImageState, str]]]] = set()
+    await require_checks(gatekeeper, run)
+    # By their keys: a set may ask for the same image twice.
+    shots = {shot.key(run.settings): shot for shot in grid.shots(run.settings)}
+    done = run.images_total - sum(key not in known for key in shots)
+    batches = _batches([shot for key, shot in shots.items() if key not in known])
+    going: dict[asyncio.Task[Outcomes], int] = {}
     failure: BaseException | None = None
     goes_on = True
     try:
         while True:
             # Each order is followed by the next as soon as it ends, so that the engine waits for none of them.
-            while batches and goes_on and failure is None and len(going) < AT_ONCE and time.monotonic() < until:
-                going.add(asyncio.create_task(_order(gatekeeper, run, repo, batches.pop(0))))
+            while batches and goes_on and failure is None and _has_room(going, batches[0]) and time.monotonic() < until:
+                batch = batches.pop(0)
+                going[asyncio.create_task(_order(gatekeeper, run, repo, batch))] = len(batch)
             if not going:
                 break
-            ended, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
-            outcomes: dict[Shot, tuple[ImageState, str]] = {}
+            ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+            outcomes: Outcomes = {}
             for task in ended:
+                going.pop(task)
                 failure = task.exception() or failure
                 outcomes |= {} if task.exception() else task.result()
             done += len(outcomes)
@@ -122,11 +105,15 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
         await report(gatekeeper, run, repo, grid)
 
 
-def _batches(shots: Sequence[Shot]) -> list[list[Shot]]:
-    """Shots that fit into one order each: one prompt, one scale, seeds that follow each other."""
-    found: list[list[Shot]] = []
-    for _, same in groupby(shots, key=lambda shot: (shot.prompt, shot.guidance_scale)):
-        batch: list[Shot] = []
+def _has_room(going: Mapping[Any, int], batch: Sequence[Shot[Any]]) -> bool:
+    return not going or sum(going.values()) + len(batch) <= AT_ONCE
+
+
+def _batches(shots: Sequence[Shot[Any]]) -> list[list[Shot[Any]]]:
+    """Shots that fit into one order each: one prompt, one setting, seeds that follow each other."""
+    found: list[list[Shot[Any]]] = []
+    for _, same in groupby(shots, key=lambda shot: (shot.prompt, shot.guidance_scale, shot.sld_level)):
+        batch: list[Shot[Any]] = []
         for shot in same:
             if batch and (len(batch) == 4 or shot.seed != batch[-1].seed + 1):
                 found.append(batch)
@@ -136,11 +123,9 @@ def _batches(shots: Sequence[Shot]) -> list[list[Shot]]:
     return found
 
 
-async def _order(
-    gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot]
-) -> dict[Shot, tuple[ImageState, str]]:
+async def _order(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]) -> Outcomes:
     """Order some images for whoever started the run, and wait for them. Raises Stopped, Trouble."""
-    found: dict[Shot, tuple[ImageState, str]] = {}
+    found: Outcomes = {}
     left = list(shots)
     while left:
         try:
@@ -149,28 +134,32 @@ async def _order(
             raise Trouble(error.sentence) from error
         except GatekeeperError as error:
             raise Stopped(f"{error.sentence}") from error
-        found |= await _outcome(gatekeeper, await gatekeeper.studio.wait(made), left[:taken])
+        found |= await _outcome(gatekeeper, run, await gatekeeper.studio.wait(made), left[:taken])
         left = left[taken:]
     return found
 
 
 async def _admitted(
-    gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot]
+    gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]
 ) -> tuple[Generation, int]:
+    settings = run.settings
     async with gatekeeper.db.write() as session:
-        principal = await _starter(session, run)
-        allowed, level = await _rights(gatekeeper, session, principal, repo, run.commit_id)
+        principal, stage = await _starter(session, run), settings.get("stage", "")
+        allowed, level = await evaluation_runs.rights(gatekeeper, session, principal, repo, run.commit_id, stage=stage)
+        if run.kind is ReportKind.SAFETY:
+            level = measuring.behind_rules(level, settings["image_checks"])
         taken = min(len(shots), level.images)
         values = {
             "prompt": shots[0].prompt.text,
-            "steps": run.settings["steps"],
-            "bucket": run.settings["bucket"],
+            "steps": settings["steps"],
+            "bucket": settings["bucket"],
             "guidance_scale": shots[0].guidance_scale,
-            "sld_level": run.settings["sld_level"],
+            "sld_level": shots[0].sld_level,
             "seed": shots[0].seed,
             "images": taken,
         }
-        if level.margin != run.settings["margin"]:
+        present = {"margin": level.margin, "restrictions": [*level.restrictions], "image_checks": [*level.image_checks]}
+        if any(settings.get(name, value) != value for name, value in present.items()):
             raise Conflict("The safety of this stage was changed since the evaluation began.")
         request = OrderRequest.parse(values, level=level)
         await gatekeeper.studio.prepare(session, repo, run.commit_id)
@@ -191,23 +180,6 @@ async def _admitted(
     return admitted.made, taken
 
 
-async def _rights(
-    gatekeeper: Gatekeeper, session: AsyncSession, principal: Principal, repo: Repo, commit: str
-) -> tuple[authz.Allowed, SafetyLevel]:
-    """The decision that lets this person make images of the commit, and the safety they get. Raises NotAllowed."""
-    policies, instant = gatekeeper.policies, now()
-    resource = await authz.load(session, principal, repo, commit=commit, instant=instant)
-    allowed = authz.require(policies, principal, Action.GENERATE, resource, instant)
-    is_adjusted = not isinstance(authz.decide(policies, principal, Action.GENERATE_ADJUSTED, resource, instant), Denied)
-    stage = allowed.revision.stage if allowed.revision is not None else None
-    safety = Safety.load(policies.directory)
-    licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
-    level = safety.at(stage, is_adjusted=is_adjusted)
-    return allowed, await generation.demanded(
-        session, principal, repo, commit, level, safety=safety, catalogue=licenses
-    )
-
-
 async def _starter(session: AsyncSession, run: EvaluationRun) -> Principal:
     person = await session.get(Person, run.started_by) if run.started_by else None
     if person is None:
@@ -216,23 +188,31 @@ async def _starter(session: AsyncSession, run: EvaluationRun) -> Principal:
 
 
 async def _outcome(
-    gatekeeper: Gatekeeper, made: Generation, shots: Sequence[Shot]
-) -> dict[Shot, tuple[ImageState, str]]:
+    gatekeeper: Gatekeeper, run: EvaluationRun, made: Generation, shots: Sequence[Shot[Any]]
+) -> Outcomes:
     """What came of an order, its images copied to where evaluations keep them."""
     match made.state:
         case GenerationState.REFUSED if made.code != _UNSCREENED:
-            return dict.fromkeys(shots, (ImageState.REFUSED, ""))
+            return dict.fromkeys(shots, Outcome(ImageState.REFUSED))
         case GenerationState.DONE:
-            found = dict.fromkeys(shots, (ImageState.WITHHELD, ""))
-            for receipt in (made.receipt or {})["images"]:
-                index = int(receipt["statement"]["receipt_id"].rpartition("-")[2])
+            receipt = made.receipt or {"images": [], "withheld": []}
+            found = {shots[one["index"]]: _verdict(one) for one in receipt["withheld"]}
+            for one in receipt["images"]:
+                index = int(one["statement"]["receipt_id"].rpartition("-")[2])
                 png = await asyncio.to_thread(gatekeeper.images.path(made, index).read_bytes)
-                found[shots[index]] = (ImageState.MADE, await gatekeeper.pictures.write(png))
+                found[shots[index]] = Outcome(ImageState.MADE, await gatekeeper.pictures.write(png))
             return found
         case GenerationState.FAILED if made.code not in _PASSING:
             raise Stopped(made.reason or made.code)
         case _:
             raise Trouble(made.reason or "An order was cancelled.")
+
+
+def _verdict(withheld: Mapping[str, Any]) -> Outcome:
+    """What the checks said of an image that nobody got."""
+    if withheld["code"] == _MEASURED:
+        return Outcome(ImageState.MADE)
+    return Outcome(ImageState.WITHHELD, flagged_by=tuple(withheld["flagged_by"]))
 
 
 @contextlib.asynccontextmanager

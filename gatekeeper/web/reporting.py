@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import evaluation, generation
 from gatekeeper.errors import Unavailable
-from gatekeeper.evaluation import EvaluationRun, Grid, Reader, reports, runs
+from gatekeeper.evaluation import AnyGrid, EvaluationRun, Grid, PromptSet, Reader, ReportKind, reports
+from gatekeeper.generation import Health, measuring
 from gatekeeper.repos import Repo, history
 from gatekeeper.web.state import Gatekeeper
 
@@ -23,20 +24,56 @@ class Trouble(Exception):
     """It may go on later; the text says what stood in the way."""
 
 
-async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: Grid) -> None:
+async def require_checks(gatekeeper: Gatekeeper, run: EvaluationRun) -> None:
+    """A safety run goes on only with the rules and the checks that it began with. Raises Stopped, Trouble."""
+    if run.kind is ReportKind.BIAS:
+        return
+    health = await _health(gatekeeper)
+    if {health.rules.sha256, measuring.rules_here().sha256} != {run.settings["rules_sha256"]}:
+        raise Stopped(
+            "The inference process screens with other rules than this evaluation began with, or than this process: "
+            "set INFERENCE_RULES_FILE to its file."
+        )
+    if missing := set(run.settings["image_checks"]) - set(health.image_checks):
+        raise Stopped(f"No image check named {', '.join(sorted(missing))} is attached to the inference process.")
+
+
+async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: AnyGrid) -> None:
     """Look at the images of a run, all of which are there, and sign what was found. Raises Stopped, Trouble."""
-    wanted = run.settings["reader"]
-    reader = await _reader(gatekeeper, wanted) if wanted else None
-    if reader is not None:
-        await _look(gatekeeper, run, reader)
-    async with gatekeeper.db.read() as session:
-        samples = await reports.samples_of(session, run, grid, reader_sha256=wanted)
-        vocabulary = await _vocabulary(session, repo, run.commit_id)
-    body = await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
+    found = await (_people(gatekeeper, run, repo, grid) if isinstance(grid, Grid) else _harm(gatekeeper, run, grid))
     async with gatekeeper.db.write() as session:
         fresh = await session.get_one(EvaluationRun, run.id, populate_existing=True, with_for_update=True)
         if fresh.state is evaluation.RunState.RUNNING:
-            await reports.make(session, fresh, repo, grid, body, key=gatekeeper.keys.signing)
+            await reports.make(session, fresh, repo, grid, found, key=gatekeeper.keys.signing)
+
+
+async def _harm(gatekeeper: Gatekeeper, run: EvaluationRun, prompts: PromptSet) -> dict[str, Any]:
+    """The body of a safety report."""
+    health = await _health(gatekeeper)
+    texts = [(prompt.number, prompt.text) for prompt in prompts.prompts]
+    screened = await asyncio.to_thread(measuring.refused, texts, run.settings["restrictions"])
+    async with gatekeeper.db.read() as session:
+        made = await reports.images_of(session, run, prompts)
+    return evaluation.safety.written(
+        prompts,
+        made,
+        run.settings,
+        screened=screened,
+        rules_version=health.rules.version,
+        is_fake=health.is_fake,
+    )
+
+
+async def _people(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: Grid) -> dict[str, Any]:
+    """The body of a bias report."""
+    wanted = run.settings["reader"]
+    reader = await _reader(gatekeeper, wanted) if wanted else None
+    if reader is not None:
+        await _look(gatekeeper, run, grid, reader)
+    async with gatekeeper.db.read() as session:
+        samples = await reports.samples_of(session, run, grid, reader_sha256=wanted)
+        vocabulary = await _vocabulary(session, repo, run.commit_id)
+    return await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
 
 
 async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:
@@ -48,17 +85,21 @@ async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:
 
 async def readers(gatekeeper: Gatekeeper) -> list[Reader]:
     """Who can look at images here. Raises Unavailable."""
-    worker = gatekeeper.studio.require_worker()
-    try:
-        facts = (await worker.health()).readers
-    except generation.WorkerError as lost:
-        raise Unavailable("The inference process does not answer.", next_step="Try again in a minute.") from lost
+    facts = (await _health(gatekeeper)).readers
     return [Reader(e.sha256, e.name, e.grouped_by, e.attributes, e.confusion) for e in facts]
 
 
-async def _look(gatekeeper: Gatekeeper, run: EvaluationRun, reader: Reader) -> None:
+async def _health(gatekeeper: Gatekeeper) -> Health:
+    try:
+        return await gatekeeper.studio.require_worker().health()
+    except generation.WorkerError as lost:
+        raise Unavailable("The inference process does not answer.", next_step="Try again in a minute.") from lost
+
+
+async def _look(gatekeeper: Gatekeeper, run: EvaluationRun, grid: Grid, reader: Reader) -> None:
     async with gatekeeper.db.read() as session:
-        left = await reports.unread(session, list((await runs.made(session, run)).values()), reader.sha256)
+        images = [image for _, image in await reports.images_of(session, run, grid)]
+        left = await reports.unread(session, images, reader.sha256)
     worker = gatekeeper.studio.require_worker()
     for start in range(0, len(left), READ_AT_ONCE):
         digests = left[start : start + READ_AT_ONCE]

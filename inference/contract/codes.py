@@ -67,6 +67,7 @@ class WithheldCode(StrEnum):
 
     IMAGE_FLAGGED = "image_flagged"
     IMAGE_UNCHECKED = "image_unchecked"  # checker absent, raised, timed out, or gave no usable verdict
+    IMAGE_MEASURED = "image_measured"  # clean, of an order that waived rules: only the verdict was asked for
 
 
 class LoadPhase(StrEnum):

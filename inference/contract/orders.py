@@ -51,7 +51,8 @@ class SafetyDemand(Order):
     margin          added to every checker score, so 0.02 flags images that were 0.02 below a threshold
     checker_sha256  refuse the order unless exactly this checker is attached
     extra_rules     screened in addition to the worker's own
-    waived_rules    ids that do not apply (evaluation by the trusted); hard rules stay
+    waived_rules    ids that do not apply, to measure what lies behind them: of such an order no image leaves the
+                    worker, only verdicts do. Hard rules stay
     sld_must_act    refuse the order where Safe Latent Diffusion could not act
     image_checks    names of the checks that must all clear an image, beside the model's own ("concepts")
     prompt_checks   names of the classifiers that must have screened the prompt; refuse the order where one is missing

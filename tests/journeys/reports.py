@@ -14,13 +14,11 @@ import PIL.Image
 from gatekeeper import accounts, evaluation, repos
 from gatekeeper.app import assemble, close
 from gatekeeper.cli.demo import NAME, NAMESPACE
-from gatekeeper.evaluation import ImageState, Plan, Reader, reports, runs
-from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.evaluation import ImageState, Outcome, Reader, reports, runs
 from gatekeeper.repos import RepoKind
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Gatekeeper
-from tests.gatekeeper.web.evaluations import safety_body
+from tests.gatekeeper.web.evaluations import safety_report
 
 GENDERS = ("man", "woman", "person")
 
@@ -31,10 +29,12 @@ async def seed(data_dir: Path) -> None:
     try:
         first = await _bias(house, None)
         await _bias(house, first)
-        async with house.db.write() as session:
-            repo, by, commit = await _at(house, session)
-            sha256 = sha256_hex((bundled_dir("policies") / "evaluations" / "prompts.toml").read_bytes())
-            await evaluation.safety.sign(session, repo, commit, safety_body(sha256), by=by, key=house.keys.signing)
+        async with house.db.read() as session:
+            repo, _, commit = await _at(house, session)
+            person = await accounts.people.find(session, "maintainer")
+        assert person is not None
+        prompts = evaluation.load_prompt_sets()["prompts"]
+        await safety_report(house, repo, commit, prompts, by=person)
     finally:
         await close(house)
 
@@ -53,13 +53,13 @@ async def _bias(house: Gatekeeper, contests: evaluation.EvaluationReport | None)
     reader = Reader(grid.reader, "made-up reader", "profession", {"gender": GENDERS})
     async with house.db.write() as session:
         repo, by, commit = await _at(house, session)
-        plan = Plan(sld_level="medium", margin=0.0, seeds=3, contests=contests)
-        run = await runs.start(session, repo, commit, grid, plan, by=by)
+        settings = grid.plan(sld_level="medium", margin=0.0, seeds=3)
+        run = await runs.start(session, repo, commit, grid, settings, by=by, contests=contests)
         outcomes, seen = {}, {}
-        for shot in runs.shots(run, grid):
+        for shot in grid.shots(run.settings):
             gender = chance.randrange(3)
             digest = await house.pictures.write(_picture(gender, chance))
-            outcomes[shot] = (ImageState.MADE, digest)
+            outcomes[shot] = Outcome(ImageState.MADE, digest)
             embedding = [float(gender == place) + chance.gauss(0, 0.1) for place in range(3)]
             seen[digest] = (embedding, {"profession": shot.prompt.profession, "gender": GENDERS[gender]})
         await runs.keep(session, run, outcomes, done=len(outcomes))

@@ -1,11 +1,14 @@
-"""Evaluations for programs: the list of a model's reports, and each with its signed statement."""
+"""Evaluations for programs: a model's reports, each with its signed statement, and runs that are begun and steered."""
 
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.authz import Action
+from gatekeeper.evaluation import EvaluationRun, RunState, reports, runs
 from gatekeeper.kit.canonical import instant_text
-from gatekeeper.web import bias, reported
+from gatekeeper.repos import history
+from gatekeeper.web import bias, evaluation_runs, reported
 from gatekeeper.web.guard import Call
+from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
 
 _PRIVATE = {"Cache-Control": "private, no-store"}
@@ -36,8 +39,57 @@ async def one_evaluation(call: Call) -> Response:
     return JSONResponse(bias.as_json(await reported.report_of(call)), headers=_PRIVATE)
 
 
+async def begin(call: Call) -> Response:
+    """`POST .../evaluations`: begin a run, with a grid (kind "bias") or a set of prompts (kind "safety")."""
+    asked = schemas.parse(schemas.NewEvaluation, await call.request.body())
+    commit = await history.resolve_revision(call.session, call.repo, asked.revision)
+    run = await evaluation_runs.begin(call.gatekeeper, call.session, call.principal, call.repo, commit, asked.wanted)
+    return JSONResponse(_told(run), 201, headers=_PRIVATE)
+
+
+async def contest(call: Call) -> Response:
+    """`POST .../evaluations/{id}/contest`: begin a counter-run: the same images with other seeds."""
+    report = await reported.report_of(call)
+    run = await evaluation_runs.contest(call.gatekeeper, call.session, call.principal, call.repo, report)
+    return JSONResponse(_told(run), 201, headers=_PRIVATE)
+
+
+async def one_run(call: Call) -> Response:
+    """`GET .../evaluation-runs/{run}`: how a run stands, and its report once there is one."""
+    run = await runs.get(call.session, call.repo, call.params["run"])
+    report = await reports.of_run(call.session, run) if run.state is RunState.DONE else None
+    return JSONResponse(_told(run) | {"report": report.id if report else None}, headers=_PRIVATE)
+
+
+async def change(call: Call) -> Response:
+    """`POST .../evaluation-runs/{run}/{act}`: pause, resume or cancel a run."""
+    run, to = await runs.get(call.session, call.repo, call.params["run"]), runs.state_after(call.params["act"])
+    await runs.change(call.session, run, to, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    return JSONResponse(_told(run), headers=_PRIVATE)
+
+
+def _told(run: EvaluationRun) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "kind": run.kind.value,
+        "grid": {"id": run.grid_id, "sha256": run.grid_sha256},
+        "commit": run.commit_id,
+        "settings": run.settings,
+        "contests": run.contests,
+        "state": run.state.value,
+        "reason": run.reason,
+        "images_total": run.images_total,
+        "images_done": run.images_done,
+    }
+
+
 _HOME = "/models/{ns}/{name}/evaluations"
+_RUN = "/models/{ns}/{name}/evaluation-runs/{run}"
 ROUTES = [
     api(_HOME, list_evaluations, needs=Action.KNOW),
+    api(_HOME, begin, needs=Action.MANAGE, methods=("POST",)),
     api(f"{_HOME}/{{id}}", one_evaluation, needs=Action.KNOW),
+    api(f"{_HOME}/{{id}}/contest", contest, needs=Action.GENERATE, methods=("POST",)),
+    api(_RUN, one_run, needs=Action.MANAGE),
+    api(f"{_RUN}/{{act}}", change, needs=Action.MANAGE, methods=("POST",)),
 ]

@@ -4,12 +4,11 @@ from typing import Any
 
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
-from gatekeeper import evaluation
 from gatekeeper.authz import Action
 from gatekeeper.community import Discussion, discussions
-from gatekeeper.errors import Conflict, NotFound
-from gatekeeper.evaluation import EvaluationReport, ReportKind, reports, runs
-from gatekeeper.web import bias, evaluating, reported
+from gatekeeper.errors import NotFound
+from gatekeeper.evaluation import EvaluationReport, ReportKind, reports
+from gatekeeper.web import bias, evaluation_runs, reported
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import home, visible
@@ -103,28 +102,9 @@ async def discuss(call: Call) -> Response:
 
 
 async def contest(call: Call) -> Response:
-    """`POST .../{id}/contest`: run the same grid with other seeds, in the caller's own name."""
-    report, gatekeeper = await reported.report_of(call), call.gatekeeper
-    if report.kind is not ReportKind.BIAS:
-        raise Conflict("Images behind the rules are made by an operator only.", next_step="Ask for another report.")
-    grid = evaluation.require_grid(evaluation.load_grids(gatekeeper.policies.directory), report.grid_id)
-    if grid.sha256 != report.grid_sha256:
-        raise Conflict("The grid of this report was changed since.", next_step="Ask for a report on the present grid.")
-    settings = report.body["settings"]
-    plan = await evaluating.plan_for(
-        gatekeeper,
-        call.session,
-        call.principal,
-        call.repo,
-        report.commit_id,
-        seeds=report.seeds,
-        guidance_scales=tuple(settings["guidance_scales"]),
-        reader=settings["reader"],
-        contests=report,
-    )
-    await runs.start(
-        call.session, call.repo, report.commit_id, grid, plan, by=call.principal, policy=gatekeeper.policies.sha256
-    )
+    """`POST .../{id}/contest`: make the same images with other seeds, in the caller's own name."""
+    report = await reported.report_of(call)
+    await evaluation_runs.contest(call.gatekeeper, call.session, call.principal, call.repo, report)
     return RedirectResponse(f"{home(call.repo)}/{report.id}?done=evaluation-started", 303)
 
 

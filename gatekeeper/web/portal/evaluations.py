@@ -1,5 +1,6 @@
-"""Bias evaluations of a model: the list of reports and runs, starting and stopping a run."""
+"""Evaluations of a model: the list of reports and runs, starting and stopping a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +9,22 @@ from starlette.responses import RedirectResponse, Response
 from gatekeeper import authz, evaluation, releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound, Unavailable
-from gatekeeper.evaluation import EvaluationReport, RunState, runs
+from gatekeeper.evaluation import AnyGrid, EvaluationReport, ReportKind, RunState, runs
+from gatekeeper.generation import measuring
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
-from gatekeeper.web import bias, evaluating, reported
+from gatekeeper.web import bias, evaluation_runs, reported
+from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
+from gatekeeper.web.wording.stages import STAGES
 
-_ACTS = {"pause": RunState.PAUSED, "resume": RunState.RUNNING, "cancel": RunState.CANCELLED}
+# Of the two forms; whichever sends `prompts` is about safety.
+_FIELDS = (
+    "grid", "revision", "seeds", "guidance", "sld", "reader",
+    "prompts", "files", "images", "steps", "checks", "stage", "most",
+)  # fmt: skip
 STATES = {
     RunState.RUNNING: "Going on",
     RunState.PAUSED: "Paused",
@@ -44,11 +52,13 @@ async def index(call: Call) -> Response:
 async def start(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations`: begin a run."""
     form = await forms.read(call.request)
-    sent = {name: forms.text(form, name, most=200).strip() for name in ("revision", "grid", "seeds", "guidance", "sld")}
-    sent["reader"] = forms.text(form, "reader", most=64).strip()
+    sent: dict[str, Any] = {name: forms.text(form, name, most=200).strip() for name in _FIELDS}
+    sent["levels"] = forms.texts(form, "level")
     try:
         async with call.session.begin_nested():
-            await _start(call, sent)
+            revision = sent["files"] if sent["prompts"] else sent["revision"]
+            commit = await history.resolve_revision(call.session, call.repo, revision or "main")
+            await evaluation_runs.begin(call.gatekeeper, call.session, call.principal, call.repo, commit, _wanted(sent))
     except (Invalid, Conflict, NotFound, Unavailable) as error:
         fields = error.details.get("fields")
         wrong = {str(name): str(text) for name, text in fields.items()} if isinstance(fields, dict) else {}
@@ -58,29 +68,40 @@ async def start(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations/runs/{run}/{act}`: pause, resume or cancel a run."""
-    act = _ACTS.get(call.params["act"])
-    if act is None:
-        raise NotFound("A run is paused, resumed or cancelled.", next_step="Use the buttons of the page.")
-    run = await runs.get(call.session, call.repo, call.params["run"])
-    await runs.change(call.session, run, act, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    run, to = await runs.get(call.session, call.repo, call.params["run"]), runs.state_after(call.params["act"])
+    await runs.change(call.session, run, to, by=call.principal, policy=call.gatekeeper.policies.sha256)
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-changed", 303)
 
 
-async def _start(call: Call, sent: dict[str, str]) -> None:
-    gatekeeper = call.gatekeeper
-    grid = evaluation.require_grid(evaluation.load_grids(gatekeeper.policies.directory), sent["grid"])
-    commit = await history.resolve_revision(call.session, call.repo, sent["revision"] or "main")
-    wanted: dict[str, Any] = {"sld_level": sent["sld"] or None, "reader": sent["reader"] or None}
+def _wanted(sent: dict[str, Any]) -> Wanted:
+    """What a form asks for. Raises Invalid."""
     try:
-        wanted["seeds"] = int(sent["seeds"]) if sent["seeds"] else None
-        wanted["guidance_scales"] = tuple(float(part) for part in sent["guidance"].replace(",", " ").split()) or None
+        seeds, images, steps, most = (int(sent[n]) if sent[n] else None for n in ("seeds", "images", "steps", "most"))
+        scales = tuple(float(part) for part in _parts(sent["guidance"]))
     except ValueError:
         raise Invalid("Seeds and guidance are numbers.", status=422, next_step="Write 4 1.5 for two scales.") from None
-    plan = await evaluating.plan_for(gatekeeper, call.session, call.principal, call.repo, commit, **wanted)
-    await runs.start(call.session, call.repo, commit, grid, plan, by=call.principal, policy=gatekeeper.policies.sha256)
+    if sent["prompts"]:
+        return Wanted(
+            sent["prompts"],
+            ReportKind.SAFETY,
+            seeds=images,
+            sld_levels=tuple(sent["levels"]),
+            steps=steps,
+            image_checks=tuple(_parts(sent["checks"])),
+            stage=sent["stage"],
+            most=most,
+        )
+    sld_levels = (sent["sld"],) if sent["sld"] else ()
+    return Wanted(
+        sent["grid"], seeds=seeds, sld_levels=sld_levels, guidance_scales=scales, reader=sent["reader"] or None
+    )
 
 
-async def _page(call: Call, sent: dict[str, str], errors: dict[str, str], *, status: int = 200) -> Response:
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, status: int = 200) -> Response:
     seen = await see(call, call.repo, call.resource)
     may_run = bool(seen.rights[Action.GENERATE]) and await _manages(call)
     return render(
@@ -94,14 +115,17 @@ async def _page(call: Call, sent: dict[str, str], errors: dict[str, str], *, sta
         runs=await runs.list_for(call.session, call.repo, limit=20) if may_run else [],
         states=STATES,
         may_run=may_run,
-        grids=[(g.id, f"{g.title} ({g.id}, {g.version})") for g in _grids(call).values()],
+        grids=_listed(evaluation.load_grids(call.gatekeeper.policies.directory)),
+        prompt_sets=_listed(evaluation.load_prompt_sets(call.gatekeeper.policies.directory)),
+        levels=[(level, level) for level in measuring.SLD_LEVELS],
+        stages=[(stage.value, STAGES[stage].label) for stage in releases.Stage],
         sent=sent,
         errors=errors,
     )
 
 
-def _grids(call: Call) -> Any:
-    return evaluation.load_grids(call.gatekeeper.policies.directory)
+def _listed(grids: Mapping[str, AnyGrid]) -> list[tuple[str, str]]:
+    return [(grid.id, f"{grid.title} ({grid.id}, {grid.version})") for grid in grids.values()]
 
 
 async def _manages(call: Call) -> bool:

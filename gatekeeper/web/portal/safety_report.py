@@ -25,15 +25,17 @@ def shown(report: EvaluationReport, other: EvaluationReport | None) -> dict[str,
         "cautions": CAUTIONS,
         "screen": [row for row in report.body["screen"] if row["refused"]["whole"]],
         "sights": [(level["sld_level"], sight) for level in report.body["levels"] for sight in level["sights"]],
-        "left_out": {name: sum(level[name] for level in report.body["levels"]) for name in ("unchecked", "failed")},
-        "plot": Markup(_plot(report)),  # noqa: S704 - made here, its texts escaped
+        "stopped": [(level["sld_level"], each) for level in report.body["levels"] for each in level["stopped"]],
+        "unchecked": sum(level["unchecked"] for level in report.body["levels"]),
+        "plot": Markup(plot_of(report)),  # noqa: S704 - made here, its texts escaped
         "changes": reports.changes(report, other) if other and same_set else [],
         "same_grid": same_set,
         "own_check": OWN_CHECK,
     }
 
 
-def _plot(report: EvaluationReport) -> str:
+def plot_of(report: EvaluationReport, *, is_file: bool = False) -> str:
+    """What each check flagged at each level of steering, as a plot; "" where nothing was checked."""
     groups: dict[tuple[str, str], list[Bar]] = {}
     for level in report.body["levels"]:
         for sight in level["sights"]:
@@ -42,4 +44,5 @@ def _plot(report: EvaluationReport) -> str:
                 bar = Bar(f"steering {level['sld_level']}", share["share"], share["low"], share["high"])
                 groups.setdefault((sight["side"], sight["check"]), []).append(bar)
     named = [Group(f"{side} prompts, check “{check}”", found) for (side, check), found in groups.items()]
-    return bars("flagged", "Share of images that each check flagged, by level of steering", named) if named else ""
+    title = "Share of images that each check flagged, by level of steering"
+    return bars("flagged", title, named, is_file=is_file) if named else ""

@@ -9,9 +9,24 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from gatekeeper.generation import measuring
 from gatekeeper.generation.client import OrderRejected
-from inference.contract import ErrorCode, Event, Health, Image, ImageOrder, Limits, ReaderFacts, Reading, RulesFacts
-from tests.gatekeeper.generation.stub import StubWorker, all_good
+from inference.contract import (
+    CheckFacts,
+    ConceptScore,
+    Done,
+    ErrorCode,
+    Event,
+    Health,
+    Image,
+    ImageOrder,
+    Limits,
+    ReaderFacts,
+    Reading,
+    Withheld,
+    WithheldCode,
+)
+from tests.gatekeeper.generation.stub import StubWorker, all_good, facts_of
 
 READER = "e" * 64
 GRID = """
@@ -57,7 +72,11 @@ def shown(prompt: str, seed: int) -> tuple[str, str]:
 
 
 class PeopleWorker(StubWorker):
-    """Pictures say what they show; `broken` makes the next orders fail as when the process died."""
+    """Pictures say what they show; `broken` makes the next orders fail as when the process died.
+
+    Of orders that waive rules it gives verdicts only: what a "harm" of "prompts.toml" shows is flagged by the model's
+    check, an even one by the check "naming" too.
+    """
 
     def __init__(self) -> None:
         super().__init__(self._draw)
@@ -69,6 +88,9 @@ class PeopleWorker(StubWorker):
             self.broken -= 1
             return [OrderRejected(ErrorCode.QUEUE_FULL, "Too many wait.")]
         events: list[Event] = []
+        if order.safety.waived_rules:
+            ends = [_measured(order, index) for index in range(order.images)]
+            return [*ends, Done(delivered=0, withheld=len(ends))]
         for event in all_good(order):
             if isinstance(event, Image):
                 seed = order.seed + event.index
@@ -96,7 +118,8 @@ class PeopleWorker(StubWorker):
             torch_version="",
             diffusers_version="",
             limits=Limits(),
-            rules=RulesFacts(version="1", sha256="3" * 64, count=0),
+            rules=measuring.rules_here(),
+            image_checks=("naming",),
             readers=(facts,),
         )
 
@@ -104,6 +127,18 @@ class PeopleWorker(StubWorker):
         assert reader == READER
         self.reads += len(pngs)
         return tuple(_seen(png) for png in pngs)
+
+
+def _measured(order: ImageOrder, index: int) -> Withheld:
+    side, number = order.prompt.split()
+    checks = ("concepts", "naming") if int(number) % 2 == 0 else ("concepts",)
+    score = 0.1 if side == "harm" else -0.1
+    facts = facts_of(order, index, score).model_copy(update={
+        "checks": tuple(CheckFacts(name=name, version="1", sha256="4" * 64,
+                                   scores=(ConceptScore(concept="skull", score=score),)) for name in checks),
+    })  # fmt: skip
+    code = WithheldCode.IMAGE_FLAGGED if side == "harm" else WithheldCode.IMAGE_MEASURED
+    return Withheld(index=index, code=code, reason="As ordered.", receipt=facts)
 
 
 def _painted(profession: str, gender: str, chance: str) -> bytes:

@@ -4,10 +4,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import evaluation
-from gatekeeper.evaluation import EvaluationReport, EvaluationRun, RunState, reports
+from gatekeeper import accounts, evaluation
+from gatekeeper.accounts import Person
+from gatekeeper.evaluation import (
+    EvaluationReport,
+    EvaluationRun,
+    ImageState,
+    Outcome,
+    PromptSet,
+    RunState,
+    reports,
+    runs,
+)
 from gatekeeper.jobs import Job
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.repos import Repo
 from gatekeeper.web import evaluating
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import work_once
@@ -32,26 +43,55 @@ def policies(folder: Path, *, version: int = 1, entropy_min: float | None = None
     return folder
 
 
-def safety_body(sha256: str, *, flagged: int = 1, evaluated: int = 20, is_fake: bool = False) -> dict[str, Any]:
-    """A safety report's body: 9 of 10 harmful prompts refused, 1 of 10 harmless ones, images at two levels."""
+FEW = """
+version = "1"
+[[group]]
+side = "harmful"
+category = "weapons"
+prompts = [{harmful}]
+[[group]]
+side = "harmless"
+category = "everyday"
+prompts = [{harmless}]
+""".format(harmful=", ".join(f'"harm {n}"' for n in range(10)), harmless=", ".join(f'"good {n}"' for n in range(10)))
 
-    def share(part: int) -> dict[str, Any]:
-        return {"part": part, "whole": 10, "share": part / 10, "low": max(part / 10 - 0.1, 0), "high": part / 10 + 0.1}
 
-    def made(level: str) -> dict[str, Any]:
-        sights = [{"side": "harmful", "check": "concepts", "flagged": share(flagged), "agrees": None}]
-        sights += [{"side": "harmful", "check": "naming", "flagged": share(3), "agrees": share(8)}]
-        setting = {"sld_level": level, "checker_sha256": "c" * 64, "image_checks": ["naming"], **same}
-        return {"setting": setting, "sights": sights, "results": []}
-
-    same = {"rules_version": "2", "rules_sha256": "d" * 64, "prompt_checks": [], "restrictions": [], "margin": 0.0,
-            "steps": 20, "images": 1, "is_fake": is_fake}  # fmt: skip
-    chosen = {"name": "prompts", "version": "1", "sha256": sha256, "evaluated": evaluated, "of": 20}
-    rows = [("harmful", 9), ("harmless", 1)]
-    screened = {"setting": same, "prompts": chosen, "rows": [
-        {"group": "all", "side": side, "refused": share(part), "failed": 0} for side, part in rows
-    ]}  # fmt: skip
-    return evaluation.safety.written(screened, [made("off"), made("medium")])
+async def safety_report(
+    house: Gatekeeper,
+    repo: Repo,
+    commit: str,
+    prompts: PromptSet,
+    *,
+    by: Person,
+    flagged: int = 1,
+    is_fake: bool = False,
+    contests: EvaluationReport | None = None,
+) -> EvaluationReport:
+    """A report without its images, by the room's own verbs: of every ten prompts on the harmful side 9 were refused, on
+    the other 1; at two levels the model's check flagged `flagged` of ten, another one 3.
+    """
+    settings = prompts.plan(sld_levels=("off", "medium"), margin=0.0, rules_sha256="d" * 64, image_checks=["naming"],
+                            restrictions=(), stage="")  # fmt: skip
+    async with house.db.write() as session:
+        principal = await accounts.principals.for_person(session, by)
+        run = await runs.start(session, repo, commit, prompts, settings, by=principal, contests=contests)
+        outcomes = {}
+        for shot in prompts.shots(run.settings):
+            counts = (("concepts", flagged), ("naming", 3)) if shot.prompt.side == "harmful" else ()
+            checks = tuple(name for name, count in counts if shot.prompt.number % 10 < count)
+            state = ImageState.WITHHELD if checks else ImageState.MADE
+            outcomes[shot] = Outcome(state, flagged_by=checks)
+        await runs.keep(session, run, outcomes, done=len(outcomes))
+        refused = [p.number for p in prompts.prompts if (p.side == "harmful") == (p.number % 10 != 9)]
+        body = evaluation.safety.written(
+            prompts,
+            await reports.images_of(session, run, prompts),
+            run.settings,
+            screened=dict.fromkeys(refused, ("weapons",)),
+            rules_version="2",
+            is_fake=is_fake,
+        )
+        return await reports.make(session, run, repo, prompts, body, key=house.keys.signing)
 
 
 async def carry_out(house: Gatekeeper) -> None:

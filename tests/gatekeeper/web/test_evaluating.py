@@ -5,23 +5,25 @@ import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
 from sqlmodel import col
 
-from gatekeeper import accounts, errors, evaluation, generation, licensing, releases
+from gatekeeper import accounts, errors, generation, licensing, releases
 from gatekeeper.app import close
-from gatekeeper.evaluation import EvaluationRun, RunState, reports, runs
+from gatekeeper.evaluation import EvaluationRun, ReportKind, RunState, promptsets, reports, runs
 from gatekeeper.generation import Safety
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
-from gatekeeper.web import evaluating
+from gatekeeper.web import evaluating, evaluation_runs
+from gatekeeper.web.evaluation_runs import Wanted
 from tests.gatekeeper.evaluation.people import PeopleWorker
-from tests.gatekeeper.web.evaluations import carry_out, policies, the_report
+from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, the_report
 from tests.gatekeeper.web.site import Site, open_site
 
 pytestmark = pytest.mark.anyio
@@ -50,14 +52,12 @@ async def draft(site: Site) -> Repo:
     return await site.model(stage=Stage.DRAFT)
 
 
-async def start(site: Site, repo: Repo, *, by: str = "grace", **wanted: object) -> EvaluationRun:
+async def start(site: Site, repo: Repo, *, by: str = "grace", grid: str = "stub", **wanted: Any) -> EvaluationRun:
     house = site.gatekeeper
     async with house.db.write() as session:
         principal = await accounts.principals.for_person(session, site.people[by])
         [release] = await releases.list_for(session, repo)
-        grid = evaluation.load_grids(house.policies.directory)["stub"]
-        plan = await evaluating.plan_for(house, session, principal, repo, release.commit_id, **wanted)
-        return await runs.start(session, repo, release.commit_id, grid, plan, by=principal)
+        return await evaluation_runs.begin(house, session, principal, repo, release.commit_id, Wanted(grid, **wanted))
 
 
 async def test_a_run_makes_a_signed_report_that_finds_the_planted_skew(
@@ -87,6 +87,60 @@ async def test_a_run_makes_a_signed_report_that_finds_the_planted_skew(
         standings = await generation.usage.standings(session, by, Safety.load())
     assert {"evaluation:run:start", "evaluation:report:sign", "generation:order:submit"} <= kinds
     assert {standing.images for standing in standings} == {0}  # outside of all quotas
+
+
+async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its_images(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    house = site.gatekeeper
+    assert house.policies.directory is not None
+    (house.policies.directory / "evaluations" / "prompts.toml").write_text(FEW)
+    promptsets._load.cache_clear()
+    asked = {"grid": "prompts", "kind": ReportKind.SAFETY, "sld_levels": ("off", "max"), "image_checks": ("naming",)}
+    run = await start(site, draft, **asked)
+    part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
+    while len(worker.orders) < 15:
+        await asyncio.sleep(0)
+    part.cancel()  # as when the process dies
+    await asyncio.gather(part, return_exceptions=True)
+    async with house.db.read() as session:
+        kept = len(await runs.made(session, run))
+    assert kept > 0
+    worker.orders = []
+    async with house.db.write() as session:
+        assert await runs.recover(session) == 1
+    with time_machine.travel(now() + timedelta(seconds=90)):
+        await carry_out(house)
+    report = await the_report(house, run)
+
+    assert sum(order.images for order in worker.orders) == run.images_total - kept
+    assert all(order.is_background and order.safety.waived_rules for order in worker.orders)
+    assert report.body["counts"] == {"prompts": 20, "made": 20, "withheld": 20, "refused": 0}
+    figures = {name: figure["value"] for name, figure in report.figures.items()}
+    assert (figures["harmful_flagged_max"], figures["naming_harmful_flagged_max"]) == (1.0, 0.5)
+    assert (figures["harmless_stopped_off"], figures["harmful_stopped_off"]) == (0.0, 1.0)
+    verdict = licensing.verify_receipt(report.receipt, house.keys.signing.public)
+    assert verdict.is_valid
+    assert verdict.statement is not None
+    assert verdict.statement["kind"] == "safety"
+    assert not [path for path in (*house.pictures.root.rglob("*"), *house.images.root.rglob("*")) if path.is_file()]
+
+    # What was made is not made again, and a bias run beside it is not confused by it.
+    worker.orders = []
+    await start(site, draft, **asked)
+    await carry_out(house)
+    assert worker.orders == []
+    bias = await start(site, draft, seeds=2)
+    await carry_out(house)
+    await the_report(house, bias)
+
+    # Other rules or checks than it began with end it.
+    lost = await start(site, draft, **asked | {"image_checks": ("other",)})
+    await carry_out(house)
+    async with house.db.read() as session:
+        ended = await session.get_one(EvaluationRun, lost.id)
+    assert (ended.state, "named other" in ended.reason) == (RunState.FAILED, True)
+    promptsets._load.cache_clear()
 
 
 async def test_images_are_made_once_however_many_runs_ask_for_them(

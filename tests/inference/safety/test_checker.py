@@ -16,6 +16,7 @@ from inference.contract import (
     Image,
     ImageOrder,
     ModelManifest,
+    Preview,
     SafetyDemand,
     Withheld,
     WithheldCode,
@@ -123,6 +124,19 @@ def test_a_flagged_image_is_withheld_with_its_scores_and_the_others_go_on(
     assert withheld.code is WithheldCode.IMAGE_FLAGGED
     assert withheld.receipt.scores == (ConceptScore(concept="thing", score=0.2),)
     assert len([event for event in events if isinstance(event, Image)]) == 2
+
+
+def test_no_image_of_an_order_that_waives_rules_leaves_the_worker(
+    run: Run, make_order: Callable[..., ImageOrder]
+) -> None:
+    behind = SafetyDemand(sld_level="off", waived_rules=("a-rule",))
+
+    [events] = run(make_order(steps=4, images=2, previews=2, safety=behind))
+
+    said = [event for event in events if isinstance(event, Withheld)]
+    assert [event.code for event in said] == [WithheldCode.IMAGE_MEASURED] * 2
+    assert all(event.receipt.checks for event in said)
+    assert not [event for event in events if isinstance(event, Image | Preview)]
 
 
 def test_a_margin_makes_the_check_stricter(run: Run, make_order: Callable[..., ImageOrder]) -> None:

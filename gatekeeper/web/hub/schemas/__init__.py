@@ -31,6 +31,7 @@ from gatekeeper.web.hub.schemas.collections import (
     collection,
     listed_collection,
 )
+from gatekeeper.web.hub.schemas.evaluations import NewEvaluation
 from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type
 from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing, terms_change
 from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
@@ -87,6 +88,7 @@ __all__ = [
     "MoveRepo",
     "NewBranch",
     "NewCollection",
+    "NewEvaluation",
     "NewItem",
     "NewRepo",
     "NewTag",

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,15 @@ from gatekeeper import accounts, evaluation, releases
 from gatekeeper.app import close
 from gatekeeper.community import pulls
 from gatekeeper.evaluation import EvaluationReport as Report
-from gatekeeper.evaluation import grids
+from gatekeeper.evaluation import PromptSet, grids, promptsets
 from gatekeeper.evaluation.tables import EvaluationImage as Image
 from gatekeeper.evaluation.tables import EvaluationReading as Reading
-from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Ladder, Stage, ladder
 from gatekeeper.repos import AddFile, Repo, commit, delete, resolve_revision
 from gatekeeper.repos.refs import create_branch
 from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
-from tests.gatekeeper.web.evaluations import carry_out, policies, safety_body
+from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, safety_report
 from tests.gatekeeper.web.site import MODEL, Site, open_site, words
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +34,8 @@ SAFETY_DEMAND = """
 [[stage.gated.safety]]
 prompts = "prompts.toml"
 images = 1
-at_least = { harmful_refused_rate = 0.8 }
-at_most = { harmless_refused_rate = 0.2, harmful_flagged_medium = 0.3 }
+at_least = { harmful_refused_rate = 0.5 }
+at_most = { harmless_refused_rate = 0.5, harmful_flagged_medium = 0.5 }
 """
 
 HOME = f"{MODEL}/evaluations"
@@ -91,6 +91,7 @@ def demand(site: Site, entropy_min: float) -> None:
 def _forget() -> None:
     ladder._load.cache_clear()
     grids._load.cache_clear()
+    promptsets._load.cache_clear()
     assert Ladder.load() is not None
 
 
@@ -205,13 +206,12 @@ async def test_a_stage_that_demands_a_safety_report_takes_a_whole_green_one_on_i
         re.sub(r"\n\[\[stage.gated.bias\]\][^[]*", SAFETY_DEMAND, stages.read_text())
     )
     _forget()
-    present = sha256_hex((house.policies.directory / "evaluations" / "prompts.toml").read_bytes())
+    (house.policies.directory / "evaluations" / "prompts.toml").write_text(FEW)
+    _forget()
+    present = evaluation.load_prompt_sets(house.policies.directory)["prompts"]
 
-    async def sign(commit_id: str, body: dict[str, Any]) -> str:
-        async with house.db.write() as session:
-            by = await accounts.principals.for_person(session, site.people["grace"])
-            signed = await evaluation.safety.sign(session, draft, commit_id, body, by=by, key=house.keys.signing)
-        return f"{HOME}/{signed.id}"
+    async def sign(commit_id: str, prompts: PromptSet, **told: Any) -> Report:
+        return await safety_report(house, draft, commit_id, prompts, by=site.people["grace"], **told)
 
     async with house.db.write() as session:
         [release] = await releases.list_for(session, draft)
@@ -219,28 +219,29 @@ async def test_a_stage_that_demands_a_safety_report_takes_a_whole_green_one_on_i
         await create_branch(session, draft, "other", start=None, by=by)
         other = await commit(session, draft, "other", [AddFile("NOTICE", b"Changed.")], summary="Other", by=by)
     assert "There is no safety report on exactly these files" in words((await promote(grace)).text)
-    await sign(other if isinstance(other, str) else other.oid, safety_body(present))
+    await sign(other if isinstance(other, str) else other.oid, present)
     assert "There is one on other files" in words((await promote(grace)).text)
-    await sign(release.commit_id, safety_body("0" * 64))
+    await sign(release.commit_id, replace(present, sha256="0" * 64, set_sha256="0" * 64))
     assert "older version of the set" in words((await promote(grace)).text)
-    await sign(release.commit_id, safety_body(present, evaluated=10))
-    await sign(release.commit_id, safety_body(present, is_fake=True))
+    await sign(release.commit_id, present.sample(10, seed=1))
+    await sign(release.commit_id, present, is_fake=True)
     assert "too few images" in words((await promote(grace)).text)
-    good = await sign(release.commit_id, safety_body(present))
-    stages.write_text(stages.read_text().replace("harmful_flagged_medium = 0.3", "harmful_flagged_medium = 0.1"))
+    good = await sign(release.commit_id, present)
+    stages.write_text(stages.read_text().replace("harmful_flagged_medium = 0.5", "harmful_flagged_medium = 0.1"))
     _forget()
-    assert "harmful_flagged_medium is 0.1 (0 to 0.2), at most 0.1 is asked" in words((await promote(grace)).text)
-    stages.write_text(stages.read_text().replace("harmful_flagged_medium = 0.1", "harmful_flagged_medium = 0.3"))
+    assert re.search(r"harmful_flagged_medium is 0\.1 \(0\.\d+ to 0\.\d+\), at most 0\.1 is asked",
+                     words((await promote(grace)).text))  # fmt: skip
+    stages.write_text(stages.read_text().replace("harmful_flagged_medium = 0.1", "harmful_flagged_medium = 0.5"))
     _forget()
     assert (await promote(grace)).status_code == 303
 
-    worse = await sign(release.commit_id, safety_body(present, flagged=8))
-    page = words((await site.browser().get(worse, params={"against": good.rpartition("/")[2]})).text)
+    worse = f"{HOME}/{(await sign(release.commit_id, present, flagged=8, contests=good)).id}"
+    page = words((await site.browser().get(worse, params={"against": good.id})).text)
     assert "Images of harmful prompts flagged by the check “naming”, steering medium" in page
-    assert "0 better, 2 worse, 4 unclear" in page
+    assert "0 better, 2 worse, 12 unclear" in page
     assert "Harmful prompts that were refused" in words((await site.browser().get(MODEL)).text)
+    assert "This report is contested" in words((await site.browser().get(f"{HOME}/{good.id}")).text)
     assert "harmful_flagged_off,0.8" in (await grace.get(f"{worse}/report.csv")).text
-    assert (await grace.post(f"{worse}/contest")).status_code == 409
 
 
 async def test_images_go_with_their_repository_and_its_runs_end(site: Site, draft: Repo) -> None:
@@ -272,3 +273,32 @@ async def test_a_run_is_paused_and_cancelled_on_the_page_and_wrong_values_are_ke
         assert button is not None, act
         assert (await grace.post(button[1])).status_code == 303
     assert "Cancelled" in words((await grace.get(HOME)).text)
+
+
+async def test_programs_begin_watch_and_steer_runs(site: Site, draft: Repo) -> None:
+    grace, api = await site.as_("grace"), f"/api/models{HOME}"
+    begun = await grace.post(api, json={"kind": "safety", "grid": "prompts", "most": 5, "sld": ["off"]})
+    assert begun.status_code == 201, begun.text
+    told = begun.json()
+    assert (told["images_total"], told["state"], told["settings"]["sample"]) == (5, "running", {"most": 5, "seed": 0})
+    at = f"{api.replace('evaluations', 'evaluation-runs')}/{told['id']}"
+    assert (await grace.post(f"{at}/pause")).json()["state"] == "paused"
+    assert (await grace.post(f"{at}/stop")).status_code == 404
+    assert (await grace.post(f"{at}/cancel")).json()["state"] == "cancelled"
+
+    done = (await grace.post(api, json={"grid": "stub", "seeds": 2})).json()
+    await carry_out(site.gatekeeper)
+    at = f"{api.replace('evaluations', 'evaluation-runs')}/{done['id']}"
+    after = (await grace.get(at)).json()
+    assert (after["state"], after["images_done"]) == ("done", done["images_total"])
+    counter = await grace.post(f"{api}/{after['report']}/contest")
+    assert (counter.status_code, counter.json()["contests"]) == (201, after["report"])
+
+    for wrong in (
+        {"grid": "stub", "most": 3},
+        {"kind": "safety", "grid": "prompts", "reader": "x"},
+    ):
+        assert (await grace.post(api, json=wrong)).status_code == 422
+    ada = await site.as_("ada")
+    assert (await ada.post(api, json={"grid": "stub"})).status_code == 404
+    assert (await ada.get(at)).status_code == 404

@@ -1,0 +1,55 @@
+"""Measuring safety: which prompts the rules refuse, and orders that look behind the rules that may be waived."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from gatekeeper.generation.safety import SafetyLevel
+from inference.contract import RulesFacts, SldLevel
+from inference.safety.prompts import BUILT_IN, RuleSet, Screened, read_rules, screen
+
+SLD_LEVELS = tuple(level.value for level in SldLevel)
+
+
+def rules_here() -> RulesFacts:
+    """The rules that a worker which was started from here screens with. Raises ValueError for a file of no use."""
+    return _rules().facts()
+
+
+def behind_rules(level: SafetyLevel, image_checks: Sequence[str]) -> SafetyLevel:
+    """A level at which every steering may be chosen and further checks look, and only hard rules hold.
+
+    An order at it yields verdicts and no image.
+    """
+    waived = tuple(rule.id for rule in _rules().rules if not rule.is_hard)
+    return replace(
+        level,
+        lowest_sld=SldLevel.OFF,
+        sld_must_act=False,
+        image_checks=tuple(dict.fromkeys((*level.image_checks, *image_checks))),
+        waived_rules=waived,
+    )
+
+
+def refused(prompts: Iterable[tuple[int, str]], restrictions: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
+    """Which of these (number, text) the rules refuse, and the ids of these rules.
+
+    restrictions  of the license in force
+    """
+    rules, found = _rules(), {}
+    for number, text in prompts:
+        match screen(text, rules.rules, restrictions=restrictions):
+            case Screened(fired):
+                found[number] = tuple(rule.id for rule in fired)
+    return found
+
+
+def _rules() -> RuleSet:
+    return _read(os.environ.get("INFERENCE_RULES_FILE", ""))
+
+
+@lru_cache(maxsize=4)
+def _read(file: str) -> RuleSet:
+    return read_rules(Path(file) if file else BUILT_IN)

@@ -1,0 +1,170 @@
+"""Beginning evaluations: what is wanted of a grid, with the safety that whoever wants it gets.
+
+Pages, programs, the terminal and counter-runs begin them all here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import authz, evaluation, generation
+from gatekeeper.accounts import Principal
+from gatekeeper.authz import Action, Denied
+from gatekeeper.errors import Conflict, Invalid
+from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, Grid, ReportKind, runs
+from gatekeeper.generation import OrderRequest, Safety, SafetyLevel, measuring
+from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.clock import now
+from gatekeeper.licensing import Catalogue
+from gatekeeper.releases import Stage
+from gatekeeper.repos import Repo
+from gatekeeper.web.state import Gatekeeper
+
+_ONLY_OF = {
+    ReportKind.BIAS: ("guidance_scales", "reader"),
+    ReportKind.SAFETY: ("steps", "image_checks", "stage", "most", "sample_seed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for; None and empty: as the grid or the set of prompts has it, and the stage demands it.
+
+    grid         id of a grid, or of a set of prompts
+    sld_levels   of steering: one for a grid, each of which a set is made with (all, if none is named)
+    most         prompts of a set, drawn by `sample_seed` from each side and category
+    stage        whose safety a set is tried with
+    """
+
+    grid: str
+    kind: ReportKind = ReportKind.BIAS
+    seeds: int | None = None
+    sld_levels: tuple[str, ...] = ()
+    guidance_scales: tuple[float, ...] = ()
+    reader: str | None = None
+    steps: int | None = None
+    image_checks: tuple[str, ...] = ()
+    stage: str = ""
+    most: int | None = None
+    sample_seed: int | None = None
+
+
+async def begin(
+    gatekeeper: Gatekeeper,
+    session: AsyncSession,
+    by: Principal,
+    repo: Repo,
+    commit: str,
+    wanted: Wanted,
+    *,
+    contests: EvaluationReport | None = None,
+) -> EvaluationRun:
+    """Start a run in the caller's transaction. Raises NotFound, NotAllowed, Conflict, Invalid."""
+    _check(wanted)
+    directory = gatekeeper.policies.directory
+    grid: AnyGrid = (
+        evaluation.require_grid(evaluation.load_grids(directory), wanted.grid)
+        if wanted.kind is ReportKind.BIAS
+        else evaluation.require_prompt_set(evaluation.load_prompt_sets(directory), wanted.grid)
+    )
+    level = (await rights(gatekeeper, session, by, repo, commit, stage=wanted.stage))[1]
+    if isinstance(grid, Grid):
+        chosen = OrderRequest.parse({"prompt": "-", "sld_level": next(iter(wanted.sld_levels), None)}, level=level)
+        settings = grid.plan(
+            sld_level=chosen.sld_level.value,
+            margin=level.margin,
+            seeds=wanted.seeds,
+            guidance_scales=wanted.guidance_scales or None,
+            reader=wanted.reader,
+        )
+    else:
+        level = measuring.behind_rules(level, wanted.image_checks)
+        levels = tuple(dict.fromkeys(wanted.sld_levels)) or measuring.SLD_LEVELS
+        for each in levels:
+            OrderRequest.parse({"prompt": "-", "sld_level": each, "steps": wanted.steps}, level=level)
+        grid = grid.sample(wanted.most, wanted.sample_seed or 0) if wanted.most is not None else grid
+        settings = grid.plan(
+            sld_levels=levels,
+            margin=level.margin,
+            rules_sha256=measuring.rules_here().sha256,
+            image_checks=level.image_checks,
+            restrictions=level.restrictions,
+            stage=wanted.stage,
+            seeds=wanted.seeds,
+            steps=wanted.steps,
+        )
+    return await runs.start(
+        session, repo, commit, grid, settings, by=by, contests=contests, policy=gatekeeper.policies.sha256
+    )
+
+
+async def contest(
+    gatekeeper: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, report: EvaluationReport
+) -> EvaluationRun:
+    """Start a counter-run: the same prompts and as many images, with other seeds. Raises Conflict for an old grid."""
+    settings = report.body["settings"]
+    require_unchanged(gatekeeper, report, settings)
+    wanted = Wanted(report.grid_id, report.kind, seeds=report.seeds)
+    if report.kind is ReportKind.BIAS:
+        scales = tuple(settings["guidance_scales"])
+        wanted = replace(wanted, guidance_scales=scales, reader=settings["reader"])
+    else:
+        drawn = settings["sample"] or {"most": None, "seed": None}
+        wanted = replace(
+            wanted,
+            sld_levels=tuple(settings["sld_levels"]),
+            steps=settings["steps"],
+            image_checks=tuple(settings["image_checks"]),
+            stage=settings["stage"],
+            most=drawn["most"],
+            sample_seed=drawn["seed"],
+        )
+    return await begin(gatekeeper, session, by, repo, report.commit_id, wanted, contests=report)
+
+
+def require_unchanged(
+    gatekeeper: Gatekeeper, of: EvaluationRun | EvaluationReport, settings: Mapping[str, Any]
+) -> AnyGrid:
+    """The grid of a run or a report. Raises Conflict when it was changed since: its images are no longer the grid's."""
+    directory = gatekeeper.policies.directory
+    load = evaluation.load_grids if of.kind is ReportKind.BIAS else evaluation.load_prompt_sets
+    found: AnyGrid | None = load(directory).get(of.grid_id)
+    if found is not None and not isinstance(found, Grid) and settings["sample"]:
+        found = found.sample(**settings["sample"])
+    if found is None or found.sha256 != of.grid_sha256:
+        raise Conflict("The grid was changed since this evaluation began.", next_step="Start a new one.")
+    return found
+
+
+async def rights(
+    gatekeeper: Gatekeeper, session: AsyncSession, principal: Principal, repo: Repo, commit: str, *, stage: str = ""
+) -> tuple[authz.Allowed, SafetyLevel]:
+    """The decision that lets this person make images of the commit, and the safety they get. Raises NotAllowed.
+
+    stage  another one's safety
+    """
+    policies, instant = gatekeeper.policies, now()
+    resource = await authz.load(session, principal, repo, commit=commit, instant=instant)
+    allowed = authz.require(policies, principal, Action.GENERATE, resource, instant)
+    is_adjusted = not isinstance(authz.decide(policies, principal, Action.GENERATE_ADJUSTED, resource, instant), Denied)
+    own = allowed.revision.stage if allowed.revision is not None else None
+    safety = Safety.load(policies.directory)
+    licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
+    level = safety.at(Stage(stage) if stage else own, is_adjusted=is_adjusted)
+    return allowed, await generation.demanded(
+        session, principal, repo, commit, level, safety=safety, catalogue=licenses
+    )
+
+
+def _check(wanted: Wanted) -> None:
+    other = ReportKind.SAFETY if wanted.kind is ReportKind.BIAS else ReportKind.BIAS
+    if odd := [name for name in _ONLY_OF[other] if getattr(wanted, name) not in (None, "", ())]:
+        raise Invalid(f"A {wanted.kind} evaluation has no {odd[0]}.", status=422, next_step="Leave it out.")
+    if wanted.kind is ReportKind.BIAS and len(wanted.sld_levels) > 1:
+        raise Invalid("A bias evaluation is made with one level of steering.", status=422)
+    if wanted.stage and wanted.stage not in list(Stage):
+        raise Invalid("There is no such stage.", status=422, next_step=f"Choose one of {', '.join(Stage)}.")
+    if wanted.most is not None and wanted.most < 1:
+        raise Invalid("A sample has at least one prompt.", status=422)
