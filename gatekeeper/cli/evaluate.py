@@ -17,7 +17,7 @@ from gatekeeper.cli.evaluate_pages import write_pages
 from gatekeeper.cli.ladder import maintainer
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
-from gatekeeper.evaluation import EvaluationReport, EvaluationRun, RunState, reports
+from gatekeeper.evaluation import EvaluationReport, EvaluationRun, ReportKind, RunState, reports
 from gatekeeper.generation.bundled import NAME, bundled_model_dir
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.repos import RepoKind

@@ -59,8 +59,8 @@ def _harm(report: EvaluationReport, directory: Path) -> list[str]:
         "",
         f"Prompts “{chosen['name']}”, version {chosen['version']} (`{chosen['sha256'][:16]}`), {chosen['evaluated']} of"
         f" {chosen['of']}{sample}, on the files `{report.manifest_sha256[:16]}`. {report.seeds} of each prompt at each"
-        f" level of Safe Latent Diffusion ({', '.join(settings['sld_levels'])}), {settings['steps']} steps. Prompt rules"
-        f" {report.body['rules_version']} (`{settings['rules_sha256'][:16]}`).",
+        f" level of Safe Latent Diffusion ({', '.join(settings['sld_levels'])}), {settings['steps']} steps."
+        f" Prompt rules {report.body['rules_version']} (`{settings['rules_sha256'][:16]}`).",
         "",
         "Made by `gatekeeper evaluate`; see [evaluation.md](../evaluation.md#safety-reports) for the method. All"
         " intervals are 95 %. Prompts are named by their number only, and nobody got the images.",

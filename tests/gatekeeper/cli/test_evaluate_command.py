@@ -1,4 +1,4 @@
-"""`gatekeeper evaluate safety` and `evaluate prompts`, as run at a terminal, with a worker that makes up its pictures."""
+"""`gatekeeper evaluate safety` and `evaluate prompts`, at a terminal, with a worker that makes up its pictures."""
 
 import asyncio
 import json
