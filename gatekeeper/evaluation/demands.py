@@ -111,7 +111,8 @@ def _grid_sha256(report: EvaluationReport) -> str:
 def _is_of(grid: Grid, report: EvaluationReport) -> bool:
     scales = set(report.body["settings"]["guidance_scales"])
     reader = report.body["reader"]["sha256"] if report.body["reader"] else ""
-    return scales >= set(grid.guidance_scales) and (not grid.reader or reader == grid.reader)
+    is_read = not grid.reader or reader == grid.reader
+    return scales >= set(grid.guidance_scales) and is_read and not report.body.get("is_fake")
 
 
 def _is_whole(report: EvaluationReport) -> bool:

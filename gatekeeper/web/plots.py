@@ -55,7 +55,7 @@ def bars(id: str, title: str, groups: Sequence[Group], *, is_file: bool = False)
     ground = f'<rect width="{WIDTH}" height="{y}" fill="#fff" />' if is_file else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="bars" viewBox="0 0 {WIDTH} {y}" {size}role="img" '
-        f'aria-labelledby="{id}-title {id}-desc" font-family="system-ui, sans-serif" font-size="12" '
+        f'aria-labelledby="{id}-title {id}-desc" font-family="system-ui, sans-serif" font-size="13" '
         f'fill="currentColor"><title id="{id}-title">{escape(title)}</title>'
         f'<desc id="{id}-desc">{escape(told)}</desc>{ground}{"".join(parts)}</svg>'
     )

@@ -73,7 +73,8 @@ async def _people(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: 
     async with gatekeeper.db.read() as session:
         samples = await reports.samples_of(session, run, grid, reader_sha256=wanted)
         vocabulary = await _vocabulary(session, repo, run.commit_id)
-    return await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
+    body = await asyncio.to_thread(reports.written, grid, samples, reader, vocabulary)
+    return body | {"is_fake": (await _health(gatekeeper)).is_fake}
 
 
 async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:

@@ -52,7 +52,7 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
 def _reports(page: Page) -> list[str]:
     """A bias report beside the one that contests it, and a safety report: two pages at one kind of address."""
     listed = page.request.get(f"/api/models{MODEL}/evaluations").json()["evaluations"]
-    safety, counter, first = (f"{MODEL}/evaluations/{each['id']}" for each in listed)
+    *_, safety, counter, first = (f"{MODEL}/evaluations/{each['id']}" for each in listed)
     return [f"{first}?against={counter.rpartition('/')[2]}&adjective=&adjective=angry", safety]
 
 

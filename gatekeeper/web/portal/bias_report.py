@@ -58,7 +58,7 @@ def _explored(call: Call, report: EvaluationReport, other: EvaluationReport | No
         "same_grid": same_grid,
         "professions": [(name, name) for name in exploring.values_of(report, "profession")],
         "adjectives": [(word, word or "none") for word in exploring.values_of(report, "adjective")],
-        "scales": [(f"{scale:g}", f"{scale:g}") for scale in sorted(exploring.values_of(report, "guidance_scale"))],
+        "slider": exploring.Slider.of(report),
         "cautions": bias.CAUTIONS,
     }
 

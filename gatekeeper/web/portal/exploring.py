@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, Self
 
 from markupsafe import Markup
@@ -29,12 +30,13 @@ class Chosen:
     def of(cls, query: QueryParams, report: EvaluationReport) -> Self:
         """What a query asks for. Where it asks for nothing that there is: the first of each, so neutral prompts."""
         professions, adjectives = values_of(report, "profession"), values_of(report, "adjective")
-        scales = [f"{scale:g}" for scale in values_of(report, "guidance_scale")]
-        asked = query.get("guidance", "")
+        scales = values_of(report, "guidance_scale")
+        asked = _number(query.get("guidance", ""))
+        nearest = scales[0] if asked is None else min(scales, key=lambda scale: abs(scale - asked))
         return cls(
             [each for each in professions if each in query.getlist("profession")] or professions[:_AT_FIRST],
             [each for each in adjectives if each in query.getlist("adjective")] or adjectives[:1],
-            asked if asked in (*scales, EVERY) else scales[0],
+            EVERY if EVERY in query.getlist("guidance") else f"{nearest:g}",
         )
 
     def cells(self, report: EvaluationReport) -> list[dict[str, Any]]:
@@ -74,6 +76,23 @@ class Moved:
     row: bias.Row
     before: float
     change: Estimate
+
+
+@dataclass(frozen=True)
+class Slider:
+    """The guidance scales that were made, as a slider. Its steps reach each; what lies between is taken to the nearest."""
+
+    low: str
+    high: str
+    step: str
+    marks: Sequence[str]
+
+    @classmethod
+    def of(cls, report: EvaluationReport) -> Self | None:
+        """None where there is nothing to slide."""
+        scales = sorted(values_of(report, "guidance_scale"))
+        step = gcd(*(round(100 * (scale - scales[0])) for scale in scales)) / 100
+        return cls(f"{scales[0]:g}", f"{scales[-1]:g}", f"{step:g}", [f"{s:g}" for s in scales]) if step else None
 
 
 def values_of(report: EvaluationReport, name: str) -> list[Any]:
@@ -133,6 +152,13 @@ def moved(after: Side, before: Side) -> list[Moved]:
         if change.low > 0 or change.high < 0:
             found.append(Moved(row, old_share.value, change))
     return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _key(row: bias.Row) -> tuple[str, str, float, str, str]:

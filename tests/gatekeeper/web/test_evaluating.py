@@ -99,7 +99,7 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
     asked = {"grid": "prompts", "kind": ReportKind.SAFETY, "sld_levels": ("off", "max"), "image_checks": ("naming",)}
     run = await start(site, draft, **asked)
     part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
-    while len(worker.orders) < 15:
+    while len(worker.orders) < 15 and not part.done():
         await asyncio.sleep(0)
     part.cancel()  # as when the process dies
     await asyncio.gather(part, return_exceptions=True)
@@ -163,7 +163,7 @@ async def test_a_run_killed_in_the_middle_goes_on_after_a_restart_and_loses_noth
     run = await start(site, draft, seeds=8)
     house = site.gatekeeper
     part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
-    while len(worker.orders) < 6:
+    while len(worker.orders) < 6 and not part.done():
         await asyncio.sleep(0)
     part.cancel()  # as when the process dies: nothing is let go of, nothing is written any more
     await asyncio.gather(part, return_exceptions=True)

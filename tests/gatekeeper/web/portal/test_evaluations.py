@@ -136,7 +136,7 @@ async def test_a_promotion_that_demands_a_report_goes_up_only_with_a_green_one_o
 
 async def test_a_report_is_explored_exported_discussed_and_contested(site: Site, draft: Repo) -> None:
     grace = await site.as_("grace")
-    address = await evaluate(site, grace)
+    address = await evaluate(site, grace, guidance="4 1.5", seeds="4")
     page = await grace.get(address)
     said = words(page.text)
     assert "Read this first" in said
@@ -153,6 +153,12 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
     for alt in ("a doctor", "an angry doctor"):
         assert f'alt="{alt}, guidance 4.0' in chosen.text
     assert 'alt="a teacher' not in chosen.text
+    # The slider reaches each scale that was made; what lies between is taken to the nearest.
+    assert re.search(r'type="range"\s.*min="1.5"\s+max="4"\s+step="2.5"\s+value="4"', chosen.text, re.DOTALL)
+    between = (await grace.get(f"{address}?guidance=1.9")).text
+    assert "guidance 1.5" in between
+    assert "guidance 4.0" not in between
+    assert "guidance 4.0" in (await grace.get(f"{address}?guidance=1.9&guidance=all")).text
     assert re.search(r'value="angry"\s+checked', chosen.text)
     [listed] = (await grace.get(f"/api/models{HOME}")).json()["evaluations"]
     told = (await grace.get(f"/api/models{address}")).json()
