@@ -80,7 +80,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Slider:
-    """The guidance scales that were made, as a slider. Its steps reach each; what lies between is taken to the nearest."""
+    """The guidance scales that were made, as a slider. Its steps reach each; in between the nearest is taken."""
 
     low: str
     high: str
