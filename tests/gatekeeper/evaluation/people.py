@@ -90,7 +90,7 @@ class PeopleWorker(StubWorker):
         events: list[Event] = []
         if order.safety.waived_rules:
             ends = [_measured(order, index) for index in range(order.images)]
-            return [*ends, Done(delivered=0, withheld=len(ends))]
+            return [*ends, Done(delivered=0, withheld=len(ends), compute_seconds=0.5)]
         for event in all_good(order):
             if isinstance(event, Image):
                 seed = order.seed + event.index
