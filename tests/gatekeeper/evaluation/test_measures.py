@@ -36,6 +36,13 @@ def test_intervals_of_shares_and_entropy_cover_the_truth_about_as_often_as_they_
     assert np.mean([_covers(measures.entropy_estimate(counts), _entropy(truth)) for counts in drawn]) >= 0.90
 
 
+def test_evenness_is_not_understated_where_images_are_few() -> None:
+    truth = [0.4, 0.3, 0.2, 0.1]
+    drawn = np.random.default_rng(17).multinomial(30, truth, size=400)
+    found = np.mean([measures.entropy_estimate(counts).value for counts in drawn])
+    assert found == pytest.approx(_entropy(truth), abs=0.01)  # as counted it would be 0.036 less
+
+
 def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
     truth = np.array([0.15, 0.75, 0.10])
     rates = np.array([[0.85, 0.10, 0.05], [0.15, 0.80, 0.05], [0.30, 0.20, 0.50]])
@@ -50,6 +57,14 @@ def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
         raw_errors.append(counts / counts.sum() - truth)
     assert np.mean(hits) >= 0.90
     assert np.abs(np.mean(errors, axis=0)).max() < 0.02 < np.abs(np.mean(raw_errors, axis=0)).max()
+
+
+def test_a_reader_that_was_tried_on_few_images_leaves_more_uncertainty() -> None:
+    tried = np.array([[16, 3, 1], [3, 16, 1], [5, 5, 10]])
+    (few, *_), _ = measures.corrected([200, 120, 80], tried.tolist())
+    (many, *_), _ = measures.corrected([200, 120, 80], (100 * tried).tolist())
+    assert few.value == pytest.approx(many.value, abs=0.001)
+    assert few.high - few.low > 1.5 * (many.high - many.low)
 
 
 def test_a_perfect_reader_changes_nothing() -> None:
