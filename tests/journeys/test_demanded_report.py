@@ -103,12 +103,13 @@ async def _two_revisions(demo: Demo) -> list[str]:
         async with house.db.write() as session:
             by = await accounts.principals.for_person(session, await _maintainer(session))
             repo = await repos.create(session, RepoKind.MODEL, NAMESPACE, HOME.rpartition("/")[2], by=by)
-            await releases.enable_staging(session, repo, by=by)
             found = []
             for number in (1, 2):
                 files = [AddFile("README.md", f"# Revision {number}\n".encode()), AddFile("model_index.json", b"{}")]
                 made = await repos.commit(session, repo, "main", files, summary=f"Revision {number}", by=by)
                 found.append(made if isinstance(made, str) else made.oid)
+            await releases.enable_staging(session, repo, by=by)
+            await releases.ensure(session, repo, found[0], by=by)
         return found
     finally:
         await close(house)
