@@ -10,8 +10,8 @@ from typing import Any
 from playwright.sync_api import Page, expect
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, evaluation, releases, repos
-from gatekeeper.accounts import Person
+from gatekeeper import accounts, authz, evaluation, releases, repos
+from gatekeeper.accounts import OPERATOR, Person
 from gatekeeper.app import assemble, close
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from gatekeeper.kit.bundled import bundled_dir
@@ -36,8 +36,7 @@ def test_a_promotion_goes_up_only_with_a_green_report_on_its_own_files(
     shutil.copytree(bundled_dir("policies"), folder)
     (folder / "evaluations" / "prompts-few.toml").write_text(FEW)
     (stages := folder / "stages.toml").write_text(stages.read_text() + DEMAND)
-    first, second = in_thread(_two_revisions(demo))
-    demo.command("policies", "activate", str(folder), "--note", "Internal models are evaluated.")
+    first, second = in_thread(_two_revisions(demo, folder))
     page = visit("maintainer")
     try:
         propose(page, first)
@@ -58,7 +57,7 @@ def test_a_promotion_goes_up_only_with_a_green_report_on_its_own_files(
         expect(page.locator("main .stage").get_by_text("Internal").first).to_be_visible()
         expect(page.get_by_role("link", name="Safety: prompts-few").first).to_be_visible()
     finally:
-        demo.command("policies", "rollback", "--note", "The journey is over.")
+        in_thread(_roll_back(demo))
 
 
 def test_a_safety_run_is_begun_on_the_page_and_its_report_stands_there(demo: Demo, visit: Callable[..., Page]) -> None:
@@ -96,8 +95,8 @@ def in_thread(work: Coroutine[Any, Any, Any]) -> Any:
         return pool.submit(asyncio.run, work).result()
 
 
-async def _two_revisions(demo: Demo) -> list[str]:
-    """A model of two revisions, both drafts."""
+async def _two_revisions(demo: Demo, folder: Path) -> list[str]:
+    """A model of two revisions, both drafts, under policies that demand a report."""
     house = assemble(Settings(data_dir=demo.data_dir, inference_url="off", _env_file=None))
     try:
         async with house.db.write() as session:
@@ -110,7 +109,17 @@ async def _two_revisions(demo: Demo) -> list[str]:
                 found.append(made if isinstance(made, str) else made.oid)
             await releases.enable_staging(session, repo, by=by)
             await releases.ensure(session, repo, found[0], by=by)
+            await authz.activate(session, folder, by=OPERATOR, note="Internal models are evaluated.")
         return found
+    finally:
+        await close(house)
+
+
+async def _roll_back(demo: Demo) -> None:
+    house = assemble(Settings(data_dir=demo.data_dir, inference_url="off", _env_file=None))
+    try:
+        async with house.db.write() as session:
+            await authz.roll_back(session, by=OPERATOR, note="The journey is over.")
     finally:
         await close(house)
 
