@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_23_safety_runs"
-down_revision = "2026_11_22_shadows"
+down_revision = "2026_11_23_following"
 branch_labels = None
 depends_on = None
 
