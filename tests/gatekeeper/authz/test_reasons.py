@@ -23,7 +23,7 @@ SERVICE = replace(token(ADA, "review"), is_service=True)
 _BOTH = {"grants": (GRANT,), "accepted": ACCEPTED}
 
 # code, who, action, what, and a part of the next step
-_CASES: list[tuple[Code, Principal, Action, Target, str]] = [
+CASES: list[tuple[Code, Principal, Action, Target, str]] = [
     (Code.SIGN_IN_REQUIRED, ANONYMOUS, Action.DISCUSS_WRITE, repo(ANONYMOUS), "Sign in"),
     (Code.SIGN_IN_REQUIRED, ANONYMOUS, Action.LIST_FILES, staged(ANONYMOUS, Stage.OPEN, is_held=True), "Sign in"),
     (Code.SIGN_IN_REQUIRED, ANONYMOUS, Action.DOWNLOAD, staged(ANONYMOUS, Stage.GATED), "then ask for access at /acme"),
@@ -90,8 +90,8 @@ _CASES: list[tuple[Code, Principal, Action, Target, str]] = [
 
 @pytest.mark.parametrize(
     ("code", "principal", "action", "resource", "next_step"),
-    _CASES,
-    ids=[f"{code}-{action}-{number}" for number, (code, _, action, *_rest) in enumerate(_CASES)],
+    CASES,
+    ids=[f"{code}-{action}-{number}" for number, (code, _, action, *_rest) in enumerate(CASES)],
 )
 def test_denial_names_the_case_and_the_next_step(
     policies: Policies, code: Code, principal: Principal, action: Action, resource: Target, next_step: str
@@ -108,7 +108,7 @@ def test_denial_names_the_case_and_the_next_step(
 
 def test_every_code_has_a_case_here() -> None:
     # A failing evaluation is shown in test_policies.py, with the policy that fails.
-    assert {code for code, *_ in _CASES} == set(Code) - {Code.POLICY_ERROR}
+    assert {code for code, *_ in CASES} == set(Code) - {Code.POLICY_ERROR}
 
 
 def test_every_code_and_every_action_has_words(policies: Policies) -> None:
@@ -119,7 +119,7 @@ def test_every_code_and_every_action_has_words(policies: Policies) -> None:
 
 
 def test_words_fit_into_a_header(policies: Policies) -> None:
-    for _, principal, action, resource, _ in _CASES:
+    for _, principal, action, resource, _ in CASES:
         decision = decide(policies, principal, action, resource, NOW)
         assert isinstance(decision, Denied)
         text = f"{decision.reason} {decision.next_step}"
