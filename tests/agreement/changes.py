@@ -10,8 +10,10 @@ from gatekeeper import access, licensing, releases, tokens
 from gatekeeper.access import AccessGrant
 from gatekeeper.accounts import OPERATOR, organizations, people, principals, sessions
 from gatekeeper.accounts.tables import Membership, Organization
+from gatekeeper.kit.clock import now
 from gatekeeper.licensing.tables import Acceptance
-from gatekeeper.releases.tables import Release
+from gatekeeper.releases import Ladder, rows, stage_terms
+from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import AddFile, Gate, catalogue, history
 from gatekeeper.web.state import Gatekeeper
 from tests.agreement.world import World, accept
@@ -41,6 +43,16 @@ async def withdraw(session: AsyncSession, _: Gatekeeper, world: World) -> None:
     release = await _release(session, world)
     if release is not None:
         await releases.withdraw(session, release, by=world.owner, reason="It was a mistake.")
+
+
+async def move_to_gated(session: AsyncSession, _: Gatekeeper, world: World) -> None:
+    """Up or down, with the terms of the stage where it comes to stand; what a promotion checks before is not asked."""
+    release = await _release(session, world)
+    repo = await catalogue.by_id(session, world.repo_id)
+    if release is not None and repo is not None and release.stage is not Stage.GATED:
+        bundle = await stage_terms.bind(session, repo, release, Stage.GATED, by=world.owner, ladder=Ladder.load())
+        values = {"stage": Stage.GATED, "staged_at": now(), "bundle_sha256": bundle}
+        await rows.change(session, release, "promote", values, by=world.owner)
 
 
 async def close_it(session: AsyncSession, _: Gatekeeper, world: World) -> None:
@@ -140,6 +152,7 @@ ALL: tuple[Change, ...] = (
     hold,
     resume,
     withdraw,
+    move_to_gated,
     close_it,
     open_it,
     disable_the_person,

@@ -4,6 +4,7 @@ AGREEMENT_EXAMPLES  how many worlds are made (25)
 AGREEMENT_SEED      which ones (0); it is printed with a failure
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ _FILES = {
     "hidden/README.md": Action.DOWNLOAD,  # stored as LFS, so its name does not make it a card
 }
 _PAGE: dict[str, Any] = {"headers": {"Accept": "text/html"}}
+_CONTENT = {"oid": hashlib.sha256(WEIGHTS).hexdigest(), "size": len(WEIGHTS)}
+_DOWNLOAD = {"operation": "download", "transfers": ["basic"], "objects": [_CONTENT]}
 _BATCH = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": "0" * 64, "size": 1}]}
 
 
@@ -109,6 +112,7 @@ def _agree(hub: Hub, made: World) -> None:
     if truth is not None:
         _lists_agree(hub, made, truth)
         _told_rights_agree(hub, made, truth)
+        _git_and_lfs_agree(hub, made, truth)
 
 
 def _refused_first(rights: dict[Action, Decision], question: Question) -> Action:
@@ -175,7 +179,20 @@ def _lists_agree(hub: Hub, made: World, truth: Truth) -> None:
 
 def _told_rights_agree(hub: Hub, made: World, truth: Truth) -> None:
     if truth.at(None)[Action.KNOW]:
-        told = hub.ask("GET", f"/api/models/{made.full_name}/access", made.credential).json()["capabilities"]
-        assert {name: right["allowed"] for name, right in told.items()} == {
+        told = hub.ask("GET", f"/api/models/{made.full_name}/access", made.credential).json()
+        assert {name: right["allowed"] for name, right in told["capabilities"].items()} == {
             action.value: bool(decision) for action, decision in truth.at(None).items()
         }
+        if truth.at(None)[Action.READ_CARD]:
+            assert {text["sha256"] for text in told["terms"]} == truth.texts
+
+
+def _git_and_lfs_agree(hub: Hub, made: World, truth: Truth) -> None:
+    """They name no commit: git offers what main means, LFS gives what lies in any commit that may be had."""
+    offered = hub.ask("GET", f"/{made.full_name}.git/info/refs?service=git-upload-pack", made.credential)
+    is_offered = offered.status_code == 200 and truth.main in offered.text
+    assert is_offered is bool(truth.at(truth.main)[Action.DOWNLOAD]), offered.text[:300]
+    address = f"/{made.full_name}.git/info/lfs/objects/batch"
+    given = hub.ask("POST", address, made.credential, json=_DOWNLOAD)
+    may = any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits)
+    assert ("actions" in given.text) is may, given.text[:300]

@@ -20,12 +20,14 @@ _DELETED = Denied(Code.NOT_AT_THIS_STAGE, (), "", "", hides=True)
 class Truth:
     """What `decide` says now about the repository (None) and about each of its commits; nothing once it is deleted.
 
-    main  the commit that the name means for this principal
+    main   the commit that the name means for this principal
+    texts  digests of the texts that are asked to be accepted by whom the repository's name alone is given
     """
 
     principal: Principal
     decisions: dict[str | None, dict[Action, Decision]]
     main: str
+    texts: frozenset[str] = frozenset()
 
     def at(self, commit: str | None) -> dict[Action, Decision]:
         """The decisions about one commit."""
@@ -52,4 +54,7 @@ async def truth_of(hub: Hub, session: AsyncSession, made: World) -> Truth | None
     known = decisions[None][Action.KNOW]
     if repo.is_staged and known and known.revision and known.revision.commit and not decisions[None][Action.WRITE]:
         main = known.revision.commit
-    return Truth(principal, decisions, main)
+    before = known.revision.commit if known and known.revision and known.revision.commit else main
+    at = loaded.get(before) or await authz.load(session, principal, repo, commit=before)
+    texts = frozenset(text.sha256 for text in at.revision.texts) if at.revision else frozenset()
+    return Truth(principal, decisions, main, texts)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import licensing, tokens
+from gatekeeper import licensing, releases, tokens
 from gatekeeper.access import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import OPERATOR, Principal, organizations, people, principals, sessions
 from gatekeeper.accounts.personal_keys import key_of
@@ -31,7 +31,8 @@ _SCOPES = {
     "generate token": ["generate"],
     "every token": ["read", "download", "generate", "write", "review", "admin"],
 }
-_CARD = b"---\nlicense: other\nextra_gated_fields:\n  Institution: text\n  Purpose: text\n---\n# A model\n"
+_CARD = "---\nlicense: other\n{stages}extra_gated_fields:\n  Institution: text\n  Purpose: text\n---\n# A model\n"
+_OF_A_STAGE = b"Test Open RAIL-M of a stage\n\nTell us what you find.\n"
 _OLD, _PRESENT = b"Test Open RAIL-M\n\nDo no harm.\n", b"Test Open RAIL-M\n\nDo no harm at all.\n"
 _ANSWERS = {"Institution": "ACME", "Purpose": "Research"}
 
@@ -44,8 +45,9 @@ class Case:
 
     place      public, private, auto, manual, or a stage
     who        anonymous, stranger, read, write, admin (roles in the organization) or site admin
-    terms      which license text they accepted
+    terms      which license text they accepted: in force once, in force now, or (stated for no stage) for all others
     standing   what became of their request
+    of_stages  stages whose own license the card states, and which the release's may be among
     """
 
     place: str
@@ -55,6 +57,7 @@ class Case:
     credential: str
     terms: str
     standing: str
+    of_stages: tuple[str, ...] = ()
 
 
 cases = st.builds(
@@ -64,8 +67,9 @@ cases = st.builds(
     is_newer_draft=st.booleans(),
     who=st.sampled_from(["stranger", "stranger", "stranger", "anonymous", "read", "write", "admin", "site admin"]),
     credential=st.sampled_from(["browser", *_SCOPES]),
-    terms=st.sampled_from(["none", "old", "present", "present"]),
+    terms=st.sampled_from(["none", "old", "of no stage", "present", "present"]),
     standing=st.sampled_from(["none", "pending", "rejected", "granted", "granted", "for an hour", "tester", "revoked"]),
+    of_stages=st.sampled_from([(), *((stage.value, *more) for stage in Stage for more in ((), ("gated", "open")))]),
 )
 
 
@@ -113,7 +117,9 @@ async def make(session: AsyncSession, gatekeeper: Gatekeeper, case: Case, conten
     session.add(RepoObject(repo_id=repo.id, sha256=content))
     await session.flush()
     world = World(case, repo.namespace, repo.name, repo.id, owner, None, "", {})
-    files = {"README.md": _CARD, "LICENSE": _OLD, "config.json": b"{}", "small.bin": b"\0"}
+    stated = "".join(f"  {stage}: STAGE.md\n" for stage in dict.fromkeys(case.of_stages))
+    card = _CARD.format(stages=f"stage_licenses:\n{stated}" if stated else "").encode()
+    files = {"README.md": card, "LICENSE": _OLD, "STAGE.md": _OF_A_STAGE, "config.json": b"{}", "small.bin": b"\0"}
     large = [AddLfs(path, content, len(WEIGHTS)) for path in ("w.bin", "hidden/README.md")]
     first = [*(AddFile(path, body) for path, body in files.items()), *large]
     for operations in (first, [AddFile("LICENSE", _PRESENT)]):
@@ -136,14 +142,17 @@ async def prepare(session: AsyncSession, gatekeeper: Gatekeeper) -> str:
     return digest
 
 
-async def accept(session: AsyncSession, gatekeeper: Gatekeeper, world: World, commit: str) -> None:
-    """The world's person accepts the terms of `commit`, in a browser."""
+async def accept(
+    session: AsyncSession, gatekeeper: Gatekeeper, world: World, commit: str, *, of_no_stage: bool = False
+) -> None:
+    """The world's person accepts the terms in force of `commit`, or those that bind it where no stage has its own."""
     person = await people.get(session, world.person_id or "")
     repo = await catalogue.by_id(session, world.repo_id)
     assert person is not None
     if repo is None or person.is_disabled:
         return
-    terms = await licensing.terms_for(session, repo, commit)
+    in_force = licensing.terms_for if of_no_stage else releases.terms_in_force
+    terms = await in_force(session, repo, commit)
     assert terms is not None
     principal = await principals.for_person(session, person)
     await licensing.accept(
@@ -159,7 +168,7 @@ async def _place(session: AsyncSession, world: World, case: Case) -> None:
     repo.is_staged = case.place in {stage.value for stage in Stage}
     if repo.is_staged:
         at = now()
-        terms = await licensing.terms_for(session, repo, world.commits[1])
+        terms = await licensing.terms_for(session, repo, world.commits[1], stage=case.place)
         release = Release(
             repo_id=repo.id,
             commit_id=world.commits[1],
@@ -186,7 +195,8 @@ async def _person_of(session: AsyncSession, gatekeeper: Gatekeeper, world: World
     if case.who in {role.value for role in Role}:
         await organizations.add_member(session, organization, person, Role(case.who), by=world.owner)
     if case.terms != "none":
-        await accept(session, gatekeeper, world, world.commits[0 if case.terms == "old" else 1])
+        commit = world.commits[0 if case.terms == "old" else 1]
+        await accept(session, gatekeeper, world, commit, of_no_stage=case.terms == "of no stage")
     await _standing(session, world, case.standing)
     if case.credential == "browser":
         row, world.secret = await sessions.start(
