@@ -37,7 +37,7 @@ from gatekeeper.licensing.circumstances import (
 )
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
-from gatekeeper.licensing.flow_down import FlowDown, flow_down
+from gatekeeper.licensing.flow_down import FlowDown, Place, flow_down
 from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.packaged import packaged_text
@@ -69,6 +69,7 @@ __all__ = [
     "Keeping",
     "Known",
     "Option",
+    "Place",
     "Source",
     "Terms",
     "TermsChange",

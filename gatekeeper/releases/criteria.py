@@ -7,14 +7,13 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from gatekeeper import evaluation, licensing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
+from gatekeeper.releases.passing_on import passes_on
 from gatekeeper.releases.stage_terms import terms_in_force
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import cards, history, manifests, scanning
@@ -100,42 +99,8 @@ async def _license_text(session: AsyncSession, candidate: Candidate) -> tuple[bo
 
 
 async def _flow_down(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
-    catalogue = candidate.ladder.licenses
-
-    async def is_shown(base: Repo) -> bool:
-        return await _is_shown(session, base, candidate.repo)
-
-    found = await licensing.flow_down(
-        session,
-        candidate.repo,
-        candidate.release.commit_id,
-        stage=candidate.target,
-        catalogue=catalogue,
-        is_shown=is_shown,
-    )
-    if found.is_met:
-        said = f"Passed on from {', '.join(found.bases)}." if found.bases else "No base here is under a RAIL text."
-        return True, said
-    lines = []
-    for owed in found.owed:
-        if owed.needs_text:
-            lines.append(f"{owed.base} is under {owed.license.title}: carry its text.")
-            continue
-        clauses = "; ".join(catalogue.restrictions[each] for each in owed.missing)
-        lines.append(f"{owed.base} is under {owed.license.title}, and the license here does not forbid: {clauses}.")
-    if found.lacks_notice:
-        lines.append("Say which files were changed, in NOTICE or CHANGES.md, or under a heading “Changes” of the card.")
-    return False, " ".join(lines)
-
-
-async def _is_shown(session: AsyncSession, base: Repo, repo: Repo) -> bool:
-    """Whether a finding may name the base: the same owner's, or one that everybody may know."""
-    owners = {(each.owner_person_id, each.owner_organization_id) for each in (base, repo)}
-    if len(owners) == 1 or not base.is_staged:
-        return len(owners) == 1 or not base.is_private
-    shown = (Stage.RESEARCH_PREVIEW, Stage.GATED, Stage.OPEN)
-    query = sa.select(col(Release.id)).where(col(Release.repo_id) == base.id, col(Release.stage).in_(shown)).limit(1)
-    return await session.scalar(query) is not None
+    commit, ladder = candidate.release.commit_id, candidate.ladder
+    return await passes_on(session, candidate.repo, commit, candidate.target, ladder=ladder)
 
 
 async def _card_complete(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:

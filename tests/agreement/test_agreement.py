@@ -188,11 +188,12 @@ def _told_rights_agree(hub: Hub, made: World, truth: Truth) -> None:
 
 
 def _git_and_lfs_agree(hub: Hub, made: World, truth: Truth) -> None:
-    """They name no commit: git offers what main means, LFS gives what lies in any commit that may be had."""
+    """They name no commit: git offers what main means, LFS what git offers, to writers what any commit holds."""
     offered = hub.ask("GET", f"/{made.full_name}.git/info/refs?service=git-upload-pack", made.credential)
     is_offered = offered.status_code == 200 and truth.main in offered.text
     assert is_offered is bool(truth.at(truth.main)[Action.DOWNLOAD]), offered.text[:300]
     address = f"/{made.full_name}.git/info/lfs/objects/batch"
     given = hub.ask("POST", address, made.credential, json=_DOWNLOAD)
-    may = any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits)
+    writes = bool(truth.at(None)[Action.WRITE])
+    may = is_offered or (writes and any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits))
     assert ("actions" in given.text) is may, given.text[:300]

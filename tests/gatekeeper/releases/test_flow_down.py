@@ -1,11 +1,13 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import releases
+from gatekeeper import releases, repos
+from gatekeeper.accounts import OPERATOR, Role, organizations, people
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Ladder, Stage
 from gatekeeper.releases.criteria import Candidate, Finding, check
+from gatekeeper.repos import AddFile
 from tests.gatekeeper.licensing.builders import make_person, make_repo
 
 pytestmark = pytest.mark.anyio
@@ -51,3 +53,33 @@ async def test_a_draft_of_somebody_else_is_not_told_of(session: AsyncSession) ->
     session.add(release)
     await session.flush()
     assert not (await found(session, stranger, {"LICENSE": b"Do as you like."})).is_met
+
+
+async def test_a_base_of_ones_lab_is_judged_and_not_named(session: AsyncSession) -> None:
+    lab, grace = await make_person(session, "lab"), await make_person(session, "grace")
+    organization = await organizations.create(session, "inside", by=lab)
+    base, _ = await make_repo(session, lab, name="secret", files={"LICENSE": EMOJI})
+    base.owner_person_id, base.owner_organization_id, base.is_private = None, organization.id, True
+    session.add(base)
+    free = {"README.md": b"---\nbase_model: lab/secret\n---\n", "LICENSE": b"Do as you like."}
+    assert (await found(session, grace, free)).detail == "No base here is under a RAIL text."
+
+    person = await people.get(session, grace.person_id or "")
+    assert person is not None
+    await organizations.add_member(session, organization, person, Role.READ, by=OPERATOR)
+    judged = await found(session, grace, free)
+
+    assert not judged.is_met
+    assert "A base model that not everybody may know asks for more" in judged.detail
+    assert "secret" not in judged.detail
+
+
+async def test_a_base_is_judged_by_its_release_not_by_a_later_draft(session: AsyncSession) -> None:
+    lab = await make_person(session, "lab")
+    base, commit = await make_repo(session, lab, name="base", files={"LICENSE": EMOJI}, is_staged=True)
+    release = await releases.ensure(session, base, commit, by=lab)
+    release.stage = Stage.GATED
+    session.add(release)
+    draft = await repos.commit(session, base, "main", [AddFile("LICENSE", b"Free.")], summary="freer", by=lab)
+    await releases.ensure(session, base, draft, by=lab)
+    assert not (await found(session, await make_person(session), {"LICENSE": b"Do as you like."})).is_met
