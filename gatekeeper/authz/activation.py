@@ -18,7 +18,7 @@ from gatekeeper import ledger
 from gatekeeper.accounts.principal import OPERATOR, Principal
 from gatekeeper.authz import bundle
 from gatekeeper.authz.bundle import BrokenPolicies
-from gatekeeper.authz.check import check
+from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.tables import PolicyActivation, PolicyBundle, Source
 from gatekeeper.errors import Conflict, Invalid, NotFound
@@ -93,6 +93,46 @@ async def activate(session: AsyncSession, directory: Path, *, by: Principal, not
         raise Conflict("These policies are in force already.", next_step="Change the folder first.")
     await _keep(session, report.sha256, bundle.read(directory))
     return await _activate(session, report.sha256, newest, by=by, source=Source.COMMAND, note=note)
+
+
+async def propose(session: AsyncSession, directory: Path, report: Report, *, by: Principal) -> str:
+    """Keep the folder `directory` as a candidate, in force only once somebody activates it; returns its digest.
+
+    report  what `check` found about it, cases included: it takes seconds, so it is made outside of the transaction
+    Raises BrokenPolicies for a folder with any problem.
+    """
+    if not report.is_good:
+        raise BrokenPolicies(list(report.problems))
+    if await session.get(PolicyBundle, report.sha256) is None:
+        await _keep(session, report.sha256, bundle.read(directory))
+        await ledger.record(session, "policies:bundle:propose", actor=by.person_id, subject=report.sha256)
+    return report.sha256
+
+
+async def candidates(session: AsyncSession, *, limit: int = 20) -> Sequence[PolicyBundle]:
+    """Bundles that were kept and never in force, the newest first."""
+    was_active = sa.exists().where(col(PolicyActivation.bundle_sha256) == col(PolicyBundle.sha256))
+    query = sa.select(PolicyBundle).where(~was_active).order_by(col(PolicyBundle.added_at).desc()).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def activate_candidate(
+    session: AsyncSession, sha256: str, *, instead_of: str, by: Principal, note: str
+) -> PolicyActivation:
+    """Put a candidate in force, by its whole digest.
+
+    instead_of  what was in force when somebody looked at what would change
+    Raises Conflict when something else is by now, NotFound for what is no candidate.
+    """
+    note = _checked_note(note)
+    newest = await _newest(session)
+    if newest is None or newest.bundle_sha256 != instead_of:
+        raise Conflict(
+            "Other policies were put in force in the meantime.", next_step="Look again at what would change now."
+        )
+    if sha256 not in {each.sha256 for each in await candidates(session, limit=1000)}:
+        raise NotFound(f"There is no candidate {sha256[:16]}.", next_step="Choose one from the list.")
+    return await _activate(session, sha256, newest, by=by, source=Source.COMMAND, note=note)
 
 
 async def roll_back(session: AsyncSession, *, by: Principal, note: str, to: str = "") -> PolicyActivation:

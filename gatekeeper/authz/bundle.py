@@ -2,10 +2,13 @@
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import cedarpy
 
@@ -15,6 +18,8 @@ from gatekeeper.repos.tables import Gate
 
 SCHEMA = "schema.cedarschema"
 CATALOGUE = "licenses/catalogue.toml"
+CASES = "cases/*.toml"  # say what a folder is meant to answer; no part of the bundle
+MOST_BYTES = 4 * 2**20
 SCOPES = ("read", "download", "generate", "write", "review", "admin")
 
 _PATTERNS = (
@@ -70,6 +75,40 @@ def read(directory: Path) -> dict[str, str]:
     if problems:
         raise BrokenPolicies(problems)
     return files
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Write what belongs to a folder of policies, its case tables included, out of a zip archive of one.
+
+    The folder is where the schema lies in the archive; whatever else is in there is left alone.
+    archive  untrusted, its size checked by the caller
+    Raises BrokenPolicies for what is no such archive, or holds more than a folder of policies can.
+    """
+    left = MOST_BYTES
+    try:
+        with ZipFile(BytesIO(archive)) as opened:
+            places = [info.filename for info in opened.infolist() if PurePosixPath(info.filename).name == SCHEMA]
+            top = min(places, key=len, default=SCHEMA).removesuffix(SCHEMA)
+            for info in opened.infolist():
+                name = info.filename.removeprefix(top)
+                if not info.filename.startswith(top) or info.is_dir() or not _belongs(name):
+                    continue
+                with opened.open(info) as file:
+                    data = file.read(left + 1)
+                left -= len(data)
+                if left < 0:
+                    raise BrokenPolicies([f"the archive holds more than {MOST_BYTES // 2**20} MiB of rules."])
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_bytes(data)
+    except (BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error) as error:
+        raise BrokenPolicies(["this is no zip archive that can be read."]) from error
+
+
+def _belongs(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not {"..", "/"} & set(path.parts) and any(
+        len(path.parts) == len(PurePosixPath(pattern).parts) and path.match(pattern) for pattern in (*_PATTERNS, CASES)
+    )
 
 
 def lay_out(folder: Path, files: Mapping[str, str]) -> None:

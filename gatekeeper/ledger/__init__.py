@@ -14,7 +14,7 @@ from gatekeeper.ledger.record import record
 from gatekeeper.ledger.seal import Sealer, has_pending, pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
 from gatekeeper.ledger.tree import sealed_size
-from gatekeeper.ledger.verify import Report, verify
+from gatekeeper.ledger.verify import Report, verify, verify_newest
 
 __all__ = [
     "KINDS",
@@ -39,4 +39,5 @@ __all__ = [
     "sealed_size",
     "tiles",
     "verify",
+    "verify_newest",
 ]

@@ -47,7 +47,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     },
     "notices": {"repo": "follow unfollow", "webhook": "create update enable disable delete"},
     "operator": {"backup": "make restore"},
-    "policies": {"bundle": "activate"},
+    "policies": {"bundle": "activate propose"},
     "privacy": {"hold": "place lift", "person": "erase", "retention": "enforce"},
     "releases": {
         "ladder": "change",

@@ -1,4 +1,4 @@
-"""Checking the whole log: every leaf, every subtree, every checkpoint."""
+"""Checking the log: every leaf, every subtree, every checkpoint; or its newest end, in a moment."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.errors import Conflict
 from gatekeeper.kit.merkle import Frontier, Node, leaf_hash
 from gatekeeper.kit.note import Checkpoint, open_note
 from gatekeeper.ledger.leaf import LEAF_COLUMNS, leaf_bytes
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
+from gatekeeper.ledger.tree import load_frontier
 
 _BATCH = 2000
 _MOST_FAULTS = 100
@@ -19,8 +21,9 @@ _MOST_FAULTS = 100
 
 @dataclass
 class Report:
-    """What `verify` found. `faults` says what is wrong and where, at most a hundred of them."""
+    """What was found. `faults` says what is wrong and where, at most a hundred of them; `first` where it was begun."""
 
+    first: int = 0
     size: int = 0
     root: bytes = b""
     checkpoints: int = 0
@@ -54,12 +57,9 @@ async def verify(session: AsyncSession, public: bytes, *, kept: Sequence[str] = 
         nodes: dict[Node, str] = {}
         start = frontier.size
         for event in batch:
-            if event.number != frontier.size:
-                report.fault(f"number {frontier.size} is missing: the next event is number {event.number}")
+            if not _is_next(event, frontier, report):
                 return await _finish(session, report, frontier)
-            leaf = leaf_hash(leaf_bytes(event, number=event.number))
-            if event.leaf_sha256 != leaf.hex():
-                report.fault(f"event {event.number} ({event.id}) was changed: its bytes no longer have the sealed hash")
+            leaf = _checked_leaf(event, report)
             nodes |= {node: hashed.hex() for node, hashed in frontier.append(leaf)}
             _compare_roots(due.pop(frontier.size, []), frontier, report)
         expected_nodes += len(nodes)
@@ -70,6 +70,49 @@ async def verify(session: AsyncSession, public: bytes, *, kept: Sequence[str] = 
     for size in sorted(due):
         report.fault(f"a checkpoint covers {size} events, but there are only {frontier.size}: the end was cut off")
     return await _finish(session, report, frontier)
+
+
+async def verify_newest(session: AsyncSession, public: bytes, *, most: int) -> Report:
+    """Recompute the newest `most` events, and with the stored subtrees before them the root of the newest checkpoint.
+
+    `report.first` is the first of them. That the events before it still have their hashes, `verify` says.
+    """
+    report = Report()
+    newest = await session.scalar(sa.select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size).desc()).limit(1))
+    if newest is None:
+        return report
+    try:
+        signed = Checkpoint.parse(open_note(newest.note, public))
+        report.first = max(0, signed.size - most)
+        frontier = await load_frontier(session, report.first)
+    except (ValueError, Conflict) as error:
+        report.fault(f"the checkpoint at {newest.size} cannot be checked: {error}")
+        return report
+    query = sa.select(*LEAF_COLUMNS, col(LedgerEvent.leaf_sha256)).where(col(LedgerEvent.number) >= report.first)
+    for event in await session.execute(query.order_by(col(LedgerEvent.number)).limit(most)):
+        if not _is_next(event, frontier, report):
+            return report
+        frontier.append(_checked_leaf(event, report))
+    report.size, report.root = frontier.size, frontier.root
+    if (report.size, report.root) != (signed.size, signed.root):
+        report.fault(
+            f"what is stored does not lead to the checkpoint at {newest.size}: events were changed or replaced"
+        )
+    return report
+
+
+def _is_next(event: sa.Row[Any], frontier: Frontier, report: Report) -> bool:
+    if event.number == frontier.size:
+        return True
+    report.fault(f"number {frontier.size} is missing: the next event is number {event.number}")
+    return False
+
+
+def _checked_leaf(event: sa.Row[Any], report: Report) -> bytes:
+    leaf = leaf_hash(leaf_bytes(event, number=event.number))
+    if event.leaf_sha256 != leaf.hex():
+        report.fault(f"event {event.number} ({event.id}) was changed: its bytes no longer have the sealed hash")
+    return leaf
 
 
 async def _finish(session: AsyncSession, report: Report, frontier: Frontier) -> Report:

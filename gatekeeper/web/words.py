@@ -108,6 +108,8 @@ DONE: dict[str, str] = {
     "unblocked": "The block is lifted.",
     "vouched": "Recorded. It counts from now on.",
     "taken-back": "Taken back. It does not count any more.",
+    "candidate-kept": "The folder passes its own cases and is kept as a candidate. Look at what it would change.",
+    "policies-active": "The candidate is in force, in every process from its next request on.",
     "rolled-back": "The earlier policies are in force again, in every process from its next request on.",
     "not-demanded": "It is not demanded any more.",
     "required": "Saved. It is compared whenever somebody uses their access.",

@@ -38,12 +38,13 @@ class Form:
 async def show(call: Call) -> Response:
     """`GET /admin/policies`: the matrix, the simulator and the bundles that were in force.
 
-    `?file=` puts the present text of a file into the simulator.
+    `?file=` puts the present text of a file into the simulator, `?bundle=` chooses one.
     """
-    file = call.request.query_params.get("file", "")
+    query = call.request.query_params
+    file, bundle = query.get("file", ""), query.get("bundle", "")[:64]
     path = policies_dir(call) / file
     text = path.read_text(encoding="utf-8") if file in _files(call) else ""
-    return await _page(call, Form(file=file if text else "", text=text))
+    return await page(call, Form(bundle, file if text else "", text))
 
 
 async def simulate(call: Call) -> Response:
@@ -65,8 +66,8 @@ async def simulate(call: Call) -> Response:
             with authz.with_changed(call.gatekeeper.policies, form.file, form.text) as policies:
                 found = await _compare(call, policies)
     except (BrokenPolicies, NotFound) as error:
-        return await _page(call, form, errors={"bundle" if form.bundle else "text": error.message}, status=422)
-    return await _page(call, form, found=found)
+        return await page(call, form, errors={"bundle" if form.bundle else "text": error.message}, status=422)
+    return await page(call, form, found=found)
 
 
 async def roll_back(call: Call) -> Response:
@@ -75,13 +76,13 @@ async def roll_back(call: Call) -> Response:
     to = forms.text(sent, "to", most=64)
     form = Form(note=forms.text(sent, f"note-{to}"))
     if forms.text(sent, f"sure-{to}", most=64) != to or not to:
-        return await _page(call, form, errors={f"sure-{to}": "Tick that you mean it."}, status=422)
+        return await page(call, form, errors={f"sure-{to}": "Tick that you mean it."}, status=422)
     try:
         await authz.unfold(call.session, to, call.gatekeeper.settings.policies_shelf)  # what cannot be used stays out
         async with call.session.begin_nested():
             await authz.roll_back(call.session, by=call.principal, note=form.note, to=to)
     except (BrokenPolicies, Invalid, NotFound, Conflict) as error:
-        return await _page(call, form, errors={f"note-{to}": error.message}, status=error.status)
+        return await page(call, form, errors={f"note-{to}": error.message}, status=error.status)
     return RedirectResponse(f"{_HERE}?done=rolled-back", 303)
 
 
@@ -102,7 +103,7 @@ def _files(call: Call) -> list[str]:
     return sorted(path.name for path in policies_dir(call).glob("*.cedar"))
 
 
-async def _page(
+async def page(
     call: Call,
     form: Form,
     *,
@@ -114,6 +115,7 @@ async def _page(
     names = await names_of(call, [row.person_id for row in past])
     present = call.gatekeeper.policies.sha256
     earlier = list(dict.fromkeys(row.bundle_sha256 for row in past if row.bundle_sha256 != present))
+    waiting = [row.sha256 for row in await authz.candidates(call.session)]
     return render(
         call,
         "admin/policies.html",
@@ -127,7 +129,12 @@ async def _page(
         ],
         past=[(row, names.get(row.person_id or "", "the operator")) for row in past],
         earlier=earlier,
-        bundles=[("", "The file below"), *((sha256, f"Bundle {sha256[:16]}") for sha256 in earlier)],
+        candidate=form.bundle if form.bundle in waiting else "",
+        bundles=[
+            ("", "The file below"),
+            *((sha256, f"Candidate {sha256[:16]}") for sha256 in waiting),
+            *((sha256, f"Bundle {sha256[:16]}") for sha256 in earlier),
+        ],
         files=[(name, name) for name in _files(call)],
         form=form,
         found=found,

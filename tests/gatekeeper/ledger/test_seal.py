@@ -189,6 +189,32 @@ async def test_tampering_is_found_and_located(database: Database, sealer: ledger
     assert any(re.search(found, fault) for fault in report.faults), report.faults
 
 
+NEWEST = {
+    "UPDATE ledger_event SET body = '{}' WHERE number = 6": "event 6 .* was changed",
+    "DELETE FROM ledger_event WHERE number = 6": "number 6 is missing",
+    "DELETE FROM ledger_event WHERE number = 7": "does not lead to the checkpoint at 8",
+    "UPDATE ledger_node SET sha256 = substr(sha256, 2) || 'a' WHERE level = 2 AND position = 0": "does not lead to",
+    "DELETE FROM ledger_node WHERE level = 2 AND position = 0": "lacks the subtree 2/0",
+    "UPDATE ledger_checkpoint SET note = 'x' WHERE size = 8": "cannot be checked",
+    "UPDATE ledger_event SET body = '{}' WHERE number = 1": "",
+}
+
+
+@pytest.mark.parametrize(("statement", "found"), NEWEST.items())
+async def test_the_newest_events_are_checked_against_the_signed_root_without_the_others(
+    database: Database, sealer: ledger.Sealer, statement: str, found: str
+) -> None:
+    for _ in range(2):
+        await record(database, 4)
+        await sealer.seal()
+    await tamper(database, statement)
+    async with database.read() as session:
+        report = await ledger.verify_newest(session, KEY.public, most=4)
+    assert report.first == (4 if "note" not in statement else 0)
+    assert report.is_intact is (not found), "what lies before was not looked at, and nobody says that it was"
+    assert re.search(found, " ".join(report.faults))
+
+
 async def test_a_forged_history_with_a_new_tree_fails_at_the_old_checkpoint(database, sealer) -> None:
     await record(database, 5)
     await sealer.seal()
