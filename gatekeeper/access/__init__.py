@@ -22,7 +22,7 @@ from gatekeeper.access.asking import OVERDUE, correct, get, save, submit, withdr
 from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, unblock
 from gatekeeper.access.bulk import MOST as MOST_AT_ONCE
 from gatekeeper.access.bulk import Outcome, decide_many
-from gatekeeper.access.deciding import add_terms, approvals, approve, cancel, reject, resume, suspend
+from gatekeeper.access.deciding import add_terms, approvals, approve, barred, cancel, reject, resume, suspend
 from gatekeeper.access.direct import grant_directly
 from gatekeeper.access.gate import AskRule, is_gated
 from gatekeeper.access.grants import (
@@ -149,6 +149,7 @@ __all__ = [
     "approve",
     "asked_by_day",
     "asked_for_opinion",
+    "barred",
     "block",
     "blocks_of",
     "cancel",

@@ -21,6 +21,7 @@ from gatekeeper.repos.tables import Repo
 
 _OPERATOR = "operator"
 _ASKED_BY = ("create", "renew", "submit")
+_AGAINST = (moves.REJECT.name, moves.REVOKE.name)
 
 
 async def approve(
@@ -190,11 +191,24 @@ async def approvals(session: AsyncSession, request: AccessRequest) -> Sequence[s
         )
     )
     able = await reviewers(session, await session.get_one(Repo, request.repo_id))
-    return sorted(
-        speaker
-        for speaker in said
-        if speaker == _OPERATOR or (speaker in able and speaker not in (request.person_id, request.barred_id))
+    able -= await barred(session, request) | {request.person_id}
+    return sorted(speaker for speaker in said if speaker == _OPERATOR or speaker in able)
+
+
+async def barred(session: AsyncSession, request: AccessRequest) -> frozenset[str]:
+    """People who decided what was appealed against, in any of the appeals: they do not decide it again."""
+    if request.appealed_at is None:
+        return frozenset()
+    steps = await session.execute(
+        sa.select(col(AccessStep.act), col(AccessStep.actor_id))
+        .where(col(AccessStep.request_id) == request.id, col(AccessStep.act).in_((moves.APPEAL.name, *_AGAINST)))
+        .order_by(col(AccessStep.id))
     )
+    found, last = {request.barred_id}, None
+    for act, actor in steps:
+        found |= {last} if act == moves.APPEAL.name else set()
+        last = actor
+    return frozenset(found - {None})
 
 
 async def _say_yes(
@@ -239,7 +253,7 @@ async def _may_decide(session: AsyncSession, request: AccessRequest, by: Princip
     _not_applicant(request, by)
     if by.person_id is None:
         return
-    if by.person_id == request.barred_id:
+    if by.person_id in await barred(session, request):
         raise errors.NotAllowed(
             "This is an appeal against your own decision.", next_step="Another maintainer of the repository decides."
         )

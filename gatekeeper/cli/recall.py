@@ -1,6 +1,6 @@
 """`releases`, the way down: changes that take several people, waivers, holders, and the rollback in one command."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -10,7 +10,7 @@ from gatekeeper.cli.ladder import as_option, both, maintainer, release_at, repo_
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import Invalid
 from gatekeeper.kit.canonical import instant_text
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import instant_of, now
 from gatekeeper.releases import Act, Holder, Stage
 
 _CHANGES = [act.value for act in Act if act is not Act.PROMOTE]
@@ -169,6 +169,8 @@ def _lines(found: list[Holder]) -> str:
 
 def _instant(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        raise Invalid(f"{text!r} is no instant.", next_step="Write it like 2027-01-31T12:00, in UTC.") from None
+        return instant_of(text)
+    except (ValueError, OverflowError):
+        raise Invalid(
+            f"{text[:40]!r} is no instant.", next_step="Write it like 2027-01-31T12:00, in UTC, or with an offset."
+        ) from None

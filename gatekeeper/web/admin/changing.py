@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from gatekeeper import releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid
+from gatekeeper.kit.clock import instant_of
 from gatekeeper.releases import Act, Release, Stage
 from gatekeeper.web.admin.release import ONE, ladder, page, proposal_of, release_of
 from gatekeeper.web.guard import Call
@@ -118,8 +119,8 @@ async def _ask(call: Call, release: Release, act: str, sent: FormData) -> None:
 def _until(text: str) -> datetime:
     """An instant of a `datetime-local` field, in UTC."""
     try:
-        return datetime.fromisoformat(f"{text.strip()}+00:00")
-    except ValueError:
+        return instant_of(text)
+    except (ValueError, OverflowError):
         raise Invalid("The instant must look like 2027-01-31T12:00.", next_step="Enter day and time in UTC.") from None
 
 

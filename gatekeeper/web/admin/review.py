@@ -48,6 +48,7 @@ class Case:
     request: AccessRequest
     repo: Repo
     is_reviewer: bool
+    is_barred: bool = False  # they decided what was appealed against
 
 
 async def show(call: Call) -> Response:
@@ -62,7 +63,7 @@ async def case_of(call: Call) -> Case:
     is_asked = request.state is RequestState.REFERRED and request.referred_to == call.principal.person_id
     if not is_reviewer and not is_asked:
         raise missing()
-    return Case(request, repo, is_reviewer)
+    return Case(request, repo, is_reviewer, call.principal.person_id in await access.barred(call.session, request))
 
 
 def refuse_stale(request: AccessRequest, version: str) -> None:
@@ -138,7 +139,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
         ends_at=grant.ends_at if grant else None,
         acts=acts,
         has_more=bool(acts & _WITH_FORMS),
-        why_not=_why_not(call, request),
+        why_not=_why_not(call, case),
         typed=values,
         marked=typed.marked,
         errors=typed.errors,
@@ -153,7 +154,7 @@ def acts_for(call: Call, case: Case) -> frozenset[str]:
         return frozenset(possible & {"answer"})
     if request.person_id == me:
         return frozenset()
-    if request.barred_id == me:
+    if case.is_barred:
         possible -= _DECIDING
     if access.undo_until(request, call.principal, at=now()) is None:
         possible -= {"undo"}
@@ -179,10 +180,10 @@ def _started(call: Call, case: Case, person: accounts.Person, templates: list[ac
     return {_STARTS[chosen.act]: access.filled(chosen, known)}
 
 
-def _why_not(call: Call, request: AccessRequest) -> str:
-    if request.person_id == call.principal.person_id:
+def _why_not(call: Call, case: Case) -> str:
+    if case.request.person_id == call.principal.person_id:
         return "This is your own request: another maintainer decides."
-    if request.barred_id == call.principal.person_id:
+    if case.is_barred:
         return "This is an appeal against your own decision: another maintainer decides."
     return ""
 

@@ -12,7 +12,7 @@ from gatekeeper.access.rules import Rules, ScreeningRule
 from gatekeeper.access.screening import Facts, judge
 from gatekeeper.accounts import people
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.errors import Conflict
+from gatekeeper.errors import Conflict, NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from tests.gatekeeper.licensing.builders import events, make_person, make_repo
@@ -40,7 +40,11 @@ async def test_an_appeal_is_possible_again_when_the_cool_down_is_over(session: A
         await access.appeal(session, request, by=ada, text="Again.")
     with time_machine.travel(now() + timedelta(days=31), tick=False):
         request = await access.appeal(session, request, by=ada, text="Again.")
-    assert (request.state, request.barred_id) == (RequestState.IN_REVIEW, other.person_id)
+    assert request.state is RequestState.IN_REVIEW
+    assert await access.barred(session, request) == {owner.person_id, other.person_id}
+    for again in (owner, other):
+        with pytest.raises(NotAllowed, match="your own decision"):
+            await access.approve(session, request, by=again)
 
 
 async def test_a_renewal_replaces_the_access_before_it_ends(session: AsyncSession) -> None:

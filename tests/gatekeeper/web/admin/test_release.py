@@ -36,6 +36,7 @@ async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, 
     address, grace = await address_of(site), await site.as_("grace")
     for data in (
         {"act": "announce", "until-announce": "soon", "reason-announce": "Paper."},
+        {"act": "announce", "until-announce": "2099-01-01", "reason-announce": "Paper."},
         {"act": "announce", "until-announce": "2020-01-01T10:00", "reason-announce": "Paper."},
         {"act": "announce", "until-announce": "2099-01-01T10:00", "reason-announce": " "},
         {"act": "lift", "reason-lift": "Now."},
