@@ -20,6 +20,7 @@ from gatekeeper.licensing.terms import Terms, terms_for
 from gatekeeper.repos import cards, history
 from gatekeeper.repos.mirrors.tables import Mirror
 from gatekeeper.repos.names import find_by_any_name
+from gatekeeper.repos.paths import is_lookup
 from gatekeeper.repos.tables import Repo, RepoKind
 
 MOST_BASES = 100
@@ -121,8 +122,8 @@ async def _chain(
 async def _called(session: AsyncSession, name: str) -> list[Repo]:
     """The model that has or had this name, else the mirrors here of one that has it on another hub."""
     found = await find_by_any_name(session, RepoKind.MODEL, name)
-    if found is not None:
-        return [found]
+    if found is not None or not is_lookup(name, limit=160):
+        return [found] if found else []
     query = sa.select(Repo).join(Mirror, col(Mirror.repo_id) == col(Repo.id))
     mirrored = query.where(sa.func.lower(col(Mirror.upstream)) == name.lower(), col(Repo.deleted_at).is_(None))
     return list(await session.scalars(mirrored.where(col(Repo.kind) == RepoKind.MODEL).order_by(col(Repo.id))))

@@ -98,7 +98,7 @@ async def test_a_rail_text_whose_restrictions_are_not_worked_out_is_carried_itse
     assert (await owed(session, b"RAISE text.")).is_met
 
 
-@pytest.mark.parametrize("named", ["somebody/else", "lab", "no such name!"])
+@pytest.mark.parametrize("named", ["somebody/else", "lab", "no such name!", '"a\\0b/c"', "x" * 5000])
 async def test_a_base_that_is_not_here_owes_nothing(session: AsyncSession, base: Repo, named: str) -> None:
     found = await owed(session, b"Do as you like.", notice="", named=named)
     assert found.is_met
