@@ -82,6 +82,8 @@ async def reject(
     """Turn the request down, with a reason that the applicant reads; from `reapply_at` on they may ask again."""
     await _may_decide(session, request, by)
     reason = moves.checked_reason(reason, what="A rejection")
+    if reapply_at is not None and reapply_at <= now():
+        raise errors.Invalid("The day from which they may ask again is over.", next_step="Choose a later day, or none.")
     facts = {"reason_code": reason_code} if reason_code else {}
     return await moves.step(
         session,

@@ -25,6 +25,7 @@ class Facts:
     """What rules look at.
 
     countries   answers to questions for a country, as codes
+    email_domain  of the address that the person gave; `is_confirmed` once it was shown to be theirs
     namespaces  folded names that the repository's owner has and had, for nobody renames themselves out of a rule
     """
 
@@ -34,6 +35,7 @@ class Facts:
     account_days: int
     stage: str
     namespaces: frozenset[str]
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,13 @@ def _facts_of(
         account_days=(at - person.created_at).days,
         stage=stage,
         namespaces=names,
+        is_confirmed=person.email_verified_at is not None,
     )
 
 
 def judge(rules: tuple[ScreeningRule, ...], facts: Facts) -> Verdict:
     """What the rules say about the facts. Rejecting wins over flagging, flagging over approving. Pure."""
-    spoke = [rule for rule in rules if _applies(rule.when, facts)]
+    spoke = [rule for rule in rules if _applies(rule.when, facts) and _is_believed(rule, facts)]
     rejects = [rule for rule in spoke if rule.then == "reject"]
     is_flagged = any(rule.then == "flag" for rule in spoke)
     return Verdict(
@@ -97,6 +100,11 @@ def judge(rules: tuple[ScreeningRule, ...], facts: Facts) -> Verdict:
         is_approved=not rejects and not is_flagged and any(rule.then == "approve" for rule in spoke),
         queue=next((rule.queue for rule in spoke if rule.then == "route"), ""),
     )
+
+
+def _is_believed(rule: ScreeningRule, facts: Facts) -> bool:
+    """Nobody is let in for an address that they only typed."""
+    return facts.is_confirmed or rule.then != "approve" or "email_domains" not in rule.when
 
 
 def _applies(when: Mapping[str, Any], facts: Facts) -> bool:

@@ -164,6 +164,8 @@ async def _create(
 ) -> SignedIn | SecondStepNeeded:
     async with session.begin_nested():  # a name that is taken leaves nothing behind
         person = await people.add(session, name, email=email, fullname=reading.fullname_of(vouched.claims))
+        if email_key(email) == email_key(reading.verified_email_of(vouched.claims)):
+            person.email_verified_at = now()
         identity = await identities.link(session, person, provider, vouched)
     invited = await session.get(Invitation, _email_hash(door.key, reading.verified_email_of(vouched.claims)))
     if invited is not None and provider.admits is Admits.INVITED:

@@ -71,6 +71,8 @@ async def _reject(call: Call, request: AccessRequest, sent: FormData) -> str:
         reapply_at = forms.last_instant(forms.text(sent, "reapply_on", most=20))
     except ValueError as error:
         raise _Wrong("reapply_on", str(error)) from None
+    if reapply_at is not None and reapply_at <= now():
+        raise _Wrong("reapply_on", "This day is over. Choose a later one, or none.")
     reason, code = _reason(call, sent, "reject", "reason")
     await access.reject(
         call.session,

@@ -1,5 +1,6 @@
 """What the clock decides: cool-downs, renewals, lapses, ends that come before the decision takes effect."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -133,3 +134,12 @@ def test_rejecting_wins_over_flagging_and_flagging_over_approving(
     verdict = judge(rules, Facts({}, frozenset(), "example.org", 1, "gated", frozenset({"lab"})))
     assert (bool(verdict.reject_reason), verdict.is_flagged, verdict.is_approved) == (rejected, flagged, approved)
     assert judge(rules, Facts({}, frozenset(), "example.org", 3, "gated", frozenset({"lab"}))).rules == ()
+
+
+@pytest.mark.parametrize("then", ["approve", "flag"])
+def test_nobody_is_approved_for_an_address_that_they_only_typed(then: str) -> None:
+    rule = ScreeningRule("mail", "Addresses of the university.", then, {"email_domains": ["example.edu"]}, "")
+    facts = Facts({}, frozenset(), "example.edu", 1, "gated", frozenset())
+    typed = judge((rule,), replace(facts, is_confirmed=False))
+    assert judge((rule,), facts).rules == ("mail",)
+    assert typed.rules == (() if then == "approve" else ("mail",)), "a rule that holds up still applies"

@@ -103,6 +103,7 @@ WRONG = [
     ("reject", "reason", {"reason": "x" * 2_001}, "in_review"),
     ("reject", "reject_code", {"reject_code": "incident", "reason": "No."}, "in_review"),
     ("reject", "reapply_on", {"reapply_on": "1-1-1", "reason": "No."}, "in_review"),
+    ("reject", "reapply_on", {"reapply_on": "2001-01-01", "reason": "No."}, "in_review"),
     ("return", "comment", {"comment": ""}, "in_review"),
     ("return", "comment", {"comment": "Why?", "marked": "No such question"}, "in_review"),
     ("refer", "referee", {"referee": "no<body>", "question": "Well?"}, "in_review"),

@@ -58,6 +58,12 @@ async def test_a_second_sign_in_finds_the_same_account_though_name_and_address_c
         assert await accounts.people.find(session, "beatrix") is None
 
 
+async def is_confirmed(hub: Site, name: str) -> bool:
+    async with hub.gatekeeper.db.read() as session:
+        person = await accounts.people.find(session, name)
+    return person is not None and person.email_verified_at is not None
+
+
 @pytest.mark.parametrize("is_verified", [True, False])
 async def test_an_address_that_somebody_has_never_opens_their_account(
     hub: Site, company: IdentityProvider, is_verified: bool
@@ -76,6 +82,7 @@ async def test_an_address_that_somebody_has_never_opens_their_account(
     assert (taken.status_code, other.status_code) == (409, 409)
     assert settled.status_code == 303
     assert "new@work.test" in await whoami(browser)
+    assert not await is_confirmed(hub, "bea"), "they only typed it"
 
 
 async def test_nobody_else_can_finish_what_a_newcomer_began(hub: Site, company: IdentityProvider) -> None:
@@ -105,6 +112,7 @@ async def test_a_provider_that_admits_invited_people_admits_no_others(hub: Site,
     assert "you have no account on this hub" in words(before.text)
     assert invited.status_code == 303
     assert "bea@work.test" in await whoami(browser)
+    assert await is_confirmed(hub, "bea")
 
 
 async def test_groups_give_roles_and_take_them_back_but_never_those_given_by_hand(
