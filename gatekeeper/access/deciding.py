@@ -210,7 +210,7 @@ async def barred(session: AsyncSession, request: AccessRequest) -> frozenset[str
     for act, actor in steps:
         found |= {last} if act == moves.APPEAL.name else set()
         last = actor
-    return frozenset(found - {None})
+    return frozenset(each for each in found if each is not None)
 
 
 async def _say_yes(

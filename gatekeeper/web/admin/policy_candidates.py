@@ -66,8 +66,11 @@ async def _archive(call: Call) -> bytes:
         form = await call.request.form(max_files=1, max_fields=1)
     except Exception as error:
         raise Invalid("What was sent is not a form.", next_step="Send it with the page's own button.") from error
-    sent = form.get("folder")
-    return await sent.read() if isinstance(sent, UploadFile) else b""
+    try:
+        sent = form.get("folder")
+        return await sent.read() if isinstance(sent, UploadFile) else b""
+    finally:
+        await form.close()
 
 
 ROUTES = [
