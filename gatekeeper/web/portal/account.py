@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gatekeeper import accounts
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotSignedIn, TooMany
+from gatekeeper.web import browsers
 from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.portal import entering, forms, providers
 from gatekeeper.web.portal.views import render
@@ -25,7 +26,7 @@ class Browser:
     """A signed-in browser in the list."""
 
     id: str
-    user_agent: str
+    name: str
     is_this: bool
     signed_in_at: datetime
     expires_at: datetime
@@ -134,7 +135,7 @@ async def browsers_of(call: Call, session: AsyncSession, person_id: str) -> list
     return [
         Browser(
             row.id,
-            row.user_agent,
+            browsers.name_of(row.user_agent),
             row.id == call.principal.session_id,
             row.signed_in_at,
             row.expires_at,

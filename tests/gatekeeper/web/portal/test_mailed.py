@@ -17,7 +17,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.settings import Settings
 from gatekeeper.worker import house_handlers, work_once
 from tests.gatekeeper.notices.postbox import Postbox, postbox
-from tests.gatekeeper.web.site import Site, words
+from tests.gatekeeper.web.site import PASSWORD, Site, words
 
 pytestmark = pytest.mark.anyio
 FRESH = "another long passphrase"
@@ -195,7 +195,9 @@ async def test_another_site_asks_for_no_mail(site: Site, post: Postbox) -> None:
 
 
 async def test_sessions_are_listed_with_their_place_and_ended_at_once(site: Site) -> None:
-    ada, other = await site.as_("ada"), await site.as_("ada")
+    ada, other = await site.as_("ada"), site.browser()
+    other.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+    assert (await other.post("/login", data={"name": "ada", "password": PASSWORD})).status_code == 303
     await ada.get("/settings")
     await accounts.seen.write_last_seen(site.gatekeeper.db)
 
@@ -203,6 +205,8 @@ async def test_sessions_are_listed_with_their_place_and_ended_at_once(site: Site
     await ada.post("/settings/sessions/end")
 
     assert "From 127.0.0.0/24" in page
+    assert "Firefox on Linux Sign out there" in page
+    assert "Mozilla" not in page
     assert (await other.get("/settings")).status_code == 401
     assert (await ada.get("/settings")).status_code == 200
 
