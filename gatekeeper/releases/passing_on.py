@@ -52,9 +52,13 @@ async def _place_of(session: AsyncSession, base: Repo, repo: Repo, ladder: Ladde
     is_public = bool(shown) if base.is_staged else not base.is_private
     if not is_public and not await _may_know(session, base, repo, released):
         return None
-    best = max(shown or released, key=lambda each: (ladder.rank(each.stage), each.id), default=None)
-    if best is not None:
+    there = await history.find_commits(session, [(base.id, each.commit_id) for each in released])
+    kept = [each for each in shown or released if (base.id, each.commit_id) in there]
+    if kept:
+        best = max(kept, key=lambda each: (ladder.rank(each.stage), each.id))
         return Place(best.commit_id, best.stage, is_public)
+    if released:  # what they released is gone, and a draft is nobody's base
+        return None
     try:
         return Place(await history.resolve_revision(session, base, "main"), is_public=is_public)
     except RevisionNotFound:  # nothing was uploaded yet

@@ -5,7 +5,7 @@ from gatekeeper import releases, repos
 from gatekeeper.accounts import OPERATOR, Role, organizations, people
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.releases import Ladder, Stage
+from gatekeeper.releases import Ladder, Release, Stage
 from gatekeeper.releases.criteria import Candidate, Finding, check
 from gatekeeper.repos import AddFile
 from tests.gatekeeper.licensing.builders import make_person, make_repo
@@ -82,4 +82,7 @@ async def test_a_base_is_judged_by_its_release_not_by_a_later_draft(session: Asy
     session.add(release)
     draft = await repos.commit(session, base, "main", [AddFile("LICENSE", b"Free.")], summary="freer", by=lab)
     await releases.ensure(session, base, draft, by=lab)
+    gone = await releases.ensure(session, base, commit, by=lab)
+    session.add(Release(**gone.model_dump(exclude={"id", "commit_id"}), commit_id="0" * 40))  # rewritten history
+    await session.flush()
     assert not (await found(session, await make_person(session), {"LICENSE": b"Do as you like."})).is_met
