@@ -111,7 +111,7 @@ def _known(asks: _Asks, principal: Principal, base: Context, instant: datetime) 
         )
         if places:
             who = [*([_has_role(principal, role)] if role else []), *_holds(principal, standing, instant)]
-            conditions.append(sa.and_(*who, _in_places(places)))
+            conditions.append(sa.and_(_in_places(places), *who))  # what the row itself tells comes first: it is cheap
     return sa.or_(sa.false(), *conditions)
 
 

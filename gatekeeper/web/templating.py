@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -28,6 +29,8 @@ _PAGE_HEADERS = {"Cache-Control": "private, no-store", "Vary": "Cookie"}
 
 _WRAPPED_AT = 60  # characters; a line this long that goes on was wrapped, a shorter one was ended
 _LIST_MARK = re.compile(r"[ \t>]*(?:#{1,6}|[-*+•·◦▪]|\(?(?:[0-9]{1,3}|[a-z]|[ivx]{1,5})[.)])[ \t]+", re.IGNORECASE)
+
+_OWN_ADDRESS = re.compile(r"(?<=[ (])/(?:[A-Za-z0-9._~-]+/)*[A-Za-z0-9_~-]+")
 
 _ERROR_TITLES = {
     400: "That cannot be done",
@@ -112,6 +115,7 @@ def environment() -> Environment:
         "day": day_words,
         "iso": instant_text,
         "field_id": field_id,
+        "linked": linked,
         "reflowed": reflowed,
         "plural": plural,
         "segment": segment,
@@ -135,6 +139,11 @@ def static_addresses() -> frozenset[str]:
 def told(number: int | None) -> str:
     """A number of the transparency report: None stands for some, but too few to be told."""
     return f"fewer than {transparency.FEWEST}" if number is None else f"{number:,}"
+
+
+def linked(text: str) -> Markup:
+    """A sentence of the hub in which addresses of its own, such as `/ada/model/access`, are links."""
+    return Markup(_OWN_ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', str(escape(text))))  # noqa: S704 - escaped before
 
 
 def size_text(size: int) -> str:

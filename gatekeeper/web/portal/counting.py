@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
+from sqlmodel import col
 
 from gatekeeper import authz, releases
 from gatekeeper.authz import Action
@@ -69,7 +70,8 @@ async def _groups(call: Call, kind: RepoKind, search: str) -> Mapping[str, Count
     maybe = {what: listing(action=action) for what, action in CAN.items()}
     surely["ask"], maybe["ask"] = _but(surely["ask"], maybe["download"]), _but(maybe["ask"], surely["download"])
     columns = {_KNOWN: sa.true()} | surely | {_maybe(what): _but(maybe[what], surely[what]) for what in CAN}
-    stage = sa.case(*((listing(stage=each, is_sure=True), each.value) for each in reversed(Stage)), else_="")
+    best = ((listing(stage=each, is_sure=True), each.value) for each in reversed(Stage))
+    stage = sa.case((~col(Repo.is_staged), ""), *best, else_="")
     query = sa.select(stage, *(sa.func.sum(sa.case((each, 1), else_=0)) for each in columns.values()))
     for key, *counted in await call.session.execute(query.where(wanted, listing(is_sure=True), ~aside).group_by(stage)):
         groups[key].update(dict(zip(columns, counted, strict=True)))

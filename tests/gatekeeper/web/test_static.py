@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatekeeper.web.templating import static_address
+from gatekeeper.web.templating import linked, static_address
 from tests.gatekeeper.web.site import Site, words
 
 pytestmark = pytest.mark.anyio
@@ -16,6 +16,11 @@ async def test_a_static_file_is_kept_for_good_under_its_digest_alone(site: Site)
 
     assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert {answer.headers["cache-control"] for answer in plain} == {"public, max-age=300"}
+
+
+async def test_an_address_of_the_hub_in_a_sentence_is_a_link_and_nothing_else_becomes_markup() -> None:
+    assert linked("Ask at /ada/model.v2/access.") == 'Ask at <a href="/ada/model.v2/access">/ada/model.v2/access</a>.'
+    assert linked("<b> and/or //evil.example, javascript:/x") == "&lt;b&gt; and/or //evil.example, javascript:/x"
 
 
 async def test_files_and_the_panel_are_not_for_indexes(site: Site) -> None:
