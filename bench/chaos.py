@@ -18,7 +18,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from gatekeeper import generation, licensing, schema
@@ -113,7 +112,7 @@ class Chaos:
         """One caller: orders, waits for the end, orders again; now and then loses patience."""
         safety = replace(Safety.load(), person=_PLENTY)
         level = replace(safety.at(None), **vars_of(_PLENTY))
-        terms = Terms(safety, level, Ruling(), b"p" * 32)
+        terms = Terms(safety, level, Ruling(), b"p" * 32, None)
         while self.left > 0:
             self.left -= 1
             values = {"prompt": self.random.choice(_PROMPTS), "images": self.random.randint(1, 3), "steps": 8}
@@ -192,10 +191,6 @@ class Chaos:
         return [sentence for is_good, sentence in checks if not is_good]
 
 
-async def _nobody_knows(session: AsyncSession, repo: Repo, commit: str) -> bool:
-    return False
-
-
 def vars_of(budget: Budget) -> dict[str, int]:
     """A budget's numbers by name."""
     return {name: getattr(budget, name) for name in Budget.__slots__}
@@ -211,7 +206,7 @@ async def chaos(work: Path, *, orders: int, kills: int, restarts: int, seed: int
     try:
         key = SigningKey.load_or_create(work / "key")
         folder = ImageFolder(work / "images")
-        certifier = Certifier(Notary.load(work / "provenance", owner="chaos"), is_public=_nobody_knows)
+        certifier = Certifier(Notary.load(work / "provenance", owner="chaos"))
         run = Chaos(orders, kills, restarts, random.Random(seed), database, folder, workers, key, certifier)
         return await run.run(), run.problems
     finally:

@@ -2,18 +2,29 @@
 
 A hub of its own with its worker is asked by `POST /models/...`, in turns with the pipeline in this process: the token,
 the decision, quota, evidence, screening, queue, check, mark, signature, receipt and every file on disk are in it.
+
+    python bench/engine_service.py [ROUNDS]     this part alone, with the bundled model at 20 steps
 """
 
+import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "HF_HUB_OFFLINE": "1"}
 
 import httpx2
 import torch
-from engine_sides import GUIDANCE, Load, Outcome, timed
+from engine_models import load_model, quiet
+from engine_sides import GUIDANCE, Load, Outcome, bare_pipeline, through_diffusers, timed
 from measuring import Report, clean_environment, free_port, running, seed
+
+from inference.contract import SldLevel
+from inference.emoji import weights_dir
 
 MOST_OVERHEAD = 0.05
 
@@ -63,3 +74,22 @@ def service(
         report.tell(f"{name:<8} bare {1000 * bare_seconds:.0f} ms, service {1000 * seconds:.0f} ms")
     report.tell(f"web process: {1000 * web:.0f} CPU ms an image")
     report.goal("share on top of the bare pipeline", middle[1] / middle[0] - 1, most=MOST_OVERHEAD)
+
+
+def main() -> None:
+    """Measure the bundled model."""
+    quiet()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    with tempfile.TemporaryDirectory(prefix="gk-") as scratch:
+        model = load_model(weights_dir(), Path(scratch))
+        load = Load(model, 1, 1, 20, SldLevel.OFF)
+        bare = partial(through_diffusers, bare_pipeline(model, weights_dir(), load.level), load, batch=1)
+        rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+        report = Report()
+        report.tell(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors when the run began")
+        service(report, load, bare, weights_dir(), Path(scratch) / "hub", rounds)
+    sys.exit(bool(report.missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -123,7 +123,7 @@ def assemble(settings: Settings) -> Gatekeeper:
     images = ImageFolder(settings.data_dir.resolve() / "images")
     in_force = authz.InForce(authz.Policies.load(_policies_dir(settings)), settings.policies_shelf)
     notary = open_notary(settings)
-    certifier = Certifier(notary, is_public=authz.is_public_by(lambda: in_force.current))
+    certifier = Certifier(notary)
     gatekeeper = Gatekeeper(
         settings=settings,
         db=database,

@@ -13,7 +13,7 @@ from gatekeeper.generation.client import Worker, WorkerError
 from gatekeeper.generation.demands import demanded, under_license
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
-from gatekeeper.generation.making import Recheck
+from gatekeeper.generation.making import Recheck, Right
 from gatekeeper.generation.manifests import worker_manifest
 from gatekeeper.generation.orders import MAX_SEED, OrderRequest
 from gatekeeper.generation.outcomes import require_images
@@ -41,6 +41,7 @@ __all__ = [
     "OrderRequest",
     "QuotaChange",
     "Recheck",
+    "Right",
     "Ruling",
     "Safety",
     "SafetyLevel",

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import errors, ledger, releases
+from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import claims, quotas
 from gatekeeper.generation.orders import OrderRequest
-from gatekeeper.generation.quota_changes import weight_of
+from gatekeeper.generation.quota_changes import changes_for, weight_of
 from gatekeeper.generation.safety import Safety, SafetyLevel
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.canonical import canonical_json
@@ -37,12 +37,17 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an order is let in by. `safety` holds the hub's quotas, `level` those of the model's stage."""
+    """What an order is let in by.
+
+    safety, level  the hub's quotas, and those of the model's stage
+    bundle         the terms in force for the commit at its stage, None for none
+    """
 
     safety: Safety
     level: SafetyLevel
     ruling: Ruling
     privacy_key: bytes
+    bundle: licensing.Terms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,11 @@ async def admit(
     if (earlier := await _earlier(session, principal.person_id, key, asked, is_retry=once.is_retry, at=at)) is not None:
         return Admitted(earlier, is_new=False)
     seconds = await _expected_seconds(session, repo, commit, request)
-    limiting = [] if is_evaluation else await quotas.scopes(session, principal, terms.safety, [(repo, level)])
-    for scope in limiting:
-        await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
-    bundle = await releases.terms_in_force(session, repo, commit)
+    changes = await changes_for(session, principal)
+    if not is_evaluation:
+        for scope in await quotas.scopes(session, principal, terms.safety, [(repo, level)], changes=changes):
+            await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
+    bundle = terms.bundle
     made = Generation(
         person_id=principal.person_id,
         repo_id=repo.id,
@@ -111,7 +117,7 @@ async def admit(
         | {
             "margin": level.margin,
             "demand": level.demand(),
-            "weight": await weight_of(session, principal.person_id, level),
+            "weight": weight_of(changes.get(principal.person_id), level),
             "decision": list(ruling.policies),
             "policy_sha256": ruling.policy_sha256,
             "bundle_sha256": bundle.sha256 if bundle else None,
@@ -184,23 +190,25 @@ async def _earlier(
 
 async def _expected_seconds(session: AsyncSession, repo: Repo, commit: str, request: OrderRequest) -> float:
     """Compute seconds to reserve: as long as the model's last order took, for each step of an image of that size."""
-    last = await session.scalar(
-        sa.select(Generation)
-        .where(
-            col(Generation.repo_id) == repo.id,
-            col(Generation.commit_id) == commit,
-            col(Generation.state) == GenerationState.DONE,
-            col(Generation.charged_seconds) > 0,
+    last = (
+        await session.execute(
+            sa.select(col(Generation.settings), col(Generation.charged_seconds))
+            .where(
+                col(Generation.repo_id) == repo.id,
+                col(Generation.commit_id) == commit,
+                col(Generation.state) == GenerationState.DONE,
+                col(Generation.charged_seconds) > 0,
+            )
+            .order_by(col(Generation.id).desc())
+            .limit(1)
         )
-        .order_by(col(Generation.id).desc())
-        .limit(1)
-    )
+    ).first()
     steps = request.steps * request.images
     if last is None:
         return steps * _FIRST_SECONDS_PER_STEP
     made, asked = _pixels(last.settings), _pixels(request.settings())
     larger = asked / made if made and asked else 1.0
-    once = last.charged_seconds / float(last.settings["steps"] * last.settings["images"])
+    once: float = last.charged_seconds / float(last.settings["steps"] * last.settings["images"])
     return round(steps * larger * once, 3)
 
 

@@ -4,19 +4,17 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import errors, licensing, releases
+from gatekeeper import errors, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import strikes
 from gatekeeper.generation.safety import Safety, SafetyLevel
-from gatekeeper.licensing import Catalogue, Known
-from gatekeeper.repos.tables import Repo
+from gatekeeper.licensing import Catalogue, Known, Terms
 
 
 async def demanded(
     session: AsyncSession,
     principal: Principal,
-    repo: Repo,
-    commit: str,
+    bundle: Terms | None,
     level: SafetyLevel,
     *,
     safety: Safety,
@@ -24,12 +22,11 @@ async def demanded(
 ) -> SafetyLevel:
     """The stage's level, made stricter by the license in force and by the person's strikes; never weaker.
 
+    bundle  the terms in force for the commit at its stage, None for none
     Raises NotAllowed (SafetyReview) while so many strikes of the person wait for a review that orders wait with them.
     """
-    terms = await releases.terms_in_force(session, repo, commit)
-    known = (
-        [await licensing.recognized(session, sha256, catalogue=catalogue) for sha256 in terms.texts] if terms else []
-    )
+    texts = bundle.texts if bundle else ()
+    known = [await licensing.recognized(session, sha256, catalogue=catalogue) for sha256 in texts]
     level = under_license(level, safety, known)
     standing = await strikes.standing(session, principal.person_id or "", safety.strikes)
     if standing.needs_review:

@@ -7,6 +7,7 @@ record, receipt and evidence are durable.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -15,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import errors
 from gatekeeper.db import Database
 from gatekeeper.generation import claims
-from gatekeeper.generation.certifying import Certifier
+from gatekeeper.generation.certifying import Certifier, number
 from gatekeeper.generation.client import OrderRejected, Worker, WorkerAbsent, WorkerError, WorkerLost
 from gatekeeper.generation.images import ImageFolder
 from gatekeeper.generation.manifests import ORDER_SECONDS, image_order, worker_manifest
+from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.outcomes import Outcome, record_outcome
 from gatekeeper.generation.runs import Run, WorkerStopped
 from gatekeeper.generation.tables import Generation, GenerationState
@@ -37,8 +39,20 @@ _ABSENT = "The inference process did not answer in time. Nothing was charged; pl
 _NOT_RECORDED = "What was made could not be recorded, so it is not given out. Nothing was charged."
 _LOOK_SECONDS = 0.25
 
-# Answers why an order's images may not be given out any more, None when they still may.
-Recheck = Callable[[AsyncSession, Generation], Awaitable[str | None]]
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What an order's images may be given out as.
+
+    refusal  why they may not be any more, None when they still may
+    model    its name, where anybody may know of it at that commit
+    """
+
+    refusal: str | None = None
+    model: str | None = None
+
+
+Recheck = Callable[[AsyncSession, Generation], Awaitable[Right]]
 
 
 class Maker:
@@ -156,7 +170,7 @@ class Maker:
         outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
         async with contextlib.aclosing(worker.submit(order)) as events:  # type: ignore[type-var]
             async for event in events:
-                if isinstance(event, Started) and (reason := await self._refusal(made)) is not None:
+                if isinstance(event, Started) and (reason := await self._prepare(made, outcome)) is not None:
                     return _refused(reason)
                 if not isinstance(event, Preview):
                     run.note(outcome, event)
@@ -180,10 +194,13 @@ class Maker:
                 _log.exception("an order's failure could not be recorded", generation=made.id)
 
     async def _record(self, run: Run, made: Generation, outcome: Outcome) -> None:
-        if outcome.state is GenerationState.DONE and (reason := await self._refusal(made)) is not None:
-            outcome = _refused(reason)
         if outcome.state is GenerationState.DONE:
-            outcome = await self._certifier.certify(self._database, made, outcome)
+            async with self._database.read() as session:
+                right = await self._right(session, made)
+            if right.refusal is None:
+                outcome = await self._certifier.certify(self._database, made, outcome, model=right.model)
+            else:
+                outcome = _refused(right.refusal)
         files = outcome.certified.items()
         parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
         try:
@@ -195,12 +212,17 @@ class Maker:
                 part.unlink(missing_ok=True)
         run.end(ended)
 
-    async def _refusal(self, made: Generation) -> str | None:
-        """Why the order's images may not be given out. Asked while the engine works, too, so that the end is quick."""
-        if self.recheck is None:
-            return None
+    async def _prepare(self, made: Generation, outcome: Outcome) -> str | None:
+        """While the engine works, do what its images will need, so that the end is quick.
+
+        Returns why they may not be given out.
+        """
         async with self._database.read() as session:
-            return await self.recheck(session, made)
+            await number(session, outcome, range(OrderRequest.of(made).images))
+            return (await self._right(session, made)).refusal
+
+    async def _right(self, session: AsyncSession, made: Generation) -> Right:
+        return await self.recheck(session, made) if self.recheck else Right()
 
 
 def _refused(reason: str) -> Outcome:

@@ -53,7 +53,8 @@ async def record_outcome(
     statements = []
     for image in images:
         certified = outcome.certified[image.index]
-        statements.append(receipts.statement_of(made, repo, image, made_at=at) | receipts.certified_as(certified))
+        made_of = receipts.statement_of(made, image, made_at=at) | receipts.of_model(repo)
+        statements.append(made_of | receipts.certified_as(certified))
         session.add(
             ImageRecord(
                 number=certified.number,

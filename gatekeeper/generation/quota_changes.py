@@ -32,9 +32,9 @@ async def change_of(session: AsyncSession, organization: Organization) -> Change
     return _change(row) if row is not None else None
 
 
-async def weight_of(session: AsyncSession, person_id: str, level: SafetyLevel) -> float:
-    """How an order counts where there is not enough for all: the stage's weight times the person's."""
-    own = await session.scalar(sa.select(col(QuotaChange.weight)).where(col(QuotaChange.person_id) == person_id))
+def weight_of(change: Change | None, level: SafetyLevel) -> float:
+    """How a person's order counts where there is not enough for all: the stage's weight times their own."""
+    own = change.weight if change else None
     return min(max(level.weight * (own or 1.0), LEAST_WEIGHT), MOST_WEIGHT)
 
 

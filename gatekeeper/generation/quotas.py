@@ -5,7 +5,7 @@ records the end. Whoever counts holds the rows of the person and of their organi
 pass: SQLite has one writer anyway, elsewhere these rows are the lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,13 +69,20 @@ async def lock(session: AsyncSession, principal: Principal) -> None:
 
 
 async def scopes(
-    session: AsyncSession, principal: Principal, safety: Safety, models: Sequence[tuple[Repo, SafetyLevel]]
+    session: AsyncSession,
+    principal: Principal,
+    safety: Safety,
+    models: Sequence[tuple[Repo, SafetyLevel]],
+    *,
+    changes: Mapping[str, Change] | None = None,
 ) -> list[Scope]:
     """Everything that limits this person's orders: of each of the models at its level, their own, their organizations'.
 
     What an administrator changed for a person replaces their own numbers, and raises those of a stage that are lower.
+    changes  the same, where it was read already
     """
-    changes = await changes_for(session, principal)
+    if changes is None:
+        changes = await changes_for(session, principal)
     person_id = principal.person_id or ""
     mine = col(Generation.person_id) == person_id
     own = changes.get(person_id)
@@ -90,7 +97,7 @@ async def scopes(
     ]
     found.append(Scope("You", " on this hub", safety.person.replaced_by(own) if own else safety.person, mine))
     names = sa.select(Organization).where(col(Organization.id).in_(principal.organizations))
-    for organization in await session.scalars(names.order_by(col(Organization.id))):
+    for organization in await session.scalars(names.order_by(col(Organization.id))) if principal.organizations else ():
         found.append(scope_of(organization, safety, changes.get(organization.id)))
     return found
 

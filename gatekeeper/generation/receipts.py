@@ -13,17 +13,14 @@ from gatekeeper.repos.tables import Repo
 from inference.contract import CheckFacts, Image, ReceiptFacts
 
 
-def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: datetime) -> dict[str, Any]:
-    """What the receipt of one image says of its making, before its file is certified.
+def statement_of(generation: Generation, image: Image, *, made_at: datetime) -> dict[str, Any]:
+    """What the receipt of one image says of its making, before its file is certified and its model named.
 
     Compatibility: fields are added, never renamed or given a new meaning.
     """
     facts = image.receipt
     return {
         "receipt_id": f"{generation.id}-{image.index}",
-        "repository": repo.full_name,
-        "repository_kind": repo.kind.value,
-        "repository_id": repo.id,
         "commit": generation.commit_id,
         "model_sha256": facts.model,
         "weights": dict(facts.weights),
@@ -50,6 +47,11 @@ def statement_of(generation: Generation, repo: Repo, image: Image, *, made_at: d
         },
         "is_fake": facts.is_fake,
     }
+
+
+def of_model(repo: Repo) -> dict[str, Any]:
+    """What the receipt says of the model's repository."""
+    return {"repository": repo.full_name, "repository_kind": repo.kind.value, "repository_id": repo.id}
 
 
 def certified_as(certified: Certified) -> dict[str, Any]:

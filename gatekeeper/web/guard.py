@@ -38,13 +38,17 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass
 class Call:
-    """One request, decided. `repo`, `commit` and `resource` are set where the path names a repository."""
+    """One request, decided. `repo`, `commit` and `resource` are set where the path names a repository.
+
+    version  of what decisions read, from before anything was read about this call; None where nobody can tell
+    """
 
     request: Request
     gatekeeper: Gatekeeper
     principal: Principal
     params: dict[str, str]
     needs: Action | None
+    version: int | None = None
     _session: AsyncSession | None = None
     repo_or_none: Repo | None = None
     commit: str | None = None
@@ -70,6 +74,16 @@ class Call:
         if self.resource_or_none is None:
             raise RuntimeError("this route names no repository")
         return self.resource_or_none
+
+    async def stands(self, session: AsyncSession) -> bool:
+        """Whether all is as it was found and decided before `session`, which writes: then nothing need be read again.
+
+        The writers' lock is taken first, so that on SQLite nobody can change it any more.
+        """
+        await session.connection()
+        end = self.principal.valid_until
+        has_ended = end is not None and end <= now()
+        return self.version is not None and self.version == self.gatekeeper.version.current() and not has_ended
 
     async def recheck(self, session: AsyncSession, action: Action | None = None) -> None:
         """Decide again inside `session`: for endpoints that streamed before they write."""
@@ -147,11 +161,12 @@ async def _answer(
         if mode != "own":
             await read_body(request, limit=body_limit)
     opened = gatekeeper.db.write() if mode == "write" else gatekeeper.db.read()
-    call = Call(request, gatekeeper, ANONYMOUS, request.path_params, needs)
     version = gatekeeper.version.current()  # before the snapshot that the session reads
+    call = Call(request, gatekeeper, ANONYMOUS, request.path_params, needs, version)
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
-        known = gatekeeper.known.find(request, version) if mode == "read" else None
+        is_kept = mode == "read" or needs is Action.GENERATE  # an order changes nothing of what it is about
+        known = gatekeeper.known.find(request, version) if is_kept else None
         if known is not None:
             call.principal = known.principal
         elif not is_bare:
@@ -165,7 +180,7 @@ async def _answer(
             if request.method not in _SAFE_METHODS:
                 raise
             return _to_new_name(request, moved.repo)
-        if found is not None and known is None and mode == "read":
+        if found is not None and known is None and is_kept:
             gatekeeper.known.remember(request, version, call.principal, found)
         if elsewhere := stepping.sent_elsewhere(request, call.principal, gatekeeper.settings, asks):
             return elsewhere

@@ -53,7 +53,7 @@ class KnownFacts:
     def remember(self, request: Request, version: int | None, principal: Principal, found: Found) -> None:
         """Keep what was just found; `version` was taken before."""
         key = _key(request)
-        if key is not None and version is not None and found.commit is not None:
+        if key is not None and version is not None and (found.commit is None) is (key[-1] == ""):
             ends = [end for end in (principal.valid_until, found.valid_until) if end is not None]
             self._kept.put(key, Known(version, principal, found, min(ends, default=None)))
 
@@ -72,9 +72,9 @@ def credential(scope: Scope) -> bytes | None:
 
 
 def _key(request: Request) -> Key | None:
-    """None for paths without a revision, and where `credential` is."""
+    """None for paths that name no repository, and where `credential` is."""
     params = request.path_params
     sent = credential(request.scope)
-    if sent is None or "rev" not in params or "name" not in params:
+    if sent is None or not {"ns", "name"} <= params.keys():
         return None
-    return (sent, params.get("kind", ""), params["ns"], params["name"], params["rev"])
+    return (sent, params.get("kind", ""), params["ns"], params["name"], params.get("rev", ""))

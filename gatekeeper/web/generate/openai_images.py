@@ -14,7 +14,7 @@ from gatekeeper.generation import Generation, Update
 from gatekeeper.web.generate import openai_schemas, schemas, sse
 from gatekeeper.web.generate.openai_errors import for_openai
 from gatekeeper.web.generate.openai_schemas import ImagesRequest
-from gatekeeper.web.generate.ordering import abandon, begin, ended, named, start, worker_is_up
+from gatekeeper.web.generate.ordering import abandon, begin_named, ended, start, worker_is_up
 from gatekeeper.web.guard import Call, guarded, read_body
 
 _BODY_LIMIT = 2**20
@@ -26,11 +26,9 @@ async def generate(call: Call) -> Response:
     """Make images as OpenAI's client asks; `model` is `ns/name[@revision]`, `stream` tells it as it happens."""
     asked = openai_schemas.images_request(await read_body(call.request, limit=_BODY_LIMIT))
     await worker_is_up(call.gatekeeper)
-    async with call.gatekeeper.db.write() as session:
-        repo, resource = await named(call, session, asked.model, asked.revision)
-        admitted = await begin(
-            call, session, repo, resource, asked.values, names=openai_schemas.NAMES, defaults=asked.defaults
-        )
+    admitted, repo = await begin_named(
+        call, asked.model, asked.revision, asked.values, names=openai_schemas.NAMES, defaults=asked.defaults
+    )
     start(call, admitted)
     made = admitted.made
     if asked.is_stream:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation
+from gatekeeper import authz, generation, releases
 from gatekeeper.authz import Action, Allowed, Resource
 from gatekeeper.errors import Invalid, Unavailable
 from gatekeeper.generation import (
@@ -60,7 +60,8 @@ async def begin(
     safety = Safety.load(gatekeeper.policies.directory)
     level = safety.at(stage, is_adjusted=is_adjusted)
     licenses = Catalogue.load(gatekeeper.policies.directory or bundled_dir("policies"))
-    level = await generation.demanded(session, principal, repo, commit, level, safety=safety, catalogue=licenses)
+    bundle = await releases.terms_in_force(session, repo, commit)
+    level = await generation.demanded(session, principal, bundle, level, safety=safety, catalogue=licenses)
     request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
     manifest = await gatekeeper.studio.prepare(session, repo, commit)
     ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
@@ -70,20 +71,41 @@ async def begin(
         repo,
         commit,
         request,
-        terms=Terms(safety, level, ruling, gatekeeper.keys.privacy),
+        terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
         process=gatekeeper.studio.process,
         once=once(call),
     )
     return replace(admitted, manifest=manifest)
 
 
+async def begin_named(
+    call: Call,
+    model: str,
+    revision: str | None,
+    values: Mapping[str, Any],
+    *,
+    names: Mapping[str, str] | None = None,
+    defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+) -> tuple[Admitted, Repo]:
+    """`begin`, of what a body names: found before the writers' lock is taken, and again where something changed since.
+
+    The transaction is committed. Raises what `begin` and `named` raise.
+    """
+    async with call.gatekeeper.db.read() as session:
+        repo, resource = await named(call, session, model, revision)
+    async with call.gatekeeper.db.write() as session:
+        if not await call.stands(session):
+            call.principal = await authenticate(call.request, session, call.gatekeeper)
+            repo, resource = await named(call, session, model, revision)
+        return await begin(call, session, repo, resource, values, names=names, defaults=defaults), repo
+
+
 async def named(call: Call, session: AsyncSession, model: str, revision: str | None) -> tuple[Repo, Resource]:
-    """The repository and the revision that a body names, for whoever calls at this instant.
+    """The repository and the revision that a body names, for the caller.
 
     Raises RepoNotFound and RevisionNotFound alike for what is not there and for what they may not know.
     """
     policies = call.gatekeeper.policies
-    call.principal = await authenticate(call.request, session, call.gatekeeper)
     repo = await find_by_any_name(session, RepoKind.MODEL, model)
     if repo is None:
         raise await missing_repo(session, call.gatekeeper.policies, call.principal)

@@ -16,7 +16,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.tokens.inference import is_for_inference
 from gatekeeper.web.generate import schemas, sse
-from gatekeeper.web.generate.ordering import begin, named, start, worker_is_up
+from gatekeeper.web.generate.ordering import begin_named, start, worker_is_up
 from gatekeeper.web.generate.rates import too_many
 from gatekeeper.web.guard import Call, guarded, read_body
 
@@ -33,9 +33,7 @@ async def submit(call: Call) -> Response:
         raise Invalid("`model` must name a repository.", status=422, next_step='Send {"model": "namespace/name"}.')
     await worker_is_up(call.gatekeeper)
     try:
-        async with call.gatekeeper.db.write() as session:
-            repo, resource = await named(call, session, model, revision)
-            admitted = await begin(call, session, repo, resource, values)
+        admitted, repo = await begin_named(call, model, revision, values)
     except TooMany as error:
         return too_many(call, error)
     start(call, admitted)

@@ -23,7 +23,8 @@ async def text_to_image(call: Call) -> Response:
     await worker_is_up(call.gatekeeper)
     try:
         async with call.gatekeeper.db.write() as session:
-            await call.recheck(session)
+            if not await call.stands(session):
+                await call.recheck(session)
             admitted = await begin(call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES)
         start(call, admitted)
         made = await ended(call, admitted.made)

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import generation, licensing
+from gatekeeper import generation, licensing, releases
 from gatekeeper.accounts import organizations, principals
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
 from gatekeeper.accounts.tables import Person, Role
@@ -60,7 +60,8 @@ async def admitted(
     **values: Any,
 ) -> Admitted:
     request = OrderRequest.parse({"prompt": "a cat", "images": images, "seed": 1, **values}, level=level)
-    terms = Terms(safety, level, Ruling(("open-use",), "e" * 64, Stage.GATED), KEY)
+    bundle = await releases.terms_in_force(session, *at)
+    terms = Terms(safety, level, Ruling(("open-use",), "e" * 64, Stage.GATED), KEY, bundle)
     return await generation.admit(session, person, *at, request, terms=terms, process="here", once=once)
 
 
@@ -214,8 +215,9 @@ async def test_an_administrator_s_change_replaces_and_raises_and_is_recorded(
     with pytest.raises(TooMany):
         await order(session, ada, place)
     await generation.change_quota(session, person, Change(weight=3), reason="She teaches.", by=OPERATOR)
-    assert await quota_changes.weight_of(session, person.id, replace(LEVEL, weight=2.0)) == 6.0
-    assert await quota_changes.weight_of(session, person.id, replace(LEVEL, weight=9.0)) == 10.0
+    change = (await quota_changes.changes_for(session, ada))[person.id]
+    assert quota_changes.weight_of(change, replace(LEVEL, weight=2.0)) == 6.0
+    assert quota_changes.weight_of(change, replace(LEVEL, weight=9.0)) == 10.0
     await generation.change_quota(session, person, Change(), reason="It is over.", by=OPERATOR)
     assert await generation.list_changes(session) == []
     first, _, last = await events(session, "generation:quota:change")

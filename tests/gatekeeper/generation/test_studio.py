@@ -18,10 +18,12 @@ from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound, TooMany, Unavailable
 from gatekeeper.generation import (
+    Certifier,
     Generation,
     GenerationState,
     ImageFolder,
     OrderRequest,
+    Right,
     Ruling,
     Safety,
     Studio,
@@ -39,13 +41,13 @@ from gatekeeper.repos.storage import DirectoryStore
 from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, Preview, RefusalCode, Refused, Started
 from tests.gatekeeper.generation.stub import StubWorker, all_good, image, withheld
 from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
-from tests.gatekeeper.provenance.builders import NOTARY, certifier_of
+from tests.gatekeeper.provenance.builders import NOTARY
 
 pytestmark = pytest.mark.anyio
 
 KEY = SigningKey(Ed25519PrivateKey.generate())
 PRIVACY = b"p" * 32
-SECRETS: dict[str, Any] = {"key": KEY, "privacy_key": PRIVACY, "certifier": certifier_of(NOTARY)}
+SECRETS: dict[str, Any] = {"key": KEY, "privacy_key": PRIVACY, "certifier": Certifier(NOTARY)}
 SAFETY = Safety.load()
 LEVEL = SAFETY.at(Stage.GATED)
 FILES = {"model_index.json": b'{"_class_name": "StableDiffusionPipeline"}', "LICENSE": LICENSE, "README.md": b"# x\n"}
@@ -75,7 +77,7 @@ class Story:
 
     async def order(self, **values: Any) -> Generation:
         request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
-        terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY)
+        terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY, None)
         async with self.database.write() as session:
             await self.studio.prepare(session, self.repo, self.commit)
             admitted = await generation.admit(
@@ -268,11 +270,11 @@ async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_w
 
 
 async def test_right_that_ended_meanwhile_gives_no_image(database: Database, folder: ImageFolder) -> None:
-    async def held(session: AsyncSession, made: Generation) -> str | None:
-        return "The release was put on hold."
+    async def held(session: AsyncSession, made: Generation) -> Right:
+        return Right("The release was put on hold.")
 
-    async def fine(session: AsyncSession, made: Generation) -> str | None:
-        return None
+    async def fine(session: AsyncSession, made: Generation) -> Right:
+        return Right()
 
     story = await tell(database, folder, StubWorker())
     story.studio.recheck = held
@@ -288,9 +290,9 @@ async def test_right_that_ended_meanwhile_gives_no_image(database: Database, fol
 async def test_right_is_asked_while_the_engine_works_and_again_at_the_end(
     database: Database, folder: ImageFolder
 ) -> None:
-    answers = [None, "The release was put on hold."]
+    answers = [Right(), Right("The release was put on hold.")]
 
-    async def held_late(session: AsyncSession, made: Generation) -> str | None:
+    async def held_late(session: AsyncSession, made: Generation) -> Right:
         return answers.pop(0)
 
     story = await tell(database, folder, StubWorker())

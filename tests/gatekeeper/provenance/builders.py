@@ -9,26 +9,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.generation import Certifier
 from gatekeeper.provenance import Notary
-from gatekeeper.repos import Repo
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="gatekeeper-notary-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 NOTARY = Notary.load(_FOLDER / "provenance", owner="hub.test")
 FACTS: dict[str, Any] = {"record": "0000000007", "receipt_id": "a-0", "safety": {"margin": 0.0}}
-
-
-def certifier_of(notary: Notary, *, is_public: bool = True) -> Certifier:
-    """A certifier that believes every model, or none, to be public."""
-
-    async def answer(session: AsyncSession, repo: Repo, commit: str) -> bool:
-        return is_public
-
-    return Certifier(notary, is_public=answer)
 
 
 def emoji(side: int) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import event
 
-from gatekeeper import accounts, authz, licensing, releases, repos
+from gatekeeper import accounts, licensing, releases, repos
 from gatekeeper.accounts import OPERATOR, Person, Role
 from gatekeeper.app import build
 from gatekeeper.generation import Certifier, Studio
@@ -19,6 +19,7 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import AddFile, Gate, Repo, RepoKind
 from gatekeeper.settings import Settings
+from gatekeeper.web.generate import still_allowed
 from gatekeeper.web.state import Gatekeeper
 from tests.gatekeeper.generation.stub import StubWorker
 
@@ -88,7 +89,8 @@ class Site:
             house.store,
             key=house.keys.signing,
             privacy_key=house.keys.privacy,
-            certifier=Certifier(house.notary, is_public=authz.is_public_by(lambda: house.policies)),
+            certifier=Certifier(house.notary),
+            recheck=still_allowed(house),
         )
         return worker
 

@@ -35,21 +35,21 @@ async def ordered(site: Site, repo: Repo) -> Generation:
 async def test_nothing_is_read_again_while_nothing_has_changed(site: Site, model: Repo) -> None:
     made, recheck = await ordered(site, model), still_allowed(site.gatekeeper)
     async with site.gatekeeper.db.read() as session:
-        assert await recheck(session, made) is None
+        assert (await recheck(session, made)).refusal is None
     statements: list[object] = []
     event.listen(site.gatekeeper.db.engine.sync_engine, "before_cursor_execute", lambda *said: statements.append(said))
     async with site.gatekeeper.db.read() as session:
-        assert await recheck(session, made) is None
+        assert (await recheck(session, made)).refusal is None
     assert not statements
 
 
 async def test_what_is_revoked_meanwhile_binds_and_so_does_the_end_of_a_token(site: Site, model: Repo) -> None:
     made, recheck = await ordered(site, model), still_allowed(site.gatekeeper)
     async with site.gatekeeper.db.read() as session:
-        assert await recheck(session, made) is None
+        assert (await recheck(session, made)).refusal is None
         with time_machine.travel(now() + timedelta(hours=2)):
-            assert "is gone" in (await recheck(session, made) or "")
+            assert "is gone" in str((await recheck(session, made)).refusal)
     async with site.gatekeeper.db.write() as session:
         await session.execute(sa.delete(AccessToken).where(col(AccessToken.id) == made.token_id))
     async with site.gatekeeper.db.read() as session:
-        assert "is gone" in (await recheck(session, made) or "")
+        assert "is gone" in str((await recheck(session, made)).refusal)
