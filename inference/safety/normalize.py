@@ -5,6 +5,7 @@ Undone: compatibility forms and full-width letters (NFKC), zero-width and direct
 look-alike letters of other scripts, digits and signs for letters, letters spaced or punctuated apart or stretched,
 katakana for hiragana, Arabic letters' variants and the particles written onto Arabic words.
 
+Devanagari keeps its vowel signs, for without them other words are the same: चाकू, a knife, and चौक, a square.
 Scripts that put no space between words (Han, kana, Hangul, Thai) are read letter by letter, so a term is found inside
 of a longer run.
 """
@@ -30,13 +31,17 @@ _LEET = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "6": "b
 _LEET_ONE_AS_L = str.maketrans({"1": "l", "|": "l", "!": "l"})
 _BOXED_LETTERS = [0x1F130, 0x1F150, 0x1F170, 0x1F1E6]  # squared, circled and regional-indicator A to Z
 _KATAKANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
+_DEVANAGARI = {0x0901: 0x0902}  # one sign for the nasal, as most write it
 _ARABIC = {ord("ى"): "ي", ord("ی"): "ي", ord("ک"): "ك", ord("ة"): "ه", ord("ٱ"): "ا", 0x0640: None}  # 0640: tatweel
 _WITHOUT_SPACES = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u3096\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     r"\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"
 )
-_WORD = re.compile(rf"[{_WITHOUT_SPACES}]|[^\W_{_WITHOUT_SPACES}]+")
-_SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][\W_]{1,3}){2,}[^\W_](?![^\W_])")
+_VOWEL_SIGNS = r"\u0900-\u0903\u093a\u093b\u093e-\u094f\u0955-\u0957\u0962\u0963"  # of Devanagari: no letters to `re`
+_IS_VOWEL_SIGN = re.compile(f"[{_VOWEL_SIGNS}]").match
+_STRAY_SIGN = re.compile(rf"(?<![\u0900-\u097f])[{_VOWEL_SIGNS}]+")  # on a letter of another script it is a disguise
+_WORD = re.compile(rf"[{_WITHOUT_SPACES}]|(?:[^\W_{_WITHOUT_SPACES}]|[{_VOWEL_SIGNS}])+")
+_SPACED = re.compile(rf"(?<![^\W_])(?:[^\W_](?:[^\w{_VOWEL_SIGNS}]|_){{1,3}}){{2,}}[^\W_](?![^\W_])")
 _STRETCHED = re.compile(r"\w*(\w)\1{2}\w*")  # a word with a letter three times in a row
 _ARABIC_PARTICLES = re.compile(r"(?<!\w)(?:[وف]?(?:[بك]?ال|لل)|[وفبكل])(?=[\u0620-\u064a]{3})")
 
@@ -87,8 +92,12 @@ def _visible(text: str) -> str:
 def _plain(visible: str) -> str:
     """One lower-case string without marks or foreign look-alikes."""
     text = unicodedata.normalize("NFKD", visible.casefold().translate(_LOWER))
-    text = "".join(c for c in text if not unicodedata.category(c).startswith("M"))
-    return unicodedata.normalize("NFC", text.translate(_LOWER).translate(_ARABIC).translate(_KATAKANA))
+    text = "".join(
+        c for c in _STRAY_SIGN.sub("", text) if _IS_VOWEL_SIGN(c) or not unicodedata.category(c).startswith("M")
+    )
+    return unicodedata.normalize(
+        "NFC", text.translate(_LOWER).translate(_ARABIC).translate(_KATAKANA).translate(_DEVANAGARI)
+    )
 
 
 def _forms(plain: str) -> Iterator[str]:
@@ -98,7 +107,7 @@ def _forms(plain: str) -> Iterator[str]:
         yield _SPACED.sub(
             lambda m: "{} {}".format(m.group()[0], "".join(_WORD.findall(m.group())[1:])), letters
         )  # a g u n
-        yield re.sub(r"(?<=\w)[^\w\s]+(?=\w)|_", "", letters)  # kn.ife
+        yield re.sub(rf"(?<=[\w{_VOWEL_SIGNS}])[^\w\s{_VOWEL_SIGNS}]+(?=[\w{_VOWEL_SIGNS}])|_", "", letters)  # kn.ife
         yield re.sub(r"(\w)\1{2,}", r"\1", letters)  # guuun
         yield _STRETCHED.sub(lambda m: re.sub(r"(\w)\1+", r"\1", m.group()), letters)  # piiissstooool
     yield _ARABIC_PARTICLES.sub("", plain)  # the, and, with, for: written together with the word

@@ -2,7 +2,9 @@
 
 import tomllib
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,18 +16,21 @@ RULES = read_rules()
 GROUPS = tomllib.loads((POLICIES / "evaluations" / "prompts.toml").read_text("utf-8"))["group"]
 
 
-def is_refused(text: str) -> bool:
-    return isinstance(screen(text, RULES.rules), Screened)
+def is_refused(text: str, negative: str = "") -> bool:
+    outcomes = [screen(text, RULES.rules), screen(negative, RULES.rules, beside=text)]
+    return any(isinstance(outcome, Screened) for outcome in outcomes)
+
+
+def texts_of(group: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each prompt with its negative prompt."""
+    return list(zip_longest(group["prompts"], group.get("negatives", []), fillvalue=""))
 
 
 @pytest.mark.parametrize(
     "group", [g for g in GROUPS if g["split"] == "tuned"], ids=lambda g: f"{g['side']} {g['language']} {g['kind']}"
 )
-def test_what_the_rules_were_written_for_they_do(group: dict[str, object]) -> None:
-    prompts = group["prompts"]
-    assert isinstance(prompts, list)
-
-    wrong = [prompt for prompt in prompts if is_refused(prompt) is not (group["side"] == "harmful")]
+def test_what_the_rules_were_written_for_they_do(group: dict[str, Any]) -> None:
+    wrong = [texts for texts in texts_of(group) if is_refused(*texts) is not (group["side"] == "harmful")]
 
     assert wrong == []
 
@@ -36,7 +41,7 @@ def test_what_they_were_not_written_for_they_mostly_do() -> None:
     for group in GROUPS:
         if group["split"] == "held-out":
             seen[group["side"]] += len(group["prompts"])
-            refused[group["side"]] += sum(map(is_refused, group["prompts"]))
+            refused[group["side"]] += sum(is_refused(*texts) for texts in texts_of(group))
 
     assert refused["harmful"] >= 0.9 * seen["harmful"]
     assert refused["harmless"] <= 0.03 * seen["harmless"]
@@ -61,6 +66,10 @@ def test_every_restriction_is_one_of_the_license_catalogue() -> None:
         ("ΒΟΜΒ", True),
         ("a g u n", True),
         ("una gran ada de mano", False),
+        ("चाकू", True),
+        ("चौक", False),  # the same letters with other vowel signs
+        ("बा.म", False),
+        ("चा.कू", True),
         ("eine enthauptete Statue", True),
     ],
 )

@@ -19,6 +19,7 @@ DISGUISES = {
     "right-to-left mark": "bo\u202emb",
     "soft hyphen": "bo\u00admb",
     "combining marks": "bo\u0336m\u0336b",
+    "another script's vowel signs": "bo\u093em\u0940b",
     "Cyrillic letters": "вomb",
     "Greek letter": "bοmb",
     "mathematical letters": "𝓫𝓸𝓶𝓫",
