@@ -50,8 +50,9 @@ _TO_HOLDERS = {
     "licensing:version:newer": "version-newer",
 }
 
-STRIKES = frozenset({"generation:strike:record", "generation:strike:review"})
 _RELEASED = frozenset({"releases:release:promote", "releases:release:open"})
+_TO_REVIEWERS = {"access:request:submit": "request-submitted", "generation:strike:appeal": "strike-appealed"}
+STRIKES = frozenset({"generation:strike:record", "generation:strike:review", "generation:strike:appeal"})
 _TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
 
 
@@ -65,7 +66,7 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
                 await jobs.enqueue(session, TELL_APPLICANT, {"event": event.id}, run_at=told_at)
             else:
                 await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **names_of(repo))
-    elif event.kind == "access:request:submit":
+    elif event.kind in _TO_REVIEWERS:
         await _tell_reviewers(session, event, repo, judge)
     elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
         await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
@@ -165,23 +166,29 @@ async def remind_of_ends(session: AsyncSession) -> int:
 
 
 async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
+    """Who may decide: the repository's own people, and where there is nobody else, those who run the hub."""
     members = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == repo.owner_organization_id)
-    query = (
-        sa.select(Person)
-        .where(
-            sa.or_(col(Person.id) == repo.owner_person_id, col(Person.id).in_(members)),
-            ~col(Person.is_disabled),
-            col(Person.id) != event.actor_id,
-        )
-        .order_by(col(Person.id))
-        .limit(_MOST_TOLD)
-    )
+    of_repo = sa.or_(col(Person.id) == repo.owner_person_id, col(Person.id).in_(members))
     applicant = await session.get(Person, event.actor_id) if event.actor_id else None
     name = applicant.name if applicant is not None else "Somebody"
-    for person in await session.scalars(query):
-        by = await principals.for_person(session, person)
-        if await judge(session, Question(by, repo, Domain.ACCESS.value, "access.request", None)):
-            await tell(session, person.id, "request-submitted", event=event.id, person=name, **names_of(repo))
+    reviewers = await _reviewers(session, of_repo, event, repo, judge)
+    for person in reviewers or await _reviewers(session, col(Person.is_admin).is_(True), event, repo, judge):
+        await tell(session, person.id, _TO_REVIEWERS[event.kind], event=event.id, person=name, **names_of(repo))
+
+
+async def _reviewers(
+    session: AsyncSession, among: sa.ColumnElement[bool], event: LedgerEvent, repo: Repo, judge: Judge
+) -> list[Person]:
+    """Those of them who may review; never whom the event is about."""
+    query = sa.select(Person).where(among, ~col(Person.is_disabled), col(Person.id) != event.actor_id)
+    return [
+        person
+        for person in await session.scalars(query.order_by(col(Person.id)).limit(_MOST_TOLD))
+        if await judge(
+            session,
+            Question(await principals.for_person(session, person), repo, Domain.ACCESS.value, "access.request", None),
+        )
+    ]
 
 
 async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo) -> None:

@@ -131,6 +131,13 @@ KINDS: dict[str, Kind] = {
         "/settings/safety",
         why="it was your order",
     ),
+    "strike-appealed": Kind(
+        "Somebody appeals a stopped order at what I review",
+        "An appeal at {repo}",
+        "{person} says that safety was wrong to stop an order for {repo}. Read what fired and what they write, "
+        "and decide.",
+        "/admin/strikes",
+    ),
     "mentioned": Kind(
         "Somebody mentions me",
         "{person} mentioned you in {repo}",

@@ -25,6 +25,7 @@ MOST_COUNTED = access.MOST_COUNTED
 _SOON = timedelta(days=30)
 _LATE = timedelta(minutes=5)  # work that waited longer than that waits for something
 _HEALTH_SECONDS = 2
+_APPEALED = col(Strike.appealed_at).is_not(None)
 
 Query = sa.Select[Any]
 
@@ -51,7 +52,8 @@ async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
     """What waits in the caller's care; for who runs the hub, also what of the hub's own work failed."""
     found: list[tuple[Query, str, str, str]] = [
         (_repos(call, Proposal, open=True), "promotion proposed", "promotions proposed", "/admin/repositories"),
-        (_strikes(call), "strike to review", "strikes to review", "/admin/strikes"),
+        (_strikes(call).where(_APPEALED), "appeal waits", "appeals wait", "/admin/strikes"),
+        (_strikes(call).where(~_APPEALED), "strike to review", "strikes to review", "/admin/strikes"),
         (_incidents(call), "incident or report", "incidents and reports", "/admin/incidents"),
         (_expiring(call), "grant ends within 30 days", "grants end within 30 days", "/admin/grants?ends=30"),
         (_repos(call, Release, open=False), "release on hold", "releases on hold", "/admin/repositories"),

@@ -3,7 +3,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gatekeeper import ledger, notices
-from gatekeeper.accounts import Principal
+from gatekeeper.accounts import Person, Principal
 from gatekeeper.db import Database
 from gatekeeper.generation import Generation, GenerationState, Strike, StrikeKind, review, strikes
 from gatekeeper.kit.signing import SigningKey
@@ -56,6 +56,38 @@ async def test_who_was_stopped_is_told_what_fired_once_a_day_and_what_the_review
     assert "appeal" in said[0].text
     assert "counts for nothing" in said[2].text
     assert {each.path for each in said} == {"/settings/safety"}
+
+
+async def test_an_appeal_is_told_to_who_reviews_and_to_who_runs_the_hub_where_nobody_else_may(
+    database: Database,
+) -> None:
+    async with database.write() as session:
+        owner, ada = [await make_person(session, name) for name in ("owner", "ada")]
+        await make_person(session, "root", is_admin=True)
+        places = [(await make_repo(session, person))[0] for person in (owner, ada)]
+    sealer = ledger.Sealer(database, KEY, origin="test")
+    await sealer.seal()
+    await notices.hand_out(database, judge=_nobody)
+    for repo in places:
+        struck = await stop(database, ada, repo, "weapons.explosives")
+        async with database.write() as session:
+            await strikes.appeal(session, ada, struck.id, text="It is a bath bomb.")
+    await sealer.seal()
+    await notices.hand_out(database, judge=_everybody)
+
+    async with database.read() as session:
+        told = list(
+            await session.scalars(sa.select(Notice).where(Notice.kind == "strike-appealed").order_by(Notice.id))
+        )
+        names = [(await session.get_one(Person, notice.person_id)).name for notice in told]
+    assert names == ["owner", "root"]  # the second is ada's own, who has no say in it
+    said = notices.say(told[0].kind, told[0].facts)
+    assert "ada" in said.text
+    assert said.path == "/admin/strikes"
+
+
+async def _everybody(*_: object) -> bool:
+    return True
 
 
 async def _nobody(*_: object) -> bool:
