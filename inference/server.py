@@ -35,7 +35,7 @@ from inference.room import Room
 from inference.safety.plugins import read_plugins
 from inference.safety.prompts import BUILT_IN, RulesError, read_rules
 from inference.safety.verdict import CheckerError
-from inference.settings import Settings
+from inference.settings import Settings, in_force
 from inference.ticket import Ticket
 from inference.workshop import Workshop, new_queue
 
@@ -94,6 +94,7 @@ def create_app(settings: Settings) -> Starlette:
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={OrderProblem: on_problem})
     app.state.desk, app.state.workshop, app.state.settings = desk, workshop, settings
+    app.state.settings_in_force = in_force(settings) if settings.socket is not None else ()
     return app
 
 
@@ -128,6 +129,7 @@ async def health(request: Request) -> Response:
         memory_bytes=workshop.room.total_bytes,
         models_bytes=workshop.room.models_bytes,
         readers=tuple(reader.facts for reader in workshop.readers.values()),
+        settings=request.app.state.settings_in_force,
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

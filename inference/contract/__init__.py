@@ -47,7 +47,7 @@ from inference.contract.events import (
     Withheld,
     parse_event,
 )
-from inference.contract.health import Health, Problem, ReaderFacts, Reading, Readings, RulesFacts
+from inference.contract.health import Health, Problem, ReaderFacts, Reading, Readings, RulesFacts, SettingFact
 from inference.contract.models import LoadOrder, ManifestFile, ModelManifest, ModelState
 from inference.contract.orders import CancelOrder, ImageOrder, Limits, PromptRule, ReadOrder, SafetyDemand
 
@@ -97,6 +97,7 @@ __all__ = [
     "RulesFacts",
     "SafetyDemand",
     "Scheduler",
+    "SettingFact",
     "Sha256",
     "SldFacts",
     "SldLevel",

@@ -48,10 +48,24 @@ class ReaderFacts(Answer):
     confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = Field(default_factory=dict)
 
 
+class SettingFact(Answer):
+    """A setting of the worker that is in force; of a secret only whether it is set.
+
+    source  default, environment or file
+    text    what it does
+    """
+
+    variable: str
+    value: str
+    source: str
+    text: str
+
+
 class Health(Answer):
     """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made.
 
     memory_bytes  what models and calls may take together; models_bytes: what models take of it
+    settings      none over TCP, where whoever reaches the port may ask
     """
 
     contract_version: int = CONTRACT_VERSION
@@ -73,6 +87,7 @@ class Health(Answer):
     memory_bytes: int = 0
     models_bytes: int = 0
     readers: tuple[ReaderFacts, ...] = ()
+    settings: tuple[SettingFact, ...] = ()
 
 
 class Problem(Answer):

@@ -92,6 +92,7 @@ async def test_health_needs_no_signature_and_names_the_rules(http: httpx2.AsyncC
     assert health.is_ready
     assert health.is_fake
     assert health.rules.count > 5
+    assert health.settings == ()  # anybody may ask over TCP
 
 
 async def test_an_order_streams_its_story_and_ends(http: httpx2.AsyncClient, model: str) -> None:

@@ -46,7 +46,7 @@ async def show(call: Call) -> Response:
         call,
         "admin/inference.html",
         sees_all=runs_hub(call),
-        asked=await _ask(call),
+        asked=await ask(call),
         flow=went,
         hours=[(f"{hour:%H}", count) for hour, count in went.by_hour],
         fired=(await fired_since(call.session, now() - timedelta(days=_DAYS)))[:_MOST_CAUSES],
@@ -57,7 +57,7 @@ async def show(call: Call) -> Response:
 
 async def health(call: Call) -> Response:
     """`GET /api/inference`: the worker as it is, with its models, and how the last 24 hours went."""
-    went, asked = await flow(call.session), await _ask(call)
+    went, asked = await flow(call.session), await ask(call)
     body = {
         "state": asked.state,
         "restarts": asked.restarts,
@@ -73,7 +73,8 @@ async def health(call: Call) -> Response:
     return JSONResponse(body, headers={"Cache-Control": "private, no-store"})
 
 
-async def _ask(call: Call) -> Asked:
+async def ask(call: Call) -> Asked:
+    """The worker's own word, where it gives one soon."""
     worker, supervisor = call.gatekeeper.worker, call.gatekeeper.supervisor
     if worker is None:
         return Asked("off")

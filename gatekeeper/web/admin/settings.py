@@ -1,4 +1,5 @@
-"""The settings in force: each with its value, where that comes from, and what it does. No secret is shown."""
+"""The settings in force, of the hub and of the inference process: each with its value, where that comes from, and
+what it does. No secret is shown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,18 @@ from starlette.responses import Response
 
 from gatekeeper.authz import Action
 from gatekeeper.settings import Settings
+from gatekeeper.web.admin.inference import ask
 from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render
 
 _PREFIX = "GATEKEEPER_"
+_SILENT = "It does not answer now, so its settings cannot be shown."
+_WHY_NONE = {
+    "off": "It is switched off.",
+    "ready": "It runs at an address where others could ask too, and tells its settings only over a socket of its own. "
+    "Look where it was started.",
+}
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,17 @@ class Row:
 
 async def show(call: Call) -> Response:
     """`GET /admin/settings`; `?chosen=yes` leaves out what stands as it came."""
-    rows, is_chosen = in_force(call.gatekeeper.settings), call.request.query_params.get("chosen") == "yes"
+    is_chosen, asked = call.request.query_params.get("chosen") == "yes", await ask(call)
+    of_worker = [Row(**dict(fact)) for fact in asked.health.settings] if asked.health else []
     return render(
         call,
         "admin/settings.html",
         sees_all=runs_hub(call),
-        rows=[row for row in rows if not (is_chosen and row.is_default)],
+        tables=[
+            (name, [row for row in rows if not (is_chosen and row.is_default)])
+            for name, rows in (("The hub", in_force(call.gatekeeper.settings)), ("The inference process", of_worker))
+        ],
+        why_none="" if of_worker else _WHY_NONE.get(asked.state, _SILENT),
         is_chosen=is_chosen,
     )
 

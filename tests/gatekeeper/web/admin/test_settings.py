@@ -6,6 +6,8 @@ import pytest
 
 from gatekeeper.settings import Settings
 from gatekeeper.web.admin.settings import in_force
+from inference.contract import SettingFact
+from tests.gatekeeper.web.admin.test_inference import HEALTH, Told
 from tests.gatekeeper.web.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -41,5 +43,16 @@ async def test_only_who_runs_the_hub_reads_them(site: Site) -> None:
     page = (await (await site.as_("olga")).get("/admin/settings?chosen=yes")).text.replace("<wbr>", "")
 
     assert answers == [403, 403, 200]
+    assert "It is switched off." in page
     assert "GATEKEEPER_PUBLIC_URL" in page
     assert "GATEKEEPER_SESSION_DAYS" not in page
+
+
+async def test_the_worker_s_are_shown_as_it_tells_them(site: Site) -> None:
+    fact = SettingFact(variable="INFERENCE_MAX_ROWS", value="48", source="environment", text="Rows at once.")
+    site.gatekeeper.worker = Told(HEALTH.model_copy(update={"settings": (fact,)}))  # type: ignore[assignment]
+    olga = await site.as_("olga")
+    page = (await olga.get("/admin/settings?chosen=yes")).text.replace("<wbr>", "")
+    assert "INFERENCE_MAX_ROWS" in page
+    site.gatekeeper.worker = Told(HEALTH)  # type: ignore[assignment]
+    assert "Look where it was started" in (await olga.get("/admin/settings")).text
