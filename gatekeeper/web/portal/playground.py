@@ -18,10 +18,9 @@ from gatekeeper.releases import Stage
 from gatekeeper.web.generate import ordering
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.model import denial
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.portal.vocabulary import Vocabulary, strange_note, vocabulary_of
-from gatekeeper.web.portal.way import way_in
+from gatekeeper.web.portal.way import way_in, way_to_images
 
 _LONGEST_PROMPT = 20_000  # longer ones are cut here; the order's own limit is far below and is named
 _WAIT_SECONDS = 25  # a page without script waits this long, then shows that it is being made
@@ -146,7 +145,7 @@ async def _page(
     may = bool(seen.rights[Action.GENERATE])
     stage = seen.revision.stage if seen.revision else None
     level = _level(call, stage)
-    problem = _worker_problem(call)
+    way = way_in(call.principal, seen, terms, accepted=accepted, stands=stands)
     return render(
         call,
         "portal/playground.html",
@@ -154,11 +153,7 @@ async def _page(
         head=seen.head,
         form=form,
         errors=errors or {},
-        may_generate=may,
-        why_not=denial(seen, Action.GENERATE),
-        way=way_in(call.principal, seen, terms, accepted=accepted, stands=stands),
-        worker_ready=not problem,
-        worker_note=problem,
+        shut=way_to_images(call.principal, seen, way, trouble=_worker_problem(call)),
         vocabulary=vocabulary if may else None,
         strange_note=strange_note(vocabulary, form.prompt) if form.prompt else "",
         limits=level,

@@ -104,6 +104,23 @@ def way_in(
     return Way("Your way in", steps=steps, href=f"{url}/access", action=_next_action(todo, terms, accepted))
 
 
+def way_to_images(principal: Principal, seen: Seen, way: Way, *, trouble: str) -> Way | None:
+    """Why this reader has no playground now, with the one thing to do; None where they have one.
+
+    way      their way to the model
+    trouble  why no images are made here at all, "" where they are
+    """
+    url, generate = seen.head.url, seen.rights[Action.GENERATE]
+    if isinstance(generate, Denied):
+        title = "You cannot make images here yet" if way.href else "No images are made here right now"
+        text = generate.reason if way.href else f"{generate.reason} {generate.next_step}"
+        href = way.href if principal.is_signed_in else f"/login?next={url}/playground"
+        return Way(title, text, way.steps, href or url, way.action or "About this model")
+    if trouble:
+        return Way("No images are made here right now", trouble, href=url, action="About this model")
+    return None
+
+
 def _steps(
     principal: Principal, seen: Seen, terms: Terms | None, accepted: Acceptance | None, stands: Standing
 ) -> tuple[Step, ...]:

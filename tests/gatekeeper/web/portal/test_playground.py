@@ -113,10 +113,16 @@ async def test_who_has_not_accepted_the_license_is_told_so(site: Site, model: Re
     worker = site.worker(StubWorker())
     ada = await site.as_("ada")
 
-    page = words((await ada.get(f"{MODEL}/playground")).text)
+    html = (await ada.get(f"{MODEL}/playground")).text
+    page = words(html)
+    nobody = (await site.browser().get(f"{MODEL}/playground")).text
     answer = await ada.post(f"{MODEL}/playground", data=ORDER)
 
     assert "You have not accepted the terms" in page
+    assert f'href="{MODEL}/access">' in html  # one thing to do, and no form that leads nowhere
+    assert f"{MODEL}/access" not in page
+    assert f'href="/login?next={MODEL}/playground"' in nobody
+    assert 'name="prompt"' not in html + nobody
     assert answer.status_code == 403
     assert "You have not accepted the terms" in words(answer.text)
     assert worker.orders == []
@@ -139,10 +145,12 @@ async def test_a_hub_without_inference_says_so(site: Site, model: Repo) -> None:
     page = await ada.get(f"{MODEL}/playground")
 
     assert "Hosted inference is switched off" in words(page.text)
-    assert 'type="submit" disabled' in page.text
+    assert "About this model" in page.text
+    assert 'name="prompt"' not in page.text
 
 
 async def test_every_word_that_the_model_knows_is_a_link_that_adds_it(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
     ada = await site.as_("ada")
     await ask_for_access(ada)
 
