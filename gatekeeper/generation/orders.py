@@ -4,6 +4,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from gatekeeper import errors
@@ -16,6 +17,7 @@ DEFAULT_STEPS = 20
 DEFAULT_GUIDANCE = 7.5
 FORMATS = ("png", "webp", "jpeg")
 _LIMITS = Limits()
+_MOST_NAMED = 10  # unknown fields that a refusal names
 
 # The names under which diffusers has these samplers, as users of its API write them.
 _SCHEDULER_CLASSES = {
@@ -91,10 +93,13 @@ class OrderRequest:
             output_compression=reader.whole("output_compression", 0, 100, 100),
             end_user=reader.text("end_user"),
         )
+        highest = MAX_SEED + 1 - request.images  # each image has the next seed, and can be made again with it
+        if request.seed > highest:
+            reader.fail("seed", f"seed is {request.seed}; for {request.images} images it must be at most {highest}.")
         reader.finish()
         if request.seed >= 0:
             return request
-        return replace(request, seed=secrets.randbelow(MAX_SEED), is_seed_drawn=True)
+        return replace(request, seed=secrets.randbelow(highest), is_seed_drawn=True)
 
     @classmethod
     def of(cls, made: Generation) -> "OrderRequest":
@@ -220,7 +225,7 @@ class _Reader:
 
     def finish(self) -> None:
         """Raise Invalid if anything was wrong or is left over."""
-        for field in self._values:
+        for field in islice(self._values, _MOST_NAMED):
             self.wrong[str(field)[:60]] = f"{str(field)[:60]} is not known here; leave it out."
         if self.wrong:
             raise errors.Invalid(

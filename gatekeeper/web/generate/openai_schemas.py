@@ -61,8 +61,8 @@ def images_request(content: bytes) -> ImagesRequest:
     background = _choice(body, "background", ("auto", "opaque"))
     _choice(body, "moderation", ("auto", "low"))  # either way the release's own safety holds
     has_urls = _choice(body, "response_format", ("b64_json", "url")) == "url"
-    is_stream = body.pop("stream", None) or False
-    if not isinstance(is_stream, bool):
+    is_stream = body.pop("stream", None)
+    if not isinstance(is_stream, bool | None):
         raise _wrong("stream", "stream must be true or false.")
     previews = values["previews"]
     if previews is not None and (type(previews) is not int or not 0 <= previews <= _MOST_PARTIALS):
@@ -74,7 +74,7 @@ def images_request(content: bytes) -> ImagesRequest:
         values={**body, **{field: value for field, value in values.items() if value is not None}},
         model=name,
         revision=revision or None,
-        is_stream=is_stream,
+        is_stream=bool(is_stream),
         has_urls=has_urls,
         quality=quality,
         background="opaque" if background == "auto" else background,

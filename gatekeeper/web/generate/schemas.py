@@ -1,5 +1,7 @@
 """The JSON of hosted inference: what the public inference client sends, and our own job API."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +20,10 @@ _OURS = {"num_inference_steps": "steps"}
 
 
 def read_object(content: bytes) -> Json:
-    """A JSON object. Raises Invalid."""
+    """A JSON object, in which nothing is said twice: readers differ about which of the two counts. Raises Invalid."""
     try:
         value = from_json(content)  # stricter than Python's own: half a surrogate pair is no text
+        json.loads(content, object_pairs_hook=_once)
     except ValueError:
         raise Invalid("The request body is not JSON.", next_step='Send {"inputs": "a prompt"}.') from None
     if not isinstance(value, dict):
@@ -28,10 +31,18 @@ def read_object(content: bytes) -> Json:
     return value
 
 
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise Invalid(f"{twice[:60]} is in the body more than once.", status=422, next_step="Send it once.")
+    return found
+
+
 def text_to_image(content: bytes) -> Json:
     """The values of `{"inputs","parameters"}` under our names. Raises Invalid."""
     body = read_object(content)
-    parameters = body.get("parameters") or {}
+    parameters = {} if body.get("parameters") is None else body["parameters"]
     if not isinstance(parameters, dict):
         raise Invalid("`parameters` is not an object.", status=422, next_step="Send the parameters by name.")
     if "prompt" in parameters:

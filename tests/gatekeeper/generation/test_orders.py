@@ -118,3 +118,15 @@ def test_whatever_is_accepted_here_the_worker_accepts_too() -> None:
         person_key="x",
     )
     assert Limits().problems(order) == ()
+
+
+def test_each_image_can_be_made_again_with_its_own_seed() -> None:
+    assert OrderRequest.parse({"prompt": "a", "images": 2, "seed": MAX_SEED - 1}, level=LEVEL).seed == MAX_SEED - 1
+    with pytest.raises(Invalid, match=f"at most {MAX_SEED - 1}"):
+        OrderRequest.parse({"prompt": "a", "images": 2, "seed": MAX_SEED}, level=LEVEL)
+
+
+def test_a_refusal_of_many_unknown_fields_names_some() -> None:
+    with pytest.raises(Invalid) as refused:
+        OrderRequest.parse({"prompt": "a"} | {f"wish{number}": 1 for number in range(1_000)}, level=LEVEL)
+    assert len(refused.value.details["fields"]) == 10
