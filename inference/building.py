@@ -15,7 +15,8 @@ from inference.decoding import decoded
 from inference.denoising import dtype_name
 from inference.device import PLAIN, DevicePath
 from inference.fleet import LoadWatch, Model, ModelRefused
-from inference.loading import ENGINE, Parts, load_parts
+from inference.indexes import ENGINE
+from inference.loading import Parts, load_parts
 from inference.memory import is_out_of_memory, peak_bytes, weight_bytes
 from inference.pipelines import takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers

@@ -1,8 +1,7 @@
 """Building a model from a manifest: only named files, each compared with its digest, only classes on the list.
 
-A repository's `model_index.json` never reaches diffusers. It is read here as data, every (library, class) in it must be
-on the list below, and the parts are constructed from a private directory that holds nothing but verified safetensors,
-JSON and tokenizer text. The repository's own safety checker is never built: the server attaches its own.
+The parts that the index names (see `indexes`) are constructed from a private directory that holds nothing but verified
+safetensors, JSON and tokenizer text. The repository's own safety checker is never built: the server attaches its own.
 """
 
 import hashlib
@@ -18,59 +17,11 @@ import transformers
 
 from inference.contract import ManifestFile, ModelManifest
 from inference.fleet import LoadWatch, ModelRefused
+from inference.indexes import INDEX, read_index, require_plain_config
 from inference.plainfiles import UnsafeFile, read_json, tensor_count
 
-INDEX = "model_index.json"
 MAX_INLINE_BYTES = 30_000_000
 MAX_TRAIN_STEPS = 10_000
-
-# Pipelines, and the parts each must have. Those of ENGINE run in the step engine, the others through diffusers.
-PIPELINES = {
-    "StableDiffusionPipeline": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
-    "StableDiffusionXLPipeline": (
-        "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
-    ),
-    "LatentConsistencyModelPipeline": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
-    "StableDiffusion3Pipeline": (
-        "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
-    ),
-}  # fmt: skip
-ENGINE = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
-_MAY_HAVE = ("text_encoder_3", "tokenizer_3")  # Stable Diffusion 3 runs with and without its third text encoder
-
-_SCHEDULERS = frozenset(
-    ("diffusers", name)
-    for name in [
-        "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
-        "DPMSolverMultistepScheduler", "LMSDiscreteScheduler", "UniPCMultistepScheduler", "HeunDiscreteScheduler",
-        "LCMScheduler", "FlowMatchEulerDiscreteScheduler",
-    ]
-)  # fmt: skip
-_CLIP = frozenset({("transformers", "CLIPTextModel")})
-_CLIP_PROJECTION = frozenset({("transformers", "CLIPTextModelWithProjection")})
-_T5 = frozenset({("transformers", "T5EncoderModel")})
-_CLIP_TOKENIZERS = frozenset({("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")})
-_T5_TOKENIZERS = frozenset({("transformers", "T5Tokenizer"), ("transformers", "T5TokenizerFast")})
-
-# What may stand in each place of the index. Everything else is refused, wherever it stands.
-ALLOWED = {
-    "unet": frozenset({("diffusers", "UNet2DConditionModel")}),
-    "transformer": frozenset({("diffusers", "SD3Transformer2DModel")}),
-    "vae": frozenset({("diffusers", "AutoencoderKL")}),
-    "text_encoder": _CLIP | _CLIP_PROJECTION,
-    "text_encoder_2": _CLIP_PROJECTION,
-    "text_encoder_3": _T5,
-    "tokenizer": _CLIP_TOKENIZERS,
-    "tokenizer_2": _CLIP_TOKENIZERS,
-    "tokenizer_3": _T5_TOKENIZERS,
-    "scheduler": _SCHEDULERS,
-    # Named by public repositories, read past, never built.
-    "safety_checker": frozenset({("stable_diffusion", "StableDiffusionSafetyChecker")}),
-    "feature_extractor": frozenset(
-        ("transformers", name) for name in ["CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorPil"]
-    ),
-    "image_encoder": frozenset({("transformers", "CLIPVisionModelWithProjection")}),
-}
 
 _TOKENIZER_FILES = frozenset(
     {
@@ -83,18 +34,6 @@ _TOKENIZER_FILES = frozenset(
     }
 )
 _WEIGHTS = ("diffusion_pytorch_model", "model")
-
-# Keys by which a configuration could bring in code or other libraries.
-_FORBIDDEN_KEYS = frozenset(
-    {
-        "auto_map",
-        "custom_pipelines",
-        "quantization_config",
-        "attn_implementation",
-        "_attn_implementation",
-        "trust_remote_code",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -136,7 +75,7 @@ def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, 
         for target, file in wanted.items():
             place(file, store=store, target=directory / target, watch=watch)
             if target.endswith(".json"):
-                _require_plain_config(read_json(directory / target, name=file.path), file.path)
+                require_plain_config(read_json(directory / target, name=file.path), file.path)
         watch.building()
         return Parts(
             pipeline=pipeline,
@@ -151,32 +90,6 @@ def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, 
         )
     except UnsafeFile as error:
         raise ModelRefused(str(error)) from error
-
-
-def read_index(index: Any) -> tuple[str, dict[str, tuple[str, str]]]:
-    """Pipeline class and the (library, class) of each part to build, from the untrusted index. Raises ModelRefused."""
-    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-        raise ModelRefused(f"{INDEX} names no pipeline class, or one with code of its own")
-    pipeline = index["_class_name"]
-    if pipeline not in PIPELINES:
-        raise ModelRefused(f"{INDEX} names the pipeline {pipeline[:80]!r}, which this server does not run")
-    _require_plain_config(index, INDEX)
-    places: dict[str, tuple[str, str]] = {}
-    for name, value in index.items():
-        if name.startswith("_") or not isinstance(value, list):
-            if not name.startswith("_") and not isinstance(value, bool | int | float | None):
-                raise ModelRefused(f"{INDEX} gives {name[:80]!r} a value of an unknown kind")
-            continue
-        if value == [None, None]:
-            continue
-        if len(value) != 2 or tuple(value) not in ALLOWED.get(name, frozenset()):
-            raise ModelRefused(
-                f"{INDEX} puts {value!r:.120} in the place {name[:80]!r}, which is not on the server's list"
-            )
-        places[name] = (value[0], value[1])
-    if missing := [name for name in PIPELINES[pipeline] if name not in places]:
-        raise ModelRefused(f"{INDEX} lacks {', '.join(missing)}")
-    return pipeline, {name: places[name] for name in (*PIPELINES[pipeline], *_MAY_HAVE) if name in places}
 
 
 def wanted_files(files: dict[str, ManifestFile], name: str, kind: str) -> dict[str, ManifestFile]:
@@ -259,17 +172,6 @@ def _scheduler_config(directory: Path, kind: str) -> dict[str, Any]:
     if type(steps) is not int or not 1 <= steps <= MAX_TRAIN_STEPS:
         raise ModelRefused(f"scheduler/scheduler_config.json names {steps!r:.40} training steps")
     return {**config, "_class_name": kind}
-
-
-def _require_plain_config(value: Any, name: str) -> None:
-    """Refuse, at any depth, the keys by which a configuration names code."""
-    if isinstance(value, dict):
-        if bad := _FORBIDDEN_KEYS & {key for key, item in value.items() if item is not None}:
-            raise ModelRefused(f"{name} holds {', '.join(sorted(bad))}, which can bring in code")
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            _require_plain_config(item, name)
 
 
 def _build(directory: Path, library: str, kind: str) -> Any:

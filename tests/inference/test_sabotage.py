@@ -36,7 +36,7 @@ from inference.contract import (
 from inference.desk import Desk, OrderProblem, Seals
 from inference.engine import Engine
 from inference.fleet import Model
-from inference.loading import PIPELINES
+from inference.indexes import PIPELINES
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety.classifier import GuardedClassifier
