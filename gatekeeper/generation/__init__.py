@@ -10,7 +10,7 @@ from gatekeeper.generation import claims, measuring, quota_changes, quotas, usag
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker, WorkerError
-from gatekeeper.generation.demands import demanded, under_license
+from gatekeeper.generation.demands import demanded, licenses_of, under_license
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.making import Recheck, Right
@@ -65,6 +65,7 @@ __all__ = [
     "forget",
     "format_of",
     "is_over",
+    "licenses_of",
     "list_changes",
     "list_own",
     "measuring",

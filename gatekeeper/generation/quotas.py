@@ -60,6 +60,8 @@ class Standing:
 
 async def lock(session: AsyncSession, principal: Principal) -> None:
     """Hold the rows by which orders of this person are counted, until the transaction ends."""
+    if session.get_bind().dialect.name == "sqlite":
+        return  # the transaction is the only one that writes
     await session.execute(sa.select(col(Person.id)).where(col(Person.id) == principal.person_id).with_for_update())
     ids = sorted(principal.organizations)
     # In one order, so that two never wait for each other in a circle.

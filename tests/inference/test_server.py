@@ -37,6 +37,8 @@ from inference.contract import (
     sign,
 )
 from inference.desk import LONGEST_SIGNATURE
+from inference.server import create_app
+from inference.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +94,12 @@ async def test_health_needs_no_signature_and_names_the_rules(http: httpx2.AsyncC
     assert health.is_ready
     assert health.is_fake
     assert health.rules.count > 5
-    assert health.settings == ()  # anybody may ask over TCP
+    assert "INFERENCE_SOCKET" in {fact.variable for fact in health.settings}
+    assert KEY.decode() not in str(health)
+
+
+def test_over_tcp_where_anybody_may_ask_no_setting_is_told() -> None:
+    assert create_app(Settings(fake=True, key=KEY.decode(), port=1)).state.settings_in_force == ()
 
 
 async def test_an_order_streams_its_story_and_ends(http: httpx2.AsyncClient, model: str) -> None:

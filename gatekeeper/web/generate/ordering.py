@@ -1,13 +1,13 @@
 """From a request to an order in the making: decided, checked, charged, begun. Shared by every door to the images."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, generation, releases
+from gatekeeper import authz, generation, licensing, releases
 from gatekeeper.authz import Action, Allowed, Resource
 from gatekeeper.errors import Invalid, Unavailable
 from gatekeeper.generation import (
@@ -22,8 +22,9 @@ from gatekeeper.generation import (
 )
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Catalogue
+from gatekeeper.licensing import Catalogue, Known
 from gatekeeper.repos import Repo, RepoKind, find_by_any_name, history
+from gatekeeper.repos.lru import Lru
 from gatekeeper.web.finding import missing_repo
 from gatekeeper.web.guard import Call
 from gatekeeper.web.principal import authenticate
@@ -31,6 +32,9 @@ from gatekeeper.web.state import Gatekeeper
 
 _START_SECONDS = 90
 _LONGEST_KEY = 255
+
+# By repository and commit: access version and catalogue under which they were read, terms, licenses.
+_licenses: "Lru[tuple[str, str], tuple[int, Catalogue, licensing.Terms | None, Sequence[Known | None]]]" = Lru(2**24)
 
 
 async def begin(
@@ -59,9 +63,8 @@ async def begin(
     stage = allowed.revision.stage if allowed.revision is not None else None
     safety = Safety.load(gatekeeper.policies.directory)
     level = safety.at(stage, is_adjusted=is_adjusted)
-    licenses = Catalogue.load(gatekeeper.policies.directory or bundled_dir("policies"))
-    bundle = await releases.terms_in_force(session, repo, commit)
-    level = await generation.demanded(session, principal, bundle, level, safety=safety, catalogue=licenses)
+    bundle, known = await _license(gatekeeper, session, repo, commit)
+    level = await generation.demanded(session, principal, known, level, safety=safety)
     request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
     manifest = await gatekeeper.studio.prepare(session, repo, commit)
     ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
@@ -76,6 +79,23 @@ async def begin(
         once=once(call),
     )
     return replace(admitted, manifest=manifest)
+
+
+async def _license(
+    gatekeeper: Gatekeeper, session: AsyncSession, repo: Repo, commit: str
+) -> tuple[licensing.Terms | None, Sequence[Known | None]]:
+    """The terms in force for a commit and what its texts are: read again only when the access version has changed."""
+    version = gatekeeper.version.current()  # before they are read
+    catalogue = Catalogue.load(gatekeeper.policies.directory or bundled_dir("policies"))
+    kept = _licenses.get((repo.id, commit))
+    if kept is not None and version is not None and kept[0] == version and kept[1] is catalogue:
+        return kept[2], kept[3]
+    bundle = await releases.terms_in_force(session, repo, commit)
+    known = await generation.licenses_of(session, bundle, catalogue=catalogue)
+    if version is not None:
+        size = sum(len(document.body) for document in bundle.documents) if bundle else 0
+        _licenses.put((repo.id, commit), (version, catalogue, bundle, known), size + 1000)
+    return bundle, known
 
 
 async def begin_named(

@@ -76,7 +76,7 @@ async def test_strikes_make_safety_stricter_and_then_orders_wait_for_people(
     session: AsyncSession, ada: Principal, grace: Principal, place: tuple[Repo, str]
 ) -> None:
     async def demanded() -> generation.SafetyLevel:
-        return await generation.demanded(session, ada, None, LEVEL, safety=SAFETY, catalogue=CATALOGUE)
+        return await generation.demanded(session, ada, [], LEVEL, safety=SAFETY)
 
     free = await demanded()
     first = await strike(session, ada, place)

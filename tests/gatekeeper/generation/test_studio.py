@@ -13,7 +13,7 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import generation, licensing
+from gatekeeper import generation, licensing, releases
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.db import Database
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound, TooMany, Unavailable
@@ -77,8 +77,9 @@ class Story:
 
     async def order(self, **values: Any) -> Generation:
         request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
-        terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY, None)
         async with self.database.write() as session:
+            bundle = await releases.terms_in_force(session, self.repo, self.commit)
+            terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY, bundle)
             await self.studio.prepare(session, self.repo, self.commit)
             admitted = await generation.admit(
                 session, self.ada, self.repo, self.commit, request, terms=terms, process=self.studio.process
