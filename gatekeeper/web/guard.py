@@ -165,7 +165,8 @@ async def _answer(
     call = Call(request, gatekeeper, ANONYMOUS, request.path_params, needs, version)
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
-        is_kept = mode == "read" or needs is Action.GENERATE  # an order changes nothing of what it is about
+        # An order changes nothing of what it is about, and looks again whether all stands when it is taken in.
+        is_kept = mode == "read" or (mode == "own" and needs is Action.GENERATE)
         known = gatekeeper.known.find(request, version) if is_kept else None
         if known is not None:
             call.principal = known.principal
