@@ -166,7 +166,8 @@ async def _answer(
     async with opened as session:
         await gatekeeper.in_force.refresh(session, version=version)
         # An order changes nothing of what it is about, and looks again whether all stands when it is taken in.
-        is_kept = mode == "read" or (mode == "own" and needs is Action.GENERATE)
+        names_revision = "rev" in request.path_params
+        is_kept = names_revision if mode == "read" else mode == "own" and needs is Action.GENERATE
         known = gatekeeper.known.find(request, version) if is_kept else None
         if known is not None:
             call.principal = known.principal
