@@ -261,6 +261,16 @@ def test_the_receipts_bucket_reproduces_an_image_of_a_crowd(run: Run, make_order
     assert images(again)[0].png_base64 == first.png_base64
 
 
+def test_progress_is_told_by_tenths_and_after_a_while(
+    make_ticket: Callable[..., tuple[Ticket, list[Event]]], make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket, events = make_ticket(make_order(steps=50))
+    for step in range(1, 51):
+        monkeypatch.setattr("inference.ticket.time.monotonic", lambda at=10 if step < 13 else 11: at)
+        ticket.step(step, 50)
+    assert [event.step for event in events if isinstance(event, Progress)] == [1, 5, 10, 13, *range(15, 51, 5)]
+
+
 def test_each_image_of_an_order_can_be_made_again_alone(run: Run, make_order: MakeOrder) -> None:
     [events] = run(make_order(seed=5, images=3))
     third = next(image for image in images(events) if image.index == 2)
