@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -152,6 +153,14 @@ async def keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
         raise errors.Invalid(
             terms.problems[0], next_step="Ask the maintainers of the repository to publish a readable license text."
         )
+    try:
+        async with session.begin_nested():
+            await _keep(session, repo, terms)
+    except IntegrityError:  # somebody else kept the same in between, and has committed: what is left is ours to keep
+        await _keep(session, repo, terms)
+
+
+async def _keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
     for document in terms.documents:
         await texts.add(session, document.body, title=document.title)
     if await session.get(TermsBundle, terms.sha256) is None:

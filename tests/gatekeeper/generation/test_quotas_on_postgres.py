@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gatekeeper import releases, schema
+from gatekeeper import schema
 from gatekeeper.accounts import OPERATOR, Principal, Role, organizations, people, principals
 from gatekeeper.db import Database
 from gatekeeper.errors import TooMany
@@ -25,7 +25,6 @@ async def test_quotas_and_keys_hold_against_many_at_once() -> None:
         await schema.upgrade(database)
         async with database.write() as session:
             place = await make_repo(session, await make_person(session))
-            await releases.terms_in_force(session, *place)  # remembered
             lab = await organizations.create(session, "lab", by=OPERATOR)
             members = []
             for name in ("grace", "alan"):
