@@ -137,6 +137,7 @@ KINDS: dict[str, Kind] = {
         "{person} says that safety was wrong to stop an order for {repo}. Read what fired and what they write, "
         "and decide.",
         "/admin/strikes",
+        why="you review what safety stopped there",
     ),
     "mentioned": Kind(
         "Somebody mentions me",
