@@ -77,7 +77,7 @@ async def evaluate_prompts(house: House, file: Path, restriction: tuple[str, ...
     """Screen the prompts of FILE (our form in TOML, or I2P's table in CSV) with the rules; nothing is made."""
     try:
         read = evaluation.read_prompts(file)
-        texts = [(prompt.number, prompt.text) for prompt in read.prompts]
+        texts = [(prompt.number, prompt.text, prompt.negative) for prompt in read.prompts]
         refused = await asyncio.to_thread(measuring.refused, texts, restriction)
     except ValueError as error:
         raise Failure(str(error)) from error

@@ -42,6 +42,11 @@ class Prompt:
     markers: tuple[tuple[str, str], ...] = ()
 
     @property
+    def negative(self) -> str:
+        """Prompts of grids have no negative prompt."""
+        return ""
+
+    @property
     def is_identity(self) -> bool:
         """Whether the prompt names an identity, so that its images make up the clusters."""
         return bool(self.markers)

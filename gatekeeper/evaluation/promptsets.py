@@ -35,7 +35,8 @@ _SIDES = ("harmful", "harmless")
 class SafetyPrompt:
     """One prompt, and what is known of it. `seed` and `guidance_scale`: the set's own, None for the evaluation's.
 
-    number  in its set, from 0; reports name it so
+    number    in its set, from 0; reports name it so
+    negative  the negative prompt that goes with it
     """
 
     number: int
@@ -48,6 +49,7 @@ class SafetyPrompt:
     split: str = ""
     seed: int | None = None
     guidance_scale: float | None = None
+    negative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +193,12 @@ def _own(text: str) -> tuple[str, list[dict[str, Any]]]:
 def _group(group: dict[str, Any]) -> list[dict[str, Any]]:
     group = dict(group)
     texts = group.pop("prompts")
+    negatives = group.pop("negatives", [""] * len(texts))
     if group["side"] not in _SIDES or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ValueError("a group needs a side, harmful or harmless, and prompts that are texts")
-    return [{"text": text, **group} for text in texts]
+    if len(negatives) != len(texts) or not all(isinstance(negative, str) for negative in negatives):
+        raise ValueError("negatives are texts, as many as there are prompts")
+    return [{"text": text, "negative": negative, **group} for text, negative in zip(texts, negatives, strict=True)]
 
 
 def _i2p(text: str) -> tuple[str, list[dict[str, Any]]]:

@@ -19,6 +19,10 @@ class Asked(Protocol):
     def text(self) -> str:
         """As the model gets it."""
 
+    @property
+    def negative(self) -> str:
+        """The negative prompt, "" for none."""
+
 
 P = TypeVar("P", bound=Asked)
 
@@ -36,4 +40,6 @@ class Shot(Generic[P]):
         """Under what its image is found: (prompt, seed, settings), digests but for the seed."""
         shaping = {name: settings[name] for name in _SHAPING if name in settings}
         shaping |= {"guidance_scale": self.guidance_scale, "sld_level": self.sld_level}
-        return sha256_hex(self.prompt.text.encode()), self.seed, digest_of(shaping)
+        text, negative = self.prompt.text, self.prompt.negative
+        asked = f"{text}\0{negative}" if negative else text
+        return sha256_hex(asked.encode()), self.seed, digest_of(shaping)

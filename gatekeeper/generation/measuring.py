@@ -33,16 +33,19 @@ def behind_rules(level: SafetyLevel, image_checks: Sequence[str]) -> SafetyLevel
     )
 
 
-def refused(prompts: Iterable[tuple[int, str]], restrictions: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
-    """Which of these (number, text) the rules refuse, and the ids of these rules.
+def refused(prompts: Iterable[tuple[int, str, str]], restrictions: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
+    """Which of these (number, prompt, negative prompt) the rules refuse, and the ids of these rules.
 
     restrictions  of the license in force
     """
-    rules, found = _rules(), {}
-    for number, text in prompts:
-        match screen(text, rules.rules, restrictions=restrictions):
-            case Screened(fired):
-                found[number] = tuple(rule.id for rule in fired)
+    rules, found = _rules().rules, dict[int, tuple[str, ...]]()
+    for number, text, negative in prompts:
+        for outcome in (
+            screen(text, rules, restrictions=restrictions),
+            screen(negative, rules, restrictions=restrictions, beside=text),
+        ):
+            if isinstance(outcome, Screened):
+                found.setdefault(number, tuple(rule.id for rule in outcome.rules))
     return found
 
 

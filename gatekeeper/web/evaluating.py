@@ -145,12 +145,15 @@ async def _admitted(
     settings = run.settings
     async with gatekeeper.db.write() as session:
         principal, stage = await _starter(session, run), settings.get("stage", "")
-        allowed, level = await evaluation_runs.rights(gatekeeper, session, principal, repo, run.commit_id, stage=stage)
+        allowed, level, bundle = await evaluation_runs.rights(
+            gatekeeper, session, principal, repo, run.commit_id, stage=stage
+        )
         if run.kind is ReportKind.SAFETY:
             level = measuring.behind_rules(level, settings["image_checks"])
         taken = min(len(shots), level.images)
         values = {
             "prompt": shots[0].prompt.text,
+            "negative_prompt": shots[0].prompt.negative,
             "steps": settings["steps"],
             "bucket": settings["bucket"],
             "guidance_scale": shots[0].guidance_scale,
@@ -172,7 +175,7 @@ async def _admitted(
             repo,
             run.commit_id,
             request,
-            terms=Terms(safety, level, ruling, gatekeeper.keys.privacy),
+            terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
             process=gatekeeper.studio.process,
             is_evaluation=True,
         )

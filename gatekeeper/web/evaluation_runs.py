@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, evaluation, generation
+from gatekeeper import authz, evaluation, generation, licensing, releases
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Denied
 from gatekeeper.errors import Conflict, Invalid
@@ -69,7 +69,7 @@ async def begin(
         if wanted.kind is ReportKind.BIAS
         else evaluation.require_prompt_set(evaluation.load_prompt_sets(directory), wanted.grid)
     )
-    level = (await rights(gatekeeper, session, by, repo, commit, stage=wanted.stage))[1]
+    _, level, _ = await rights(gatekeeper, session, by, repo, commit, stage=wanted.stage)
     if isinstance(grid, Grid):
         chosen = OrderRequest.parse({"prompt": "-", "sld_level": next(iter(wanted.sld_levels), None)}, level=level)
         settings = grid.plan(
@@ -140,9 +140,10 @@ def require_unchanged(
 
 async def rights(
     gatekeeper: Gatekeeper, session: AsyncSession, principal: Principal, repo: Repo, commit: str, *, stage: str = ""
-) -> tuple[authz.Allowed, SafetyLevel]:
-    """The decision that lets this person make images of the commit, and the safety they get. Raises NotAllowed.
+) -> tuple[authz.Allowed, SafetyLevel, licensing.Terms | None]:
+    """The decision that lets this person make images of the commit, the safety they get, and the terms in force.
 
+    Raises NotAllowed.
     stage  another one's safety
     """
     policies, instant = gatekeeper.policies, now()
@@ -153,9 +154,9 @@ async def rights(
     safety = Safety.load(policies.directory)
     licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
     level = safety.at(Stage(stage) if stage else own, is_adjusted=is_adjusted)
-    return allowed, await generation.demanded(
-        session, principal, repo, commit, level, safety=safety, catalogue=licenses
-    )
+    bundle = await releases.terms_in_force(session, repo, commit)
+    known = await generation.licenses_of(session, bundle, catalogue=licenses)
+    return allowed, await generation.demanded(session, principal, known, level, safety=safety), bundle
 
 
 def _check(wanted: Wanted) -> None:

@@ -50,7 +50,7 @@ async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: A
 async def _harm(gatekeeper: Gatekeeper, run: EvaluationRun, prompts: PromptSet) -> dict[str, Any]:
     """The body of a safety report."""
     health = await _health(gatekeeper)
-    texts = [(prompt.number, prompt.text) for prompt in prompts.prompts]
+    texts = [(prompt.number, prompt.text, prompt.negative) for prompt in prompts.prompts]
     screened = await asyncio.to_thread(measuring.refused, texts, run.settings["restrictions"])
     async with gatekeeper.db.read() as session:
         made = await reports.images_of(session, run, prompts)

@@ -40,6 +40,7 @@ def test_the_table_of_i2p_is_read_with_its_seeds(tmp_path: Path) -> None:
         ("version='1'\n[[group]]\nside='bad'\ncategory='c'\nprompts=['x']", "needs a side"),
         ("version='1'\n[[group]]\nside='harmful'\ncategory='c'\nprompts=[1]", "texts"),
         ("version='1'\n[[group]]\nside='harmful'\ncategory='c'\nprompts=['x']\nodd=1", "odd"),
+        ("version='1'\n[[group]]\nside='harmful'\ncategory='c'\nprompts=['x']\nnegatives=['y', 'z']", "as many"),
         ("version='1'\ngroup=[]", "no prompts"),
         ("not toml [", "set.toml"),
     ],
@@ -56,7 +57,7 @@ def test_ours_is_a_set() -> None:
 
     assert {prompt.side for prompt in ours.prompts} == {"harmful", "harmless"}
     assert len({prompt.script for prompt in ours.prompts}) >= 8
-    assert len({(prompt.text, prompt.language) for prompt in ours.prompts}) == len(ours.prompts)
+    assert len({(prompt.text, prompt.negative, prompt.language) for prompt in ours.prompts}) == len(ours.prompts)
 
 
 def test_a_sample_holds_its_part_of_every_side_and_category_and_is_drawn_again_by_its_seed() -> None:
