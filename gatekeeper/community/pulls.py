@@ -147,13 +147,22 @@ async def take_note(
         await writing.event(s, pull, EventKind.COMMIT, by=by, data=data)
 
 
+async def squash(s: AsyncSession, repo: Repo, ref: str, *, message: str, by: Principal) -> None:
+    """Leave one commit on a pull request. Raises RevisionNotFound, and Conflict for one that is closed or merged."""
+    pull = await of_ref(s, repo, ref)
+    require_open(pull)
+    head = await head_of(s, repo, ref)
+    made = await releases.squash(s, repo, ref, message=message, by=by)
+    await take_note(s, repo, pull, [made], by=by, on=head, is_whole=True)
+
+
 async def planned(s: AsyncSession, repo: Repo, pull: Discussion) -> Merge | None:
     """What merging would do now; None where the branch it is for is gone."""
     ours = await revisions.read_ref(s, repo, pull.target_ref)
     theirs = await revisions.read_ref(s, repo, ref_of(pull))
     if ours is None or theirs is None:
         return None
-    return await merging.plan(s, repo, ours=ours, theirs=theirs)
+    return await merging.plan(s, repo, ours=ours, theirs=theirs, began_at=pull.base_commit)
 
 
 async def changes(s: AsyncSession, repo: Repo, pull: Discussion) -> tuple[str, list[merging.Change]]:

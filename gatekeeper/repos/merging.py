@@ -35,14 +35,14 @@ class Change:
 class Merge:
     """What joining `theirs` into `ours` would do.
 
-    base       the newest commit that both come from; None where there is none
+    base       the newest commit that both come from
     changes    what `theirs` changed since then and `ours` has not, by path
     conflicts  paths that both changed, each in its own way
     """
 
     ours: str
     theirs: str
-    base: str | None
+    base: str
     changes: tuple[Change, ...]
     conflicts: tuple[str, ...]
 
@@ -75,9 +75,12 @@ async def changes_between(s: AsyncSession, repo: Repo, old: str | None, new: str
     return sorted(found, key=lambda change: change.path)
 
 
-async def plan(s: AsyncSession, repo: Repo, *, ours: str, theirs: str) -> Merge:
-    """What merging `theirs` into `ours` would do. Nothing is changed."""
-    base = await merge_base(s, repo, ours, theirs)
+async def plan(s: AsyncSession, repo: Repo, *, ours: str, theirs: str, began_at: str) -> Merge:
+    """What merging `theirs` into `ours` would do. Nothing is changed.
+
+    began_at  what `theirs` was made from: the base where one of the two was squashed since then
+    """
+    base = await merge_base(s, repo, ours, theirs) or began_at
     here = {change.path: change for change in await changes_between(s, repo, base, ours)}
     there = {change.path: change for change in await changes_between(s, repo, base, theirs)}
     wanted: list[Change] = []

@@ -33,10 +33,8 @@ class Moved(RepoNotFound):
     """The path names a repository by the name it had. Raised only for callers who may know the repository."""
 
     def __init__(self, repo: Repo) -> None:
-        super().__init__(
-            f"This repository was moved and is called {repo.full_name} now.", next_step="Use its new name."
-        )
-        self.repo = repo
+        super().__init__(f"This repository is called {repo.full_name} now.", next_step="Use its new name.")
+        self.namespace, self.name = repo.namespace, repo.name  # the row itself goes with the transaction
 
 
 async def find(

@@ -5,12 +5,13 @@ and only then sends. An endpoint therefore never answers for something that was 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +34,7 @@ from gatekeeper.web.state import Gatekeeper
 Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
+_MOST_HEARD = 512 * 2**20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -123,15 +125,18 @@ def guarded(
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        response = await _answer(
-            request,
-            endpoint,
-            needs=needs,
-            mode=chosen,
-            body_limit=body_limit,
-            is_bare=for_applications,
-            asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
-        )
+        try:
+            response = await _answer(
+                request,
+                endpoint,
+                needs=needs,
+                mode=chosen,
+                body_limit=body_limit,
+                is_bare=for_applications,
+                asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
+            )
+        except Moved as moved:
+            response = await _to_new_name(request, moved)
         await response(scope, receive, send)
 
     return RawRoute(
@@ -176,12 +181,7 @@ async def _answer(
         request.scope["gatekeeper.principal"] = call.principal  # for the page that answers an error
         if call.principal.session_id is not None and request.method == "GET" and wants_page(request):
             request.scope["gatekeeper.unread"] = await notices.unread(session, call.principal.person_id or "")
-        try:
-            found = await _decide(call, session, needs, found=known.found if known else None)
-        except Moved as moved:
-            if request.method not in _SAFE_METHODS:
-                raise
-            return _to_new_name(request, moved.repo)
+        found = await _decide(call, session, needs, found=known.found if known else None)
         if found is not None and known is None and is_kept:
             gatekeeper.known.remember(request, version, call.principal, found)
         if elsewhere := stepping.sent_elsewhere(request, call.principal, gatekeeper.settings, asks):
@@ -216,14 +216,20 @@ async def _decide(
     return found
 
 
-def _to_new_name(request: Request, repo: Repo) -> Response:
+async def _to_new_name(request: Request, moved: Moved) -> Response:
     """307 to the same address under the repository's present name. Relative: some clients follow nothing else."""
+    size = 0
+    with suppress(RuntimeError, ClientDisconnect):  # read before, or nobody is there any more
+        async for piece in request.stream():  # heard to its end, or the client sees a broken connection
+            size += len(piece)
+            if size > _MOST_HEARD:
+                break
     scope = request.scope
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     segments = raw.decode("latin-1").split("/")
     for position, part in enumerate(scope["route_pattern"].split("/")):
         if "{ns}" in part or "{name}" in part:
-            segments[position] = part.replace("{ns}", quote(repo.namespace)).replace("{name}", quote(repo.name))
+            segments[position] = part.replace("{ns}", quote(moved.namespace)).replace("{name}", quote(moved.name))
     query = scope.get("query_string", b"").decode("latin-1")
     location = "/".join(segments) + (f"?{query}" if query else "")
     headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}

@@ -26,8 +26,10 @@ def test_a_moved_repository_answers_under_its_old_name_until_that_is_used_again(
         assert answer.status_code == 307
         assert answer.headers["location"] == f"/{moved}/resolve/refs%2Fheads%2Fmain/a.txt?download=true"
         assert http.get(f"/{name}", follow_redirects=False).headers["location"] == f"/{moved}"
-    with pytest.raises(errors.RepositoryNotFoundError, match="is called"):
-        ada.upload_file(path_or_fileobj=b"x", path_in_repo="b.txt", repo_id=name)
+    for content in (b"x", b"\0" * 100_000):
+        assert f"/{moved}/commit/" in ada.upload_file(path_or_fileobj=content, path_in_repo="b.bin", repo_id=name)
+    ada.create_branch(name, branch="by-the-old-name")
+    assert [row.path for row in bob.get_paths_info(name, ["b.bin"])] == ["b.bin"]
     ada.create_repo(name)
     assert bob.model_info(name).id == name
     assert len(bob.list_repo_files(name)) == 1
@@ -45,6 +47,8 @@ def test_an_old_name_tells_strangers_nothing(hub: Hub, name: str) -> None:
                 missing = http.get(path.format("ada/never-there"), follow_redirects=False)
                 assert hidden.status_code == missing.status_code == (404 if person else 401)
                 assert hidden.json() == missing.json()
+                hidden = http.post(f"/api/models/{name}/commit/main", content=b"x", follow_redirects=False)
+                assert hidden.status_code == (404 if person else 401)
     with pytest.raises(errors.RepositoryNotFoundError):
         hub.api("eve").move_repo(f"{name}-hidden", "eve/mine")
 

@@ -4,7 +4,6 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper import community, releases
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid
 from gatekeeper.repos import large_files
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
@@ -15,12 +14,11 @@ _PAGE = 100
 
 
 async def squash(call: Call) -> Response:
-    """`POST .../super-squash/{rev}`: replace a branch's history by one commit."""
+    """`POST .../super-squash/{rev}`: replace the history of a branch or a pull request by one commit."""
     asked = schemas.parse(schemas.Squash, await call.request.body())
     branch = call.params["branch"]
-    if branch.startswith(community.pulls.PREFIX):
-        raise Invalid("Merging a pull request squashes it.", next_step="Name a branch.")
-    await releases.squash(
+    squash_it = community.pulls.squash if branch.startswith(community.pulls.PREFIX) else releases.squash
+    await squash_it(
         call.session, call.repo, branch, message=asked.message or f"Super-squash branch {branch}", by=call.principal
     )
     return JSONResponse({})

@@ -47,6 +47,31 @@ async def test_merging_joins_what_both_sides_changed(
     assert (pull.status, pull.merge_commit) == (Status.MERGED, made)
 
 
+async def test_a_squashed_pull_request_is_a_proposal_that_merges_as_before(
+    session: AsyncSession, repo: Repo, ada: Principal, bob: Principal, store: Store
+) -> None:
+    pull = await opened(session, repo, bob)
+    await added(session, repo, pull, [AddFile("b.txt", b"b\n"), DeletePath("a.txt")], bob, store)
+    await added(session, repo, pull, [AddFile("c.txt", b"c\n")], bob, store)
+    await history.commit(session, repo, "main", [AddFile("d.txt", b"d\n")], summary="Mine", by=ada)
+    await pulls.squash(session, repo, "refs/pr/1", message="All in one", by=ada)
+    [only] = await history.commits(session, repo, "refs/pr/1")
+    assert only.title == "All in one"
+    proposed = await proposals.find(session, repo.id, only.oid)
+    assert proposed is not None
+    assert proposed.base == pull.base_commit
+    made = await pulls.merge(session, repo, pull.num, by=ada)
+    assert [row.path for row in await history.tree(session, repo, made)] == [
+        ".gitattributes",
+        "b.txt",
+        "c.txt",
+        "d.txt",
+        "folder",
+    ]
+    with pytest.raises(Conflict, match="merged"):
+        await pulls.squash(session, repo, "refs/pr/1", message="Again", by=ada)
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs", "expected"),
     [
