@@ -234,10 +234,11 @@ def test_people_and_organizations_have_overviews(hub: Hub, name: str) -> None:
     with pytest.raises(errors.HfHubHTTPError) as caught:
         ada.get_organization_overview("nobody-here")
     assert caught.value.response.status_code == 404
-    with hub.http("ada") as http:
-        rows = {row["id"]: row for row in http.get("/api/settings/repositories").json()}
-    assert rows[name]["visibility"] == "public"
-    assert rows[f"{name}-private"]["storage"] == 0
+    ada.upload_file(path_or_fileobj=b"\0" * 3_000_000, path_in_repo="w.bin", repo_id=name)
+    rows = {row.id: row for row in ada.list_user_repos()}
+    assert (rows[name].visibility, rows[name].storage) == ("public", 3_000_000)
+    assert rows[name].storage_percent == round(3e8 / sum(row.storage for row in rows.values()), 2) > 0
+    assert (rows[f"{name}-private"].storage, rows[f"{name}-private"].storage_percent) == (0, 0)
 
 
 def test_every_field_that_the_client_may_expand_is_taken(hub: Hub, name: str) -> None:

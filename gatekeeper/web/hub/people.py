@@ -152,11 +152,12 @@ async def _stored(call: Call, where: sa.ColumnElement[bool]) -> Response:
     query = (
         sa.select(col(RepoObject.repo_id), sa.func.sum(col(StoredObject.size_bytes)))
         .join(StoredObject, col(StoredObject.sha256) == col(RepoObject.sha256))
-        .where(col(RepoObject.repo_id).in_([repo.id for repo in some]))
+        .where(col(RepoObject.repo_id).in_([repo.id for repo in rows]))
         .group_by(col(RepoObject.repo_id))
     )
     sizes = {repo_id: int(size) for repo_id, size in await call.session.execute(query)}
-    return page(call, [schemas.stored(repo, sizes.get(repo.id, 0)) for repo in some], next_cursor=cursor)
+    total = sum(sizes.values())
+    return page(call, [schemas.stored(repo, sizes.get(repo.id, 0), of=total) for repo in some], next_cursor=cursor)
 
 
 _REPO = "/{kind:kind}/{ns}/{name}"

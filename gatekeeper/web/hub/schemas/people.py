@@ -61,14 +61,15 @@ def liked(repo: Repo) -> Json:
     return {"repo": {"name": repo.full_name, "type": _TYPES[repo.kind]}}
 
 
-def stored(repo: Repo, size: int) -> Json:
-    """One row of `GET /api/settings/repositories`; `storage` in bytes."""
+def stored(repo: Repo, size: int, *, of: int) -> Json:
+    """One row of `GET /api/settings/repositories`; `storage` in bytes, and as percentage of the `of` bytes of all."""
     return {
         "id": repo.full_name,
         "type": _TYPES[repo.kind],
         "updatedAt": instant_text(repo.updated_at),
         "visibility": "private" if repo.is_private else "public",
         "storage": size,
+        "storagePercent": round(100 * size / of, 2) if of else 0,
     }
 
 
