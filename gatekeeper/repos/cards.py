@@ -165,7 +165,11 @@ def validate(content: bytes | str) -> Findings:
         return Findings(errors=(card.problem,))
     if not card.data:
         return Findings(warnings=("empty or missing yaml metadata in repo card",))
-    mistakes = (*_errors(card.data), *card_rules.errors(card.data))
+    block, _ = front_matter.split(content if isinstance(content, str) else content.decode("utf-8", "replace"))
+    twice = tuple(
+        f'"{key[:60]}" is there more than once; leave one of them' for key in front_matter.repeated(block or "")
+    )
+    mistakes = (*twice, *_errors(card.data), *card_rules.errors(card.data))
     return Findings(mistakes, (*_warnings(card), *card_rules.warnings(card.data)))
 
 

@@ -29,9 +29,18 @@ _ORDERS: dict[SortKey, Any] = {
 
 
 async def create(
-    s: AsyncSession, kind: RepoKind, namespace: str, name: str, *, by: Principal, private: bool = False
+    s: AsyncSession,
+    kind: RepoKind,
+    namespace: str,
+    name: str,
+    *,
+    by: Principal,
+    private: bool = False,
+    sdk: str | None = None,
 ) -> Repo:
     """Make a repository with its first commit. The caller must be the namespace, or write in the organization.
+
+    sdk  what a Space is written for: its first card says so
 
     Raises NotAllowed for somebody else's namespace (also for one that does not exist), Invalid for a bad name, and
     Conflict when it exists; then `details["full_name"]` holds its name in canonical case.
@@ -57,7 +66,8 @@ async def create(
             details={"full_name": repo.full_name, "kind": kind.value},
         )
     await names.reuse(s, repo)
-    first = await commits.begin(s, repo, by=by)
+    card = f"---\nsdk: {sdk}\n---\n".encode() if sdk and kind is RepoKind.SPACE else None
+    first = await commits.begin(s, repo, card=card, by=by)
     body = {"kind": kind.value, "private": private, "commit": first}
     await ledger.record(
         s, "repos:repo:create", actor=by.person_id, token=by.token_id, repo=repo.id, subject=repo.id, body=body

@@ -77,12 +77,13 @@ async def commit(
     return oid
 
 
-async def begin(s: AsyncSession, repo: Repo, *, by: Principal) -> str:
+async def begin(s: AsyncSession, repo: Repo, *, card: bytes | None = None, by: Principal) -> str:
     """Give a new repository its first commit, titled `initial commit`, and main pointing at it."""
-    blob = Blob.from_string(attributes.default_file(repo.kind))
-    tree = objects.tree_of([(attributes.FILE_NAME, objects.FILE_MODE, blob.id.decode())])
+    files = {attributes.FILE_NAME: attributes.default_file(repo.kind)} | ({"README.md": card} if card else {})
+    blobs = {name: Blob.from_string(content) for name, content in files.items()}
+    tree = objects.tree_of([(name, objects.FILE_MODE, blob.id.decode()) for name, blob in blobs.items()])
     first = commit_object(tree.id.decode(), [], "initial commit", "", author_of(by))
-    await objects.write(s, repo.id, [blob, tree, first])
+    await objects.write(s, repo.id, [*blobs.values(), tree, first])
     await refs.place(s, repo, refs.MAIN, first.id.decode())
     return first.id.decode()
 

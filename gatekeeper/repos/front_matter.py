@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -75,6 +76,14 @@ def parse(block: str) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise FrontMatterError("The metadata must be a list of `key: value` lines.")
     return plain
+
+
+def repeated(block: str) -> list[str]:
+    """Keys that stand in a block that can be read more than once: the last one counts, which few authors mean."""
+    node = yaml.compose(block, Loader=_Loader)
+    rows = node.value if isinstance(node, yaml.MappingNode) else []
+    counted = Counter(key.value for key, _ in rows if isinstance(key, yaml.ScalarNode))
+    return [key for key, count in counted.items() if count > 1]
 
 
 def _check_shape(block: str) -> None:

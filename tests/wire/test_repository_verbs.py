@@ -244,7 +244,7 @@ def test_people_and_organizations_have_overviews(hub: Hub, name: str) -> None:
 def test_every_field_that_the_client_may_expand_is_taken(hub: Hub, name: str) -> None:
     ada = hub.api("ada")
     ada.create_repo(name)
-    card = b"---\nlicense: mit\nbase_model: ada/parent\ntags: [expandable]\n---\n"
+    card = b"---\nlicense: mit\nbase_model: ada/parent\ntags: [expandable]\npipeline_tag: expanding\n---\n"
     ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=name)
     fields = [*get_args(ExpandModelProperty_T)]
     seen = ada.model_info(name, expand=fields)
@@ -254,11 +254,27 @@ def test_every_field_that_the_client_may_expand_is_taken(hub: Hub, name: str) ->
     assert ada.dataset_info(name, expand=[*get_args(ExpandDatasetProperty_T)]).id == name
     ada.create_repo(name, repo_type="space", space_sdk="static")
     assert ada.space_info(name, expand=[*get_args(ExpandSpaceProperty_T)]).id == name
+    assert ada.space_info(name).sdk == "static"
     with hub.http("ada") as http:
         assert http.get(f"/api/datasets/{name}?expand=gguf").status_code == 400
         tags = http.get("/api/models-tags-by-type").json()
+        assert http.get("/api/tasks").json()["expanding"] == {"widgetModels": [name]}
+        told = http.post(f"/api/models/{name}/paths-info/main", json={"paths": ["README.md", "no"], "expand": True})
+        assert [(row["path"], "lastCommit" in row) for row in told.json()] == [("README.md", True)]
     assert {"id": "expandable", "label": "expandable", "type": "other"} in tags["other"]
     assert "license:mit" in [tag["id"] for tag in tags["license"]]
+
+
+def test_a_page_looks_for_what_few_meet(hub: Hub, name: str) -> None:
+    ada = hub.api("ada")
+    for number in range(6):
+        ada.create_repo(f"{name}-{number}")
+        if number < 2:
+            ada.update_repo_settings(f"{name}-{number}", gated="auto")
+    with hub.http() as http:
+        first = http.get("/api/models", params={"search": name, "gated": "true", "limit": 1, "sort": "createdAt"})
+        second = http.get(first.links["next"]["url"])
+    assert [row["id"] for row in first.json() + second.json()] == [f"{name}-1", f"{name}-0"]
 
 
 def test_bytes_of_another_repository_are_not_had_by_naming_their_digest(hub: Hub, name: str) -> None:

@@ -28,6 +28,7 @@ _REFUSED = frozenset({"trained_dataset", "emissions_thresholds"})
 _KNOWN_OF_NONE = frozenset({"inference_provider", "inference", "apps"})  # this hub names none for any model
 _BOUNDS = re.compile(r"(min|max):([0-9]{1,6}(?:\.[0-9]{1,6})?)([KMBT]?)", re.IGNORECASE)
 _LINKS = ("models", "datasets")  # fields of a Space's card
+_LATE = frozenset({"gated", "num_parameters", "linked", *_LINKS})  # what no index answers
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -48,11 +49,13 @@ async def listing(call: Call) -> Response:
     wanted, chosen = _expand(call), _chosen(call)
     also = _also(call, wanted)
     with_files = flag(call, "full") or bool((wanted | also) & _NEED_FILES)
-    size = number(call, "limit", default=_PAGE, most=_MOST)
+    size = min(number(call, "limit", default=_PAGE, most=_MOST), _PAGE)
     if size == 0 or chosen is None:
         return page(call, [], next_cursor=None)
     kind = RepoKind(call.params["kind"])
     instant = now()
+    # Conditions on card and gate are met after the rows were read: then a page looks at many to find a few.
+    looked_at = _PAGE if set(query) & _LATE else size
     rows = await catalogue.listing(
         call.session,
         kind,
@@ -62,9 +65,9 @@ async def listing(call: Call) -> Response:
         sort=_sort(query.get("sort", "lastModified")),
         after=query.get("cursor"),
         where=[catalogue_tags.tagged(tag) for tag in sorted(_tags(call))[:_MOST_TAGS]],
-        limit=min(size, _PAGE) + 1,
+        limit=looked_at + 1,
     )
-    shown = rows[: min(size, _PAGE)]
+    shown = rows[:looked_at]
     resources = await authz.load_each(call.session, call.principal, shown)
     # INVARIANT: a row is shown only if the single decision agrees with the list's filter.
     known = [
@@ -79,6 +82,8 @@ async def listing(call: Call) -> Response:
         if chosen(seen)
     ]
     # A client that asked for `limit` rows counts them itself and stops. A page may be shorter than its size.
+    if len(items) > size:
+        return page(call, items[:size], next_cursor=items[size - 1]["_id"])
     return page(call, items, next_cursor=shown[-1].id if len(rows) > len(shown) else None)
 
 
@@ -182,18 +187,26 @@ async def single(call: Call) -> Response:
 async def tags_by_type(call: Call) -> Response:
     """`GET /api/models-tags-by-type`: tags of the newest repositories the caller may know, by their meaning."""
     kind = RepoKind(call.request.url.path.rpartition("/")[2].removesuffix("-tags-by-type"))
-    instant = now()
+    cards = [one.card for one in await _newest(call, kind)]
+    return JSONResponse(schemas.tags_by_type(cards), headers={"Cache-Control": "private, no-store"})
+
+
+async def tasks(call: Call) -> Response:
+    """`GET /api/tasks`: the tasks of the newest models the caller may know, each with these, the most loved first."""
+    seen = await _newest(call, RepoKind.MODEL)
+    return JSONResponse(schemas.tasks(seen), headers={"Cache-Control": "private, no-store"})
+
+
+async def _newest(call: Call, kind: RepoKind) -> list[Described]:
     rows = await authz.visible(
-        call.session, call.gatekeeper.policies, call.principal, kind, instant=instant, limit=_TAGGED
+        call.session, call.gatekeeper.policies, call.principal, kind, instant=now(), limit=_TAGGED
     )
     resources = await authz.load_each(call.session, call.principal, rows)
-    seen = await describe(call, list(zip(rows, resources, strict=True)), with_files=False)
-    return JSONResponse(
-        schemas.tags_by_type([one.card for one in seen]), headers={"Cache-Control": "private, no-store"}
-    )
+    return await describe(call, list(zip(rows, resources, strict=True)), with_files=False)
 
 
 ROUTES = [
+    api("/tasks", tasks, needs=None),
     api("/models-tags-by-type", tags_by_type, needs=None),
     api("/datasets-tags-by-type", tags_by_type, needs=None),
     api("/{kind:kind}", listing, needs=None),

@@ -24,7 +24,7 @@ async def create(call: Call) -> Response:
     authz.require(call.gatekeeper.policies, call.principal, Action.CREATE_REPO, place, instant)
     try:
         repo = await catalogue.create(
-            call.session, asked.kind, namespace, name, by=call.principal, private=asked.is_private
+            call.session, asked.kind, namespace, name, by=call.principal, private=asked.is_private, sdk=asked.sdk
         )
     except Conflict as conflict:
         full_name = str(conflict.details.get("full_name", f"{namespace}/{name}"))

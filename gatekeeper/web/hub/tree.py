@@ -39,13 +39,11 @@ async def tree(call: Call) -> Response:
 
 
 async def paths_info(call: Call) -> Response:
-    """`POST .../paths-info/{rev}`: what lies at each of the paths in a form; those that do not exist are left out."""
-    form = await call.request.form(max_fields=_MOST_PATHS + 10)
-    paths = [str(value) for value in form.getlist("paths")]
+    """`POST .../paths-info/{rev}`: what lies at each of the paths sent; those that do not exist are left out."""
+    paths, expand = await _asked_paths(call)
     if len(paths) > _MOST_PATHS:
         raise Invalid(f"At most {_MOST_PATHS} paths can be asked at once.", next_step="Ask in several calls.")
     rows = await history.entries(call.session, call.repo, call.commit or "", paths)
-    expand = str(form.get("expand", "")).lower() == "true"
     last = await _last_commits(call, rows) if expand else {}
     scans = await scanning.results_of(call.session, call.repo, rows) if expand else {}
     return JSONResponse(await _rows(call, rows, last, scans))
@@ -98,6 +96,15 @@ async def delete_tag(call: Call) -> Response:
     """Remove a tag; what it points at stays."""
     await history.delete_tag(call.session, call.repo, call.params["target"], by=call.principal)
     return JSONResponse({})
+
+
+async def _asked_paths(call: Call) -> tuple[list[str], bool]:
+    """Paths, and whether to expand: the Python client sends a form, others JSON."""
+    if call.request.headers.get("content-type", "").startswith("application/json"):
+        asked = schemas.parse(schemas.PathsInfo, await call.request.body())
+        return asked.paths, asked.expand
+    form = await call.request.form(max_fields=_MOST_PATHS + 10)
+    return [str(value) for value in form.getlist("paths")], str(form.get("expand", "")).lower() == "true"
 
 
 async def _rows(

@@ -124,6 +124,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     ("text", "error"),
     [
         ("license: [mit, 3]", '"license"'),
+        ("license: mit\nlicense: apache-2.0", "more than once"),
         ("license: Some License!", "no license id"),
         ("tags: a", '"tags"'),
         ("pipeline_tag: [a]", '"pipeline_tag"'),

@@ -32,7 +32,7 @@ from gatekeeper.web.hub.schemas.collections import (
     listed_collection,
 )
 from gatekeeper.web.hub.schemas.evaluations import NewEvaluation
-from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type
+from gatekeeper.web.hub.schemas.info import EXPANDABLE, info, tags_by_type, tasks
 from gatekeeper.web.hub.schemas.own import asked, receipt_row, releases, right, standing, terms_change
 from gatekeeper.web.hub.schemas.people import liked, organization, overview, stored, user
 from gatekeeper.web.hub.schemas.sent import (
@@ -54,6 +54,7 @@ from gatekeeper.web.hub.schemas.sent import (
     NewBranch,
     NewRepo,
     NewTag,
+    PathsInfo,
     Preupload,
     Problem,
     RepoName,
@@ -92,6 +93,7 @@ __all__ = [
     "NewItem",
     "NewRepo",
     "NewTag",
+    "PathsInfo",
     "Preupload",
     "Problem",
     "RepoName",
@@ -132,6 +134,7 @@ __all__ = [
     "standing",
     "stored",
     "tags_by_type",
+    "tasks",
     "terms_change",
     "tree_entry",
     "user",

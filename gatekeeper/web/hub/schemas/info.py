@@ -58,6 +58,8 @@ def info(
         answer["pipeline_tag"] = card.pipeline_tag
     if card.library_name:
         answer["library_name"] = card.library_name
+    if repo.kind is RepoKind.SPACE and "sdk" in card.data:
+        answer["sdk"] = card.data["sdk"]
     if not is_row or with_card or "cardData" in only:
         answer["cardData"] = dict(card.data)
     if seen.files or not is_row:
@@ -80,10 +82,19 @@ def _asked_for(seen: Described) -> Json:
     answer: Json = {"downloadsAllTime": seen.popularity.downloads, "trendingScore": seen.popularity.trending}
     if card.base_models:
         answer["baseModels"] = {"relation": card.base_relation, "models": [{"id": name} for name in card.base_models]}
-    for name in ("model-index", "sdk", "models", "datasets", "paperswithcode_id"):
+    for name in ("model-index", "models", "datasets", "paperswithcode_id"):
         if name in card.data:
             answer[name] = card.data[name]
     return answer
+
+
+def tasks(seen: Iterable[Described]) -> Json:
+    """`GET /api/tasks`: by what a card says its model is for."""
+    found: dict[str, list[str]] = {}
+    for one in sorted(seen, key=lambda one: -one.popularity.likes):
+        if one.card.pipeline_tag:
+            found.setdefault(one.card.pipeline_tag, []).append(one.repo.full_name)
+    return {task: {"widgetModels": names} for task, names in found.items()}
 
 
 def tags_by_type(cards: Iterable[Card]) -> Json:

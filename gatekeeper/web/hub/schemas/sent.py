@@ -32,7 +32,7 @@ class RepoName(Body):
 class NewRepo(RepoName):
     visibility: Literal["public", "private"] | None = None
     private: bool | None = None
-    sdk: str | None = Field(None, max_length=40)  # kept in a Space's card by the client; nothing is run here
+    sdk: Literal["docker", "gradio", "static", "streamlit"] | None = None  # of a Space: kept in its card, never run
 
     @property
     def is_private(self) -> bool:
@@ -53,6 +53,11 @@ class DuplicateRepo(Body):
     @property
     def is_private(self) -> bool | None:
         return self.visibility == "private" if self.visibility is not None else self.private
+
+
+class PathsInfo(Body):
+    paths: list[str]
+    expand: bool = False
 
 
 class CopyTarget(Body):
