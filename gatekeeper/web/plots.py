@@ -9,6 +9,7 @@ from html import escape
 
 WIDTH = 360  # so that letters stay legible where a page is 320 pixels wide
 _ROW, _BAR, _GAP, _HEAD = 32, 9, 14, 24
+_LINE, _MOST_CHARS = 16, 42  # more than so many do not fit beside each other
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def bars(id: str, title: str, groups: Sequence[Group], *, is_file: bool = False)
         parts.append(f'<text x="0" y="{y + 15}" font-weight="600">{escape(group.title)}</text>')
         y += _HEAD
         for bar in group.bars:
+            y += 0 if _fits(bar) else _LINE
             parts.append(_bar(bar, y))
             y += _ROW
         y += _GAP
@@ -67,6 +69,15 @@ def percent(share: float) -> str:
     return f"{number} %"
 
 
+def _numbers(bar: Bar) -> str:
+    return f"{percent(bar.value)} ({percent(bar.low)} to {percent(bar.high)})"
+
+
+def _fits(bar: Bar) -> bool:
+    """Whether the label has room beside the numbers; else it stands above them."""
+    return len(bar.label) + len(_numbers(bar)) <= _MOST_CHARS
+
+
 def _bar(bar: Bar, y: int) -> str:
     top, middle = y + 16, y + 16 + _BAR / 2
 
@@ -78,9 +89,8 @@ def _bar(bar: Bar, y: int) -> str:
         x = at(bar.truth)
         truth = f'<line x1="{x}" x2="{x}" y1="{top - 3}" y2="{top + _BAR + 3}" stroke="#c2410c" stroke-width="3" />'
     return (
-        f'<text x="0" y="{y + 11}">{escape(bar.label)}</text>'
-        f'<text x="{WIDTH}" y="{y + 11}" text-anchor="end">{percent(bar.value)} '
-        f"({percent(bar.low)} to {percent(bar.high)})</text>"
+        f'<text x="0" y="{y + (11 if _fits(bar) else 11 - _LINE)}">{escape(bar.label)}</text>'
+        f'<text x="{WIDTH}" y="{y + 11}" text-anchor="end">{_numbers(bar)}</text>'
         f'<rect x="0" y="{top}" width="{WIDTH}" height="{_BAR}" fill="#5b9aa8" opacity="0.15" />'
         f'<rect x="0" y="{top}" width="{bar.value * WIDTH:.1f}" height="{_BAR}" fill="#5b9aa8" />'
         f'<path d="M{at(bar.low)} {middle}H{at(bar.high)}M{at(bar.low)} {middle - 4}v8M{at(bar.high)} {middle - 4}v8" '
