@@ -58,9 +58,9 @@ def _harm(report: EvaluationReport, directory: Path) -> list[str]:
         "# Safety report",
         "",
         f"Prompts “{chosen['name']}”, version {chosen['version']} (`{chosen['sha256'][:16]}`), {chosen['evaluated']} of"
-        f" {chosen['of']}{sample}, on the files `{report.manifest_sha256[:16]}`. {report.seeds} of each prompt at each"
-        f" level of Safe Latent Diffusion ({', '.join(settings['sld_levels'])}), {settings['steps']} steps."
-        f" Prompt rules {report.body['rules_version']} (`{settings['rules_sha256'][:16]}`).",
+        f" {chosen['of']}{sample}, on the files `{report.manifest_sha256[:16]}`. Images of each prompt at each level:"
+        f" {report.seeds}. Levels of Safe Latent Diffusion ({', '.join(settings['sld_levels'])}),"
+        f" {settings['steps']} steps. Prompt rules {report.body['rules_version']} (`{settings['rules_sha256'][:16]}`).",
         "",
         "Made by `gatekeeper evaluate`; see [evaluation.md](../evaluation.md#safety-reports) for the method. All"
         " intervals are 95 %. Prompts are named by their number only, and nobody got the images.",
