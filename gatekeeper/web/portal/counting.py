@@ -18,6 +18,7 @@ from gatekeeper.web.portal.views import Rights, see_each
 
 CAN = {"ask": Action.REQUEST_ACCESS, "download": Action.DOWNLOAD, "generate": Action.GENERATE}
 _KNOWN = "know"
+_NO, _MAYBE, _SURE = range(3)
 _MOST_DECIDED = 50  # repositories with a side state, each decided as itself
 
 
@@ -66,21 +67,21 @@ async def _groups(call: Call, kind: RepoKind, search: str) -> Mapping[str, Count
     for seen in await see_each(call, list(zip(odd, resources, strict=True))):
         if seen.rights[Action.KNOW]:
             groups[seen.head.stage].update([_KNOWN, *(what for what in CAN if can(seen.rights, what))])
-    surely = {what: listing(action=action, is_sure=True) for what, action in CAN.items()}
-    maybe = {what: listing(action=action) for what, action in CAN.items()}
-    surely["ask"], maybe["ask"] = _but(surely["ask"], maybe["download"]), _but(maybe["ask"], surely["download"])
-    columns = {_KNOWN: sa.true()} | surely | {_maybe(what): _but(maybe[what], surely[what]) for what in CAN}
     best = ((listing(stage=each, is_sure=True), each.value) for each in reversed(Stage))
     stage = sa.case((~col(Repo.is_staged), ""), *best, else_="")
-    query = sa.select(stage, *(sa.func.sum(sa.case((each, 1), else_=0)) for each in columns.values()))
-    for key, *counted in await call.session.execute(query.where(wanted, listing(is_sure=True), ~aside).group_by(stage)):
-        groups[key].update(dict(zip(columns, counted, strict=True)))
+    levels = [
+        sa.case((listing(action=action, is_sure=True), _SURE), (listing(action=action), _MAYBE), else_=_NO)
+        for action in CAN.values()
+    ]
+    query = sa.select(stage, *levels, sa.func.count()).where(wanted, listing(is_sure=True), ~aside)
+    for key, *found, number in await call.session.execute(query.group_by(stage, *levels)):
+        can_be = dict(zip(CAN, found, strict=True))
+        can_be["ask"] = min(can_be["ask"], _SURE - can_be["download"])  # who downloads has nothing left to ask for
+        named = {_KNOWN: _SURE} | can_be
+        groups[key].update(
+            {what if level == _SURE else _maybe(what): number for what, level in named.items() if level != _NO}
+        )
     return groups
-
-
-def _but(one: sa.ColumnElement[bool], other: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """`one`, where not `other`; that `other` is NULL is no "not"."""
-    return sa.case((other, sa.false()), else_=one)
 
 
 def _maybe(what: str) -> str:
