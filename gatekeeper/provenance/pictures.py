@@ -41,6 +41,7 @@ def read(content: bytes) -> tuple[Image.Image, ImageFormat]:
     """The first picture of an untrusted file, as RGB. Raises TooLarge before much is unpacked, and Invalid."""
     if len(content) > MAX_BYTES:
         raise _too_large()
+    kind: ImageFormat | None = None
     try:
         with Image.open(io.BytesIO(content), formats=[each.value for each in ImageFormat]) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -50,6 +51,12 @@ def read(content: bytes) -> tuple[Image.Image, ImageFormat]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large() from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, IndexError, TypeError, OverflowError) as error:
+        if kind is not None:
+            raise Invalid(
+                "This image is damaged: its picture cannot be unpacked, so it was changed or cut off since it was made.",
+                status=422,
+                next_step="Send the file as you first got it.",
+            ) from error
         raise Invalid(
             "This is not an image that can be read.", status=422, next_step="Send a PNG, JPEG or WebP file."
         ) from error

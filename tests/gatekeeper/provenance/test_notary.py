@@ -136,9 +136,16 @@ def test_decompression_bombs_are_not_unpacked(size: tuple[int, int]) -> None:
 
 
 def test_what_is_no_image_is_said_so() -> None:
-    whole = png(texture(64))
-    for content in (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", whole[:200], b"<svg xmlns='http://www.w3.org/2000/svg'/>"):
+    for content in (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>"):
         with pytest.raises(Invalid, match="not an image"):
             NOTARY.examine(content)
     with pytest.raises(TooLarge):
         NOTARY.examine(b"\0" * (MAX_BYTES + 1))
+
+
+def test_a_picture_that_cannot_be_unpacked_is_called_damaged() -> None:
+    content = NOTARY.certify(png(texture(64)), 7, FACTS).content
+    place = content.index(b"IDAT") + 40
+    for changed in (content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], content[: place + 40]):
+        with pytest.raises(Invalid, match="damaged"):
+            NOTARY.examine(changed)
