@@ -53,7 +53,7 @@ def read(content: bytes) -> tuple[Image.Image, ImageFormat]:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, IndexError, TypeError, OverflowError) as error:
         if kind is not None:
             raise Invalid(
-                "This image is damaged: its picture cannot be unpacked, so it was changed or cut off since it was made.",
+                "This image is damaged: its picture cannot be unpacked. It was changed or cut off since it was made.",
                 status=422,
                 next_step="Send the file as you first got it.",
             ) from error
