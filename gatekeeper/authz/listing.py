@@ -188,18 +188,14 @@ def _holds(principal: Principal, standing: str, instant: datetime) -> list[sa.Co
     """The condition that they hold the grant which this standing takes."""
     if standing == _NOBODY:
         return []
-    grant = (
-        sa.exists()
-        .where(
-            col(AccessGrant.repo_id) == col(Repo.id),
-            col(AccessGrant.person_id) == principal.person_id,
-            col(AccessGrant.revoked_at).is_(None),
-            col(AccessGrant.suspended_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
-        )
-        .correlate(Repo)
+    grant = sa.select(col(AccessGrant.repo_id)).where(
+        col(AccessGrant.person_id) == principal.person_id,
+        col(AccessGrant.revoked_at).is_(None),
+        col(AccessGrant.suspended_at).is_(None),
+        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > instant),
     )
-    return [grant.where(col(AccessGrant.is_tester)) if standing == _TESTER else grant]
+    # One small set that is asked, not one look-up for each row of a list.
+    return [col(Repo.id).in_(grant.where(col(AccessGrant.is_tester)) if standing == _TESTER else grant)]
 
 
 def _in_places(places: frozenset[str]) -> sa.ColumnElement[bool]:
