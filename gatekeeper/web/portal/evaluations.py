@@ -110,9 +110,10 @@ async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, sta
         status=status,
         head=seen.head,
         home=home(call.repo),
+        # Runs are read first: of one that is done the report stands there, too.
+        runs=await runs.list_for(call.session, call.repo, limit=20) if may_run else [],
         reports=await visible(call),
         figure_label=bias.figure_label,
-        runs=await runs.list_for(call.session, call.repo, limit=20) if may_run else [],
         states=STATES,
         may_run=may_run,
         grids=_listed(evaluation.load_grids(call.gatekeeper.policies.directory)),
