@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import OPERATOR, Principal
-from gatekeeper.authz import bundle
+from gatekeeper.authz import bundle, sidefiles
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.policies import Policies
@@ -68,13 +68,19 @@ class InForce:
 
 
 async def follow_folder(session: AsyncSession, policies: Policies) -> PolicyActivation:
-    """What a start does with the folder it read: it is put in force, unless a person put another bundle there."""
+    """What a start does with the folder it read: it is put in force, unless a person put another bundle there.
+
+    Raises BrokenPolicies where one of its tables, such as the ladder of stages, cannot be used.
+    """
     newest = await _newest(session)
-    if newest is not None and (newest.source is Source.COMMAND or newest.bundle_sha256 == policies.sha256):
-        if newest.bundle_sha256 != policies.sha256:
-            _log.info("policies put in force by hand stay", bundle=newest.bundle_sha256, folder=policies.sha256)
+    is_same = newest is not None and newest.bundle_sha256 == policies.sha256
+    if newest is not None and newest.source is Source.COMMAND and not is_same:
+        _log.info("policies put in force by hand stay", bundle=newest.bundle_sha256, folder=policies.sha256)
         return newest
     assert policies.directory is not None
+    _require_tables(policies.directory)
+    if newest is not None and is_same:
+        return newest
     await _keep(session, policies.sha256, bundle.read(policies.directory))
     return await _activate(session, policies.sha256, newest, by=OPERATOR, source=Source.FOLDER, note="")
 
@@ -183,6 +189,7 @@ async def unfold(session: AsyncSession, sha256: str, shelf: Path) -> Policies:
     loaded = Policies.load(await _lay_out(session, sha256, shelf))
     if loaded.sha256 != sha256:
         raise BrokenPolicies([f"bundle {sha256[:16]} does not have the digest it is kept under."])
+    _require_tables(shelf / sha256)
     return loaded
 
 
@@ -223,6 +230,11 @@ async def _activate(
         session, "policies:bundle:activate", actor=by.person_id, subject=row.id, body=body, policy=sha256
     )
     return row
+
+
+def _require_tables(folder: Path) -> None:
+    if problems := sidefiles.problems(folder):
+        raise BrokenPolicies(problems)
 
 
 def _checked_note(note: str) -> str:

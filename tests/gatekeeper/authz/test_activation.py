@@ -132,3 +132,12 @@ async def test_what_was_in_force_is_evidence(session: AsyncSession, policies: Po
         with pytest.raises(sa.exc.IntegrityError, match="never changed"):
             async with session.begin_nested():
                 await session.execute(sa.text(statement))
+
+
+async def test_a_start_with_a_stage_that_is_gone_is_refused_by_name(session: AsyncSession, tmp_path: Path) -> None:
+    folder = changed_folder(tmp_path)
+    ladder = folder / "stages.toml"
+    ladder.write_text(ladder.read_text().replace('"internal", "trusted_test"', '"trusted_test"'))
+    with pytest.raises(BrokenPolicies, match="ladder must name each of"):
+        await authz.follow_folder(session, Policies.load(folder))
+    assert await authz.history(session) == []
