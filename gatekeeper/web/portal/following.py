@@ -5,6 +5,7 @@ from starlette.responses import RedirectResponse, Response
 from gatekeeper import notices
 from gatekeeper.authz import Action
 from gatekeeper.community import discussions
+from gatekeeper.errors import Invalid
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -23,11 +24,15 @@ async def discussion(call: Call) -> Response:
 
 
 async def _choose(call: Call, num: int, back: str) -> Response:
-    if forms.text(await forms.read(call.request), "follow", most=5) == "true":
-        await notices.following.follow(call.session, call.repo, num, by=call.principal)
-        return RedirectResponse(f"{back}?done=followed", 303)
-    await notices.following.unfollow(call.session, call.repo, num, by=call.principal)
-    return RedirectResponse(f"{back}?done=unfollowed", 303)
+    match forms.text(await forms.read(call.request), "follow", most=5):
+        case "true":
+            verb, done = notices.following.follow, "followed"
+        case "false":
+            verb, done = notices.following.unfollow, "unfollowed"
+        case _:
+            raise Invalid("Whether to follow this was not said.", next_step="Press the button on its page.")
+    await verb(call.session, call.repo, num, by=call.principal)
+    return RedirectResponse(f"{back}?done={done}", 303)
 
 
 ROUTES = [
