@@ -60,7 +60,8 @@ _OWN = frozenset({Action.WRITE, Action.REVIEW, Action.MANAGE, Action.PROMOTE, Ac
 # hand, so that a route that states too little shows.
 _FOR_ANYBODY = frozenset({"paths_info", "lfs_batch", "no_locks", "upload_pack", "send_report"})
 _FOR_STRANGERS = _FOR_ANYBODY | {
-    "like", "unlike", "duplicate", "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
+    "like", "unlike", "follow", "follow_discussion", "duplicate",
+    "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
     "collect", "copy_files", "appeal", "correct", "close_out", "confirm",
     "discuss", "contest",
     "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
