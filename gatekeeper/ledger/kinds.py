@@ -52,7 +52,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     "releases": {
         "ladder": "change",
         "proposal": "propose approve waive ask withdraw refuse",
-        "release": "draft promote hold resume demote withdraw deprecate undeprecate embargo lift open",
+        "release": "draft promote hold resume demote withdraw deprecate undeprecate embargo lift open drill",
         "repo": "stage",
     },
     "repos": {

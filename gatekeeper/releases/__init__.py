@@ -38,6 +38,7 @@ from gatekeeper.releases.rows import (
     visible_main,
 )
 from gatekeeper.releases.stage_terms import terms_in_force
+from gatekeeper.releases.surroundings import record_drill
 from gatekeeper.releases.tables import Act, Approval, OrganizationRule, Proposal, ProposalState, Release, Stage
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "propose",
     "quorum",
     "recent",
+    "record_drill",
     "released_at",
     "require_kept",
     "resume",

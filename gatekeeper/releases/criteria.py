@@ -15,6 +15,7 @@ from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
 from gatekeeper.releases.passing_on import passes_on
 from gatekeeper.releases.stage_terms import terms_in_force
+from gatekeeper.releases.surroundings import drilled, no_open_incident, questions_answered
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import cards, history, manifests, scanning
 from gatekeeper.repos.tables import Repo
@@ -174,6 +175,18 @@ async def _testers(session: AsyncSession, candidate: Candidate) -> tuple[bool, s
     return found >= needed, f"{found} of {needed} different people have used it at “{candidate.release.stage}”."
 
 
+async def _no_open_incident(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    return await no_open_incident(session, candidate.repo, candidate.release)
+
+
+async def _questions_answered(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    return await questions_answered(session, candidate.repo)
+
+
+async def _rollback_drill(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    return await drilled(session, candidate.repo)
+
+
 async def _bias_report(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
     return await _reports(session, candidate, candidate.ladder.rule(candidate.target).bias)
 
@@ -221,5 +234,8 @@ _CHECKS: dict[str, Check] = {
     "testers": _testers,
     "bias_report": _bias_report,
     "safety_report": _safety_report,
+    "no_open_incident": _no_open_incident,
+    "questions_answered": _questions_answered,
+    "rollback_drill": _rollback_drill,
 }
 assert set(_CHECKS) == CRITERIA

@@ -28,6 +28,9 @@ CRITERIA = frozenset(
         "testers",
         "bias_report",
         "safety_report",
+        "no_open_incident",
+        "questions_answered",
+        "rollback_drill",
     }
 )
 

@@ -127,6 +127,7 @@ DONE: dict[str, str] = {
     "promoted": "The release now stands at its new stage.",
     "held": "The release is on hold. Nobody gets files or images of it from now on.",
     "resumed": "The hold is lifted.",
+    "drilled": "It is recorded that you went through the drill.",
     "change-asked": "Done, or asked for where it takes another maintainer's approval: see below.",
     "change-made": "The change is carried out.",
     "proposal-closed": "The proposal is ended without effect.",

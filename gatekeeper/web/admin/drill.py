@@ -1,8 +1,10 @@
-"""The rollback drill: what holding a release would lead to, worked out by the decision itself. Nothing is changed."""
+"""The rollback drill: what holding a release would lead to, worked out by the decision itself. Nothing is changed but
+that somebody says that they went through it, which a stage may ask for.
+"""
 
 from dataclasses import replace
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import authz, notices, releases
 from gatekeeper.accounts import ANONYMOUS, Principal
@@ -13,7 +15,7 @@ from gatekeeper.web import words
 from gatekeeper.web.admin.release import ONE, release_of
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
-from gatekeeper.web.portal.views import render, see
+from gatekeeper.web.portal.views import render, repo_url, see
 
 _MOST_TOLD = 500
 
@@ -41,6 +43,13 @@ async def show(call: Call) -> Response:
     )
 
 
+async def done(call: Call) -> Response:
+    """`POST .../releases/{rev}/drill`: somebody went through it."""
+    release = await release_of(call)
+    await releases.record_drill(call.session, release, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    return RedirectResponse(f"{repo_url(call.repo)}/releases/{release.commit_id}?done=drilled", 303)
+
+
 async def _fallback(call: Call, release: Release, who: Principal) -> tuple[str, str]:
     """What main would be to them while this release is held: commit and stage; both "" for nothing."""
     known = await authz.load(call.session, who, call.repo)
@@ -52,4 +61,7 @@ async def _fallback(call: Call, release: Release, who: Principal) -> tuple[str, 
     return found.commit, words.STAGES[found.stage].label if found.stage else ""
 
 
-ROUTES = [*for_kinds(f"{ONE}/drill", show, needs=Action.HOLD)]
+ROUTES = [
+    *for_kinds(f"{ONE}/drill", show, needs=Action.HOLD),
+    *for_kinds(f"{ONE}/drill", done, needs=Action.HOLD, methods=("POST",)),
+]

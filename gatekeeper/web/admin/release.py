@@ -29,6 +29,7 @@ _ACTS = {
     "lift": "had its embargo lifted",
     "open": "opened at the end of its embargo",
     "deprecate": "was deprecated",
+    "drill": "had its rollback drill",
     "undeprecate": "is no longer deprecated",
 }
 _ASKED = {

@@ -32,6 +32,9 @@ _CRITERIA = {
     "bias_report": "Bias reports on exactly these files are within the thresholds",
     "safety_report": "Safety reports on exactly these files are within the thresholds",
     "testers": "Used by enough people at its stage",
+    "no_open_incident": "No incident of high severity is open",
+    "questions_answered": "Questions in discussions are answered",
+    "rollback_drill": "A rollback drill was done in the last quarter",
 }
 
 
@@ -47,6 +50,8 @@ _EVIDENCE = {
     "soak_time": ("releases/{commit}", "What happened to it"),
     "bias_report": ("evaluations", "The reports"),
     "testers": ("releases/{commit}", "What happened to it"),
+    "questions_answered": ("discussions", "The discussions"),
+    "rollback_drill": ("releases/{commit}/drill", "The drill"),
 }
 
 

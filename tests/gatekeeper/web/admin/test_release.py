@@ -128,7 +128,11 @@ async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: 
 
     page = words((await grace.get(f"{MODEL}/releases/{commit}/drill")).text)
     refused = await (await site.as_("ada")).get(f"{MODEL}/releases/{commit}/drill")
+    done = await grace.post(f"{MODEL}/releases/{commit}/drill")
 
+    assert done.headers["location"] == f"{MODEL}/releases/{commit}?done=drilled"
+    assert "had its rollback drill" in words((await grace.get(f"{MODEL}/releases/{commit}")).text)
+    assert (await (await site.as_("ada")).post(f"{MODEL}/releases/{commit}/drill")).status_code == 403
     assert f"Everybody {older[:10]} , Gated You {older[:10]} , Gated" in page
     assert re.search(r"ada last .* unet/x.safetensors b{12}", page)
     assert "1 person, by the page and by mail where they want it: ada." in page
