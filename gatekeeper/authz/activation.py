@@ -128,7 +128,8 @@ async def activate_candidate(
     """Put a candidate in force, by its whole digest.
 
     instead_of  what was in force when somebody looked at what would change
-    Raises Conflict when something else is by now, NotFound for what is no candidate.
+    Raises Conflict when something else is by now, NotFound for what is no candidate, BrokenPolicies for one that this
+    version of the program cannot use.
     """
     note = _checked_note(note)
     newest = await _newest(session)
@@ -138,19 +139,22 @@ async def activate_candidate(
         )
     if sha256 not in {each.sha256 for each in await candidates(session, limit=1000)}:
         raise NotFound(f"There is no candidate {sha256[:16]}.", next_step="Choose one from the list.")
+    await _require_usable(session, sha256)
     return await _activate(session, sha256, newest, by=by, source=Source.COMMAND, note=note)
 
 
 async def roll_back(session: AsyncSession, *, by: Principal, note: str, to: str = "") -> PolicyActivation:
     """Put an earlier bundle in force again: the one before the present one, or the one whose digest begins with `to`.
 
-    Raises Conflict when there is no earlier one, NotFound or Invalid for a digest that fits none or several.
+    Raises Conflict when there is no earlier one, NotFound or Invalid for a digest that fits none or several,
+    BrokenPolicies for one that this version of the program cannot use any more.
     """
     note = _checked_note(note)
     past = await history(session)
     if not past:
         raise Conflict("No policies were put in force yet.", next_step="Start the server once.")
     sha256 = _chosen(past, to)
+    await _require_usable(session, sha256)
     return await _activate(session, sha256, past[0], by=by, source=Source.COMMAND, note=note)
 
 
@@ -191,6 +195,11 @@ async def unfold(session: AsyncSession, sha256: str, shelf: Path) -> Policies:
         raise BrokenPolicies([f"bundle {sha256[:16]} does not have the digest it is kept under."])
     _require_tables(shelf / sha256)
     return loaded
+
+
+async def _require_usable(session: AsyncSession, sha256: str) -> None:
+    with TemporaryDirectory() as shelf:
+        await unfold(session, sha256, Path(shelf))
 
 
 async def _lay_out(session: AsyncSession, sha256: str, shelf: Path) -> Path:

@@ -78,7 +78,6 @@ async def roll_back(call: Call) -> Response:
     if forms.text(sent, f"sure-{to}", most=64) != to or not to:
         return await page(call, form, errors={f"sure-{to}": "Tick that you mean it."}, status=422)
     try:
-        await authz.unfold(call.session, to, call.gatekeeper.settings.policies_shelf)  # what cannot be used stays out
         async with call.session.begin_nested():
             await authz.roll_back(call.session, by=call.principal, note=form.note, to=to)
     except (BrokenPolicies, Invalid, NotFound, Conflict) as error:

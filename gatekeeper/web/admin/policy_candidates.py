@@ -46,7 +46,6 @@ async def activate(call: Call) -> Response:
     if forms.text(sent, f"sure-{to}", most=64) != to or not to:
         return await policies.page(call, form, errors={f"sure-{to}": "Tick that you mean it."}, status=422)
     try:
-        await authz.unfold(call.session, to, call.gatekeeper.settings.policies_shelf)  # what cannot be used stays out
         async with call.session.begin_nested():
             before = forms.text(sent, "instead_of", most=64)
             await authz.activate_candidate(call.session, to, instead_of=before, by=call.principal, note=form.note)

@@ -124,6 +124,19 @@ async def test_what_cannot_be_meant_is_refused(session: AsyncSession, policies: 
         await authz.roll_back(session, by=OPERATOR, note="x", to="0" * 12)
 
 
+async def test_an_earlier_bundle_that_cannot_be_used_any_more_stays_out(
+    session: AsyncSession, policies: Policies, stricter: Path
+) -> None:
+    session.add(PolicyBundle(sha256="a" * 64, files={"know.cedar": "permitt("}))
+    await session.flush()
+    session.add(PolicyActivation(number=1, bundle_sha256="a" * 64, source=Source.FOLDER, note="long ago"))
+    await session.flush()
+    await authz.activate(session, stricter, by=OPERATOR, note="x")
+    with pytest.raises(BrokenPolicies):
+        await authz.roll_back(session, by=OPERATOR, note="x")
+    assert len(await authz.history(session)) == 2
+
+
 @pytest.mark.parametrize("table", ["policy_bundle", "policy_activation"])
 async def test_what_was_in_force_is_evidence(session: AsyncSession, policies: Policies, table: str) -> None:
     await authz.follow_folder(session, policies)
