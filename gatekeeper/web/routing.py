@@ -80,7 +80,7 @@ class RawRouter:
                 scope["route_pattern"] = route.pattern
                 await route.handler(scope, receive, send)
                 return
-            allowed |= route.methods
+            allowed |= route.methods | ({"HEAD"} if "GET" in route.methods else set())
         if allowed:
             raise MethodNotAllowed(
                 f"{method} is not possible here.", next_step=f"Use {', '.join(sorted(allowed))}.", status=405
