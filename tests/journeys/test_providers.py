@@ -63,7 +63,7 @@ def test_signing_in_and_out_through_a_provider(house: House, visitor: Page, brow
 
     visitor.goto("/settings/sign-in")
     assert visitor.get_by_role("button", name="Remove Company").is_visible()
-    visitor.locator("summary").filter(has_text="bea").click()
+    visitor.locator("summary").filter(has_text="Menu").click()
     visitor.get_by_role("button", name="Sign out").first.click()
     visitor.get_by_role("link", name="Sign out at Company").click()
     visitor.locator("button[value=yes]").click()
