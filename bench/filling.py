@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import SQLModel, col
 
-from gatekeeper import app, community, ledger, schema, tokens
+from gatekeeper import app, community, ledger, licensing, releases, schema, tokens
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import OPERATOR, people, principals, sessions
 from gatekeeper.accounts.personal_keys import PersonalKey
@@ -79,6 +79,11 @@ async def begin(gatekeeper: Gatekeeper) -> Known:
         for number in range(_DISCUSSIONS):
             await community.discussions.open_discussion(session, repo, title=f"Number {number}", text="Hello", by=owner)
         session.add(AccessGrant(repo_id=repo.id, person_id=reader.id))
+        await session.flush()
+        terms = await releases.terms_in_force(session, repo, commit)
+        assert terms is not None
+        reading = await principals.for_person(session, reader)
+        await licensing.accept(session, reading, repo, terms, texts=list(terms.texts), method="api", key=keys.signing)
         _, cookie = await sessions.start(session, root, key=keys.sessions, user_agent="bench", days=1)
         _, other = await sessions.start(session, reader, key=keys.sessions, user_agent="bench", days=1)
         _, secret = await tokens.issue(session, reader, label="bench", role="read", key=keys.tokens)
