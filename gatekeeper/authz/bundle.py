@@ -100,7 +100,8 @@ def unpack(archive: bytes, folder: Path) -> None:
                     raise BrokenPolicies([f"the archive holds more than {MOST_BYTES // 2**20} MiB of rules."])
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(data)
-    except (BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error) as error:
+    # RuntimeError: encrypted, or packed in a way that zipfile does not know.
+    except (BadZipFile, RuntimeError, OSError, EOFError, zlib.error) as error:
         raise BrokenPolicies(["this is no zip archive that can be read."]) from error
 
 
