@@ -10,6 +10,7 @@ from sqlmodel import col
 from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import claims, quotas
+from gatekeeper.generation.images import is_over
 from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.quota_changes import changes_for, weight_of
 from gatekeeper.generation.safety import Safety, SafetyLevel
@@ -22,7 +23,6 @@ from gatekeeper.repos.tables import Repo
 from inference.contract import ModelManifest
 
 _FIRST_SECONDS_PER_STEP = 0.1  # what a step is taken for before a model has made anything
-_RETRIED_WITHIN = timedelta(minutes=10)
 _MADE_NOTHING = (GenerationState.FAILED, GenerationState.CANCELLED)
 
 
@@ -54,15 +54,12 @@ class Terms:
 class Once:
     """By what a caller's second try is known for the same order.
 
-    key       the caller's own, None if there is none; untrusted
-    is_retry  the client says that it repeats itself
+    key     the caller's own; untrusted
+    commit  the one they named, None where they left it to the hub
     """
 
-    key: str | None = None
-    is_retry: bool = False
-
-
-NEW = Once()
+    key: str
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ async def admit(
     *,
     terms: Terms,
     process: str,
-    once: Once = NEW,
+    once: Once | None = None,
     is_evaluation: bool = False,
 ) -> Admitted:
     """Take the order in: reserve what it needs, record it as running. The caller commits, then starts it.
@@ -99,10 +96,12 @@ async def admit(
         raise errors.NotSignedIn("Images are made for a person.", next_step="Sign in, or send your access token.")
     at, level, ruling = now(), terms.level, terms.ruling
     await quotas.lock(session, principal)
-    asked = keyed_hash(terms.privacy_key, canonical_json([repo.id, request.asked()]).decode())
-    key = keyed_hash(terms.privacy_key, once.key) if once.key is not None else None
-    if (earlier := await _earlier(session, principal.person_id, key, asked, is_retry=once.is_retry, at=at)) is not None:
-        return Admitted(earlier, is_new=False)
+    asked = key = None
+    if once is not None:
+        asked = keyed_hash(terms.privacy_key, canonical_json([repo.id, once.commit, request.asked()]).decode())
+        key = keyed_hash(terms.privacy_key, once.key)
+        if (earlier := await _earlier(session, principal.person_id, key, asked, at=at)) is not None:
+            return Admitted(earlier, is_new=False)
     seconds = await _expected_seconds(session, repo, commit, request)
     changes = await changes_for(session, principal)
     if not is_evaluation:
@@ -127,7 +126,7 @@ async def admit(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         prompt_sha256=keyed_hash(terms.privacy_key, request.prompt),
-        request_sha256=asked,
+        request_sha256=asked or "",
         idempotency_key=key,
         token_id=principal.token_id,
         stage=ruling.stage.value if ruling.stage else "",
@@ -154,38 +153,25 @@ async def admit(
     return Admitted(made, is_new=True)
 
 
-async def _earlier(
-    session: AsyncSession, person_id: str, key: str | None, asked: str, *, is_retry: bool, at: datetime
-) -> Generation | None:
-    """The order that this one repeats, if any. One of which nothing came is forgotten, and may be tried again."""
-    query = sa.select(Generation).where(col(Generation.person_id) == person_id)
-    if key is not None:
-        found = await session.scalar(query.where(col(Generation.idempotency_key) == key))
-        if found is None:
-            return None
-        if found.request_sha256 != asked:
-            raise errors.Invalid(
-                "This Idempotency-Key was used for another order.",
-                status=422,
-                next_step="Send a new key with every new order.",
-                code="IdempotencyKeyReused",
-            )
-        if found.state in _MADE_NOTHING:
-            found.idempotency_key = None
-            await session.flush()  # its place is taken by the next one
-            return None
-        return found
-    if not is_retry:
-        return None
-    return await session.scalar(
-        query.where(
-            col(Generation.request_sha256) == asked,
-            col(Generation.started_at) > at - _RETRIED_WITHIN,
-            col(Generation.state).not_in(_MADE_NOTHING),
-        )
-        .order_by(col(Generation.id).desc())
-        .limit(1)
+async def _earlier(session: AsyncSession, person_id: str, key: str, asked: str, *, at: datetime) -> Generation | None:
+    """The order that this one repeats, if any. One that has nothing to give is forgotten, and may be tried again."""
+    found: Generation | None = await session.scalar(
+        sa.select(Generation).where(col(Generation.person_id) == person_id, col(Generation.idempotency_key) == key)
     )
+    if found is None:
+        return None
+    if found.request_sha256 != asked:
+        raise errors.Invalid(
+            "This Idempotency-Key was used for another order.",
+            status=422,
+            next_step="Send a new key with every new order.",
+            code="IdempotencyKeyReused",
+        )
+    if found.state in _MADE_NOTHING or is_over(found, at):
+        found.idempotency_key = None
+        await session.flush()  # its place is taken by the next one
+        return None
+    return found
 
 
 async def _expected_seconds(session: AsyncSession, repo: Repo, commit: str, request: OrderRequest) -> float:

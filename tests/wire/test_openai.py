@@ -122,6 +122,7 @@ def test_a_key_makes_one_order_of_two_tries(client: Clients, model: str) -> None
 def test_the_client_does_not_order_again_by_itself_what_cannot_be_had_now(
     hub: Hub, client: Clients, model: str
 ) -> None:
+    first = client().images.generate(model=model, prompt="an apple")
     with hub.http("eve") as http:
         slow = {"model": model, "prompt": "fake-slow", "steps": 50}
         places = [http.post("/api/generations", json=slow).headers["location"] for _ in range(2)]
@@ -130,6 +131,10 @@ def test_the_client_does_not_order_again_by_itself_what_cannot_be_had_now(
         for place in places:
             http.delete(place)
         assert busy.value.response.headers["ratelimit"].startswith('"images";r=0;t=')
+        repeated = client().images.generate(
+            model=model, prompt="an apple", extra_headers={"X-Stainless-Retry-Count": "1"}
+        )
+        assert (repeated.model_extra or {})["id"] != (first.model_extra or {})["id"]  # what was refused was no order
         before = len(http.get("/api/generations").json())
         with pytest.raises(openai.InternalServerError) as failed:
             client().images.generate(model=model, prompt="fake-fail")

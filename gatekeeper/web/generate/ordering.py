@@ -76,7 +76,7 @@ async def begin(
         request,
         terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
         process=gatekeeper.studio.process,
-        once=once(call),
+        once=once(call, resource),
     )
     return replace(admitted, manifest=manifest)
 
@@ -145,15 +145,16 @@ def start(call: Call, admitted: Admitted) -> None:
         call.gatekeeper.studio.start(admitted.made, admitted.manifest)
 
 
-def once(call: Call) -> Once:
-    """By what a second try of this request is known. Raises Invalid for a key that is too long."""
-    headers = call.request.headers
-    key = headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+def once(call: Call, resource: Resource) -> Once | None:
+    """By what a second try of this request is known, None for a caller without a key. Raises Invalid for a long one."""
+    key = call.request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _LONGEST_KEY:
         raise Invalid(
             f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters.", status=422, next_step="Send a UUID."
         )
-    return Once(key, is_retry=headers.get("x-stainless-retry-count", "0") != "0")
+    return Once(key, resource.commit)
 
 
 async def ended(call: Call, made: Generation) -> Generation:

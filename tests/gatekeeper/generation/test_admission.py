@@ -38,7 +38,6 @@ pytestmark = pytest.mark.anyio
 
 KEY = b"k" * 32
 SAFETY = replace(Safety.load(), person=Budget(1000, 10_000, 10))
-NEW = Once()
 LEVEL = replace(SAFETY.at(Stage.GATED), images_per_day=6, concurrency=10)
 
 
@@ -56,7 +55,7 @@ async def admitted(
     images: int = 1,
     level: SafetyLevel = LEVEL,
     safety: Safety = SAFETY,
-    once: Once = NEW,
+    once: Once | None = None,
     **values: Any,
 ) -> Admitted:
     request = OrderRequest.parse({"prompt": "a cat", "images": images, "seed": 1, **values}, level=level)
@@ -167,13 +166,23 @@ async def test_a_key_finds_the_order_again_and_charges_it_once(
     assert (await admitted(session, ada, place, once=Once("mine"))).is_new  # nothing came of the first one
 
 
-async def test_a_client_that_says_it_repeats_itself_gets_the_same_order(
+async def test_a_key_stands_for_the_commit_that_was_named(
     session: AsyncSession, ada: Principal, place: tuple[Repo, str]
 ) -> None:
-    first = await admitted(session, ada, place, seed=None)
-    assert (await admitted(session, ada, place, seed=None, once=Once(is_retry=True))).made.id == first.made.id
-    assert (await admitted(session, ada, place, seed=5, once=Once(is_retry=True))).is_new
-    assert (await admitted(session, ada, place, seed=None)).is_new
+    first = await admitted(session, ada, place, once=Once("mine", "a" * 40))
+    assert (await admitted(session, ada, place, once=Once("mine", "a" * 40))).made.id == first.made.id
+    with pytest.raises(Invalid, match="used for another order"):
+        await admitted(session, ada, place, once=Once("mine", "b" * 40))
+
+
+async def test_a_key_of_images_that_are_gone_makes_new_ones(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    first = (await admitted(session, ada, place, once=Once("mine"))).made
+    first.state = GenerationState.DONE
+    assert first.expires_at is not None
+    with time_machine.travel(first.expires_at, tick=False):
+        assert (await admitted(session, ada, place, once=Once("mine"))).is_new
 
 
 async def test_compute_is_reserved_by_what_the_last_order_took(
