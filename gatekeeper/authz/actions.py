@@ -51,6 +51,7 @@ class Action(StrEnum):
     USE_ACCOUNT = "use_account"
     MANAGE_ACCOUNT = "manage_account"
     MANAGE_WEBHOOKS = "manage_webhooks"
+    WITHDRAW_TERMS = "withdraw_terms"
     ADMIN_PEOPLE = "admin_people"
     ADMIN_LEDGER = "admin_ledger"
     ADMIN_POLICIES = "admin_policies"
@@ -77,6 +78,7 @@ GLOBAL = frozenset(
         Action.USE_ACCOUNT,
         Action.MANAGE_ACCOUNT,
         Action.MANAGE_WEBHOOKS,
+        Action.WITHDRAW_TERMS,
         Action.ADMIN_PEOPLE,
         Action.ADMIN_LEDGER,
         Action.ADMIN_POLICIES,

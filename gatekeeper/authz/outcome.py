@@ -22,6 +22,7 @@ class Code(StrEnum):
     EMBARGOED = "embargoed"
     TERMS_NOT_ACCEPTED = "terms_not_accepted"
     TERMS_CHANGED = "terms_changed"
+    TERMS_WITHDRAWN = "terms_withdrawn"
     TERMS_MISSING = "terms_missing"
     ACCESS_NOT_REQUESTED = "access_not_requested"
     REQUEST_PENDING = "request_pending"

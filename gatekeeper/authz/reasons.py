@@ -124,6 +124,8 @@ def _refined(code: Code, resource: Resource, question: Question) -> Code:
             return Code.TERMS_MISSING
         case Code.TERMS_NOT_ACCEPTED if standing.accepted:
             return Code.TERMS_CHANGED
+        case Code.TERMS_NOT_ACCEPTED if standing.has_withdrawn:
+            return Code.TERMS_WITHDRAWN
         case Code.ACCESS_NOT_REQUESTED | Code.PURPOSE_NEEDED | Code.INSTITUTION_NEEDED if not question.context.grant:
             if question.lacking:
                 return Code.PREREQUISITE_MISSING

@@ -94,6 +94,7 @@ class Standing:
 
     is_safety        in the safety team of the owning organization
     accepted         for each acceptance they gave for this repository and did not withdraw: digests of its texts
+    has_withdrawn    they withdrew an acceptance given for it
     grants           not revoked, possibly over
     request          state of their latest request
     was_revoked      their latest grant was revoked
@@ -105,6 +106,7 @@ class Standing:
     is_safety: bool = False
     is_disabled: bool = False
     accepted: tuple[frozenset[str], ...] = ()
+    has_withdrawn: bool = False
     grants: tuple[Grant, ...] = ()
     request: RequestState | None = None
     request_id: str | None = None

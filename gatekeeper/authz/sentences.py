@@ -51,6 +51,10 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "The terms of {name} have changed since you accepted them.",
         "Read and accept the present ones at {access}.",
     ),
+    Code.TERMS_WITHDRAWN: (
+        "You withdrew your acceptance of the terms of {name}.",
+        "Read and accept them again at {access}.",
+    ),
     Code.TERMS_MISSING: (
         "The license text of {name} is missing, so nobody can accept it.",
         "Ask its maintainers to add a LICENSE file.",
@@ -141,6 +145,7 @@ ACTS: dict[Action, str] = {
     Action.USE_ACCOUNT: "read your own records",
     Action.MANAGE_ACCOUNT: "manage your account",
     Action.MANAGE_WEBHOOKS: "manage your webhooks",
+    Action.WITHDRAW_TERMS: "withdraw from terms that you accepted",
     Action.ADMIN_PEOPLE: "manage people",
     Action.ADMIN_LEDGER: "read the evidence log",
     Action.ADMIN_POLICIES: "see and change policies",

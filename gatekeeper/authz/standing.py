@@ -28,7 +28,7 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
         return {repo.id: Standing() for repo in repos}
     ids = [repo.id for repo in repos]
     disabled = await is_disabled(session, person_id)
-    accepted = await _accepted(session, person_id, ids)
+    accepted, withdrawn = await _accepted(session, person_id, ids)
     grants = await _grants(session, person_id, ids)
     requests = await _latest_requests(session, person_id, ids)
     held = [repo_id for repo_id in ids if grants.get(repo_id)]  # prerequisites matter to those who hold a grant only
@@ -40,6 +40,7 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
         repo.id: _standing(
             team_rights.highest(catalogue.role_of(principal, repo), by_team.get(repo.id)),
             accepted.get(repo.id, []),
+            repo.id in withdrawn,
             grants.get(repo.id, []),
             requests.get(repo.id),
             disabled=disabled,
@@ -62,6 +63,7 @@ async def is_disabled(session: AsyncSession, person_id: str | None) -> bool:
 def _standing(
     role: Role | None,
     accepted: list[frozenset[str]],
+    has_withdrawn: bool,
     grants: list[tuple[AccessGrant, dict[str, Any]]],
     request: AccessRequest | None,
     *,
@@ -76,6 +78,7 @@ def _standing(
         is_safety=is_safety,
         is_disabled=disabled,
         accepted=tuple(accepted),
+        has_withdrawn=has_withdrawn,
         grants=tuple(_grant(grant, answers) for grant, answers in grants if grant.revoked_at is None),
         request=request.state if request else None,
         request_id=request.id if request else None,
@@ -108,20 +111,26 @@ def _names(answers: dict[str, Any], questions: tuple[str, ...]) -> bool:
     )
 
 
-async def _accepted(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str, list[frozenset[str]]]:
+async def _accepted(
+    session: AsyncSession, person_id: str, repo_ids: list[str]
+) -> tuple[dict[str, list[frozenset[str]]], set[str]]:
+    """The texts of each acceptance that was not withdrawn, by repository; and the repositories where one was."""
     rows = await session.execute(
-        sa.select(col(Acceptance.repo_id), col(TermsBundle.texts))
+        sa.select(col(Acceptance.repo_id), col(TermsBundle.texts), col(Acceptance.withdrawn_at))
         .join(TermsBundle, col(TermsBundle.sha256) == col(Acceptance.bundle_sha256))
         .where(
             col(Acceptance.person_id) == person_id,
             col(Acceptance.repo_id).in_(repo_ids),
-            col(Acceptance.withdrawn_at).is_(None),
         )
     )
     found: dict[str, list[frozenset[str]]] = {}
-    for repo_id, texts in rows:
-        found.setdefault(repo_id, []).append(frozenset(texts))
-    return found
+    withdrawn = set()
+    for repo_id, texts, withdrawn_at in rows:
+        if withdrawn_at is None:
+            found.setdefault(repo_id, []).append(frozenset(texts))
+        else:
+            withdrawn.add(repo_id)
+    return found, withdrawn
 
 
 async def _grants(

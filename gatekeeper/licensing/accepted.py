@@ -66,23 +66,29 @@ def claim_of(acceptance: Acceptance) -> dict[str, Any] | None:
     return found
 
 
-async def withdraw_acceptance(
-    session: AsyncSession, principal: Principal, acceptance: Acceptance, *, reason: str = ""
-) -> Acceptance:
-    """End one's own acceptance: access that needs it ends at once; duties for the past do not."""
-    if principal.person_id != acceptance.person_id:
+async def withdraw_acceptance(session: AsyncSession, principal: Principal, acceptance: Acceptance) -> None:
+    """End this acceptance and every other one that the person gave for the same repository.
+
+    All of them, for which one counts is nothing that a person can see. Access that needs terms ends at once, duties for
+    what was done before do not. Raises Conflict where this one was withdrawn before.
+    """
+    if acceptance.person_id != principal.person_id:
         raise errors.NotAllowed(
             "Only the person who accepted can withdraw the acceptance.", next_step="Sign in as that person."
         )
-    at = now()
-    changed = await session.scalar(
+    ended = await session.scalars(
         sa.update(Acceptance)
-        .where(col(Acceptance.id) == acceptance.id, col(Acceptance.withdrawn_at).is_(None))
-        .values(withdrawn_at=at)
+        .where(
+            col(Acceptance.person_id) == acceptance.person_id,
+            col(Acceptance.repo_id) == acceptance.repo_id,
+            col(Acceptance.withdrawn_at).is_(None),
+        )
+        .values(withdrawn_at=now())
         .returning(col(Acceptance.id))
         .execution_options(synchronize_session=False)
     )
-    if changed is None:
+    ids = sorted(ended)
+    if acceptance.id not in ids:
         raise errors.Conflict("This acceptance was withdrawn already.", next_step="Reload the page.")
     await session.refresh(acceptance)
     await ledger.record(
@@ -92,9 +98,8 @@ async def withdraw_acceptance(
         token=principal.token_id,
         repo=acceptance.repo_id,
         subject=acceptance.id,
-        body={"bundle_sha256": acceptance.bundle_sha256, "has_reason": bool(reason.strip())},
+        body={"bundle_sha256": acceptance.bundle_sha256, "acceptances": ids},
     )
-    return acceptance
 
 
 async def acceptances_of(session: AsyncSession, person_id: str) -> list[Acceptance]:

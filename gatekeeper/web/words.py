@@ -85,6 +85,7 @@ DONE: dict[str, str] = {
     "terms-accepted": "Your acceptance of the license is recorded.",
     "withdrawn": "Your request has been withdrawn.",
     "given-up": "You have given up your access.",
+    "terms-withdrawn": "You have withdrawn from the terms. What needs them is closed to you from the next request on.",
     "approved": "Approved. The person has access from now on.",
     "approved-waits": "Approved. Access begins when the person has done what is still missing.",
     "approval-counted": "Your approval counts. Others have to approve as well before access begins.",

@@ -97,7 +97,7 @@ async def take_acceptances_back(session: AsyncSession, _: Gatekeeper, world: Wor
             col(Acceptance.person_id) == world.person_id, col(Acceptance.withdrawn_at).is_(None)
         )
     )
-    for row in rows.all():
+    for row in {row.repo_id: row for row in rows.all()}.values():  # one speaks for all of its repository
         person = await people.get(session, row.person_id)
         assert person is not None
         await licensing.withdraw_acceptance(session, await principals.for_person(session, person), row)

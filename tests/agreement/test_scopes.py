@@ -36,7 +36,16 @@ _RIGHTS: tuple[tuple[set[Scope], tuple[Action, ...]], ...] = (
     ({_GENERATE}, (Action.GENERATE, Action.GENERATE_ADJUSTED, Action.SEE_INTERMEDIATE)),
     ({_WRITE}, (Action.WRITE, Action.UPLOAD, Action.DISCUSS_WRITE, Action.DERIVE, Action.PROPOSE)),
     ({_WRITE}, (Action.MANAGE, Action.CURATE)),
-    ({_WRITE}, (Action.ACCEPT_TERMS, Action.REQUEST_ACCESS, Action.MANAGE_WEBHOOKS, Action.MANAGE_ORGANIZATION)),
+    (
+        {_WRITE},
+        (
+            Action.ACCEPT_TERMS,
+            Action.REQUEST_ACCESS,
+            Action.MANAGE_WEBHOOKS,
+            Action.WITHDRAW_TERMS,
+            Action.MANAGE_ORGANIZATION,
+        ),
+    ),
     ({_WRITE}, (Action.CREATE_REPO, Action.CREATE_ORGANIZATION)),
     ({_WRITE}, (Action.PROMOTE, Action.HOLD, Action.REPORT, Action.HANDLE_INCIDENTS)),
     ({_REVIEW, _WRITE}, (Action.REVIEW,)),

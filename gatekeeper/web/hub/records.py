@@ -29,6 +29,13 @@ async def receipt(call: Call) -> Response:
     return JSONResponse(await licensing.with_proof(call.session, row.receipt), headers=_PRIVATE)
 
 
+async def withdraw(call: Call) -> Response:
+    """`DELETE /api/receipts/{id}`: withdraws from that repository's terms, every version of them that was accepted."""
+    row = await licensing.own_acceptance(call.session, call.principal, call.params["id"])
+    await licensing.withdraw_acceptance(call.session, call.principal, row)
+    return Response(status_code=204)
+
+
 async def releases(call: Call) -> Response:
     """`GET .../releases`: the releases the caller may know, best first, with what they may do at each."""
     instant, policies = now(), call.gatekeeper.policies
@@ -45,5 +52,6 @@ async def releases(call: Call) -> Response:
 ROUTES = [
     api("/receipts", receipts, needs=Action.USE_ACCOUNT),
     api("/receipts/{id}", receipt, needs=Action.USE_ACCOUNT),
+    api("/receipts/{id}", withdraw, needs=Action.WITHDRAW_TERMS, methods=("DELETE",), is_dangerous=True),
     api("/{kind:kind}/{ns}/{name}/releases", releases, needs=Action.KNOW),
 ]

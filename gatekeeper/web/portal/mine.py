@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from gatekeeper import access, licensing
 from gatekeeper.access import AccessGrant, RequestState
@@ -125,6 +125,13 @@ async def receipt(call: Call) -> Response:
     )
 
 
+async def withdraw(call: Call) -> Response:
+    """`POST /receipts/{id}/withdraw`: withdraw from the terms of the receipt's repository."""
+    row = await licensing.own_acceptance(call.session, call.principal, call.params["id"])
+    await licensing.withdraw_acceptance(call.session, call.principal, row)
+    return RedirectResponse(f"/receipts/{row.id}?done=terms-withdrawn", 303)
+
+
 def verify_lines(call: Call, name: str) -> str:
     """The command that checks a receipt with nothing but the public key."""
     return f"gatekeeper receipt verify {name} --key {public_key(call)}"
@@ -162,4 +169,5 @@ ROUTES = [
     guarded("/requests", requests, needs=Action.USE_ACCOUNT),
     guarded("/receipts", receipts, needs=Action.USE_ACCOUNT),
     guarded("/receipts/{id}", receipt, needs=Action.USE_ACCOUNT),
+    guarded("/receipts/{id}/withdraw", withdraw, needs=Action.WITHDRAW_TERMS, methods=("POST",), is_dangerous=True),
 ]

@@ -226,6 +226,7 @@ def _is_open_to_ask(decision: Decision) -> bool:
     return not isinstance(decision, Allowed) and decision.code in (
         Code.ACCESS_NOT_REQUESTED,
         Code.TERMS_NOT_ACCEPTED,
+        Code.TERMS_WITHDRAWN,
         Code.SIGN_IN_REQUIRED,
     )
 

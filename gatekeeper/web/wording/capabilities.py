@@ -48,6 +48,7 @@ MINE: dict[Code, tuple[str, str]] = {
     Code.SIGN_IN_REQUIRED: ("wait", "Sign in"),
     Code.TERMS_NOT_ACCEPTED: ("wait", "Accept license"),
     Code.TERMS_CHANGED: ("wait", "Accept new terms"),
+    Code.TERMS_WITHDRAWN: ("wait", "Accept license again"),
     Code.ACCESS_NOT_REQUESTED: ("wait", "Ask"),
     Code.REQUEST_PENDING: ("wait", "Waiting"),
     Code.REQUEST_RETURNED: ("wait", "Answer"),
@@ -68,6 +69,7 @@ MINE: dict[Code, tuple[str, str]] = {
 EVERYONE: dict[Code, tuple[str, str]] = {
     Code.TERMS_NOT_ACCEPTED: ("wait", "With license"),
     Code.TERMS_CHANGED: ("wait", "With license"),
+    Code.TERMS_WITHDRAWN: ("wait", "With license"),
     Code.ACCESS_NOT_REQUESTED: ("wait", "On approval"),
     Code.INSTITUTION_NEEDED: ("wait", "On approval"),
     Code.PURPOSE_NEEDED: ("wait", "On approval"),

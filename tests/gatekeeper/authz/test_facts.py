@@ -117,7 +117,9 @@ async def test_a_withdrawn_acceptance_counts_no_more(
     acceptance = await accept_terms(session, ada, repo, terms, KEY)
     assert await answer(session, policies, ada, Action.GENERATE, repo) == "yes"
     await licensing.withdraw_acceptance(session, ada, acceptance)
-    assert await answer(session, policies, ada, Action.GENERATE, repo) == Code.TERMS_NOT_ACCEPTED
+    assert await answer(session, policies, ada, Action.GENERATE, repo) == Code.TERMS_WITHDRAWN
+    await accept_terms(session, ada, repo, terms, KEY)
+    assert await answer(session, policies, ada, Action.GENERATE, repo) == "yes"
 
 
 async def test_acceptance_at_one_repository_says_nothing_about_another(

@@ -42,6 +42,7 @@ CASES: list[tuple[Code, Principal, Action, Target, str]] = [
     (Code.TERMS_NOT_ACCEPTED, ADA, Action.GENERATE, staged(ADA, Stage.GATED), _PATH),
     (Code.TERMS_NOT_ACCEPTED, ADA, Action.DOWNLOAD, staged(ADA, Stage.GATED, grants=(GRANT,)), _PATH),
     (Code.TERMS_CHANGED, ADA, Action.GENERATE, staged(ADA, Stage.GATED, accepted=(frozenset({"old"}),)), _PATH),
+    (Code.TERMS_WITHDRAWN, ADA, Action.GENERATE, staged(ADA, Stage.GATED, has_withdrawn=True), _PATH),
     (Code.TERMS_MISSING, ADA, Action.GENERATE, staged(ADA, Stage.GATED, texts=()), "LICENSE"),
     (Code.ACCESS_NOT_REQUESTED, ADA, Action.DOWNLOAD, staged(ADA, Stage.GATED), _PATH),
     (Code.ACCESS_NOT_REQUESTED, ADA, Action.DOWNLOAD, repo(ADA, gate=Gate.AUTO, request=RequestState.WITHDRAWN), _PATH),

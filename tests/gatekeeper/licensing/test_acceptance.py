@@ -303,6 +303,27 @@ async def test_withdrawn_acceptance_counts_no_more(
     assert len(await events(session, "licensing:terms:withdraw")) == 1
 
 
+async def test_withdrawing_ends_every_acceptance_of_that_repository_and_no_other(
+    session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]
+) -> None:
+    repo, terms = offer
+    first = await accept_terms(session, ada, repo, terms, KEY)
+    claim = dataclasses.replace(licensing.BY_API, institution="Institute", has_authority=True)
+    second = await licensing.accept(session, ada, repo, terms, texts=terms.texts, method="api", key=KEY, act=claim)
+    elsewhere, commit = await make_repo(session, await make_person(session))
+    others = await licensing.terms_for(session, elsewhere, commit)
+    assert others is not None
+    await accept_terms(session, ada, elsewhere, others, KEY)
+    assert first.id != second.id
+
+    await licensing.withdraw_acceptance(session, ada, second)
+
+    assert await licensing.current_acceptance(session, ada.person_id, terms) is None
+    assert await licensing.current_acceptance(session, ada.person_id, others) is not None
+    [event] = await events(session, "licensing:terms:withdraw")
+    assert event.body["acceptances"] == sorted([first.id, second.id])
+
+
 async def test_receipts_are_their_owner_s(session: AsyncSession, ada: Principal, offer: tuple[Repo, Terms]) -> None:
     repo, terms = offer
     made = await accept_terms(session, ada, repo, terms, KEY)

@@ -127,6 +127,33 @@ async def test_the_receipt_can_be_downloaded_and_only_by_its_owner(site: Site, m
     assert other.status_code == 404
 
 
+async def test_who_withdraws_from_the_terms_is_told_so_and_where_to_accept_again(site: Site, model: Repo) -> None:
+    ada, alan = await site.as_("ada"), await site.as_("alan")
+
+    async def make_images() -> dict[str, object]:
+        stands = (await ada.get("/api/models/lab/emoji/access")).json()
+        return dict(stands["capabilities"]["generate"])
+
+    for by_program in (False, True):
+        await ask_for_access(ada)
+        row = (await ada.get("/api/receipts")).json()[0]
+        assert (await make_images())["allowed"]
+        path = f"/api/receipts/{row['id']}" if by_program else f"/receipts/{row['id']}/withdraw"
+        method = "DELETE" if by_program else "POST"
+        assert (await alan.request(method, path)).status_code == 404
+        assert (await make_images())["allowed"]
+
+        done = await ada.request(method, path)
+
+        assert done.status_code == (204 if by_program else 303)
+        refused = await make_images()
+        assert refused["code"] == "terms_withdrawn"
+        assert f"{MODEL}/access" in str(refused["next_step"])
+        assert (await ada.request(method, path)).status_code == 409
+        page = (await ada.get(f"/receipts/{row['id']}")).text
+        assert ("Withdrawn" in words(page), "Withdraw from the terms" in words(page)) == (True, False)
+
+
 async def test_where_a_name_is_demanded_it_is_typed_and_stands_in_the_receipt(
     site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
