@@ -119,13 +119,22 @@ async def get(session: AsyncSession, repo: Repo, run_id: str) -> EvaluationRun:
     """A run of the repository. Raises NotFound."""
     run = await session.get(EvaluationRun, run_id)
     if run is None or run.repo_id != repo.id:
-        raise errors.NotFound("There is no such evaluation.", next_step="Look at the list of evaluations.")
+        raise missing()
     return run
 
 
-async def list_for(session: AsyncSession, repo: Repo, *, limit: int = 50) -> Sequence[EvaluationRun]:
-    """Runs of the repository, newest first."""
+def missing() -> errors.NotFound:
+    """The answer where there is no such run, or none for whoever asks."""
+    return errors.NotFound("There is no such evaluation.", next_step="Look at the list of evaluations.")
+
+
+async def list_for(
+    session: AsyncSession, repo: Repo, *, of: str | None = None, limit: int = 50
+) -> Sequence[EvaluationRun]:
+    """Runs of the repository, newest first; `of`: only those that this person started."""
     query = sa.select(EvaluationRun).where(col(EvaluationRun.repo_id) == repo.id)
+    if of is not None:
+        query = query.where(col(EvaluationRun.started_by) == of)
     return (await session.scalars(query.order_by(col(EvaluationRun.id).desc()).limit(limit))).all()
 
 

@@ -63,7 +63,7 @@ _FOR_STRANGERS = _FOR_ANYBODY | {
     "like", "unlike", "follow", "follow_discussion", "duplicate",
     "ask", "ask_by_form", "give_up", "take_back", "text_to_image", "order",
     "collect", "copy_files", "appeal", "correct", "close_out", "confirm",
-    "discuss", "contest",
+    "discuss", "contest", "steer_run",
     "open_discussion", "add_comment", "edit_comment", "hide_comment", "rename_discussion", "change_status",
     "make_discussion", "make_comment", "change_comment", "put_comment_away", "change_title", "close_or_open"
 }  # fmt: skip

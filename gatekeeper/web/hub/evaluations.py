@@ -3,10 +3,10 @@
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.authz import Action
-from gatekeeper.evaluation import EvaluationRun, RunState, reports, runs
+from gatekeeper.evaluation import EvaluationRun, RunState, reports
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.repos import history
-from gatekeeper.web import bias, evaluation_runs, reported
+from gatekeeper.web import bias, evaluation_runs, reported, running
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -56,16 +56,14 @@ async def contest(call: Call) -> Response:
 
 async def one_run(call: Call) -> Response:
     """`GET .../evaluation-runs/{run}`: how a run stands, and its report once there is one."""
-    run = await runs.get(call.session, call.repo, call.params["run"])
+    run = await running.run_of(call)
     report = await reports.of_run(call.session, run) if run.state is RunState.DONE else None
     return JSONResponse(_told(run) | {"report": report.id if report else None}, headers=_PRIVATE)
 
 
-async def change(call: Call) -> Response:
-    """`POST .../evaluation-runs/{run}/{act}`: pause, resume or cancel a run."""
-    run, to = await runs.get(call.session, call.repo, call.params["run"]), runs.state_after(call.params["act"])
-    await runs.change(call.session, run, to, by=call.principal, policy=call.gatekeeper.policies.sha256)
-    return JSONResponse(_told(run), headers=_PRIVATE)
+async def steer_run(call: Call) -> Response:
+    """`POST .../evaluation-runs/{run}/{act}`: pause, resume or cancel a run, one's own or one's model's."""
+    return JSONResponse(_told(await running.steer(call)), headers=_PRIVATE)
 
 
 def _told(run: EvaluationRun) -> dict[str, object]:
@@ -90,6 +88,6 @@ ROUTES = [
     api(_HOME, begin, needs=Action.MANAGE, methods=("POST",)),
     api(f"{_HOME}/{{id}}", one_evaluation, needs=Action.KNOW),
     api(f"{_HOME}/{{id}}/contest", contest, needs=Action.GENERATE, methods=("POST",)),
-    api(_RUN, one_run, needs=Action.MANAGE),
-    api(f"{_RUN}/{{act}}", change, needs=Action.MANAGE, methods=("POST",)),
+    api(_RUN, one_run, needs=Action.KNOW),
+    api(f"{_RUN}/{{act}}", steer_run, needs=Action.KNOW, methods=("POST",)),
 ]

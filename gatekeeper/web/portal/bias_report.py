@@ -105,7 +105,7 @@ async def contest(call: Call) -> Response:
     """`POST .../{id}/contest`: make the same images with other seeds, in the caller's own name."""
     report = await reported.report_of(call)
     await evaluation_runs.contest(call.gatekeeper, call.session, call.principal, call.repo, report)
-    return RedirectResponse(f"{home(call.repo)}/{report.id}?done=evaluation-started", 303)
+    return RedirectResponse(f"{home(call.repo)}?done=evaluation-started", 303)
 
 
 _AT = "/{ns}/{name}/evaluations/{id}"

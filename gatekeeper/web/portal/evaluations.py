@@ -6,14 +6,14 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import authz, evaluation, releases
+from gatekeeper import evaluation, releases
 from gatekeeper.authz import Action
+from gatekeeper.community import discussions
 from gatekeeper.errors import Conflict, Invalid, NotFound, Unavailable
-from gatekeeper.evaluation import AnyGrid, EvaluationReport, ReportKind, RunState, runs
+from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, ReportKind, RunState
 from gatekeeper.generation import measuring
-from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
-from gatekeeper.web import bias, evaluation_runs, reported
+from gatekeeper.web import bias, evaluation_runs, reported, running
 from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -44,6 +44,15 @@ class Listed:
     stage: str
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run in a list; `by` is who started it."""
+
+    run: EvaluationRun
+    by: str
+    may_steer: bool
+
+
 async def index(call: Call) -> Response:
     """`GET /{ns}/{name}/evaluations`."""
     return await _page(call, {}, {})
@@ -66,10 +75,9 @@ async def start(call: Call) -> Response:
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-started", 303)
 
 
-async def change(call: Call) -> Response:
+async def steer_run(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations/runs/{run}/{act}`: pause, resume or cancel a run."""
-    run, to = await runs.get(call.session, call.repo, call.params["run"]), runs.state_after(call.params["act"])
-    await runs.change(call.session, run, to, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    await running.steer(call)
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-changed", 303)
 
 
@@ -103,7 +111,6 @@ def _parts(text: str) -> list[str]:
 
 async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, status: int = 200) -> Response:
     seen = await see(call, call.repo, call.resource)
-    may_run = bool(seen.rights[Action.GENERATE]) and await _manages(call)
     return render(
         call,
         "portal/evaluations.html",
@@ -111,11 +118,11 @@ async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, sta
         head=seen.head,
         home=home(call.repo),
         # Runs are read first: of one that is done the report stands there, too.
-        runs=await runs.list_for(call.session, call.repo, limit=20) if may_run else [],
+        runs=await _runs(call),
         reports=await visible(call),
         figure_label=bias.figure_label,
         states=STATES,
-        may_run=may_run,
+        may_run=bool(seen.rights[Action.GENERATE]) and running.manages(call),
         grids=_listed(evaluation.load_grids(call.gatekeeper.policies.directory)),
         prompt_sets=_listed(evaluation.load_prompt_sets(call.gatekeeper.policies.directory)),
         levels=[(level, level) for level in measuring.SLD_LEVELS],
@@ -129,9 +136,18 @@ def _listed(grids: Mapping[str, AnyGrid]) -> list[tuple[str, str]]:
     return [(grid.id, f"{grid.title} ({grid.id}, {grid.version})") for grid in grids.values()]
 
 
-async def _manages(call: Call) -> bool:
-    policies = call.gatekeeper.policies
-    return bool(authz.decide(policies, call.principal, Action.MANAGE, call.resource, now()))
+async def _runs(call: Call) -> list[Run]:
+    found = await running.visible(call)
+    names = await discussions.names_of(call.session, {run.started_by for run in found})
+    me = call.principal.person_id
+    return [
+        Run(
+            run,
+            "you" if run.started_by == me else names.get(run.started_by or "", "somebody who is no longer here"),
+            running.may_steer(call, run),
+        )
+        for run in found
+    ]
 
 
 def home(repo: Repo) -> str:
@@ -153,5 +169,5 @@ async def visible(call: Call, *, limit: int = 50) -> list[Listed]:
 ROUTES = [
     guarded("/{ns}/{name}/evaluations", index, needs=Action.KNOW),
     guarded("/{ns}/{name}/evaluations", start, needs=Action.MANAGE, methods=("POST",)),
-    guarded("/{ns}/{name}/evaluations/runs/{run}/{act}", change, needs=Action.MANAGE, methods=("POST",)),
+    guarded("/{ns}/{name}/evaluations/runs/{run}/{act}", steer_run, needs=Action.KNOW, methods=("POST",)),
 ]
