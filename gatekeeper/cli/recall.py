@@ -96,14 +96,15 @@ async def carry_out(house: House, proposal_id: str, actor: str, as_json: bool) -
 @pass_house
 @command
 async def waive(house: House, proposal_id: str, criterion: str, reason: str, actor: str, as_json: bool) -> None:
-    """Let one unmet CRITERION of a promotion pass."""
+    """Let one unmet CRITERION of a promotion pass. Approvals given before count no more."""
     async with house.write() as session:
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
         policy = house.policies.sha256
         await releases.waive(session, proposal, criterion, by=by, reason=reason, policy=policy)
-    show({"proposal": proposal_id, "waived": criterion}, f"{criterion} is waived by {by.name}.", as_json=as_json)
+    said = f"{criterion} is waived by {by.name}. Approvals given before count no more."
+    show({"proposal": proposal_id, "waived": criterion}, said, as_json=as_json)
 
 
 @click.command("holders")

@@ -78,6 +78,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await _tell_participants(session, event, repo, judge)
     elif event.kind in _RELEASED:
         await _tell_followers(session, event, repo, judge)
+    elif event.kind == "releases:proposal:waive":
+        await _tell_approvers(session, event, repo)
 
 
 async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool:
@@ -254,6 +256,18 @@ async def _tell_followers(session: AsyncSession, event: LedgerEvent, repo: Repo,
         question = Question(by, repo, Domain.REPO.value, "repo.content", commit)
         if person.id != event.actor_id and await judge(session, question):
             await tell(session, person.id, "release-new", event=event.id, commit=commit[:12], **names_of(repo))
+
+
+async def _tell_approvers(session: AsyncSession, event: LedgerEvent, repo: Repo) -> None:
+    """Whose approval of a promotion counts no more, because a criterion was waived after it."""
+    actor = await session.get(Person, event.actor_id) if event.actor_id else None
+    facts = names_of(repo) | {
+        "person": actor.name if actor is not None else "The operator",
+        "commit": str(event.body["commit"])[:12],
+    }
+    for person_id in event.body.get("lapsed", ()):
+        if person_id != event.actor_id:
+            await tell(session, person_id, "approval-lapsed", event=event.id, **facts)
 
 
 async def _tell_of_comment(

@@ -99,6 +99,14 @@ KINDS: dict[str, Kind] = {
         "{url}",
         why="you have access to it",
     ),
+    "approval-lapsed": Kind(
+        "What I approved for promotion has changed",
+        "Look again at a promotion of {repo}",
+        "{person} waived a criterion of a promotion of {repo} that you approved, commit {commit}. Your approval counts "
+        "no more. Read the reason, and approve again if you still agree.",
+        "{url}/releases",
+        why="you approved it",
+    ),
     "version-newer": Kind(
         "There is a newer version, and the license asks for it",
         "A newer version of {repo}",

@@ -5,7 +5,7 @@ proposal whose criteria are checked on exactly these files and which enough main
 maintainer at once. `Ladder` is the rules of the stages as data.
 """
 
-from gatekeeper.releases.approvals import Quorum, maintainers, quorum, uploader
+from gatekeeper.releases.approvals import Quorum, maintainers, quorum
 from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of
 from gatekeeper.releases.criteria import Finding, can_be_waived
 from gatekeeper.releases.embargoes import due, open_or_hold
@@ -22,6 +22,7 @@ from gatekeeper.releases.proposals import (
     open_promotions,
     open_proposal,
     proposals_of,
+    standing_at,
 )
 from gatekeeper.releases.rewriting import delete_files, require_kept, squash
 from gatekeeper.releases.rows import (
@@ -96,11 +97,11 @@ __all__ = [
     "set_rule",
     "squash",
     "stage_of",
+    "standing_at",
     "standing_of",
     "take_note",
     "terms_in_force",
     "timeline",
-    "uploader",
     "visible_main",
     "waive",
     "withdraw",

@@ -8,9 +8,10 @@ from sqlmodel import col
 
 from gatekeeper.accounts import memberships
 from gatekeeper.accounts.tables import Membership, Person, Role
-from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases.ladder import StageRule
-from gatekeeper.releases.tables import Approval, Proposal, Release
+from gatekeeper.releases.makers import makers
+from gatekeeper.releases.proposals import approvals_of, still_counts
+from gatekeeper.releases.tables import Proposal, Release
 from gatekeeper.repos import team_rights
 from gatekeeper.repos.tables import Repo
 
@@ -20,14 +21,18 @@ class Quorum:
     """How the approvals stand.
 
     eligible          people whose yes counts
-    approved_by       those of them who said it
+    given_by          whoever said it to what stands there now
+    approved_by       those of them whose yes counts
+    lapsed            how many said it to what has changed since
     is_self_approved  the only maintainer approved their own, as the stage permits
     """
 
     needed: int
     eligible: frozenset[str]
+    given_by: frozenset[str]
     approved_by: tuple[str, ...]
-    is_self_approved: bool = False
+    lapsed: int
+    is_self_approved: bool
 
     @property
     def counted(self) -> int:
@@ -47,7 +52,10 @@ class Quorum:
                 f"It needs {self.needed} approvals and only {len(self.eligible)} people may give one: "
                 "who uploaded or proposed it does not count. Add another maintainer."
             )
-        return f"{self.counted} of {self.needed} approvals are given."
+        said = f"{self.counted} of {self.needed} approvals are given."
+        if self.lapsed and not self.is_reached:
+            said += " Earlier ones count no more: the release has changed since, or a criterion was waived."
+        return said
 
 
 async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
@@ -71,30 +79,25 @@ async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
     )
 
 
-async def uploader(session: AsyncSession, release: Release) -> str | None:
-    """Who made the released commit, as the evidence has it."""
-    found: str | None = await session.scalar(
-        sa.select(col(LedgerEvent.actor_id)).where(
-            col(LedgerEvent.subject_id) == release.commit_id,
-            col(LedgerEvent.repo_id) == release.repo_id,
-            col(LedgerEvent.kind) == "repos:branch:commit",
-        )
-    )
-    return found
-
-
 async def quorum(session: AsyncSession, repo: Repo, release: Release, proposal: Proposal, rule: StageRule) -> Quorum:
     """Count the approvals of a proposal by the rule of its stage, with the maintainers of this moment."""
-    everybody = await maintainers(session, repo)
-    made_it = await uploader(session, release)
-    given = await session.scalars(
-        sa.select(col(Approval.person_id)).where(col(Approval.proposal_id) == proposal.id).order_by(col(Approval.id))
+    everybody, made = await maintainers(session, repo), await makers(session, release)
+    given = await approvals_of(session, proposal)
+    standing = [approval.person_id for approval in given if still_counts(approval, proposal, release)]
+    had_part = made.authors | made.handlers
+    is_alone = len(everybody) == 1 and everybody <= had_part
+    if is_alone:
+        eligible = everybody if rule.sole_maintainer else frozenset()
+    else:
+        # Where nobody else is left: who did not make it may approve their own proposal, then who only merged another's
+        # work. Each is the second pair of eyes.
+        eligible = everybody - had_part - {proposal.proposed_by} or everybody - had_part or everybody - made.authors
+    approved_by = tuple(person for person in standing if person in eligible)
+    return Quorum(
+        needed=rule.approvals,
+        eligible=eligible,
+        given_by=frozenset(standing),
+        approved_by=approved_by,
+        lapsed=len(given) - len(standing),
+        is_self_approved=is_alone and bool(approved_by),
     )
-    people = list(given)
-    # Who did not upload may approve their own proposal where nobody else is left: they are the second pair of eyes.
-    eligible = everybody - {made_it, proposal.proposed_by} or everybody - {made_it}
-    is_alone = not eligible and len(everybody) == 1
-    if is_alone and rule.sole_maintainer:
-        eligible = everybody
-    approved_by = tuple(person for person in people if person in eligible)
-    return Quorum(rule.approvals, eligible, approved_by, is_self_approved=is_alone and bool(approved_by))

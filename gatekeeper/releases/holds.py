@@ -14,6 +14,7 @@ from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
 from gatekeeper.releases.approvals import maintainers
 from gatekeeper.releases.ladder import Ladder
+from gatekeeper.releases.proposals import end_promotions
 from gatekeeper.releases.rows import change, checked_reason
 from gatekeeper.releases.stage_terms import bind
 from gatekeeper.releases.tables import Act, Release, Stage
@@ -86,9 +87,10 @@ async def demote(
     body: dict[str, Any] | None = None,
     policy: str | None = None,
 ) -> Release:
-    """Put a release back to a lower stage. Up again it comes only by a new proposal."""
+    """Put a release back to a lower stage. Up again it comes only by a new proposal: open ones end."""
     reason = checked_reason(reason, what="A demotion")
     check(release, Act.DEMOTE, ladder=ladder, target=target)
+    await end_promotions(session, release, by=by, because="demote", policy=policy)
     repo = await session.get_one(Repo, release.repo_id)
     bundle_sha256 = await bind(session, repo, release, target, by=by, ladder=ladder)
     values = {"stage": target, "staged_at": now(), "bundle_sha256": bundle_sha256}
@@ -107,6 +109,7 @@ async def withdraw(
     """Take a release back for good. A tombstone with the reason and the license text stays."""
     reason = checked_reason(reason, what="A withdrawal")
     _must_not_be_withdrawn(release)
+    await end_promotions(session, release, by=by, because="withdraw", policy=policy)
     values = {"withdrawn_at": now(), "hold_reason": reason}
     return await change(session, release, "withdraw", values, by=by, reason=reason, body=body, policy=policy)
 

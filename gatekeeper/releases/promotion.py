@@ -11,7 +11,15 @@ from gatekeeper.releases.approvals import Quorum, quorum
 from gatekeeper.releases.criteria import Candidate, Finding
 from gatekeeper.releases.ladder import Ladder
 from gatekeeper.releases.organization_rules import ladder_for
-from gatekeeper.releases.proposals import checked_note, must_be_open, open_proposal, record, step
+from gatekeeper.releases.proposals import (
+    approvals_of,
+    checked_note,
+    must_be_open,
+    open_proposal,
+    record,
+    step,
+    still_counts,
+)
 from gatekeeper.releases.stage_terms import bind
 from gatekeeper.releases.tables import Act, Proposal, ProposalState, Release, Stage
 from gatekeeper.repos import catalogue, manifests
@@ -74,7 +82,10 @@ async def propose(
 async def waive(
     session: AsyncSession, proposal: Proposal, criterion: str, *, by: Principal, reason: str, policy: str | None = None
 ) -> Proposal:
-    """Let one unmet criterion pass, with a reason that shows publicly beside the release."""
+    """Let one unmet criterion pass, with a reason that shows publicly beside the release.
+
+    Approvals given so far count no more, for nobody who gave one has seen it.
+    """
     reason = rows.checked_reason(reason, what="A waiver")
     must_be_open(proposal)
     found = next((row for row in proposal.criteria if row["id"] == criterion), None)
@@ -89,8 +100,9 @@ async def waive(
         for row in proposal.criteria
     ]
     release = await rows.get(session, proposal.release_id)
+    lapsed = [one.person_id for one in await approvals_of(session, proposal) if still_counts(one, proposal, release)]
     fresh = await step(session, proposal, ProposalState.OPEN, criteria=changed)
-    body = {"criterion": criterion, "reason_sha256": sha256_hex(reason.encode())}
+    body = {"criterion": criterion, "reason_sha256": sha256_hex(reason.encode()), "lapsed": lapsed}
     await record(session, fresh, release, "waive", by=by, body=body, policy=policy)
     return fresh
 

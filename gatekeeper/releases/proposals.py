@@ -9,32 +9,83 @@ from sqlmodel import col
 from gatekeeper import errors, ledger
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.kit.clock import now
 from gatekeeper.releases import rows
 from gatekeeper.releases.tables import Act, Approval, Proposal, ProposalState, Release
 from gatekeeper.repos.tables import Repo
 
 _MAX_NOTE_CHARS = 2_000
+_OPENING = frozenset({Act.PROMOTE, Act.LIFT})
 
 
 async def approve_proposal(
-    session: AsyncSession, proposal: Proposal, *, by: Principal, note: str = "", policy: str | None = None
+    session: AsyncSession,
+    proposal: Proposal,
+    *,
+    by: Principal,
+    note: str = "",
+    seen: str | None = None,
+    policy: str | None = None,
 ) -> Approval:
-    """Say yes to a proposal. Who may count is decided when it is promoted."""
+    """Say yes to a proposal as it stands. Who may count is decided when it is promoted.
+
+    seen  `standing_at` of what the person read; None where they name the proposal alone
+
+    Raises Conflict for a proposal that is over, that was approved by them already, or changed since it was seen.
+    """
     if by.person_id is None:
         raise errors.NotAllowed("A promotion is approved by a person.", next_step="Sign in as a maintainer.")
     note = checked_note(note)
     # Locked, so that it cannot be promoted or refused meanwhile. Two people's approvals do not exclude each other.
     proposal = await session.get_one(Proposal, proposal.id, populate_existing=True, with_for_update=True)
     must_be_open(proposal)
-    given = await approvals_of(session, proposal)
-    if any(approval.person_id == by.person_id for approval in given):
-        raise errors.Conflict("You have approved this promotion already.", next_step="Wait for the other approvals.")
     release = await rows.get(session, proposal.release_id)
-    made = Approval(proposal_id=proposal.id, person_id=by.person_id, note=note)
+    if seen is not None and seen != standing_at(proposal, release):
+        raise errors.Conflict(
+            "The release or what was waived for it has changed since you read it.",
+            next_step="Read it again, and approve it if you still agree.",
+        )
+    given = await approvals_of(session, proposal)
+    made = next((each for each in given if each.person_id == by.person_id), None)
+    if made is not None and still_counts(made, proposal, release):
+        raise errors.Conflict("You have approved this promotion already.", next_step="Wait for the other approvals.")
+    made = made or Approval(proposal_id=proposal.id, person_id=by.person_id)
+    made.note, made.approved_at = note, now()
+    made.release_version, made.proposal_version = release.version, proposal.version
     session.add(made)
     await session.flush()  # the unique constraint speaks here
     await record(session, proposal, release, "approve", by=by, body={"approval_id": made.id}, policy=policy)
     return made
+
+
+def still_counts(approval: Approval, proposal: Proposal, release: Release) -> bool:
+    """Whether an approval is of what stands there now.
+
+    INVARIANT: nothing opens by an approval from before the release changed or a criterion was waived. A way down may
+    rest on an older one: a hold in between is no reason against it.
+    """
+    if proposal.act not in _OPENING:
+        return True
+    return (approval.release_version, approval.proposal_version) == (release.version, proposal.version)
+
+
+def standing_at(proposal: Proposal, release: Release) -> str:
+    """Names what somebody reads of a proposal, so that they approve that and nothing else."""
+    return f"{release.version}.{proposal.version}"
+
+
+async def end_promotions(
+    session: AsyncSession, release: Release, *, by: Principal, because: str, policy: str | None = None
+) -> None:
+    """End every open promotion of a release that goes down: up again it comes by a new one.
+
+    because  the act on the release, for the evidence
+    """
+    for proposal in await proposals_of(session, release):
+        if proposal.act is Act.PROMOTE and proposal.state is ProposalState.OPEN:
+            fresh = await step(session, proposal, ProposalState.WITHDRAWN)
+            body = {"before": ProposalState.OPEN, "after": fresh.state, "because": because}
+            await record(session, fresh, release, "withdraw", by=by, body=body, policy=policy)
 
 
 async def close_proposal(

@@ -84,7 +84,7 @@ class Proposal(SQLModel, table=True):
 
 
 class Approval(SQLModel, table=True):
-    """One person's yes to a proposal."""
+    """One person's yes to a proposal, as they saw it: both versions are those of that moment."""
 
     __tablename__ = "approval"
     __table_args__ = (UniqueConstraint("proposal_id", "person_id"),)
@@ -94,6 +94,8 @@ class Approval(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id", max_length=26)
     note: str = Field(default="", max_length=2000)
     approved_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    release_version: int = Field(default=-1)
+    proposal_version: int = Field(default=-1)
 
 
 class OrganizationRule(SQLModel, table=True):

@@ -132,7 +132,7 @@ DONE: dict[str, str] = {
     "change-asked": "Done, or asked for where it takes another maintainer's approval: see below.",
     "change-made": "The change is carried out.",
     "proposal-closed": "The proposal is ended without effect.",
-    "waived": "The criterion is waived; your name and reason show publicly.",
+    "waived": "The criterion is waived; your name and reason show publicly. Approvals given before it count no more.",
     "staged": "Staging is on. Releases now decide who may do what.",
     "person-added": "The person has been added.",
     "person-enabled": "The account is open again. Sessions and tokens that had ended stay ended.",

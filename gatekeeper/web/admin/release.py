@@ -148,7 +148,6 @@ async def _waivers(call: Call, release: Release) -> list[Waiver]:
 
 async def _change(call: Call, proposal: Proposal) -> ChangeView:
     count = await releases.change_quorum(call.session, proposal, ladder=ladder(call))
-    given = {approval.person_id for approval in await releases.approvals_of(call.session, proposal)}
     person = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
     me = call.principal.person_id
     title = _ASKED[proposal.act]
@@ -163,7 +162,7 @@ async def _change(call: Call, proposal: Proposal) -> ChangeView:
         asked_at=proposal.proposed_at,
         reason=proposal.note,
         approvals_text=count.sentence,
-        can_approve=me in count.eligible and me not in given,
+        can_approve=me in count.eligible and me not in count.given_by,
         can_carry_out=count.is_reached,
     )
 

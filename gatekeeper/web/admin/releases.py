@@ -79,6 +79,7 @@ class ProposalView:
     note: str
     approvals_text: str
     criteria: tuple[Criterion, ...]
+    seen: str
     can_approve: bool
     why_no_approval: str
     can_promote: bool
@@ -146,9 +147,10 @@ async def propose(call: Call) -> Response:
 async def approve(call: Call) -> Response:
     """`POST .../releases/{rev}/proposals/{id}/approve`."""
     proposal = await proposal_of(call)
+    seen = forms.text(await forms.read(call.request), "seen", most=40) or None
     try:
         async with call.session.begin_nested():
-            await releases.approve_proposal(call.session, proposal, by=call.principal, policy=_policy(call))
+            await releases.approve_proposal(call.session, proposal, by=call.principal, seen=seen, policy=_policy(call))
     except (Invalid, Conflict) as error:
         return await _page(call, errors={"": error.sentence}, status=422)
     return _back(call, "proposal-approved")
@@ -231,7 +233,6 @@ async def _view(
 async def _proposal_view(call: Call, release: Release, proposal: Proposal) -> ProposalView:
     findings, quorum = await releases.standing_of(call.session, proposal, ladder=ladder(call))
     proposer = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
-    given = {approval.person_id for approval in await releases.approvals_of(call.session, proposal)}
     me = call.principal.person_id
     counts = me in quorum.eligible
     return ProposalView(
@@ -242,9 +243,10 @@ async def _proposal_view(call: Call, release: Release, proposal: Proposal) -> Pr
         note=proposal.note,
         approvals_text=quorum.sentence,
         criteria=tuple(_criterion(call, release, finding) for finding in findings),
-        can_approve=counts and me not in given and quorum.needed > 0,
+        seen=releases.standing_at(proposal, release),
+        can_approve=counts and me not in quorum.given_by and quorum.needed > 0,
         why_no_approval="You have approved it."
-        if me in given
+        if me in quorum.given_by
         else "Your approval does not count: you uploaded or proposed it, or do not maintain this repository."
         if quorum.needed and not counts
         else "",

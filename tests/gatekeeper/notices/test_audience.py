@@ -6,8 +6,10 @@ from gatekeeper import ledger, licensing, notices, releases
 from gatekeeper.db import Database
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import LedgerEvent
+from gatekeeper.notices.audience import tell_people
 from gatekeeper.notices.tables import Notice
 from tests.gatekeeper.licensing.builders import LICENSE, accept_terms, commit_files, make_person, make_repo
+from tests.gatekeeper.releases.test_promotion import make_organization
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +61,23 @@ async def test_a_change_of_terms_reaches_the_job_that_tells(database: Database) 
     async with database.read() as session:
         waiting = await session.scalars(sa.text("SELECT kind FROM job"))
     assert notices.TELL_HOLDERS in list(waiting)
+
+
+async def test_a_waiver_tells_those_whose_approval_it_ends(database: Database) -> None:
+    async def never(*_: object) -> bool:
+        return False
+
+    async with database.write() as session:
+        repo, _, [uploader, second] = await make_organization(session, 2)
+        commit = await commit_files(session, repo, {"extra.bin": b"x"}, by=uploader)
+        ladder = releases.Ladder.load()
+        proposal = await releases.propose(session, repo, commit, releases.Stage.GATED, by=uploader, ladder=ladder)
+        for by in (uploader, second):
+            await releases.approve_proposal(session, proposal, by=by)
+        await releases.waive(session, proposal, "safetensors_only", by=uploader, reason="It is fine.")
+        event = await session.scalar(sa.select(LedgerEvent).where(LedgerEvent.kind == "releases:proposal:waive"))
+        assert event is not None
+        await tell_people(session, event, repo, never)
+        [notice] = list(await session.scalars(sa.select(Notice)))
+    assert (notice.person_id, notice.kind) == (second.person_id, "approval-lapsed")
+    assert "Your approval counts no more" in notices.say(notice.kind, notice.facts).text

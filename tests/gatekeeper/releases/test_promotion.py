@@ -179,6 +179,7 @@ async def test_waiver_lets_pass_with_name_and_reason(
     with pytest.raises(Conflict, match="is met"):
         await releases.waive(session, proposal, "license_text", by=owner, reason="Because.")
     proposal = await releases.waive(session, proposal, "safetensors_only", by=owner, reason="A vocabulary file.")
+    await releases.approve_proposal(session, proposal, by=owner)
     release = await releases.promote(session, proposal, by=owner, ladder=ladder)
     assert release.stage is Stage.GATED
     kept = (await releases.get_proposal(session, proposal.id)).criteria

@@ -1,0 +1,61 @@
+"""Who had a part in a released commit, as the evidence and the pull request that it came by have it."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gatekeeper.ledger import LedgerEvent
+from gatekeeper.releases.tables import Release
+
+_MADE = frozenset({"repos:branch:commit", "repos:repo:duplicate"})
+_REWRITTEN = frozenset({"repos:branch:squash", "repos:branch:rewrite"})
+
+# This room lies above this one: its tables are named, not imported.
+_PULL = sa.table("discussion", *map(sa.column, ("id", "repo_id", "merge_commit", "author_id")))
+_EVENT = sa.table("discussion_event", *map(sa.column, ("discussion_id", "kind", "author_id")))
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """People by id.
+
+    authors   whose files they are
+    handlers  who merged them, or wrote the history anew in which they lie
+    """
+
+    authors: frozenset[str]
+    handlers: frozenset[str]
+
+
+async def makers(session: AsyncSession, release: Release) -> Makers:
+    """Who made the released commit, looked for behind squashes and rewrites, too."""
+    authors: set[str] = set()
+    handlers: set[str] = set()
+    known, commits = {release.commit_id}, {release.commit_id}
+    while commits:
+        query = sa.select(LedgerEvent).where(
+            col(LedgerEvent.subject_id).in_(commits),
+            col(LedgerEvent.repo_id) == release.repo_id,
+            col(LedgerEvent.kind).in_(_MADE | _REWRITTEN),
+        )
+        events = list(await session.scalars(query))
+        proposed = await _proposed_by(session, release, commits)
+        authors |= proposed
+        for event in events:
+            if event.actor_id is not None:
+                (handlers if proposed or event.kind in _REWRITTEN else authors).add(event.actor_id)
+        commits = {event.body["before"] for event in events if event.kind in _REWRITTEN} - known
+        known |= commits
+    return Makers(frozenset(authors), frozenset(handlers))
+
+
+async def _proposed_by(session: AsyncSession, release: Release, commits: set[str]) -> set[str]:
+    """Who opened a pull request that was merged as one of the commits, or committed to it."""
+    merged = sa.and_(_PULL.c.repo_id == release.repo_id, _PULL.c.merge_commit.in_(commits))
+    opened = sa.select(_PULL.c.author_id).where(merged)
+    committed = sa.select(_EVENT.c.author_id).where(
+        _EVENT.c.kind == "commit", _EVENT.c.discussion_id.in_(sa.select(_PULL.c.id).where(merged))
+    )
+    return {person for person in await session.scalars(opened.union(committed)) if person is not None}
