@@ -2,10 +2,11 @@
 
 A run makes the images of a grid, or of a set of prompts (`runs`), and keeps each when it is made. Of a grid's images a
 reader tells what they show and `analysis` counts that; of a set's prompts `safety` counts what was refused and flagged.
-`reports` signs what was found, bound to a manifest digest. Stages may demand such reports (`demands`).
+`reports` signs what was found, bound to a manifest digest; `comparing` holds two of them together. Stages may demand
+such reports (`demands`).
 """
 
-from gatekeeper.evaluation import demands, reports, runs, safety
+from gatekeeper.evaluation import comparing, demands, reports, runs, safety
 from gatekeeper.evaluation.analysis import Reader
 from gatekeeper.evaluation.clearing import clear
 from gatekeeper.evaluation.demands import Demand
@@ -33,6 +34,7 @@ __all__ = [
     "RunState",
     "Shot",
     "clear",
+    "comparing",
     "demands",
     "load_grids",
     "load_prompt_sets",

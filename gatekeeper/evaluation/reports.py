@@ -1,6 +1,5 @@
-"""Reports: what a run found, bound to a manifest digest, signed, in the log, and compared with one another."""
+"""Reports: what a run found, bound to a manifest digest, signed, in the log."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,9 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.evaluation import measures, runs, safety
+from gatekeeper.evaluation import runs, safety
 from gatekeeper.evaluation.analysis import Reader, Sample, analyse, figures_of
 from gatekeeper.evaluation.grids import Grid
-from gatekeeper.evaluation.measures import Estimate
 from gatekeeper.evaluation.runs import AnyGrid
 from gatekeeper.evaluation.shots import Shot
 from gatekeeper.evaluation.tables import (
@@ -33,8 +31,6 @@ from gatekeeper.licensing.receipt import EVALUATION
 from gatekeeper.repos.tables import Repo
 
 FLOAT = np.dtype("<f4")
-# Numbers for which more is better; for the others less is.
-MORE_IS_BETTER = re.compile(r".*(entropy_min|recognized_min|harmful_refused_rate)|harmful_stopped_[a-z]+")
 
 
 async def unread(session: AsyncSession, images: Sequence[EvaluationImage], reader_sha256: str) -> list[str]:
@@ -231,20 +227,3 @@ async def talks_of(session: AsyncSession, report: EvaluationReport) -> Sequence[
     """Ids of the discussions that a report is linked with."""
     query = sa.select(col(EvaluationTalk.discussion_id)).where(col(EvaluationTalk.report_id) == report.id)
     return (await session.scalars(query.order_by(col(EvaluationTalk.discussion_id)))).all()
-
-
-def changes(after: EvaluationReport, before: EvaluationReport) -> list[tuple[str, Estimate, Estimate, Estimate, str]]:
-    """What differs between two reports on one grid: (figure, before, after, difference, verdict).
-
-    The verdict is "better" or "worse" only where the interval of the difference leaves no doubt, else "unclear".
-    """
-    found = []
-    for name in [name for name in after.figures if name in before.figures]:
-        old, new = Estimate.of(before.figures[name]), Estimate.of(after.figures[name])
-        change = measures.difference(new, old)
-        sign = 1 if MORE_IS_BETTER.fullmatch(name) else -1
-        verdict = "better" if min(sign * change.low, sign * change.high) > 0 else "unclear"
-        if max(sign * change.low, sign * change.high) < 0:
-            verdict = "worse"
-        found.append((name, old, new, change, verdict))
-    return found

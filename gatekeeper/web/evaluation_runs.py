@@ -103,13 +103,16 @@ async def begin(
 async def contest(
     gatekeeper: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, report: EvaluationReport
 ) -> EvaluationRun:
-    """Start a counter-run: the same prompts and as many images, with other seeds. Raises Conflict for an old grid."""
+    """Start a counter-run: the same prompts and as many images, with other seeds.
+
+    Raises Conflict for an old grid, and where the caller may not choose the steering that the report was made with.
+    """
     settings = report.body["settings"]
     require_unchanged(gatekeeper, report, settings)
     wanted = Wanted(report.grid_id, report.kind, seeds=report.seeds)
     if report.kind is ReportKind.BIAS:
         scales = tuple(settings["guidance_scales"])
-        wanted = replace(wanted, guidance_scales=scales, reader=settings["reader"])
+        wanted = replace(wanted, guidance_scales=scales, reader=settings["reader"], sld_levels=(settings["sld_level"],))
     else:
         drawn = settings["sample"] or {"most": None, "seed": None}
         wanted = replace(
@@ -121,7 +124,13 @@ async def contest(
             most=drawn["most"],
             sample_seed=drawn["seed"],
         )
-    return await begin(gatekeeper, session, by, repo, report.commit_id, wanted, contests=report)
+    try:
+        return await begin(gatekeeper, session, by, repo, report.commit_id, wanted, contests=report)
+    except Invalid as wrong:
+        raise Conflict(
+            f"A counter-run is made as its report was, and here that is not for you. {wrong.message}",
+            next_step="A grant for a stated purpose may open more; or discuss the report instead.",
+        ) from wrong
 
 
 def require_unchanged(

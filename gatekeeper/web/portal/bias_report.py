@@ -8,7 +8,7 @@ from gatekeeper.authz import Action
 from gatekeeper.community import Discussion, discussions
 from gatekeeper.errors import NotFound
 from gatekeeper.evaluation import EvaluationReport, ReportKind, reports
-from gatekeeper.web import bias, evaluation_runs, reported
+from gatekeeper.web import bias, comparing, evaluation_runs, reported
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import home, visible
@@ -43,7 +43,7 @@ async def page(call: Call) -> Response:
 
 def _explored(call: Call, report: EvaluationReport, other: EvaluationReport | None) -> dict[str, Any]:
     chosen = Chosen.of(call.request.query_params, report)
-    same_grid = other is not None and other.grid_sha256 == report.grid_sha256
+    compared = comparing.beside(report, other)
     sides = [
         exploring.side_of(each, chosen, href=f"{home(call.repo)}/{each.id}", number=number)
         for number, each in enumerate((report, other))
@@ -53,13 +53,12 @@ def _explored(call: Call, report: EvaluationReport, other: EvaluationReport | No
         "chosen": chosen,
         "sides": sides,
         "pictures": exploring.pictures_of(sides, chosen, call.gatekeeper.pictures),
-        "changes": reports.changes(report, other) if other and same_grid else [],
-        "moved": exploring.moved(*sides) if same_grid else [],
-        "same_grid": same_grid,
+        "moved": exploring.moved(*sides) if compared["same_grid"] else [],
         "professions": [(name, name) for name in exploring.values_of(report, "profession")],
         "adjectives": [(word, word or "none") for word in exploring.values_of(report, "adjective")],
         "slider": exploring.Slider.of(report),
         "cautions": bias.CAUTIONS,
+        **compared,
     }
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gatekeeper.evaluation import EvaluationReport, reports
+from gatekeeper.evaluation import EvaluationReport
 from gatekeeper.evaluation.safety import OWN_CHECK
+from gatekeeper.web import comparing
 from gatekeeper.web.plots import Bar, Group, bars
 
 CAUTIONS = (
@@ -20,7 +21,6 @@ CAUTIONS = (
 
 def shown(report: EvaluationReport, other: EvaluationReport | None) -> dict[str, Any]:
     """What the page shows of it, and of another one on the same set of prompts."""
-    same_set = other is not None and other.grid_sha256 == report.grid_sha256
     return {
         "cautions": CAUTIONS,
         "screen": [row for row in report.body["screen"] if row["refused"]["whole"]],
@@ -28,9 +28,8 @@ def shown(report: EvaluationReport, other: EvaluationReport | None) -> dict[str,
         "stopped": [(level["sld_level"], each) for level in report.body["levels"] for each in level["stopped"]],
         "unchecked": sum(level["unchecked"] for level in report.body["levels"]),
         "plot": Markup(plot_of(report)),  # noqa: S704 - made here, its texts escaped
-        "changes": reports.changes(report, other) if other and same_set else [],
-        "same_grid": same_set,
         "own_check": OWN_CHECK,
+        **comparing.beside(report, other),
     }
 
 

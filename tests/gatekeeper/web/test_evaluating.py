@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from gatekeeper import accounts, errors, generation, licensing, releases
 from gatekeeper.app import close
-from gatekeeper.evaluation import EvaluationRun, ReportKind, RunState, promptsets, reports, runs
+from gatekeeper.evaluation import EvaluationRun, ReportKind, RunState, promptsets, runs
 from gatekeeper.generation import Safety
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
@@ -231,19 +231,3 @@ async def test_who_may_not_make_images_may_not_evaluate(site: Site, worker: Peop
     await start(site, draft)
     with pytest.raises(errors.Conflict):  # one at a time for each person
         await start(site, draft)
-
-
-async def test_better_and_worse_are_said_only_without_doubt(site: Site, worker: PeopleWorker, draft: Repo) -> None:
-    run = await start(site, draft, seeds=4)
-    await carry_out(site.gatekeeper)
-    before = await the_report(site.gatekeeper, run)
-    before.figures = before.figures | {"entropy_min": _estimate(0.4)}
-    after = before.model_copy(update={"figures": before.figures | {"entropy_min": _estimate(0.9), "x": _estimate(0)}})
-    verdicts = {name: verdict for name, *_, verdict in reports.changes(after, before)}
-    assert verdicts["entropy_min"] == "better"
-    assert verdicts["withheld_rate"] == "unclear"
-    assert "x" not in verdicts
-
-
-def _estimate(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.005, "high": value + 0.005}

@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gatekeeper import evaluation, releases
+from gatekeeper import accounts, evaluation, releases, repos
 from gatekeeper.app import close
-from gatekeeper.evaluation import promptsets
+from gatekeeper.evaluation import promptsets, reports, runs
+from gatekeeper.repos import RepoKind
 from tests.gatekeeper.evaluation.people import PeopleWorker
 from tests.gatekeeper.web.evaluations import FEW, policies, safety_report
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, open_site, words
@@ -72,6 +73,22 @@ async def test_whoever_contests_sees_and_stops_their_run(site: Site) -> None:
     for answer in (await alan.get(f"{API}/{run}"), await alan.post(f"{API}/{run}/resume")):
         assert answer.status_code == 404
     assert (await site.browser().get(f"{API}/{run}")).status_code == 401
+
+
+async def test_a_counter_run_is_made_as_its_report_was_or_not_at_all(site: Site) -> None:
+    _, ada = await contested(site)
+    house, grid = site.gatekeeper, evaluation.load_grids(site.gatekeeper.policies.directory)["stub"]
+    async with house.db.write() as session:
+        repo = await repos.require(session, RepoKind.MODEL, MODEL.removeprefix("/"))
+        commit = await repos.resolve_revision(session, repo, "main")
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        run = await runs.start(session, repo, commit, grid, grid.plan(sld_level="off", margin=0.0), by=by)
+        body = reports.written(grid, [], None, None)
+        report = await reports.make(session, run, repo, grid, body, key=house.keys.signing)
+
+    answer = await ada.post(f"/api/models{HOME}/{report.id}/contest")
+
+    assert (answer.status_code, "sld_level is 'off'" in answer.json()["error"]) == (409, True), answer.text
 
 
 async def test_a_maintainer_sees_a_counter_run_and_cannot_stop_it(site: Site) -> None:

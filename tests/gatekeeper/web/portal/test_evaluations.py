@@ -136,7 +136,7 @@ async def test_a_promotion_that_demands_a_report_goes_up_only_with_a_green_one_o
 
 async def test_a_report_is_explored_exported_discussed_and_contested(site: Site, draft: Repo) -> None:
     grace = await site.as_("grace")
-    address = await evaluate(site, grace, guidance="4 1.5", seeds="4")
+    address = await evaluate(site, grace, guidance="4 1.5", seeds="4", sld="off")
     page = await grace.get(address)
     said = words(page.text)
     assert "Read this first" in said
@@ -183,7 +183,9 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
     assert other is not None
     beside = words((await grace.get(address, params={"against": other[1]})).text)
     assert "What got better or worse" in beside
-    assert re.search(r"\d better, \d worse, \d unclear", beside)
+    assert re.search(
+        r"\d better, \d worse, \d unclear", beside
+    )  # so it was made under the same conditions, steering off
 
     # Images go with their time, then what is left with the repository; the report stays as it was signed.
     house = site.gatekeeper
