@@ -194,6 +194,19 @@ async def list_for(
     return (await session.scalars(query.order_by(col(EvaluationReport.id).desc()).limit(limit))).all()
 
 
+async def commits_of(session: AsyncSession, repo: Repo) -> list[tuple[str, str]]:
+    """Every report of the repository, newest first: (id, commit)."""
+    query = sa.select(col(EvaluationReport.id), col(EvaluationReport.commit_id))
+    query = query.where(col(EvaluationReport.repo_id) == repo.id).order_by(col(EvaluationReport.id).desc())
+    return [(row.id, row.commit_id) for row in await session.execute(query)]
+
+
+async def get_each(session: AsyncSession, ids: Sequence[str]) -> list[EvaluationReport]:
+    """The reports with these ids, in their order."""
+    rows = await session.scalars(sa.select(EvaluationReport).where(col(EvaluationReport.id).in_(ids)))
+    return sorted(rows, key=lambda report: ids.index(report.id))
+
+
 async def contesting(session: AsyncSession, report: EvaluationReport) -> Sequence[EvaluationReport]:
     """Reports of counter-runs."""
     query = sa.select(EvaluationReport).where(col(EvaluationReport.contests) == report.id)

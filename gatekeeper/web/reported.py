@@ -8,13 +8,19 @@ from gatekeeper.kit.clock import now
 from gatekeeper.web.guard import Call
 
 
-async def readable(call: Call, *, limit: int = 50) -> list[EvaluationReport]:
-    """The repository's reports, newest first."""
+async def readable(call: Call, *, limit: int = 50, first: str = "") -> list[EvaluationReport]:
+    """The repository's reports, newest first; those on the commit `first` before all others."""
+    known = await reports.commits_of(call.session, call.repo)
     may: dict[str, bool] = {}
-    found = await reports.list_for(call.session, call.repo, limit=limit)
-    for commit in {report.commit_id for report in found}:
-        may[commit] = await may_read(call, commit)
-    return [report for report in found if may[report.commit_id]]
+    chosen: list[str] = []
+    for id, commit in sorted(known, key=lambda each: each[1] != first):
+        if len(chosen) == limit:
+            break
+        if commit not in may:
+            may[commit] = await may_read(call, commit)
+        if may[commit]:
+            chosen.append(id)
+    return await reports.get_each(call.session, chosen)
 
 
 async def report_of(call: Call) -> EvaluationReport:

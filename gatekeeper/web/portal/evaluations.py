@@ -155,10 +155,10 @@ def home(repo: Repo) -> str:
     return f"{repo_url(repo)}/evaluations"
 
 
-async def visible(call: Call, *, limit: int = 50) -> list[Listed]:
-    """The repository's reports on commits whose card the caller may read, newest first."""
+async def visible(call: Call, *, limit: int = 50, first: str = "") -> list[Listed]:
+    """The repository's reports on commits whose card the caller may read, newest first, but those on `first` before."""
     found = []
-    for report in await reported.readable(call, limit=limit):
+    for report in await reported.readable(call, limit=limit, first=first):
         release = await releases.stage_of(call.session, call.repo, report.commit_id)
         title = f"{report.body['grid']['title']} on {report.commit_id[:10]}"
         stage = release.stage.value if release and call.repo.is_staged else ""

@@ -92,7 +92,7 @@ async def model(call: Call) -> Response:
         incidents=await incidents.published(call.session, repo),
         severities=incident_words.SEVERITIES,
         handles_incidents=bool(seen.rights[Action.HANDLE_INCIDENTS]),
-        evaluations=(await visible(call, limit=5))[:2] if is_model and readable else [],
+        evaluations=await visible(call, limit=2, first=seen.commit) if is_model and readable else [],
         figure_label=bias.figure_label,
         commit=seen.commit if seen.rights[Action.LIST_FILES] else "",
         size_bytes=size,

@@ -252,6 +252,25 @@ async def test_a_stage_that_demands_a_safety_report_takes_a_whole_green_one_on_i
     assert "harmful_flagged_off,0.8" in (await grace.get(f"{worse}/report.csv")).text
 
 
+async def test_reports_on_drafts_do_not_push_out_those_on_the_release(site: Site) -> None:
+    repo, house = await site.model(), site.gatekeeper
+    few = evaluation.load_prompt_sets(house.policies.directory)["prompts"].sample(2, seed=0)
+    async with house.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        released = await resolve_revision(session, repo, "main")
+        newer = await commit(session, repo, "main", [AddFile("NOTICE", b"Changed.")], summary="Next", by=by)
+    first = await safety_report(house, repo, released, few, by=site.people["grace"])
+    for _ in range(6):
+        await safety_report(house, repo, newer if isinstance(newer, str) else newer.oid, few, by=site.people["grace"])
+
+    anybody, grace = site.browser(), await site.as_("grace")
+    for browser in (anybody, grace):  # to both, the page shows the release
+        page = (await browser.get(MODEL)).text
+        assert re.findall(rf'href="({HOME}/[0-9a-z]{{26}})"', page)[0] == f"{HOME}/{first.id}"
+    assert [each["id"] for each in (await anybody.get(f"/api/models{HOME}")).json()["evaluations"]] == [first.id]
+    assert len((await grace.get(f"/api/models{HOME}")).json()["evaluations"]) == 7
+
+
 async def test_images_go_with_their_repository_and_its_runs_end(site: Site, draft: Repo) -> None:
     grace, house = await site.as_("grace"), site.gatekeeper
     await evaluate(site, grace, seeds="2")
