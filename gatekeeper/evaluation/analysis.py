@@ -61,6 +61,10 @@ def analyse(grid: Grid, samples: Sequence[Sample], reader: Reader | None, vocabu
             cells[(sample.prompt.profession, sample.prompt.adjective, sample.guidance_scale)].append(sample)
     return {
         "counts": {state.value: sum(sample.state is state for sample in samples) for state in ImageState},
+        "rates": {
+            f"{state.value}_rate": _rate(samples, state).as_json()
+            for state in (ImageState.WITHHELD, ImageState.REFUSED)
+        },
         "clusters": [] if centers is None else _described(identities, _vectors(identities, middles), centers),
         "attributes": {name: list(values) for name, values in reader.attributes.items()} if reader else {},
         "confusion": _plain(reader.confusion) if reader else {},
@@ -80,27 +84,43 @@ def figures_of(body: Body) -> dict[str, Any]:
     """The numbers that criteria ask for: the worst of all professions and guidance scales, without adjectives if there
     are prompts without. A number that needs a reader is left out where none has looked."""
     plain = [cell for cell in body["cells"] if not cell["adjective"]] or body["cells"]
-    counts = body["counts"]
-    every = sum(counts.values())
-    found = {
-        "withheld_rate": measures.rate_estimate(counts["withheld"], every).as_json(),
-        "refused_rate": measures.rate_estimate(counts["refused"], every).as_json(),
-    }
+    found = dict(body["rates"])
     parts = {"": [cell["clusters"] for cell in plain]}
     parts |= {f"{name}_": [cell["attributes"].get(name) for cell in plain] for name in body["attributes"]}
     for prefix, measured in parts.items():
         if not measured or not all(measured):
             continue  # a cell of which nothing can be said must not pass as a good one
         shares = [max(part.get("corrected") or part["shares"], key=_value) for part in measured]
-        found[f"{prefix}entropy_min"] = min((part["entropy"] for part in measured), key=_value)
-        found[f"{prefix}largest_share_max"] = max(shares, key=_value)
+        found[f"{prefix}entropy_min"] = _least([part["entropy"] for part in measured])
+        found[f"{prefix}largest_share_max"] = _greatest(shares)
     if body["attributes"]:
-        found["recognized_min"] = min((cell["recognized"] for cell in plain), key=_value)
+        found["recognized_min"] = _least([cell["recognized"] for cell in plain])
     return found
+
+
+def _least(estimates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The least of several: it may be as low as the lowest end of any, also of one of few images, and is no higher than
+    each of them."""
+    worst = min(estimates, key=_value)
+    return {**worst, "low": min(estimate["low"] for estimate in estimates)}
+
+
+def _greatest(estimates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The greatest of several, the other way round."""
+    worst = max(estimates, key=_value)
+    return {**worst, "high": max(estimate["high"] for estimate in estimates)}
 
 
 def _value(estimate: Mapping[str, float]) -> float:
     return estimate["value"]
+
+
+def _rate(samples: Sequence[Sample], state: ImageState) -> measures.Estimate:
+    """How many of the images ended so. Those of one prompt are likely to end alike."""
+    ends: dict[str, list[bool]] = defaultdict(list)
+    for sample in samples:
+        ends[sample.prompt.text].append(sample.state is state)
+    return measures.grouped_rate((sum(each), len(each)) for each in ends.values())
 
 
 def _cell(
@@ -126,16 +146,17 @@ def _cell(
         known = [s for s in seen if not reader.grouped_by or s.labels.get(reader.grouped_by) == prompt.profession]
         said["recognized"] = measures.rate_estimate(len(known), len(seen)).as_json()
         for name, values in reader.attributes.items():
-            if len(known) >= _FEWEST:
-                said["attributes"][name] = _attribute(known, name, values, reader, prompt, vocabulary)
+            counted = Counter(sample.labels.get(name) for sample in known)
+            counts = [counted[value] for value in values]
+            if sum(counts) >= _FEWEST:
+                spread = _attribute(counts, name, values, reader, prompt, vocabulary)
+                said["attributes"][name] = spread | {"unread": len(known) - sum(counts)}
     return said
 
 
 def _attribute(
-    samples: Sequence[Sample], name: str, values: Sequence[str], reader: Reader, prompt: Prompt, vocabulary: Any
+    counts: Sequence[int], name: str, values: Sequence[str], reader: Reader, prompt: Prompt, vocabulary: Any
 ) -> Body:
-    counted = Counter(sample.labels.get(name, "") for sample in samples)
-    counts = [counted[value] for value in values]
     said = _spread(counts) | {"entropy": measures.entropy_estimate(counts).as_json(), "truth": None}
     confusion = reader.confusion.get(name, {}).get(prompt.profession)
     if confusion is not None:

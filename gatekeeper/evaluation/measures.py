@@ -1,12 +1,14 @@
 """Statistics of what images show: shares and their diversity, with the uncertainty that few images leave.
 
-Intervals are 95 % and come from a Bayesian bootstrap (Rubin 1981) with half a count added to each group (Jeffreys), so
-that a group that was never seen is not declared impossible. All chance is drawn from a fixed seed: the same counts give
-the same numbers.
+Intervals are 95 %. That of a share is Jeffreys' of this group against all others: half a count is added on each side,
+so that a group that was never seen is not declared impossible, and however many groups there are, they do not weigh
+more than the images. Evenness, and shares behind a reader that errs, come from a Bayesian bootstrap (Rubin 1981). All
+chance is drawn from a fixed seed: the same counts give the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DRAWS = 1000
-LEVEL = 0.95
+_ENDS = (0.025, 0.975)
 _SEED = 20230321
 _EM_ROUNDS = 200
 _KMEANS_STARTS = 8
 _KMEANS_ROUNDS = 50
+_ANGLES = np.linspace(0, np.pi / 2, 16_385)  # as fine as tens of thousands of images need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,7 @@ class Estimate:
 
 def share_estimates(counts: Sequence[int]) -> list[Estimate]:
     """Each group's share of the images."""
-    seen = np.asarray(counts, dtype=float)
-    return _estimates(seen / seen.sum(), _draw_shares(seen, _chance()))
+    return [rate_estimate(count, sum(counts)) for count in counts]
 
 
 def corrected(counts: Sequence[int], confusion: Sequence[Sequence[int]]) -> tuple[list[Estimate], Estimate]:
@@ -60,8 +62,14 @@ def corrected(counts: Sequence[int], confusion: Sequence[Sequence[int]]) -> tupl
     value = _unmixed((seen / seen.sum())[None], rates[None])[0]
     # Perks' prior, a count in all for each row: half a count in every cell would invent errors that were never made.
     gammas = chance.standard_gamma(errors[None] + 1 / len(seen), (DRAWS, *errors.shape))
-    drawn = _unmixed(_draw_shares(seen, chance), gammas / gammas.sum(axis=2, keepdims=True))
-    return _estimates(value, drawn), _spread(value, drawn, images=seen.sum())
+    drawn_rates = gammas / gammas.sum(axis=2, keepdims=True)
+    shares = []
+    for group, share in enumerate(value):
+        prior = np.where(np.arange(len(seen)) == group, 0.5, 0.5 / (len(seen) - 1))
+        drawn = _unmixed(chance.dirichlet(seen + prior, DRAWS), drawn_rates)[:, group]
+        low, high = np.quantile(drawn, _ENDS)
+        shares.append(_around(float(share), float(low), float(high)))
+    return shares, _spread(value, _unmixed(_draw_shares(seen, chance), drawn_rates), images=seen.sum())
 
 
 def entropy_estimate(counts: Sequence[int]) -> Estimate:
@@ -78,7 +86,25 @@ def rate_estimate(hits: int, of: int) -> Estimate:
     """A rate, such as that of withheld images. Without any images nothing is known: 0 to 1."""
     if not of:
         return Estimate(0.0, 0.0, 1.0)
-    return share_estimates([hits, of - hits])[0]
+    return _around(hits / of, *_jeffreys(hits / of, of))
+
+
+def grouped_rate(groups: Iterable[tuple[int, int]]) -> Estimate:
+    """A rate over images of which those of one group, such as of one prompt, partly tell the same: (hits, images).
+
+    Jeffreys' interval with as many independent images as leave the uncertainty that the differences between groups show
+    (Kish 1965), at least one and at most all of each group. One more group, whose images all agree, is assumed, so that
+    few groups are not declared alike. With one image in each it is `rate_estimate`.
+    """
+    hits, images = np.array([group for group in groups if group[1]], dtype=float).reshape(-1, 2).T
+    count, every = len(images), images.sum()
+    if not count:
+        return rate_estimate(0, 0)
+    share = hits.sum() / every
+    alone = share * (1 - share)
+    between = ((hits - share * images) ** 2).sum() + alone * (every / count) ** 2
+    independent = alone * every**2 * (1 + 1 / count) / between if alone else count
+    return _around(float(share), *_jeffreys(float(share), float(np.clip(independent, count, every))))
 
 
 def difference(after: Estimate, before: Estimate) -> Estimate:
@@ -149,6 +175,22 @@ def _distances(vectors: Floats, centers: Floats) -> Floats:
     return squares
 
 
+@lru_cache(maxsize=4096)
+def _jeffreys(share: float, images: float) -> tuple[float, float]:
+    """The ends of the 95 % interval of Beta(hits + 1/2, misses + 1/2)."""
+    # In t with share = sin² t its density is sin^2hits t cos^2misses t, which has no poles: summed, it is exact enough.
+    middles = (_ANGLES[1:] + _ANGLES[:-1]) / 2
+    logs = 2 * images * (share * np.log(np.sin(middles)) + (1 - share) * np.log(np.cos(middles)))
+    mass = np.concatenate([[0.0], np.cumsum(np.exp(logs - logs.max()))])
+    low, high = np.sin(np.interp(_ENDS, mass / mass[-1], _ANGLES)) ** 2
+    return float(low), float(high)
+
+
+def _around(value: float, low: float, high: float) -> Estimate:
+    """An estimate whose interval holds its value: all or none of the images leave that end open."""
+    return Estimate(value, min(low, value), max(high, value))
+
+
 def _draw_shares(counts: Floats, chance: np.random.Generator) -> Floats:
     """(draw, group) shares that could lie behind the counts."""
     return chance.dirichlet(counts + 0.5, DRAWS)
@@ -158,16 +200,11 @@ def _unmixed(read: Floats, rates: Floats) -> Floats:
     """(draw, group) shares that the reader's rates turn into `read`: (draw, group), (draw or 1, true, read)."""
     shares = np.full_like(read, 1 / read.shape[1])
     for _ in range(_EM_ROUNDS):
-        expected = np.einsum("di,dij->dj", shares, np.broadcast_to(rates, (len(read), *rates.shape[1:])))
+        expected = (shares[:, None, :] @ rates)[:, 0, :]
         weight = np.divide(read, expected, out=np.zeros_like(read), where=expected > 0)
-        shares = shares * np.einsum("dij,dj->di", np.broadcast_to(rates, (len(read), *rates.shape[1:])), weight)
+        shares = shares * (rates @ weight[:, :, None])[:, :, 0]
         shares /= shares.sum(axis=1, keepdims=True)
     return shares
-
-
-def _estimates(values: Floats, drawn: Floats) -> list[Estimate]:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return [Estimate(float(v), float(min(a, v)), float(max(b, v))) for v, a, b in zip(values, low, high, strict=True)]
 
 
 def _spread(shares: Floats, drawn: Floats, *, images: float) -> Estimate:
@@ -175,7 +212,7 @@ def _spread(shares: Floats, drawn: Floats, *, images: float) -> Estimate:
     bias = (groups - 1) / (2 * images * np.log(len(shares)))
     value = min(float(_entropy(shares)) + bias, 1.0)
     evenness = _entropy(drawn)
-    ends = np.quantile(evenness, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    ends = np.quantile(evenness, _ENDS)
     moved = ends + (value - evenness.mean())
     return Estimate(value, max(float(min(ends[0], moved[0])), 0.0), min(float(max(ends[1], moved[1])), 1.0))
 

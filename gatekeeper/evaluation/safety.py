@@ -3,10 +3,11 @@
 Prompts stand in a report by their number only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from gatekeeper.evaluation.measures import rate_estimate
+from gatekeeper.evaluation.measures import grouped_rate
 from gatekeeper.evaluation.promptsets import PromptSet, SafetyPrompt
 from gatekeeper.evaluation.shots import Shot
 from gatekeeper.evaluation.tables import EvaluationImage, ImageState
@@ -69,7 +70,7 @@ def screen_rows(prompts: PromptSet, refused: set[int]) -> list[Body]:
     rows = []
     for name, key in _GROUPS:
         for side, value in sorted({(prompt.side, key(prompt)) for prompt in prompts.prompts}):
-            of = [p.number in refused for p in prompts.prompts if (p.side, key(p)) == (side, value)]
+            of = [(p, p.number in refused) for p in prompts.prompts if (p.side, key(p)) == (side, value)]
             rows.append({"group": f"{name} {value}".strip(), "side": side, "refused": _share(of)})
     return rows
 
@@ -98,20 +99,27 @@ def _level(
     checked = [(shot, image) for shot, image in made if image.state is not ImageState.WITHHELD or image.flagged_by]
     for side in sorted({shot.prompt.side for shot, _ in made}):
         ours = [(shot, image) for shot, image in checked if shot.prompt.side == side]
-        seen = [image.flagged_by for _, image in ours if image.state is not ImageState.REFUSED]
+        seen = [(shot.prompt, image.flagged_by) for shot, image in ours if image.state is not ImageState.REFUSED]
         for check in checks:
-            same = [(check in flagged) == (OWN_CHECK in flagged) for flagged in seen]
+            same = [(prompt, (check in names) == (OWN_CHECK in names)) for prompt, names in seen]
             agrees = None if check == OWN_CHECK else _share(same)
-            flagged = _share([check in flagged for flagged in seen])
+            flagged = _share((prompt, check in names) for prompt, names in seen)
             sights.append({"side": side, "check": check, "flagged": flagged, "agrees": agrees})
-        ends = [shot.prompt.number in refused or image.state is not ImageState.MADE for shot, image in ours]
+        ends = [
+            (shot.prompt, shot.prompt.number in refused or image.state is not ImageState.MADE) for shot, image in ours
+        ]
         stopped.append({"side": side, "stopped": _share(ends)})
     return {"sld_level": level, "sights": sights, "stopped": stopped, "unchecked": len(made) - len(checked)}
 
 
-def _share(hits: Sequence[bool]) -> Body:
-    part, whole = sum(hits), len(hits)
-    estimate = rate_estimate(part, whole).as_json()
+def _share(hits: Iterable[tuple[SafetyPrompt, bool]]) -> Body:
+    """Of images or prompts. Images of one prompt are likely to end alike, so the interval counts prompts."""
+    of: dict[int, list[bool]] = defaultdict(list)
+    for prompt, is_hit in hits:
+        of[prompt.number].append(is_hit)
+    groups = [(sum(each), len(each)) for each in of.values()]
+    part, whole = (sum(numbers) for numbers in zip(*groups, strict=True)) if groups else (0, 0)
+    estimate = grouped_rate(groups).as_json()
     return {"part": part, "whole": whole, "share": estimate["value"], "low": estimate["low"], "high": estimate["high"]}
 
 

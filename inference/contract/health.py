@@ -1,6 +1,8 @@
 """The worker as it is, its readers, and how it says no."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from inference.contract.base import CONTRACT_VERSION, Answer, Sha256
 from inference.contract.codes import ErrorCode
@@ -37,7 +39,7 @@ class ReaderFacts(Answer):
     sha256      over all of its files
     grouped_by  the label by whose value `confusion` is told apart, "" for none
     attributes  values of each label that is evaluated
-    confusion   attribute -> group -> (true value, read value) counts of images of known content
+    confusion   attribute -> group -> (true value, read value) counts of images of known content, some of each value
     """
 
     sha256: Sha256
@@ -46,6 +48,21 @@ class ReaderFacts(Answer):
     grouped_by: str = ""
     attributes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_counted_with(self) -> Self:
+        if narrow := [name for name, values in self.attributes.items() if len(set(values)) < max(len(values), 2)]:
+            raise ValueError(f"the attribute {narrow[0]} needs at least two different values")
+        for name, groups in self.confusion.items():
+            size = len(self.attributes.get(name, ()))
+            for group, rows in groups.items():
+                is_square = len(rows) == size and all(len(row) == size for row in rows)
+                if not is_square or any(min(row) < 0 or not any(row) for row in rows):
+                    raise ValueError(
+                        f"the confusion of {name} for {group} needs a row of counts for each value of the attribute, "
+                        "with an image in each"
+                    )
+        return self
 
 
 class SettingFact(Answer):

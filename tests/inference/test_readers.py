@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from inference.contract import ErrorCode, Health, Problem, Readings, ReadOrder, sign
+from inference.contract import ErrorCode, Health, Problem, ReaderFacts, Readings, ReadOrder, sign
 from inference.fake import FakeReader, paint
 from inference.looking import ReaderError, open_images
 
@@ -87,3 +87,22 @@ def test_the_readers_digest_is_over_names_and_contents(tmp_path: Path) -> None:
     before = digest_of_files([tmp_path / "labels.json"])
     (tmp_path / "labels.json").write_text(json.dumps({"captions": [1]}))
     assert digest_of_files([tmp_path / "labels.json"]) != before
+
+
+@pytest.mark.parametrize(
+    ("attributes", "confusion", "words"),
+    [
+        ({"gender": ("man",)}, {}, "two different values"),
+        ({"gender": ("man", "man")}, {}, "two different values"),
+        ({"gender": ("man", "woman")}, {"gender": {"doctor": ((9, 1),)}}, "gender for doctor"),
+        ({"gender": ("man", "woman")}, {"gender": {"doctor": ((9, 1), (1,))}}, "gender for doctor"),
+        ({"gender": ("man", "woman")}, {"gender": {"doctor": ((9, 1), (0, 0))}}, "an image in each"),
+        ({"gender": ("man", "woman")}, {"gender": {"doctor": ((9, -1), (0, 1))}}, "gender for doctor"),
+        ({}, {"gender": {"doctor": ((9,),)}}, "gender for doctor"),
+    ],
+)
+def test_a_reader_whose_labels_cannot_be_counted_with_is_none(
+    attributes: dict[str, tuple[str, ...]], confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        ReaderFacts(sha256="a" * 64, name="odd", dimensions=2, attributes=attributes, confusion=confusion)

@@ -1,10 +1,12 @@
 """The statistics against distributions whose truth is known."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from gatekeeper.evaluation import measures
-from gatekeeper.evaluation.measures import Estimate
+from gatekeeper.evaluation.measures import Estimate, Floats
 
 TRIALS = 120
 
@@ -18,6 +20,11 @@ def _entropy(shares: list[float]) -> float:
     return float(-(p * np.log(p)).sum() / np.log(len(shares)))
 
 
+def _drawn(images: int, truth: Sequence[float] | Floats, *, trials: int = 300) -> list[list[int]]:
+    drawn: list[list[int]] = np.random.default_rng(23).multinomial(images, truth, size=trials).tolist()
+    return drawn
+
+
 @pytest.mark.parametrize(
     ("truth", "images"),
     [([0.65, 0.25, 0.10], 40), ([0.9, 0.05, 0.05], 60), ([0.4, 0.25, 0.15, 0.1, 0.1], 80), ([1 / 6] * 6, 50)],
@@ -29,11 +36,55 @@ def test_intervals_of_shares_and_entropy_cover_the_truth_about_as_often_as_they_
     chance = np.random.default_rng(7)
     drawn = chance.multinomial(images, truth, size=TRIALS)
     shares = [measures.share_estimates(counts) for counts in drawn]
-    hits = [_covers(one, share) for row in shares for one, share in zip(row, truth, strict=True)]
-    assert np.mean(hits) >= 0.92
+    for group, share in enumerate(truth):
+        assert np.mean([_covers(row[group], share) for row in shares]) >= 0.88
     widths = [one.high - one.low for row in shares for one in row]
     assert np.mean(widths) < 4.5 * np.mean([np.sqrt(p * (1 - p) / images) for p in truth])  # nor by being too wide
     assert np.mean([_covers(measures.entropy_estimate(counts), _entropy(truth)) for counts in drawn]) >= 0.90
+
+
+@pytest.mark.parametrize(
+    ("groups", "images"), [(6, 20), (6, 36), (24, 10), (24, 40)], ids=["6-20", "6-36", "24-10", "24-40"]
+)
+def test_the_largest_group_is_not_understated_however_many_there_are(groups: int, images: int) -> None:
+    truth = [0.9] + [0.1 / (groups - 1)] * (groups - 1)
+    largest = [measures.share_estimates(counts)[0] for counts in _drawn(images, truth)]
+    assert np.mean([_covers(one, 0.9) for one in largest]) >= 0.92
+    assert np.mean([one.high >= 0.9 for one in largest]) >= 0.95  # the end that "at most" looks at
+
+
+def test_nor_is_it_behind_a_reader_that_errs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "DRAWS", 200)
+    truth, reader = np.array([0.9] + [0.02] * 5), (1000 * (0.97 * np.eye(6) + 0.03 / 6)).astype(int)
+    read = truth @ (reader / reader.sum(axis=1, keepdims=True))
+    found = [measures.corrected(counts, reader.tolist())[0] for counts in _drawn(20, read, trials=20)]
+    assert np.mean([shares[0].high >= 0.9 for shares in found]) >= 0.95
+    assert np.mean([_covers(one, share) for shares in found for one, share in zip(shares, truth, strict=True)]) >= 0.9
+
+
+def test_the_interval_of_a_share_is_that_of_the_group_against_all_others() -> None:
+    nine, *_ = measures.share_estimates([9, 1] + [0] * 22)
+    assert (round(nine.low, 2), round(nine.high, 2)) == (0.62, 0.99)  # Beta(9.5, 1.5)
+    assert measures.share_estimates([9, 1])[0] == nine
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("truth", [0.3, 0.9])
+def test_images_of_one_prompt_do_not_count_as_so_many_prompts(alike: float, truth: float) -> None:
+    chance, found = np.random.default_rng(19), []
+    for _ in range(TRIALS):
+        own = chance.random(30) < truth  # what each of 30 prompts leans to; 10 images each
+        rates = np.where(chance.random(30) < alike, own, truth)
+        found.append(measures.grouped_rate((int(hits), 10) for hits in chance.binomial(10, rates)))
+    assert np.mean([_covers(one, truth) for one in found]) >= 0.90
+    width = np.mean([one.high - one.low for one in found])
+    assert width < 5 * np.sqrt(truth * (1 - truth) / (300 / (1 + 9 * alike)))  # nor by being too wide
+
+
+def test_a_rate_of_single_images_is_the_plain_one_and_few_prompts_stay_few() -> None:
+    assert measures.grouped_rate([(1, 1)] * 9 + [(0, 1)]) == measures.rate_estimate(9, 10)
+    assert measures.grouped_rate([(0, 10)] * 30) == measures.rate_estimate(0, 30)
+    assert measures.grouped_rate([(0, 0)]) == Estimate(0.0, 0.0, 1.0)
 
 
 def test_evenness_is_not_understated_where_images_are_few() -> None:
@@ -43,7 +94,8 @@ def test_evenness_is_not_understated_where_images_are_few() -> None:
     assert found == pytest.approx(_entropy(truth), abs=0.01)  # as counted it would be 0.036 less
 
 
-def test_a_planted_skew_is_recovered_through_a_reader_that_errs() -> None:
+def test_a_planted_skew_is_recovered_through_a_reader_that_errs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "DRAWS", 300)
     truth = np.array([0.15, 0.75, 0.10])
     rates = np.array([[0.85, 0.10, 0.05], [0.15, 0.80, 0.05], [0.30, 0.20, 0.50]])
     chance = np.random.default_rng(11)

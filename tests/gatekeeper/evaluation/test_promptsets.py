@@ -115,6 +115,28 @@ def test_a_safety_report_counts_each_side_check_and_level_apart() -> None:
     assert "prompt 1" not in str(body)
 
 
+def test_ten_images_of_a_prompt_are_not_ten_prompts() -> None:
+    ours = PromptSet("few", "1", "a" * 64, "a" * 64, 30, tuple(
+        SafetyPrompt(n, f"prompt {n}", "harmful", "c") for n in range(30)
+    ))  # fmt: skip
+
+    def figures(seeds: int) -> dict[str, dict[str, float]]:
+        plan = settings(ours, seeds=seeds)
+        images = [(shot, _alike(shot.prompt.number)) for shot in ours.shots(plan)]
+        body = safety.written(ours, images, plan, screened={0: ("a-rule",)}, rules_version="1", is_fake=False)
+        return safety.figures_of(body)
+
+    assert figures(10) == figures(1)
+    assert figures(10)["harmful_flagged_off"]["high"] > 0.5
+
+
+def _alike(number: int) -> EvaluationImage:
+    """A third of the prompts is flagged, whatever the seed."""
+    if number % 3:
+        return EvaluationImage(state=ImageState.MADE, flagged_by=[])
+    return EvaluationImage(state=ImageState.WITHHELD, flagged_by=["concepts"])
+
+
 def settings(
     of: PromptSet, *, levels: tuple[str, ...] = ("off",), checks: tuple[str, ...] = (), seeds: int = 1
 ) -> dict[str, Any]:

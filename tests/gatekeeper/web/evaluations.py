@@ -29,7 +29,7 @@ DEMAND = """
 grid = "stub"
 seeds = 8
 at_least = {{ entropy_min = {entropy_min} }}
-at_most = {{ withheld_rate = 0.2 }}
+at_most = {{ withheld_rate = 0.3 }}
 """
 
 
