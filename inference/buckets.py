@@ -8,6 +8,7 @@ from inference.denoising import Sample
 from inference.ticket import Ticket
 
 REMEMBERED_SECONDS = 600.0  # after which a size that ran out of memory is tried again
+YOUNG = 6  # an image that has made at most one in so many of its steps may begin again in a larger bucket
 
 
 class TooLarge(Exception):
@@ -32,9 +33,11 @@ class Buckets:
         """The pinned bucket; else one in use that has room; else one as large as the crowd that is here already.
 
         A single order in an empty worker pays for no row it does not use. A crowd that comes at once shares one call;
-        one that gathers doubles its calls (2, 2, 4, 8 rows ...) and, where it stays, moves into the largest. When it is
-        gone nobody has to join its large bucket. Persons with more orders in hand than this one are not its crowd: a
-        light user's calls do not grow by what a heavy one has ordered. Raises TooLarge.
+        one that gathers doubles its calls (2, 2, 4, 8 rows ...) and, where it stays, moves into the largest. Orders
+        that have only begun are asked again when others come (see `young_orders`), so that those which come within a
+        few steps of each other share their calls. When the crowd is gone nobody has to join its large bucket. Persons
+        with more orders in hand than this one are not its crowd: a light user's calls do not grow by what a heavy one
+        has ordered. Raises TooLarge.
 
         waiting  this order and those that wait behind it
         """
@@ -110,6 +113,23 @@ def orders_in_hand(samples: list[Sample], waiting: list[Ticket]) -> Counter[str]
     """By person, orders in the making and waiting ones."""
     making = {id(sample.ticket): sample.ticket for sample in samples}.values()
     return Counter(_person(ticket) for ticket in (*making, *waiting))
+
+
+def young_orders(samples: list[Sample]) -> dict[int, list[Sample]]:
+    """Images of orders that have only begun, by the ticket's id: they may choose a bucket once more, with newcomers.
+
+    Steps that are made twice cost less than a whole image in calls that are not shared.
+    """
+    by_ticket: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_ticket.setdefault(id(sample.ticket), []).append(sample)
+    return {
+        ticket: images
+        for ticket, images in by_ticket.items()
+        if images[0].ticket.order.bucket is None
+        and len(images) == images[0].ticket.order.images
+        and all(image.step * YOUNG <= len(image.timesteps) for image in images)
+    }
 
 
 def _call_bytes(ticket: Ticket, bucket: int) -> int:

@@ -26,6 +26,7 @@ class Sample:
     latents       (1, channel, height, width) float32; the denoiser sees a copy in its own dtype
     momentum      SLD's nu
     served_at     number of the tick that last advanced it
+    seconds       of computing that it was charged for
     look          estimate of the finished latents after the last step, where the order wants a preview of it
     """
 
@@ -40,6 +41,7 @@ class Sample:
     step: int = 0
     momentum: Tensor | None = None
     served_at: int = 0
+    seconds: float = 0.0
     step_options: dict[str, Any] = field(default_factory=dict)
     look: Tensor | None = None
     sld_effects: list[Tensor] = field(default_factory=list)
@@ -94,6 +96,12 @@ def begin(ticket: Ticket, index: int, bucket: int, conditioning: Conditioning) -
         timesteps=list(scheduler.timesteps),
         step_options={"generator": generator} if takes_generator else {},
     )
+
+
+def begin_again(sample: Sample, bucket: int) -> Sample:
+    """The same image before its first step, in another bucket. Its order is not charged for what is thrown away."""
+    sample.ticket.charge(-sample.seconds)
+    return begin(sample.ticket, sample.index, bucket, sample.conditioning)
 
 
 class NotFinite(Exception):

@@ -4,8 +4,9 @@ An image holds its scheduler, generator, latents and SLD momentum; only the deno
 fixed number of rows, the image's *bucket*; unused rows are zeros. On one machine the denoiser's answer for a row
 depends on the number of rows but not on what the others hold or on the row's position, so an image made alone and the
 same image made among others are equal bit for bit when their buckets are equal. The bucket is chosen at admission by
-load, kept for the image's life, written into the receipt, and can be pinned by the order. The sampler's arithmetic is
-each image's own. Text encoding and decoding are shared only in sizes proven to change no bit; see `batching`.
+load, kept for the image's life, written into the receipt, and can be pinned by the order; an image that has made few
+steps may begin again in a larger one. The sampler's arithmetic is each image's own. Text encoding and decoding are
+shared only in sizes proven to change no bit; see `batching`.
 
 All torch work of the engine happens in its one thread; decoding and checking happen beside it, in `release`.
 """
@@ -20,10 +21,10 @@ from functools import partial
 import torch
 
 from inference.batching import in_sizes
-from inference.buckets import Buckets, TooLarge, orders_in_hand, rows_of
+from inference.buckets import Buckets, TooLarge, orders_in_hand, rows_of, young_orders
 from inference.contract import ErrorCode, Started
 from inference.decoding import Decoding
-from inference.denoising import NotFinite, Sample, begin, denoise, dtype_name, take_step
+from inference.denoising import NotFinite, Sample, begin, begin_again, denoise, dtype_name, take_step
 from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
 from inference.release import FloatImage, Making, Release
@@ -127,12 +128,24 @@ class Engine:
             self.queue.take(ticket)
             admitted.append(ticket)
         encoded = encode_orders(admitted)
-        for place, ticket in enumerate(admitted):
+        young = young_orders(self._samples) if admitted else {}
+        self._samples = [sample for sample in self._samples if id(sample.ticket) not in young]
+        line = [*(samples[0].ticket for samples in young.values()), *admitted]
+        for place, ticket in enumerate(line):
+            waiting = [*line[place:], *self.queue.waiting()]
             try:
-                self._begin(ticket, encoded, waiting=[*admitted[place:], *self.queue.waiting()])
+                if samples := young.get(id(ticket), []):
+                    self._samples += self._gathered(samples, waiting)
+                else:
+                    self._begin(ticket, encoded, waiting)
             except Exception as error:
                 log.error("an order could not begin: %s", type(error).__name__)
                 ticket.fail(*_explain(error))
+
+    def _gathered(self, samples: list[Sample], waiting: list[Ticket]) -> list[Sample]:
+        """A young order's images: as they are, or from their beginning in the larger bucket that they now would get."""
+        bucket = self._buckets.choose(samples[0].ticket, self._samples, waiting)
+        return [sample if bucket <= sample.bucket else begin_again(sample, bucket) for sample in samples]
 
     def _next(self, admitted: list[Ticket]) -> Ticket | None:
         """The first in the line, if all its rows find room; else the first of a light user.
@@ -150,7 +163,7 @@ class Engine:
         light = self.queue.peek(passing_over=making.keys()) if max(making.values()) > 1 else None
         return light if light is not None and rows + rows_of(light) <= CROWDED * self._max_rows else None
 
-    def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], *, waiting: list[Ticket]) -> None:
+    def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], waiting: list[Ticket]) -> None:
         order, model, texts = ticket.order, ticket.request.model, texts_of(ticket)
         rows = encoded.get(id(model)) or encode_all(model, set(texts))
         conditioning = join([rows[text] for text in texts])
@@ -196,6 +209,7 @@ class Engine:
                 self._preview(sample)
         seconds = (self._clock() - began) / sum(sample.rows for sample in batch)
         for sample in batch:
+            sample.seconds += seconds * sample.rows
             sample.ticket.charge(seconds * sample.rows)
             self._shares.charge(_person(sample), seconds * sample.rows)
         self._report(batch)
@@ -222,7 +236,7 @@ class Engine:
     def _smaller(self, sample: Sample) -> Sample | None:
         """The same image from its beginning, in a smaller bucket that holds it."""
         bucket = self._buckets.after_failure(sample)
-        return begin(sample.ticket, sample.index, bucket, sample.conditioning) if bucket is not None else None
+        return begin_again(sample, bucket) if bucket is not None else None
 
     def _report(self, batch: list[Sample]) -> None:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():

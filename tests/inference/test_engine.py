@@ -203,10 +203,41 @@ def test_a_crowd_shares_one_large_call(run: Run, make_order: MakeOrder, tiny_mod
     assert calls == [16, 16, 16]
 
 
-def test_a_crowd_that_gathers_leaves_no_row_empty(run: Run, make_order: MakeOrder) -> None:
-    results = run(*(make_order(seed=i, steps=9) for i in range(8)), at=tuple(range(8)))
+def test_a_crowd_that_gathers_ends_up_in_one_call(run: Run, make_order: MakeOrder, tiny_model: Model) -> None:
+    calls: list[int] = []
+    hook = tiny_model.parts["unet"].register_forward_pre_hook(lambda module, inputs: calls.append(len(inputs[0])))
+    try:
+        results = run(*(make_order(seed=i, steps=12) for i in range(8)), at=tuple(range(8)))
+    finally:
+        hook.remove()
+    [alone] = run(make_order(seed=0, steps=12, bucket=16))
 
-    assert [images(events)[0].receipt.bucket for events in results] == [2, 2, 4, 4, 8, 8, 8, 8]
+    assert {images(events)[0].receipt.bucket for events in results} == {16}
+    assert images(results[0])[0].png_base64 == images(alone)[0].png_base64  # it began again four times
+    assert calls == [2, 4, 6, 8] + [16] * (12 + 3)  # the last came three steps after the largest call began
+
+
+def test_an_image_that_is_on_its_way_does_not_begin_again(run: Run, make_order: MakeOrder) -> None:
+    results = run(make_order(seed=0, steps=12), make_order(seed=1, steps=12), at=(0, 3))
+
+    assert [images(events)[0].receipt.bucket for events in results] == [2, 2]
+
+
+def test_steps_that_are_made_twice_are_charged_once(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
+) -> None:
+    passed = iter(range(10**6))  # each look at the clock is a second later, so a call of one image takes one
+    engine = make_engine(clock=lambda: float(next(passed)))
+    first, told = make_ticket(make_order(steps=9))
+    engine.queue.put(first)
+    engine.tick()
+    engine.queue.put(make_ticket(make_order(steps=9))[0])
+    while engine.tick():
+        pass
+    engine._release.close()
+
+    [done] = [event for event in told if isinstance(event, Done)]
+    assert done.compute_seconds == pytest.approx(9 / 2)
 
 
 def test_a_crowd_that_stays_gathers_in_one_call(
