@@ -105,8 +105,8 @@ async def admit(
     seconds = await _expected_seconds(session, repo, commit, request)
     changes = await changes_for(session, principal)
     if not is_evaluation:
-        for scope in await quotas.scopes(session, principal, terms.safety, [(repo, level)], changes=changes):
-            await quotas.reserve(session, scope, images=request.images, seconds=seconds, at=at)
+        scopes = await quotas.scopes(session, principal, terms.safety, [(repo, level)], changes=changes)
+        await quotas.reserve(session, scopes, images=request.images, seconds=seconds, at=at)
     bundle = terms.bundle
     made = Generation(
         person_id=principal.person_id,

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.generation import receipts, strikes
@@ -44,10 +46,11 @@ async def record_outcome(
 
     Raises Conflict unless the order is running and claimed by this process.
     """
-    made = await session.get_one(Generation, generation_id, populate_existing=True, with_for_update=True)
+    query = sa.select(Generation, Repo).join(Repo, col(Repo.id) == col(Generation.repo_id))
+    locked = query.where(col(Generation.id) == generation_id).with_for_update(of=Generation)
+    made, repo = (await session.execute(locked, execution_options={"populate_existing": True})).one()._tuple()
     if made.state is not GenerationState.RUNNING or made.claimed_by != process:
         raise errors.Conflict("The order has ended already, or is made elsewhere.", next_step="Reload the page.")
-    repo = await session.get_one(Repo, made.repo_id)
     at = now()
     images = sorted(outcome.images, key=lambda image: image.index) if outcome.state is GenerationState.DONE else []
     statements = []

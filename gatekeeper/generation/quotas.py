@@ -116,25 +116,34 @@ def by_people_of(organization: Organization) -> sa.ColumnElement[bool]:
     return col(Generation.person_id).in_(people)
 
 
-async def standing(session: AsyncSession, scope: Scope, *, at: datetime | None = None) -> Standing:
-    """What was made and is being made within a scope."""
+async def standings(session: AsyncSession, scopes: Sequence[Scope], *, at: datetime | None = None) -> list[Standing]:
+    """What was made and is being made within each scope; one statement for all of them."""
     is_running = col(Generation.state) == GenerationState.RUNNING
     recent = col(Generation.started_at) > (at or now()) - WINDOW
-    row = (
-        await session.execute(
-            sa.select(
-                sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_images), else_=0)), 0),
-                sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_seconds), else_=0.0)), 0.0),
-                sa.func.coalesce(sa.func.sum(sa.case((is_running, 1), else_=0)), 0),
-            ).where(scope.orders, _COUNTED, sa.or_(recent, is_running))
-        )
-    ).one()
-    return Standing(scope, int(row[0]), float(row[1]), int(row[2]))
+    counts = [
+        sa.select(
+            sa.literal(place),
+            sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_images), else_=0)), 0),
+            sa.func.coalesce(sa.func.sum(sa.case((recent, Generation.charged_seconds), else_=0.0)), 0.0),
+            sa.func.coalesce(sa.func.sum(sa.case((is_running, 1), else_=0)), 0),
+        ).where(scope.orders, _COUNTED, sa.or_(recent, is_running))
+        for place, scope in enumerate(scopes)
+    ]
+    rows = sorted((await session.execute(sa.union_all(*counts))).all()) if counts else []
+    return [
+        Standing(scope, int(images), float(seconds), int(running))
+        for scope, (_, images, seconds, running) in zip(scopes, rows, strict=True)
+    ]
 
 
-async def reserve(session: AsyncSession, scope: Scope, *, images: int, seconds: float, at: datetime) -> None:
-    """See that a scope has room for an order. Raises TooMany that says when to come back."""
-    stands, budget = await standing(session, scope, at=at), scope.budget
+async def reserve(session: AsyncSession, scopes: Sequence[Scope], *, images: int, seconds: float, at: datetime) -> None:
+    """See that every scope has room for an order. Raises TooMany that says when to come back."""
+    for stands in await standings(session, scopes, at=at):
+        await _require_room(session, stands, images=images, seconds=seconds, at=at)
+
+
+async def _require_room(session: AsyncSession, stands: Standing, *, images: int, seconds: float, at: datetime) -> None:
+    scope, budget = stands.scope, stands.scope.budget
     if stands.running >= budget.concurrency:
         raise errors.TooMany(
             f"{stands.running} orders of {scope.who[0].lower()}{scope.who[1:]} are being made; more do not run at "

@@ -46,7 +46,7 @@ async def standings(session: AsyncSession, principal: Principal, safety: Safety)
     )
     models = [(repo, safety.at(Stage(stage) if stage else None)) for repo, stage in rows]
     scopes = await quotas.scopes(session, principal, safety, models)
-    return [await quotas.standing(session, scope) for scope in scopes]
+    return await quotas.standings(session, scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,5 @@ async def orders_of(session: AsyncSession, organization: Organization, instant: 
 async def standing_of(session: AsyncSession, organization: Organization, safety: Safety) -> Standing:
     """How the organization's people stand with what they may make together."""
     change = await quota_changes.change_of(session, organization)
-    return await quotas.standing(session, quotas.scope_of(organization, safety, change))
+    [standing] = await quotas.standings(session, [quotas.scope_of(organization, safety, change)])
+    return standing

@@ -169,7 +169,7 @@ async def _left(call: Call, level: SafetyLevel) -> int:
     """Images that may be ordered now, by all that limits them."""
     safety = Safety.load(call.gatekeeper.policies.directory)
     scopes = await generation.quotas.scopes(call.session, call.principal, safety, [(call.repo, level)])
-    return min([(await generation.quotas.standing(call.session, scope)).images_left for scope in scopes])
+    return min(standing.images_left for standing in await generation.quotas.standings(call.session, scopes))
 
 
 def _worker_problem(call: Call) -> str:

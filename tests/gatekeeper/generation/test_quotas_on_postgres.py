@@ -44,7 +44,8 @@ async def test_quotas_and_keys_hold_against_many_at_once() -> None:
         ids = await asyncio.gather(*(attempt(members[number % 2]) for number in range(12)))
         assert len([id for id in ids if id]) == 2  # three orders of two images fill the six of the lab
         async with database.read() as session:
-            [_, own, of_lab] = await quotas.scopes(session, members[0], SHARED, [(place[0], SHARED.at(None))])
-            assert (await quotas.standing(session, of_lab)).images == 6
-            assert (await quotas.standing(session, own)).running >= 1
+            scopes = await quotas.scopes(session, members[0], SHARED, [(place[0], SHARED.at(None))])
+            [_, own, of_lab] = await quotas.standings(session, scopes)
+            assert of_lab.images == 6
+            assert own.running >= 1
         await database.close()
