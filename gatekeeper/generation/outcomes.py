@@ -48,7 +48,7 @@ async def record_outcome(
     """
     query = sa.select(Generation, Repo).join(Repo, col(Repo.id) == col(Generation.repo_id))
     locked = query.where(col(Generation.id) == generation_id).with_for_update(of=Generation)
-    made, repo = (await session.execute(locked, execution_options={"populate_existing": True})).one()._tuple()
+    made, repo = (await session.execute(locked, execution_options={"populate_existing": True})).one()
     if made.state is not GenerationState.RUNNING or made.claimed_by != process:
         raise errors.Conflict("The order has ended already, or is made elsewhere.", next_step="Reload the page.")
     at = now()

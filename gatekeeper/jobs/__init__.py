@@ -11,10 +11,12 @@ from gatekeeper.jobs.outbox import (
     backlog,
     claim,
     clean_up,
+    dismiss,
     enqueue,
     finish,
     is_due,
     retry,
+    try_again,
 )
 from gatekeeper.jobs.tables import Job
 
@@ -26,8 +28,10 @@ __all__ = [
     "backlog",
     "claim",
     "clean_up",
+    "dismiss",
     "enqueue",
     "finish",
     "is_due",
     "retry",
+    "try_again",
 ]

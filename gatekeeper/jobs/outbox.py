@@ -18,6 +18,7 @@ LEASE_SECONDS = 300
 MOST_ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 5
 _LONGEST_PAUSE_SECONDS = 3600
+_SET_ASIDE = sa.and_(col(Job.failed_at).is_not(None), col(Job.finished_at).is_(None))
 
 
 async def enqueue(session: AsyncSession, kind: str, payload: dict[str, Any], *, run_at: datetime | None = None) -> Job:
@@ -97,17 +98,32 @@ async def backlog(session: AsyncSession) -> Backlog:
     number = sa.func.count()
     failed = await session.execute(
         sa.select(col(Job.kind), number, sa.func.max(col(Job.error)))
-        .where(col(Job.failed_at).is_not(None))
+        .where(_SET_ASIDE)
         .group_by(col(Job.kind))
         .order_by(number.desc())
     )
     return Backlog(int(due), since, tuple((kind, int(count), error) for kind, count, error in failed))
 
 
+async def try_again(session: AsyncSession, kind: str) -> int:
+    """Have every job of this kind that was set aside done as if it were new; returns how many."""
+    return await _take_up(session, kind, failed_at=None, attempts=0, claimed_until=None, run_at=now(), error="")
+
+
+async def dismiss(session: AsyncSession, kind: str) -> int:
+    """Leave undone, for good, every job of this kind that was set aside; returns how many."""
+    return await _take_up(session, kind, finished_at=now())
+
+
 async def clean_up(session: AsyncSession, *, older_than_days: int = 30) -> None:
-    """Forget jobs that were done long ago. Failed ones stay until somebody has looked."""
+    """Forget jobs that were done, or dismissed, long ago. Failed ones stay until somebody has looked."""
     before = now() - timedelta(days=older_than_days)
     await session.execute(sa.delete(Job).where(col(Job.finished_at) < before))
+
+
+async def _take_up(session: AsyncSession, kind: str, **values: Any) -> int:
+    update = sa.update(Job).where(col(Job.kind) == kind, _SET_ASIDE).values(**values)
+    return len((await session.execute(update.returning(col(Job.id)))).all())
 
 
 def _due(kinds: Collection[str]) -> sa.ColumnElement[bool]:

@@ -39,6 +39,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     "evaluation": {"image": "clear", "report": "sign speak", "run": "start pause resume cancel fail"},
     "generation": {"order": "submit finish", "quota": "change", "result": "delete", "strike": "record appeal review"},
     "incidents": {"incident": "report open take-up dismiss link unlink note hold suspend notify close reopen"},
+    "jobs": {"failed": "retry dismiss"},
     "licensing": {
         "catalogue": "add",
         "terms": "present accept withdraw change classify",

@@ -137,6 +137,21 @@ async def list_all(session: AsyncSession, *, after: str = "", limit: int = 50) -
     return page_of(list(await session.scalars(query)), limit=limit, key=lambda hook: hook.id)
 
 
+async def given_up(
+    session: AsyncSession, *, after: str | None = None, limit: int = 50
+) -> Page[tuple[WebhookDelivery, Webhook]]:
+    """Everybody's deliveries that were tried in vain, newest first, for administrators."""
+    query = (
+        sa.select(WebhookDelivery, Webhook)
+        .join(Webhook, col(Webhook.id) == col(WebhookDelivery.webhook_id))
+        .where(col(WebhookDelivery.state) == DeliveryState.FAILED)
+    )
+    if after is not None:
+        query = query.where(col(WebhookDelivery.id) < after)
+    rows = await session.execute(query.order_by(col(WebhookDelivery.id).desc()).limit(limit + 1))
+    return page_of([(row, hook) for row, hook in rows], limit=limit, key=lambda pair: pair[0].id)
+
+
 async def watched_by(session: AsyncSession, hooks: Sequence[Webhook]) -> dict[str, list[Watched]]:
     """What each webhook watches."""
     found: dict[str, list[Watched]] = {hook.id: [] for hook in hooks}

@@ -5,6 +5,7 @@ from gatekeeper.web.admin import (
     blocks,
     changing,
     drill,
+    failed_jobs,
     grants,
     handling,
     holders,
@@ -33,6 +34,7 @@ from gatekeeper.web.admin import (
     quotas,
     release,
     releases,
+    repositories,
     review,
     settings,
     storage,
@@ -43,6 +45,8 @@ from gatekeeper.web.admin import (
 
 ROUTES = (
     *overview.ROUTES,
+    *repositories.ROUTES,
+    *failed_jobs.ROUTES,
     *queue.ROUTES,
     *review.ROUTES,
     *handling.ROUTES,

@@ -14,9 +14,10 @@ from gatekeeper.generation import Strike, StrikeState
 from gatekeeper.incidents import WAITING, Incident
 from gatekeeper.kit.clock import now
 from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
-from gatekeeper.releases.tables import Proposal, ProposalState, Release
+from gatekeeper.releases import Release
 from gatekeeper.repos import Repo
 from gatekeeper.web.admin.incidents import cared_for
+from gatekeeper.web.admin.repositories import with_holds, with_proposals
 from gatekeeper.web.admin.scope import in_care
 from gatekeeper.web.guard import Call
 from gatekeeper.web.health import parts_of
@@ -51,12 +52,12 @@ class Part:
 async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
     """What waits in the caller's care; for who runs the hub, also what of the hub's own work failed."""
     found: list[tuple[Query, str, str, str]] = [
-        (_repos(call, Proposal, open=True), "promotion proposed", "promotions proposed", "/admin/repositories"),
+        (_in_care(call, with_proposals()), "open proposal", "open proposals", "/admin/repositories?waiting=proposal"),
         (_strikes(call).where(_APPEALED), "appeal waits", "appeals wait", "/admin/strikes"),
         (_strikes(call).where(~_APPEALED), "strike to review", "strikes to review", "/admin/strikes"),
         (_incidents(call), "incident or report", "incidents and reports", "/admin/incidents"),
         (_expiring(call), "grant ends within 30 days", "grants end within 30 days", "/admin/grants?ends=30"),
-        (_repos(call, Release, open=False), "release on hold", "releases on hold", "/admin/repositories"),
+        (_in_care(call, with_holds()), "release on hold", "releases on hold", "/admin/repositories?waiting=held"),
         (sa.select(col(Repo.id)).where(in_care(call)), "repository", "repositories", "/admin/repositories"),
     ]
     if is_operator:
@@ -66,7 +67,7 @@ async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
         failed = sa.select(col(WebhookDelivery.id)).where(col(WebhookDelivery.state) == DeliveryState.FAILED)
         found += [
             (failing, "webhook fails or is off", "webhooks fail or are off", "/admin/webhooks"),
-            (failed, "delivery given up", "deliveries given up", "/admin/webhooks"),
+            (failed, "delivery given up", "deliveries given up", "/admin/webhooks/failed"),
         ]
     counted = await call.session.execute(sa.select(*(_bounded(query) for query, *_ in found)))
     waiting = await access.count_waiting(call.session, repos=[in_care(call)])
@@ -112,13 +113,8 @@ def _waits(name: str, count: int, since: Any, what: str) -> Part:
     return Part(name, "stop" if is_late else "yes", f"{count:,} {what}{', the oldest for minutes' if is_late else ''}")
 
 
-def _repos(call: Call, table: type[Proposal] | type[Release], *, open: bool) -> Query:
-    release = sa.select(col(Release.id)).join(Repo, col(Repo.id) == col(Release.repo_id)).where(in_care(call))
-    if not open:
-        return release.where(col(Release.held_at).is_not(None))
-    return sa.select(col(Proposal.id)).where(
-        col(Proposal.state) == ProposalState.OPEN, col(Proposal.release_id).in_(release)
-    )
+def _in_care(call: Call, releases: Query) -> Query:
+    return releases.where(col(Release.repo_id).in_(sa.select(col(Repo.id)).where(in_care(call))))
 
 
 def _strikes(call: Call) -> Query:

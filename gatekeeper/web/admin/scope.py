@@ -40,11 +40,13 @@ async def decided_rows(call: Call, rows: Sequence[access.Row]) -> list[access.Ro
     return [row for row in rows if row.repo.id in may]
 
 
-async def maintained(call: Call, *, after: str = "", action: Action = Action.REVIEW) -> tuple[list[Repo], str | None]:
-    """A page of repositories on which the caller may do `action`, by name, and where the next page begins."""
-    query = sa.select(Repo).where(in_care(call, action), col(Repo.key) > after)
+async def maintained(
+    call: Call, *, after: str = "", where: Iterable[sa.ColumnElement[bool]] = ()
+) -> tuple[list[Repo], str | None]:
+    """A page of repositories that the caller may review and that meet `where`, by name; and where the next begins."""
+    query = sa.select(Repo).where(in_care(call), col(Repo.key) > after, *where)
     rows = (await call.session.scalars(query.order_by(col(Repo.key)).limit(PAGE + 1))).all()
-    shown = await decided(call, rows[:PAGE], action)
+    shown = await decided(call, rows[:PAGE])
     return shown, rows[PAGE - 1].key if len(rows) > PAGE else None
 
 

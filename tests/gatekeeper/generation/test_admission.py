@@ -65,8 +65,8 @@ async def admitted(
 
 
 async def stand(session: AsyncSession, person: Principal, repo: Repo) -> Standing:
-    [of_model, *_] = await quotas.scopes(session, person, SAFETY, [(repo, LEVEL)])
-    return await quotas.standing(session, of_model)
+    [of_model, *_] = await quotas.standings(session, await quotas.scopes(session, person, SAFETY, [(repo, LEVEL)]))
+    return of_model
 
 
 @pytest.fixture

@@ -105,3 +105,22 @@ async def test_finished_jobs_are_forgotten_and_failed_ones_kept(database: Databa
         async with database.write() as session:
             await jobs.clean_up(session)
     assert (await stored(database)).id == failed.id
+
+
+async def test_what_was_set_aside_is_tried_again_or_left_undone_for_good(database: Database) -> None:
+    await put(database)
+    async with database.write() as session:
+        (await jobs.claim(session, KINDS)).failed_at = now()
+
+    async with database.write() as session:
+        assert await jobs.try_again(session, "tests:work") == 1
+    again = await take(database)
+    assert again.attempts == 1
+    async with database.write() as session:
+        (await session.get_one(jobs.Job, again.id)).failed_at = now()
+    async with database.write() as session:
+        assert await jobs.dismiss(session, "tests:work") == 1
+        assert await jobs.dismiss(session, "tests:work") == 0
+        assert await jobs.try_again(session, "tests:work") == 0
+        assert (await jobs.backlog(session)).failed == ()
+    assert await take(database) is None

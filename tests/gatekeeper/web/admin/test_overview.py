@@ -8,6 +8,9 @@ import sqlalchemy as sa
 from gatekeeper.jobs import Job
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
+from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
+from gatekeeper.releases import Release, Stage
+from gatekeeper.releases.tables import Proposal, ProposalState
 from gatekeeper.repos import Repo
 from gatekeeper.transparency.tables import RefusalCount
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
@@ -69,3 +72,60 @@ async def test_a_longer_list_takes_no_more_queries(site: Site, model: Repo) -> N
     finally:
         sa.event.remove(engine, "before_cursor_execute", count)
     assert queries <= few < 20
+
+
+async def test_repositories_are_found_by_what_waits_in_them(site: Site, model: Repo) -> None:
+    grace = await site.as_("grace")
+    async with site.gatekeeper.db.write() as session:
+        release = Release(
+            repo_id=model.id, commit_id="0" * 40, manifest_sha256="0" * 64, stage=Stage.INTERNAL, held_at=now()
+        )
+        session.add(release)
+        await session.flush()
+        session.add(Proposal(release_id=release.id, target=Stage.GATED))
+    home = (await grace.get("/admin")).text
+    assert "/admin/repositories?waiting=proposal" in home
+    assert "/admin/repositories?waiting=held" in home
+    found = {"waiting=held": True, "waiting=proposal": True, "q=LAB%2FEM": True, "q=100%25": False}
+    for query, is_there in found.items():
+        assert ("lab/emoji" in words((await grace.get(f"/admin/repositories?{query}")).text)) is is_there, query
+    async with site.gatekeeper.db.write() as session:
+        await session.execute(sa.update(Release).values(held_at=None))
+        await session.execute(sa.update(Proposal).values(state=ProposalState.WITHDRAWN))
+    for query in ("waiting=held", "waiting=proposal"):
+        assert "No repository like that" in words((await grace.get(f"/admin/repositories?{query}")).text)
+
+
+async def test_work_that_was_given_up_is_taken_up_again_by_who_runs_the_hub(site: Site) -> None:
+    grace, olga = await site.as_("grace"), await site.as_("olga")
+    async with site.gatekeeper.db.write() as session:
+        session.add(Job(kind="tests:job", failed_at=now(), error="It broke."))
+    assert (await grace.post("/admin/jobs/retry", data={"kind": "tests:job"})).status_code == 403
+    assert (await olga.post("/admin/jobs/retry", data={"kind": "tests:job"})).status_code == 303
+    assert "It broke." not in (await olga.get("/admin")).text
+    assert (await olga.post("/admin/jobs/retry", data={"kind": "tests:job"})).status_code == 409
+    async with site.gatekeeper.db.read() as session:
+        [event] = await session.scalars(sa.select(LedgerEvent).where(LedgerEvent.kind == "jobs:failed:retry"))
+    assert event.body == {"kind": "tests:job", "count": 1}
+
+
+async def test_deliveries_that_were_given_up_are_listed_and_sent_again(site: Site) -> None:
+    olga, ada = await site.as_("olga"), site.people["ada"]
+    async with site.gatekeeper.db.write() as session:
+        hook = Webhook(owner_id=ada.id, url="https://hooks.example.org/secret-path")
+        session.add(hook)
+        await session.flush()
+        lost = WebhookDelivery(
+            webhook_id=hook.id, domain="repo", action="update", scope="repo.content", subject_key="x", position=0
+        )
+        lost.state, lost.error = DeliveryState.FAILED, "no answer"
+        session.add(lost)
+    page = (await olga.get("/admin/webhooks/failed")).text
+    assert "hooks.example.org" in page
+    assert "no answer" in page
+    assert "secret-path" not in page
+    sent = await olga.post(f"/admin/webhooks/{hook.id}/deliveries/{lost.id}/redeliver")
+    assert sent.status_code == 303
+    async with site.gatekeeper.db.read() as session:
+        states = sorted((await session.scalars(sa.select(WebhookDelivery.state))).all())
+    assert states == [DeliveryState.FAILED, DeliveryState.WAITING]
