@@ -1,6 +1,7 @@
 """How the pages say things: stages, actions and states in plain words, found in one place; and confirmations."""
 
 from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, audience, capability
+from gatekeeper.web.wording.events import EVENTS, RELEASE_ACTS
 from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
 from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACTS, REQUEST_STATES, VOTES, StateFacts
 from gatekeeper.web.wording.safety import SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
@@ -14,12 +15,14 @@ __all__ = [
     "CAPABILITIES",
     "CLOSE_OUTS",
     "DONE",
+    "EVENTS",
     "EVERYONE",
     "FILTERS",
     "IDENTITY",
     "KINDS",
     "LIBRARIES",
     "MINE",
+    "RELEASE_ACTS",
     "REQUEST_ACTS",
     "REQUEST_STATES",
     "SAFETY_LEVELS",

@@ -9,6 +9,7 @@ import pytest
 
 from gatekeeper import access
 from gatekeeper.ledger import KINDS
+from gatekeeper.web import words
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {kind.partition(":")[0] for kind in KINDS}
@@ -63,6 +64,10 @@ def test_the_list_holds_nothing_that_the_code_does_not_record() -> None:
     for kind in KINDS - whole:
         assert kind.startswith(begun), kind
         assert f'"{kind.rpartition(":")[2]}"' in code, kind
+
+
+def test_every_kind_has_words() -> None:
+    assert not KINDS - set(words.EVENTS), "say in gatekeeper/web/wording/events.py what they mean"
 
 
 @pytest.mark.parametrize("what", SPECIFIED)

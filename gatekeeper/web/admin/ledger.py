@@ -12,6 +12,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, NotFound
 from gatekeeper.ledger import LedgerEvent, Proof
 from gatekeeper.repos import RepoKind
+from gatekeeper.web import words
 from gatekeeper.web.admin.ledger_pages import names_in
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.mine import public_key
@@ -53,11 +54,12 @@ async def show(call: Call) -> Response:
         pending=(await ledger.pending(call.session))[0],
         filters=filters,
         errors=errors,
-        kinds=await _kinds(call),
+        kinds=[(kind, words.EVENTS.get(kind, "")) for kind in await ledger.kinds_there(call.session)],
         events=[
             {
                 "id": event.id,
                 "kind": event.kind,
+                "words": words.EVENTS.get(event.kind, event.kind),
                 "occurred_at": event.occurred_at,
                 "number": event.number,
                 "actor": names.actor_of(event),
@@ -80,6 +82,7 @@ async def event(call: Call) -> Response:
         call,
         "admin/event.html",
         event=found,
+        words=words.EVENTS.get(found.kind, found.kind),
         actor=names.actor_of(found),
         repo=names.repo_of(found),
         pages=names.pages_of(found),
@@ -151,10 +154,6 @@ async def _report(call: Call) -> dict[str, Any]:
             f"{report.first:,} before them under the signed checkpoint. `gatekeeper ledger verify` checks those, too."
         )
     return {"is_intact": report.is_intact, "text": text if report.is_intact else " ".join(report.faults[:5])}
-
-
-async def _kinds(call: Call) -> list[str]:
-    return await ledger.kinds_there(call.session)
 
 
 async def _kind(text: str) -> str | None:

@@ -18,20 +18,6 @@ from gatekeeper.web.portal.views import render, see
 
 ONE = "/{ns}/{name}/releases/{rev}"  # so the guard decides about this revision, not about the best one
 
-_ACTS = {
-    "draft": "became a draft",
-    "promote": "was promoted",
-    "demote": "was put back",
-    "hold": "was put on hold",
-    "resume": "was resumed",
-    "withdraw": "was withdrawn",
-    "embargo": "was put under embargo",
-    "lift": "had its embargo lifted",
-    "open": "opened at the end of its embargo",
-    "deprecate": "was deprecated",
-    "drill": "had its rollback drill",
-    "undeprecate": "is no longer deprecated",
-}
 _ASKED = {
     Act.DEMOTE: "Put it back to a lower stage",
     Act.WITHDRAW: "Withdraw it for good",
@@ -129,7 +115,7 @@ async def page(
 
 def _happening(event: LedgerEvent) -> Happening:
     after = event.body.get("after") or {}
-    text = _ACTS.get(event.kind.rpartition(":")[2], event.kind)
+    text = words.RELEASE_ACTS.get(event.kind.rpartition(":")[2], event.kind)
     if until := after.get("embargoed_until"):
         text += f" until {until}" if "embargo" in event.kind else ""
     return Happening(event.occurred_at, text, str(after.get("stage", "")))

@@ -81,6 +81,7 @@ REQUEST_ACTS: dict[str, str] = {
     "close": "Access closed",
     "expire": "Access ended by date",
     "grant": "Given without being asked for",
+    "overdue": "Waits longer than was promised",
 }
 VOTES: dict[str, str] = {"yes": "Would approve", "no": "Would reject", "abstain": "Abstains"}
 ANSWER_USES: dict[str, str] = {

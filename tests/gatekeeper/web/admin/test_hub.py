@@ -85,10 +85,12 @@ async def test_an_event_is_found_by_filter_and_proved(site: Site, model: Repo) -
     olga = await site.as_("olga")
 
     page = (await olga.get(f"/admin/ledger?kind=releases:release&repo={MODEL[1:]}")).text
-    kinds = re.findall(r'<th scope="row"><a href="(/admin/ledger/[^"]+)"><code>([^<]+)</code>', page)
-    event = words((await olga.get(kinds[0][0])).text)
+    rows = re.findall(r'<a href="(/admin/ledger/[^"/]+)">([^<]+)</a>\s*<br>\s*<code[^>]*>([^<]+)</code>', page)
+    event = words((await olga.get(rows[0][0])).text)
 
-    assert {kind.rpartition(":")[0] for _, kind in kinds} == {"releases:release"}
+    assert {kind.rpartition(":")[0] for _, _, kind in rows} == {"releases:release"}
+    assert rows[0][1:] == ("A release was promoted", "releases:release:promote")
+    assert "A release was promoted releases:release:promote" in event
     assert "every sealed event is unchanged" in words(page)
     assert "the event lies under the signed checkpoint" in event
 
