@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gatekeeper import authz, evaluation, licensing, schema, tokens
+from gatekeeper import authz, evaluation, ledger, licensing, schema, tokens
 from gatekeeper.accounts import breached, oidc
 from gatekeeper.db import Database
 from gatekeeper.errors import NotFound
@@ -72,12 +72,8 @@ def build(settings: Settings) -> ASGIApp:
             if gatekeeper.supervisor is not None:
                 await gatekeeper.supervisor.start()
                 stack.push_async_callback(gatekeeper.supervisor.stop)
-            async with gatekeeper.db.write() as session:
-                await evaluation.runs.recover(session)
-                await authz.follow_folder(session, gatekeeper.policies)
-                policies = await gatekeeper.in_force.refresh(session)
-                assert policies.directory is not None
-                await licensing.import_catalogue(session, policies.directory / "licenses")
+            with ledger.working("job", policy=lambda: gatekeeper.policies.sha256):
+                await _begin(gatekeeper)
             stack.push_async_callback(gatekeeper.studio.close)
             tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             tasks.append(asyncio.create_task(every(SHARE_SECONDS, lambda: limits.share(gatekeeper.db))))
@@ -99,6 +95,16 @@ def build(settings: Settings) -> ASGIApp:
         limits=limits,
         refusals=gatekeeper.refusals,
     )
+
+
+async def _begin(gatekeeper: Gatekeeper) -> None:
+    """Take up what the last process left, and the folder of policies with its license texts."""
+    async with gatekeeper.db.write() as session:
+        await authz.follow_folder(session, gatekeeper.policies)
+        policies = await gatekeeper.in_force.refresh(session)
+        assert policies.directory is not None
+        await licensing.import_catalogue(session, policies.directory / "licenses")
+        await evaluation.runs.recover(session)
 
 
 def assemble(settings: Settings) -> Gatekeeper:

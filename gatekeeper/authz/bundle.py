@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 import cedarpy
 
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.kit.canonical import digest_of, sha256_hex
 from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Gate
 
@@ -75,6 +76,11 @@ def read(directory: Path) -> dict[str, str]:
     if problems:
         raise BrokenPolicies(problems)
     return files
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """What names a bundle of these files."""
+    return digest_of({name: sha256_hex(text.encode()) for name, text in files.items()})
 
 
 def unpack(archive: bytes, folder: Path) -> None:

@@ -20,7 +20,6 @@ from gatekeeper.authz.bundle import BrokenPolicies, Rule
 from gatekeeper.authz.catalogue import Catalogue
 from gatekeeper.authz.resource import Attributes, Context, Demand, Question
 from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.kit.canonical import digest_of, sha256_hex
 from gatekeeper.releases import ladder
 from gatekeeper.releases.ladder import FILE_NAME as LADDER
 from gatekeeper.releases.tables import Stage
@@ -83,7 +82,7 @@ class Policies:
             schema_text=files[bundle.SCHEMA],
             rules=rules,
             catalogue=_catalogue(files.get(bundle.CATALOGUE, "")),
-            sha256=digest_of({name: sha256_hex(text.encode()) for name, text in files.items()}),
+            sha256=bundle.digest(files),
             directory=directory,
             demands=_demands(files.get(LADDER, "")),
         )

@@ -51,7 +51,7 @@ async def prepare(house: House) -> list[Newcomer]:
     click.echo("==> migrating the database")
     await schema.upgrade(house.db)
     made: list[Newcomer] = []
-    async with house.db.write() as session:
+    async with house.write() as session:
         await licensing.import_catalogue(session, house.policies_dir / "licenses")
         if not (await accounts.people.listing(session, limit=1)).items:
             made = [
@@ -91,7 +91,7 @@ async def _seed_model(house: House) -> None:
     prepared = replace(prepared, operations=(*prepared.operations, repos.AddFile("LICENSE", license_text)))
     ladder = releases.Ladder.load(house.policies_dir)
     policy = house.policies.sha256
-    async with house.db.write() as session:
+    async with house.write() as session:
         if await accounts.organizations.find(session, NAMESPACE) is None:
             organization = await accounts.organizations.create(session, NAMESPACE, by=OPERATOR, fullname="Gatekeeper")
             await accounts.organizations.add_member(session, organization, admin, Role.ADMIN, by=OPERATOR)
@@ -102,7 +102,7 @@ async def _seed_model(house: House) -> None:
         )
     # No stage takes weights that nobody has looked at.
     await repos.scanning.scan(house.db, house.store, repo.id, [commit], seconds=_SCAN_SECONDS)
-    async with house.db.write() as session:
+    async with house.write() as session:
         repo = await repos.require(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}")
         await releases.enable_staging(session, repo, by=by, policy=policy)
         proposal = await releases.propose(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gatekeeper import accounts, evaluation, repos
+from gatekeeper import accounts, evaluation, ledger, repos
 from gatekeeper.accounts import OPERATOR, Principal
 from gatekeeper.app import assemble, close
 from gatekeeper.cli.evaluate_pages import write_pages
@@ -89,7 +89,7 @@ async def evaluate(
     name, _, revision = repository.partition("@")
     try:
         async with gatekeeper.db.write() as session:
-            await gatekeeper.in_force.refresh(session)
+            ledger.tell(policy=(await gatekeeper.in_force.refresh(session)).sha256)
             repo = await require_repo(session, name)
             by = await maintainer(session, repo, actor)
             commit = await repos.resolve_revision(session, repo, revision or "main")
@@ -146,7 +146,7 @@ async def bundled_hub() -> AsyncIterator[tuple[Gatekeeper, Principal, repos.Repo
         await upgrade(gatekeeper.db)
         prepared = await repos.transfer.prepare(gatekeeper.store, source)
         async with gatekeeper.db.write() as session:
-            await gatekeeper.in_force.refresh(session)
+            ledger.tell(policy=(await gatekeeper.in_force.refresh(session)).sha256)
             person = await accounts.people.add(session, "evaluator", email="evaluator@example.org", by=OPERATOR)
             by = await accounts.principals.for_person(session, person)
             repo = await repos.create(session, RepoKind.MODEL, "evaluator", NAME, by=by)

@@ -12,8 +12,9 @@ import click
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, schema
+from gatekeeper import authz, ledger, schema
 from gatekeeper.accounts import breached
+from gatekeeper.authz import bundle
 from gatekeeper.db import Database
 from gatekeeper.errors import GatekeeperError, Invalid
 from gatekeeper.kit.bundled import bundled_dir
@@ -82,6 +83,7 @@ class House:
         await self.require_current()
         async with self.db.write() as session:
             self._active_folder = await authz.active_folder(session, self.settings.policies_shelf)
+            ledger.tell(policy=bundle.digest(bundle.read(self.policies_dir)))
             yield session
 
     @asynccontextmanager
@@ -100,7 +102,8 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         async def whole() -> T:
             try:
-                return await function(*args, **kwargs)
+                with ledger.working("command"):
+                    return await function(*args, **kwargs)
             finally:
                 house = kwargs.get("house") or next((a for a in args if isinstance(a, House)), None)
                 if isinstance(house, House) and "db" in vars(house):

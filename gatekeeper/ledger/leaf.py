@@ -20,6 +20,8 @@ LEAF_COLUMNS = (
     col(LedgerEvent.repo_id),
     col(LedgerEvent.subject_id),
     col(LedgerEvent.policy_sha256),
+    col(LedgerEvent.door),
+    col(LedgerEvent.credential),
     col(LedgerEvent.body),
 )
 
@@ -30,6 +32,7 @@ def leaf_bytes(event: "LedgerEvent | sa.Row[Any]", *, number: int) -> bytes:
     Compatibility: hashes of sealed events must verify for good. Fields are never renamed or dropped here; a new column
     is added only where it is not None, so that older events keep their bytes.
     """
+    later = {"credential": event.credential, "door": event.door}
     return canonical_json(
         {
             "actor": event.actor_id,
@@ -43,6 +46,7 @@ def leaf_bytes(event: "LedgerEvent | sa.Row[Any]", *, number: int) -> bytes:
             "subject": event.subject_id,
             "token": event.token_id,
         }
+        | {name: value for name, value in later.items() if value is not None}
     )
 
 

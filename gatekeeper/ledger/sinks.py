@@ -14,7 +14,15 @@ from gatekeeper.db import Database, connect_sqlite
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger.record import check_kind
 
-_LONGEST = {"actor_id": 26, "token_id": 26, "repo_id": 26, "subject_id": 80, "policy_sha256": 64}
+_LONGEST = {
+    "actor_id": 26,
+    "token_id": 26,
+    "repo_id": 26,
+    "subject_id": 80,
+    "policy_sha256": 64,
+    "door": 20,
+    "credential": 20,
+}
 _FIELDS = frozenset({"kind", "body", *_LONGEST})
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -33,7 +41,12 @@ class Line(NamedTuple):
     repo_id: str | None
     subject_id: str | None
     policy_sha256: str | None
+    door: str | None
+    credential: str | None
     body: str
+
+
+_COLUMNS = ("id", *Line._fields)
 
 
 class Sink(Protocol):
@@ -54,7 +67,10 @@ def line_of(fields: Mapping[str, Any]) -> Line:
     if not fields.keys() <= _FIELDS:
         raise ValueError(f"an event has no {sorted(fields.keys() - _FIELDS)}")
     kind, body, get = fields["kind"], fields.get("body"), fields.get
-    ids = (get("actor_id"), get("token_id"), get("repo_id"), get("subject_id"), get("policy_sha256"))
+    ids = (
+        get("actor_id"), get("token_id"), get("repo_id"), get("subject_id"), get("policy_sha256"), get("door"),
+        get("credential"),
+    )  # fmt: skip
     if (kind, ids) not in _checked:  # the same few over and over
         check_kind(kind)
         for (name, longest), value in zip(_LONGEST.items(), ids, strict=True):
@@ -77,8 +93,8 @@ def sink_for(database: Database) -> Sink:
 
 class _SqliteSink:
     _INSERT = (
-        "INSERT INTO ledger_event (id, kind, occurred_at, actor_id, token_id, repo_id, subject_id, policy_sha256, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO ledger_event ({', '.join(_COLUMNS)})"  # noqa: S608 - constants
+        f" VALUES ({', '.join('?' for _ in _COLUMNS)})"
     )
 
     def __init__(self, path: str) -> None:
@@ -106,9 +122,8 @@ class _SqliteSink:
 
 class _PostgresSink:
     _INSERT = sa.text(
-        "INSERT INTO ledger_event (id, kind, occurred_at, actor_id, token_id, repo_id, subject_id, policy_sha256, body)"
-        " VALUES (:id, :kind, :occurred_at, :actor_id, :token_id, :repo_id, :subject_id, :policy_sha256,"
-        " CAST(:body AS JSON))"
+        f"INSERT INTO ledger_event ({', '.join(_COLUMNS)})"  # noqa: S608 - constants
+        f" VALUES ({', '.join(f':{name}' for name in _COLUMNS[:-1])}, CAST(:body AS JSON))"
     )
 
     def __init__(self, url: str) -> None:

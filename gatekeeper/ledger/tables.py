@@ -31,6 +31,8 @@ class LedgerEvent(SQLModel, table=True):
     repo_id: str | None = Field(default=None, max_length=26)
     subject_id: str | None = Field(default=None, max_length=80, index=True)
     policy_sha256: str | None = Field(default=None, max_length=64)
+    door: str | None = Field(default=None, max_length=20)
+    credential: str | None = Field(default=None, max_length=20)
     body: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
     leaf_sha256: str | None = Field(default=None, max_length=64)
 

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, notices
+from gatekeeper import authz, ledger, notices
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import Invalid, NotAllowed, RevisionNotFound, TooLarge
@@ -122,22 +122,24 @@ def guarded(
     A path with `{ns}` and `{name}` names a repository (of kind `{kind:kind}`, else a model); `{rev}` names a revision.
     """
     chosen: Mode = mode or ("read" if set(methods) <= _SAFE_METHODS else "write")
+    door = _door(endpoint)
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        try:
-            response = await _answer(
-                request,
-                endpoint,
-                needs=needs,
-                mode=chosen,
-                body_limit=body_limit,
-                is_bare=for_applications,
-                asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
-            )
-        except Moved as moved:
-            response = await _to_new_name(request, moved)
-        await response(scope, receive, send)
+        with ledger.working(door):
+            try:
+                response = await _answer(
+                    request,
+                    endpoint,
+                    needs=needs,
+                    mode=chosen,
+                    body_limit=body_limit,
+                    is_bare=for_applications,
+                    asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
+                )
+            except Moved as moved:
+                response = await _to_new_name(request, moved)
+            await response(scope, receive, send)
 
     return RawRoute(
         pattern,
@@ -201,6 +203,7 @@ async def _decide(
     """
     instant = now()
     policies, params = call.gatekeeper.policies, call.params
+    ledger.tell(policy=policies.sha256, credential=credential_of(call.principal))
     if "ns" not in params or "name" not in params:
         if needs is not None:
             authz.require_global(policies, call.principal, needs, instant)
@@ -214,6 +217,19 @@ async def _decide(
         except RevisionNotFound:
             raise history.unknown(params.get("rev", "")) from None
     return found
+
+
+def credential_of(principal: Principal) -> str | None:
+    """With what the principal proved who they are, as evidence has it: a kind of token, or how a session began."""
+    if principal.token_id is not None:
+        return "service-token" if principal.is_service else "token"
+    return principal.strength.value if principal.strength else None
+
+
+def _door(endpoint: Endpoint) -> str:
+    """The group of doors that an endpoint belongs to, as its module says: hub, git, generate, oauth, portal, admin."""
+    parts = endpoint.__module__.split(".")
+    return "git" if parts[-1] == "git" else ".".join(parts[2:3])
 
 
 async def _to_new_name(request: Request, moved: Moved) -> Response:

@@ -45,9 +45,10 @@ async def session(database: Database) -> AsyncIterator[AsyncSession]:
 
 
 @sa.event.listens_for(LedgerEvent, "before_insert")
-def _known_kinds_only(_mapper: object, _connection: object, event: LedgerEvent) -> None:
-    """Whatever a test makes happen, nothing is recorded that the list of kinds does not know."""
+def _whole_events_only(_mapper: object, _connection: object, event: LedgerEvent) -> None:
+    """Whatever a test makes happen: the list of kinds knows it, and what comes by a door says under which policies."""
     assert event.kind in KINDS or event.kind.startswith("tests:"), event.kind
+    assert event.door is None or event.policy_sha256, f"{event.kind} came by {event.door} and names no policies"
 
 
 @pytest.fixture(autouse=True)

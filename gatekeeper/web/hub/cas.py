@@ -10,14 +10,14 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz, tokens
+from gatekeeper import authz, ledger, tokens
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue, xet
 from gatekeeper.repos.xet import Sender, XetGrant
-from gatekeeper.web.guard import Call, Endpoint, Mode, guarded
+from gatekeeper.web.guard import Call, Endpoint, Mode, credential_of, guarded
 from gatekeeper.web.hub import places
 from gatekeeper.web.principal import bearer_secret
 from gatekeeper.web.routing import RawRoute
@@ -72,7 +72,11 @@ async def downloadable(call: Call, session: AsyncSession, repo: Repo, principal:
 
 async def resumed(session: AsyncSession, person_id: str | None, token_id: str | None) -> Principal:
     """Who was given a Xet token or address, with the rights of today; nobody in particular for public things."""
-    return ANONYMOUS if person_id is None else await tokens.resume(session, person_id, token_id)
+    if person_id is None:
+        return ANONYMOUS
+    principal = await tokens.resume(session, person_id, token_id)
+    ledger.tell(credential=credential_of(principal))
+    return principal
 
 
 def cas(place: str, endpoint: Endpoint, *, method: str = "POST", mode: Mode) -> RawRoute:

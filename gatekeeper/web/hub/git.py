@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gatekeeper import authz, community, releases
+from gatekeeper import authz, community, ledger, releases
 from gatekeeper.authz import Action
 from gatekeeper.community import pulls
 from gatekeeper.errors import GatekeeperError, Invalid, NotSignedIn, TooLarge
@@ -61,15 +61,14 @@ async def upload_pack(call: Call) -> Response:
     pieces = await git.answer(gatekeeper.db, call.repo, graph, served, asked)
     if asked.is_done:
         await gatekeeper.cache.keep(
-            {
-                "kind": "repos:history:fetch",
-                "actor_id": call.principal.person_id,
-                "token_id": call.principal.token_id,
-                "repo_id": call.repo.id,
-                "subject_id": asked.wants[0] if asked.wants else call.repo.id,
-                "policy_sha256": gatekeeper.policies.sha256,
-                "body": {"wants": list(asked.wants[:50]), "depth": asked.depth, "is_update": bool(asked.haves)},
-            }
+            ledger.fields(
+                "repos:history:fetch",
+                actor=call.principal.person_id,
+                token=call.principal.token_id,
+                repo=call.repo.id,
+                subject=asked.wants[0] if asked.wants else call.repo.id,
+                body={"wants": list(asked.wants[:50]), "depth": asked.depth, "is_update": bool(asked.haves)},
+            )
         )
     return StreamingResponse(pieces, media_type="application/x-git-upload-pack-result", headers=_headers())
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz
+from gatekeeper import authz, ledger
 from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import EntryNotFound
 from gatekeeper.kit.canonical import instant_text
@@ -70,15 +70,14 @@ async def prepare(call: Call) -> Prepared:
         etag=f'"{digest}"'.encode(),
         path=None if path_on_disk is None else str(path_on_disk),
         content=content,
-        evidence={
-            "kind": "repos:file:download",
-            "actor_id": call.principal.person_id,
-            "token_id": call.principal.token_id,
-            "repo_id": repo.id,
-            "subject_id": commit,
-            "policy_sha256": call.gatekeeper.policies.sha256,
-            "body": {"path": path, "digest": digest, "action": action.value},
-        },
+        evidence=ledger.fields(
+            "repos:file:download",
+            actor=call.principal.person_id,
+            token=call.principal.token_id,
+            repo=repo.id,
+            subject=commit,
+            body={"path": path, "digest": digest, "action": action.value},
+        ),
         valid_until=allowed.valid_until,
         away=away,
         inside=None if path_on_disk is None else _inside(call, digest),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper import authz, tokens
+from gatekeeper import authz
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
@@ -19,6 +19,7 @@ from gatekeeper.repos.lfs import Claim
 from gatekeeper.web import parts
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.hub import places, schemas
+from gatekeeper.web.hub.cas import resumed
 from gatekeeper.web.hub.doors import api
 from gatekeeper.web.hub.paging import flag
 from gatekeeper.web.hub.spool import pieces
@@ -132,7 +133,7 @@ async def still_may(call: Call, session: AsyncSession, claim: Claim, *, part_byt
     repo = await catalogue.by_id(session, claim.repo_id)
     if repo is None:
         raise RepoNotFound("Repository not found.", next_step="It was deleted during the upload.")
-    principal = await tokens.resume(session, claim.person_id, claim.token_id)
+    principal = await resumed(session, claim.person_id, claim.token_id)
     size, as_piece = claim.size if part_bytes is None else part_bytes, part_bytes is not None
     await places.require_sender(call.gatekeeper, session, principal, repo, size=size, as_piece=as_piece)
     return repo

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from gatekeeper import authz
+from gatekeeper import authz, ledger
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Resource
 from gatekeeper.errors import NotAllowed, NotFound, NotSignedIn, RepoNotFound
@@ -174,15 +174,14 @@ async def _planned(call: Call) -> tuple[Plan, XetGrant]:
     if (start, end) != (0, found.size):
         body |= {"first_byte": start, "last_byte": end - 1}
     await call.gatekeeper.cache.keep(
-        {
-            "kind": "repos:file:download",
-            "actor_id": grant.person_id,
-            "token_id": grant.token_id,
-            "repo_id": repo.id,
-            "subject_id": grant.commit,
-            "policy_sha256": call.gatekeeper.policies.sha256,
-            "body": body,
-        }
+        ledger.fields(
+            "repos:file:download",
+            actor=grant.person_id,
+            token=grant.token_id,
+            repo=repo.id,
+            subject=grant.commit,
+            body=body,
+        )
     )
     return plan, grant
 

@@ -1,6 +1,7 @@
 """Recording, sealing, proving and verifying."""
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from gatekeeper.kit.merkle import verify_consistency
 from gatekeeper.kit.note import Checkpoint, open_note
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import seal
+from gatekeeper.ledger.leaf import leaf_bytes
 from gatekeeper.ledger.tables import LedgerEvent, LedgerNode
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +67,18 @@ async def test_what_could_not_be_hashed_is_refused_at_once(database: Database, b
     async with database.write() as session:
         with pytest.raises((ValueError, TypeError)):
             await ledger.record(session, "tests:thing:do", body=body)
+
+
+async def test_an_event_of_before_doors_were_told_has_the_bytes_it_always_had() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    event = LedgerEvent(id="e", kind="tests:thing:do", occurred_at=at, actor_id="p", body={"n": 1})
+    old = (
+        b'{"actor":"p","at":"2026-01-02T00:00:00.000000Z","body":{"n":1},"id":"e","kind":"tests:thing:do","number":7,'
+        b'"policy":null,"repo":null,"subject":null,"token":null}'
+    )
+    assert leaf_bytes(event, number=7) == old
+    event.door, event.credential = "portal", "passkey"
+    assert json.loads(leaf_bytes(event, number=7)) == json.loads(old) | {"door": "portal", "credential": "passkey"}
 
 
 async def test_sealing_numbers_everything_and_signs_the_head(database: Database, sealer: ledger.Sealer) -> None:
