@@ -72,10 +72,10 @@ def build(settings: Settings) -> ASGIApp:
             if gatekeeper.supervisor is not None:
                 await gatekeeper.supervisor.start()
                 stack.push_async_callback(gatekeeper.supervisor.stop)
-            with ledger.working("job", policy=lambda: gatekeeper.policies.sha256):
+            with ledger.working("job", policy=lambda: gatekeeper.policies.sha256):  # and so it is in all these tasks
                 await _begin(gatekeeper)
+                tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             stack.push_async_callback(gatekeeper.studio.close)
-            tasks = [asyncio.create_task(task) for task in background(gatekeeper)]
             tasks.append(asyncio.create_task(every(SHARE_SECONDS, lambda: limits.share(gatekeeper.db))))
             stack.push_async_callback(_cancel, tasks)
             yield

@@ -98,12 +98,7 @@ def background(
         # Beside the other jobs, which are done one after another and must not wait for images.
         long = {evaluation.JOB: lambda payload: evaluating.carry_on(gatekeeper, payload)}
         tasks.append(work(database, long, lease_seconds=EVALUATION_SECONDS))
-    return [_as_job(gatekeeper, task) for task in tasks]
-
-
-async def _as_job(gatekeeper: Gatekeeper, task: Coroutine[Any, Any, None]) -> None:
-    with ledger.working("job", policy=lambda: gatekeeper.policies.sha256):
-        await task
+    return tasks
 
 
 def house_handlers(gatekeeper: Gatekeeper) -> dict[str, Handler]:

@@ -5,9 +5,11 @@ import base64
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access
+from gatekeeper.ledger import LedgerEvent
 from tests.agreement.hub import Hub
 from tests.gatekeeper.licensing.builders import make_person, make_repo
 
@@ -63,6 +65,14 @@ def test_an_order_outside_its_limits_is_refused_by_name(
     answer = hub.ask("POST", "/api/generations", ada["token"], json={"model": "ada/gated", **_ORDER, name: value})
     assert answer.status_code == 422, answer.text
     assert name in answer.json()["error"]
+
+
+def test_what_the_server_does_by_itself_is_a_job_s_and_names_the_policies(hub: Hub) -> None:
+    begun = hub.read(
+        lambda session: session.scalar(sa.select(LedgerEvent).where(LedgerEvent.kind == "policies:bundle:activate"))
+    )
+    assert begun is not None
+    assert (begun.door, begun.credential, begun.policy_sha256) == ("job", None, hub.gatekeeper.policies.sha256)
 
 
 def test_of_two_approvals_at_once_one_counts(hub: Hub, ada: dict[str, dict[str, str]]) -> None:

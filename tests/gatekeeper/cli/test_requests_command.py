@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gatekeeper import access
+from gatekeeper.authz import Policies
 from gatekeeper.cli.main import main
 from gatekeeper.db import Database
 from gatekeeper.web.state import Keys
@@ -52,11 +54,14 @@ def test_a_request_is_handled_and_decided(run) -> None:  # type: ignore[no-untyp
     assert (early.exit_code, "waits for the opinion" in early.output) == (1, True)
 
 
-def test_reviewers_vote_and_hand_a_request_on(run) -> None:  # type: ignore[no-untyped-def]
+def test_reviewers_vote_and_hand_a_request_on(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     id = json.loads(run("list", "owner/model", "--json").output)[0]["id"]
 
     assert run("vote", id, "yes", "--as", "bob").exit_code == 1
     assert run("vote", id, "yes", "--as", "owner", "--comment", "Known here.").exit_code == 0
+    with sqlite3.connect(tmp_path / "gatekeeper.sqlite3") as connection:
+        query = "SELECT door, policy_sha256 FROM ledger_event WHERE kind = 'access:request:vote'"
+        assert connection.execute(query).fetchone() == ("command", Policies.load().sha256)
     assert json.loads(run("delegate", id, "bob", "--comment", "Your project.", "--json").output)["state"] == "returned"
     assert json.loads(run("list", "owner/model", "--json").output)[0]["person"] == "bob"
 
