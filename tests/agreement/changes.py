@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import access, licensing, releases, tokens
-from gatekeeper.access import AccessGrant
+from gatekeeper.access import AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts import OPERATOR, organizations, people, principals, sessions
 from gatekeeper.accounts.tables import Membership, Organization
 from gatekeeper.kit.clock import now
@@ -15,6 +15,7 @@ from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.releases import Ladder, rows, stage_terms
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import AddFile, Gate, catalogue, history
+from gatekeeper.tokens import approval
 from gatekeeper.web.state import Gatekeeper
 from tests.agreement.world import World, accept
 
@@ -129,7 +130,45 @@ async def change_the_license(session: AsyncSession, gatekeeper: Gatekeeper, worl
             by=world.owner,
             store=gatekeeper.store,
         )
+        await releases.take_note(session, repo, made, branch="main", by=world.owner)
         world.commits.append(made)
+
+
+async def suspend_the_grant(session: AsyncSession, _: Gatekeeper, world: World) -> None:
+    """Or let it go on, where it is suspended."""
+    grant = await session.get(AccessGrant, world.grant_id) if world.grant_id else None
+    request = await session.get(AccessRequest, grant.request_id) if grant is not None else None
+    if request is not None and request.state is RequestState.ACTIVE:
+        await access.suspend(session, request, by=world.owner, reason="Under examination.")
+    elif request is not None and request.state is RequestState.SUSPENDED:
+        await access.resume(session, request, by=world.owner)
+
+
+async def demand_a_training(session: AsyncSession, _: Gatekeeper, world: World) -> None:
+    """Or no longer, where it is demanded."""
+    repo = await catalogue.by_id(session, world.repo_id)
+    if repo is None:
+        return
+    if await access.requirements_of(session, repo):
+        await access.no_longer_require(session, repo, "training", by=world.owner)
+    else:
+        await access.require(session, repo, "training", by=world.owner)
+
+
+async def call_the_change_typographic(session: AsyncSession, _: Gatekeeper, world: World) -> None:
+    repo = await catalogue.by_id(session, world.repo_id)
+    for change in await licensing.changes_of(session, repo) if repo is not None else ():
+        if change.old_sha256 is not None:
+            seen = (await licensing.difference(session, change)).sha256
+            kind = licensing.ChangeClass.TYPOGRAPHIC
+            await licensing.classify(session, change, kind, by=world.owner, seen_sha256=seen, grace_days=1)
+
+
+async def ask_to_approve_tokens(session: AsyncSession, _: Gatekeeper, world: World) -> None:
+    """From now on tokens open something of the organization only once it has approved them."""
+    organization = await session.scalar(sa.select(Organization).where(col(Organization.name) == world.namespace))
+    assert organization is not None
+    await approval.set_policy(session, organization, needs_approval=True, max_days=None, by=world.owner)
 
 
 async def delete_the_repository(session: AsyncSession, _: Gatekeeper, world: World) -> None:
@@ -161,6 +200,10 @@ ALL: tuple[Change, ...] = (
     take_acceptances_back,
     leave_the_organization,
     change_the_license,
+    suspend_the_grant,
+    demand_a_training,
+    ask_to_approve_tokens,
+    call_the_change_typographic,
     delete_the_repository,
     an_hour_passes,
 )

@@ -21,6 +21,7 @@ from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Code, Decision, Denied
 from gatekeeper.authz.actions import GATED
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import catalogue, xet
 from tests.agreement import changes, world
 from tests.agreement.hub import Hub
 from tests.agreement.truth import Truth, truth_of
@@ -36,6 +37,14 @@ _FILES = {
     "w.bin": Action.DOWNLOAD,
     "hidden/README.md": Action.DOWNLOAD,  # stored as LFS, so its name does not make it a card
 }
+# What is no matter of the gate, so a client is not told to ask for access.
+_NO_GATE = (
+    Code.TOKEN_SCOPE_MISSING,
+    Code.TOKEN_REACH_MISSING,
+    Code.TOKEN_NOT_APPROVED,
+    Code.PERSON_REQUIRED,
+    Code.ACCOUNT_DISABLED,
+)
 _PAGE: dict[str, Any] = {"headers": {"Accept": "text/html"}}
 _CONTENT = {"oid": hashlib.sha256(WEIGHTS).hexdigest(), "size": len(WEIGHTS)}
 _DOWNLOAD = {"operation": "download", "transfers": ["basic"], "objects": [_CONTENT]}
@@ -113,6 +122,7 @@ def _agree(hub: Hub, made: World) -> None:
         _lists_agree(hub, made, truth)
         _told_rights_agree(hub, made, truth)
         _git_and_lfs_agree(hub, made, truth)
+        _xet_agrees(hub, made, truth)
 
 
 def _refused_first(rights: dict[Action, Decision], question: Question) -> Action:
@@ -127,7 +137,7 @@ def _refusal(denied: Denied, principal: Principal, action: Action, *, has_creden
         return (404 if has_credential else 401), "RepoNotFound"
     if denied.hides_revision:
         return 404, "RevisionNotFound"
-    if action in GATED and denied.code not in (Code.TOKEN_SCOPE_MISSING, Code.ACCOUNT_DISABLED):
+    if action in GATED and denied.code not in _NO_GATE:
         return (403 if principal.is_signed_in else 401), "GatedRepo"
     if denied.code is Code.SIGN_IN_REQUIRED:
         return 401, "NotSignedIn"
@@ -148,6 +158,7 @@ def _asked(made: World, truth: Truth | None) -> Iterator[Question]:
     yield Question(Action.UPLOAD, "POST", f"/{name}.git/info/lfs/objects/batch", options={"json": _BATCH})
     yield Question(Action.GENERATE, "POST", f"/models/{name}", options={"json": {"inputs": "an apple"}})
     yield Question(Action.GENERATE, "POST", "/api/generations", options={"json": {"model": name, "prompt": "an apple"}})
+    yield Question(Action.GENERATE, "POST", "/v1/images/generations", options={"json": {"model": name, "prompt": "x"}})
     for commit in made.commits:
         yield Question(Action.KNOW, "GET", f"{api}/revision/{commit}", commit)
         yield Question(Action.LIST_FILES, "GET", f"{api}/tree/{commit}", commit)
@@ -197,3 +208,15 @@ def _git_and_lfs_agree(hub: Hub, made: World, truth: Truth) -> None:
     writes = bool(truth.at(None)[Action.WRITE])
     may = is_offered or (writes and any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits))
     assert ("actions" in given.text) is may, given.text[:300]
+
+
+def _xet_agrees(hub: Hub, made: World, truth: Truth) -> None:
+    """A token to read a revision by Xet, given when that was right, opens it exactly while it is right."""
+    repo = hub.read(lambda session: catalogue.by_id(session, made.repo_id))
+    for commit in made.commits if repo is not None else ():
+        key, by = hub.gatekeeper.keys.links, truth.principal
+        token, _ = xet.issue(key, repo, by=by, scope="read", instant=now(), commit=commit)
+        address = f"/cas/e/{repo.xet_epoch}/{repo.id}/v2/reconstructions/{'0' * 64}"
+        answer = hub.ask("GET", address, {"Authorization": f"Bearer {token}"})
+        is_open = "There is no such file in this revision." in answer.text
+        assert is_open is bool(truth.at(commit)[Action.DOWNLOAD]), f"{answer.status_code} {answer.text[:300]}"

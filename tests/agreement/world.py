@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import licensing, releases, tokens
-from gatekeeper.access import AccessGrant, AccessRequest, RequestState
-from gatekeeper.accounts import OPERATOR, Principal, organizations, people, principals, sessions
+from gatekeeper.access import AccessGrant, AccessRequest, Prerequisite, RepoRequirement, RequestState
+from gatekeeper.accounts import OPERATOR, Principal, Reach, organizations, people, principals, sessions
 from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.tables import Role
 from gatekeeper.errors import NotSignedIn
 from gatekeeper.kit.clock import now
+from gatekeeper.licensing import ChangeClass
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import AddFile, AddLfs, Gate, RepoKind, RepoObject, StoredObject, catalogue, history
+from gatekeeper.tokens import services
 from gatekeeper.web.state import Gatekeeper
 
 HOUR = timedelta(hours=1)
@@ -30,10 +32,15 @@ _SCOPES = {
     "download token": ["download"],
     "generate token": ["generate"],
     "every token": ["read", "download", "generate", "write", "review", "admin"],
+    "token for it": ["read", "download", "generate", "write"],
+    "token for others": ["read", "download", "generate", "write"],
+    "token for others and what is public": ["read", "download", "generate"],
+    "service token": ["read", "download", "generate", "write"],
 }
 _CARD = "---\nlicense: other\n{stages}extra_gated_fields:\n  Institution: text\n  Purpose: text\n---\n# A model\n"
 _OF_A_STAGE = b"Test Open RAIL-M of a stage\n\nTell us what you find.\n"
 _OLD, _PRESENT = b"Test Open RAIL-M\n\nDo no harm.\n", b"Test Open RAIL-M\n\nDo no harm at all.\n"
+_TRAINING = "training"
 _ANSWERS = {"Institution": "ACME", "Purpose": "Research"}
 
 _names = count(1)
@@ -43,11 +50,15 @@ _names = count(1)
 class Case:
     """How a world is made.
 
+    who also has a service account of the organization instead, where the credential is its token
+
     place      public, private, auto, manual, or a stage
     who        anonymous, stranger, read, write, admin (roles in the organization) or site admin
     terms      which license text they accepted: in force once, in force now, or (stated for no stage) for all others
     standing   what became of their request
     of_stages  stages whose own license the card states, and which the release's may be among
+    demanded   the repository demands a training; they bring one: never, for an hour or for good
+    change     what a maintainer said of the change from the license text in force once, "" for nothing
     """
 
     place: str
@@ -58,6 +69,8 @@ class Case:
     terms: str
     standing: str
     of_stages: tuple[str, ...] = ()
+    demanded: str = ""
+    change: str = ""
 
 
 cases = st.builds(
@@ -68,8 +81,24 @@ cases = st.builds(
     who=st.sampled_from(["stranger", "stranger", "stranger", "anonymous", "read", "write", "admin", "site admin"]),
     credential=st.sampled_from(["browser", *_SCOPES]),
     terms=st.sampled_from(["none", "old", "of no stage", "present", "present"]),
-    standing=st.sampled_from(["none", "pending", "rejected", "granted", "granted", "for an hour", "tester", "revoked"]),
+    standing=st.sampled_from(
+        [
+            "none",
+            "pending",
+            "rejected",
+            "granted",
+            "granted",
+            "for an hour",
+            "tester",
+            "revoked",
+            "suspended",
+            "approved",
+            "granted for nothing said",
+        ]
+    ),
     of_stages=st.sampled_from([(), *((stage.value, *more) for stage in Stage for more in ((), ("gated", "open")))]),
+    demanded=st.sampled_from(["", "", "never", "for an hour", "for good"]),
+    change=st.sampled_from(["", *ChangeClass]),
 )
 
 
@@ -124,7 +153,10 @@ async def make(session: AsyncSession, gatekeeper: Gatekeeper, case: Case, conten
     first = [*(AddFile(path, body) for path, body in files.items()), *large]
     for operations in (first, [AddFile("LICENSE", _PRESENT)]):
         world.commits.append(await _commit(session, gatekeeper, repo, operations, owner))
+    await _say_what_changed(session, repo, case.change, by=owner)
     await _place(session, world, case)
+    if case.demanded:
+        session.add(RepoRequirement(repo_id=repo.id, kind=_TRAINING))
     if case.is_newer_draft:
         newer = [AddFile("config.json", b'{"newer": 1}')]
         world.commits.append(await _commit(session, gatekeeper, repo, newer, owner))
@@ -186,15 +218,37 @@ async def _place(session: AsyncSession, world: World, case: Case) -> None:
     await session.flush()
 
 
+async def _say_what_changed(session: AsyncSession, repo: Any, change_class: str, *, by: Principal) -> None:
+    changes = [each for each in await licensing.changes_of(session, repo) if each.old_sha256 is not None]
+    for change in changes if change_class else ():
+        seen = (await licensing.difference(session, change)).sha256
+        await licensing.classify(session, change, ChangeClass(change_class), by=by, seen_sha256=seen, grace_days=1)
+
+
 async def _person_of(session: AsyncSession, gatekeeper: Gatekeeper, world: World, organization: Any) -> None:
     case = world.case
-    principal = await _person(session, f"asker{next(_names)}", is_admin=case.who == "site admin")
-    world.person_id = principal.person_id
-    person = await people.get(session, principal.person_id or "")
+    is_service = case.credential == "service token"
+    if is_service:
+        scopes = _SCOPES[case.credential]
+        made = await services.create(session, organization, f"robot{next(_names)}", scopes=scopes, by=world.owner)
+        world.person_id = made.person.id
+    else:
+        principal = await _person(session, f"asker{next(_names)}", is_admin=case.who == "site admin")
+        world.person_id = principal.person_id
+    person = await people.get(session, world.person_id or "")
     assert person is not None
-    if case.who in {role.value for role in Role}:
+    if not is_service and case.who in {role.value for role in Role}:
         await organizations.add_member(session, organization, person, Role(case.who), by=world.owner)
-    if case.terms != "none":
+    if case.demanded in ("for an hour", "for good"):
+        session.add(
+            Prerequisite(
+                person_id=person.id,
+                kind=_TRAINING,
+                evidence=(await key_of(session, person.id)).words("A certificate."),
+                ends_at=now() + HOUR if case.demanded == "for an hour" else None,
+            )
+        )
+    if case.terms != "none" and not is_service:
         commit = world.commits[0 if case.terms == "old" else 1]
         await accept(session, gatekeeper, world, commit, of_no_stage=case.terms == "of no stage")
     await _standing(session, world, case.standing)
@@ -205,20 +259,46 @@ async def _person_of(session: AsyncSession, gatekeeper: Gatekeeper, world: World
         world.session_id = row.id
         world.credential = {"Cookie": f"gatekeeper_session={world.secret}", "Sec-Fetch-Site": "same-origin"}
         return
-    scopes = _SCOPES[case.credential]
-    role = "write" if {"write", "review", "admin"} & set(scopes) else "read"
-    token, world.secret = await tokens.issue(
-        session, person, label="t", role=role, scopes=scopes, key=gatekeeper.keys.tokens
-    )
+    if is_service:
+        token, world.secret = await services.issue(
+            session,
+            organization,
+            person.id,
+            label="t",
+            expires_at=None,
+            max_days=365,
+            key=gatekeeper.keys.tokens,
+            by=world.owner,
+        )
+    else:
+        token, world.secret = await _token(session, gatekeeper, world, person)
     world.token_id = token.id
     world.credential = {"Authorization": f"Bearer {world.secret}"}
+
+
+async def _token(session: AsyncSession, gatekeeper: Gatekeeper, world: World, person: Any) -> tuple[Any, str]:
+    credential = world.case.credential
+    reach = {
+        "token for it": Reach(repositories=frozenset({world.repo_id})),
+        "token for others": Reach(owners=frozenset({person.id})),
+        "token for others and what is public": Reach(owners=frozenset({person.id}), is_public=True),
+    }.get(credential)
+    scopes = _SCOPES[credential]
+    role = "write" if {"write", "review", "admin"} & set(scopes) else "read"
+    return await tokens.issue(
+        session, person, label="t", role=role, scopes=scopes, reach=reach, key=gatekeeper.keys.tokens
+    )
 
 
 async def _standing(session: AsyncSession, world: World, standing: str) -> None:
     states = {
         "pending": RequestState.IN_REVIEW,
+        "returned": RequestState.RETURNED,
+        "approved": RequestState.AWAITING_TERMS,
         "rejected": RequestState.REJECTED,
+        "expired": RequestState.EXPIRED,
         "revoked": RequestState.REVOKED,
+        "suspended": RequestState.SUSPENDED,
     }
     if standing == "none" or world.person_id is None:
         return
@@ -227,11 +307,11 @@ async def _standing(session: AsyncSession, world: World, standing: str) -> None:
         repo_id=world.repo_id,
         person_id=world.person_id,
         state=states.get(standing, RequestState.ACTIVE),
-        fields=(await key_of(session, world.person_id)).facts(_ANSWERS),
+        fields=(await key_of(session, world.person_id)).facts({} if "nothing said" in standing else _ANSWERS),
     )
     session.add(request)
     await session.flush()
-    if standing in ("pending", "rejected"):
+    if standing in ("pending", "returned", "approved", "rejected", "expired"):
         return
     grant = AccessGrant(
         repo_id=world.repo_id,
@@ -240,6 +320,7 @@ async def _standing(session: AsyncSession, world: World, standing: str) -> None:
         is_tester=standing == "tester",
         ends_at=at + HOUR if standing == "for an hour" else None,
         revoked_at=at if standing == "revoked" else None,
+        suspended_at=at if standing == "suspended" else None,
     )
     session.add(grant)
     await session.flush()
@@ -260,4 +341,7 @@ async def _as_they_are(session: AsyncSession, principal: Principal) -> Principal
 
 
 async def _commit(session: AsyncSession, gatekeeper: Gatekeeper, repo: Any, operations: Any, by: Principal) -> str:
-    return await history.commit(session, repo, "main", operations, summary="change", by=by, store=gatekeeper.store)
+    store = gatekeeper.store
+    made = await history.commit(session, repo, "main", operations, summary="change", by=by, store=store)
+    await releases.take_note(session, repo, made, branch="main", by=by)
+    return made
