@@ -18,6 +18,7 @@ from gatekeeper.notices.audience import (
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
+from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
 from gatekeeper.notices.mail import MAIL, MailServer, Postman, mail
 from gatekeeper.notices.sending import Sender, signature
@@ -33,7 +34,7 @@ from gatekeeper.notices.telling import (
     unread,
 )
 from gatekeeper.notices.webhooks import Wanted, Watched
-from gatekeeper.notices.wording import KINDS, Said, say
+from gatekeeper.notices.wording import Said, say
 
 __all__ = [
     "KINDS",

@@ -33,7 +33,12 @@ _PAGE = 200
 _MOST_TOLD = 200
 _DAYS_BEFORE_END = (1, 7, 30)
 
-_TO_APPLICANT = {
+TO_PERSON = {
+    "access:request:refer": "request-referred",
+    "access:request:delegate": "request-handed-on",
+    "access:request:add-terms": "conditions-added",
+    "access:request:cancel": "decision-taken-back",
+    "access:request:resume": "access-resumed",
     "access:request:return": "request-returned",
     "access:request:approve": "request-approved",
     "access:request:reject": "request-rejected",
@@ -49,24 +54,28 @@ _TO_HOLDERS = {
     "releases:release:withdraw": "release-withdrawn",
     "licensing:version:newer": "version-newer",
 }
-
 _RELEASED = frozenset({"releases:release:promote", "releases:release:open"})
-_TO_REVIEWERS = {"access:request:submit": "request-submitted", "generation:strike:appeal": "strike-appealed"}
+TO_REVIEWERS = {
+    "access:request:submit": "request-submitted",
+    "access:request:appeal": "request-appealed",
+    "access:request:overdue": "request-overdue",
+    "generation:strike:appeal": "strike-appealed",
+}
 STRIKES = frozenset({"generation:strike:record", "generation:strike:review", "generation:strike:appeal"})
 _TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
 
 
 async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
     """Leave notices for those whom an event concerns. Nobody is told of what they did themselves."""
-    if event.kind in _TO_APPLICANT:
-        person_id = event.body.get("person_id")
+    if event.kind in TO_PERSON:
+        person_id = event.body.get("referred_to") or event.body.get("person_id")
         if person_id and person_id != event.actor_id and not event.body.get("is_automatic"):
             if event.kind in _CAN_BE_UNDONE:
                 told_at = event.occurred_at + UNDO_WITHIN + _MARGIN
                 await jobs.enqueue(session, TELL_APPLICANT, {"event": event.id}, run_at=told_at)
             else:
-                await tell(session, person_id, _TO_APPLICANT[event.kind], event=event.id, **names_of(repo))
-    elif event.kind in _TO_REVIEWERS:
+                await tell(session, person_id, TO_PERSON[event.kind], event=event.id, **names_of(repo))
+    elif event.kind in TO_REVIEWERS:
         await _tell_reviewers(session, event, repo, judge)
     elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
         await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
@@ -91,7 +100,7 @@ async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool
     person = await session.get(Person, event.body["person_id"])
     if person is None:
         return False
-    return await tell(session, person.id, _TO_APPLICANT[event.kind], event=event.id, **names_of(repo))
+    return await tell(session, person.id, TO_PERSON[event.kind], event=event.id, **names_of(repo))
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
@@ -175,7 +184,7 @@ async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo,
     name = applicant.name if applicant is not None else "Somebody"
     reviewers = await _reviewers(session, of_repo, event, repo, judge)
     for person in reviewers or await _reviewers(session, col(Person.is_admin).is_(True), event, repo, judge):
-        await tell(session, person.id, _TO_REVIEWERS[event.kind], event=event.id, person=name, **names_of(repo))
+        await tell(session, person.id, TO_REVIEWERS[event.kind], event=event.id, person=name, **names_of(repo))
 
 
 async def _reviewers(

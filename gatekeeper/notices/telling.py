@@ -9,8 +9,9 @@ from sqlmodel import col
 from gatekeeper import jobs
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.paging import Page, page_of
+from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.tables import Notice, NoticePreference
-from gatekeeper.notices.wording import KINDS, say
+from gatekeeper.notices.wording import say
 from gatekeeper.repos.rows import insert_missing
 
 NOTICE_MAIL = "notices:notice-mail"

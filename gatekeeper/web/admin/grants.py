@@ -171,7 +171,7 @@ def _row(found: AccessGrant, person: Person, names: dict[str, str]) -> Row:
     is_over = found.ends_at is not None and found.ends_at <= now()
     state, tone = ("In force", "ok")
     if found.revoked_at is not None:
-        state, tone = ("Revoked", "stop") if found.revoke_reason else ("Given up", "")
+        state, tone = ("Revoked", "stop") if found.revoke_reason else ("Ended", "")
     elif is_over:
         state, tone = ("Expired", "warn")
     elif is_suspended:

@@ -1,11 +1,16 @@
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import ledger, licensing, notices, releases
+from gatekeeper import access, ledger, licensing, notices, releases
+from gatekeeper.access import AccessRequest
+from gatekeeper.access.moves import ACTS
+from gatekeeper.accounts import Person
 from gatekeeper.db import Database
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import LedgerEvent
+from gatekeeper.notices import audience
 from gatekeeper.notices.audience import tell_people
 from gatekeeper.notices.tables import Notice
 from tests.gatekeeper.licensing.builders import LICENSE, accept_terms, commit_files, make_person, make_repo
@@ -81,3 +86,45 @@ async def test_a_waiver_tells_those_whose_approval_it_ends(database: Database) -
         [notice] = list(await session.scalars(sa.select(Notice)))
     assert (notice.person_id, notice.kind) == (second.person_id, "approval-lapsed")
     assert "Your approval counts no more" in notices.say(notice.kind, notice.facts).text
+
+
+async def test_whose_access_or_work_an_act_changes_is_told(database: Database) -> None:
+    async def always(*_: object) -> bool:
+        return True
+
+    async with database.write() as session:
+        owner, ada, bob, eve = [await make_person(session, name) for name in ("owner", "ada", "bob", "eve")]
+        repo, _ = await make_repo(session, owner, files={"a.txt": b"a"})
+        request = await access.submit(session, ada, repo, fields=None, bundle=None)
+        colleague, heir = [await session.get_one(Person, each.person_id) for each in (bob, eve)]
+        request = await access.refer(session, request, colleague, by=owner, comment="What do you think?")
+        request = await access.recall(session, request, by=owner)
+        await access.approve(session, request, by=owner)
+        request = await access.add_terms(session, await _latest(session), by=owner, conditions="Tell us more.")
+        request = await access.cancel(session, request, by=owner)
+        await access.reject(session, request, by=owner, reason="No.")
+        await access.appeal(session, await _latest(session), by=ada, text="But why?")
+        await access.delegate(session, await _latest(session), heir, by=owner, comment="She goes on.")
+        for event in await session.scalars(sa.select(LedgerEvent).order_by(LedgerEvent.id)):
+            await tell_people(session, event, repo, always)
+        told = {(notice.kind, notice.person_id) for notice in await session.scalars(sa.select(Notice))}
+    assert {
+        ("request-referred", bob.person_id),
+        ("conditions-added", ada.person_id),
+        ("decision-taken-back", ada.person_id),
+        ("request-appealed", owner.person_id),
+        ("request-handed-on", eve.person_id),
+    } <= told
+
+
+async def _latest(session: AsyncSession) -> AccessRequest:
+    return (await session.scalars(sa.select(AccessRequest).execution_options(populate_existing=True))).one()
+
+
+def test_every_act_of_the_request_machine_is_told_or_is_known_to_concern_nobody_else() -> None:
+    by_the_applicant = "save withdraw confirm close-out correct close"
+    told_otherwise = "activate undo expire"  # with the approval, not at all, before the end
+    among_reviewers = "screen claim unclaim route answer recall vote approval"
+    told = {kind.rpartition(":")[2] for kind in audience.TO_PERSON | audience.TO_REVIEWERS if "access:request" in kind}
+    others = set(f"{by_the_applicant} {told_otherwise} {among_reviewers}".split())
+    assert {act.name for act in ACTS} | {"overdue", "grant"} == told | others
