@@ -64,6 +64,7 @@ async def home(call: Call) -> Response:
 async def _mine(call: Call, me: str) -> Response:
     session, instant = call.session, now()
     asked = await access.requests_of(session, me, limit=_LOOKED_AT)
+    asking = {row.repo.id for row in asked.rows if row.request.state in access.OPEN}  # or renewing
     grants = await access.grants_in_force(session, me, None, instant)
     accepted = {row.repo_id for row in await licensing.acceptances_of(session, me)}
     own = await catalogue.by_ids(session, sorted(accepted | grants.keys())[:_LOOKED_AT])
@@ -81,7 +82,7 @@ async def _mine(call: Call, me: str) -> Response:
             *await _opinions(call, me),
             *(_request(row) for row in asked.rows if row.request.state in _FOR_ME),
             *_terms(seen[repo.id] for repo in own if repo.id in seen),
-            *_ends(own, grants, instant + _SOON),
+            *_ends([repo for repo in own if repo.id not in asking], grants, instant + _SOON),
         ],
         usable=[each.head for each, _ in mine if any(each.rights[action] for action in _USES)][: _NEWEST + 1],
         requests=[

@@ -224,12 +224,16 @@ async def test_access_with_an_end_is_renewed_while_it_lasts(site: Site, model: R
 
     plain = (await ada.get(f"{MODEL}/access")).text
     page = (await ada.get(f"{MODEL}/access?renew=1")).text
+    reminded = words((await ada.get("/")).text)
     sent = await ada.post(f"{MODEL}/access", data=inputs(page) | {"q-0": "Still there", "q-1": "DE", "q-2": "yes"})
     asked = await request_of(site)
+    not_again = words((await ada.get("/")).text)
     waiting = (await ada.get(f"{MODEL}/access")).text
     back = await ada.post(f"{MODEL}/access/withdraw", data={"what": "request"})
 
     assert "Renew your access" in words(plain)
+    assert "Renew it" in reminded
+    assert "Renew it" not in not_again
     assert 'name="q-0"' not in plain
     assert 'value="University"' in page
     assert sent.status_code == 303
