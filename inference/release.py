@@ -75,7 +75,7 @@ class Release:
         self._pool.submit(self._release, making)
 
     def preview(self, making: Making, step: int) -> None:
-        """Check a look at an image that is not finished, and send it if it is clean. Nothing else is told of it."""
+        """Check a look at an image that is not finished. A clean one is sent, of a flagged one only what was found."""
         self._pool.submit(self._preview, making, step)
 
     def close(self) -> None:
@@ -100,6 +100,8 @@ class Release:
             match self._outcome(making):
                 case Image(png_base64=png):
                     ticket.tell(Preview(index=making.index, step=step, png_base64=png))
+                case Withheld(code=WithheldCode.IMAGE_FLAGGED) as withheld:
+                    ticket.tell(Preview(index=making.index, step=step, png_base64="", withheld=withheld))
         except Exception as error:  # whatever happens here, the preview is not released
             log.error("preview withheld: %s", type(error).__name__)
 

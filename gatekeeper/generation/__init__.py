@@ -15,8 +15,8 @@ from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.making import Recheck, Right
 from gatekeeper.generation.manifests import worker_manifest
+from gatekeeper.generation.news import require_images, why_none
 from gatekeeper.generation.orders import MAX_SEED, OrderRequest
-from gatekeeper.generation.outcomes import require_images
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
 from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
@@ -80,5 +80,6 @@ __all__ = [
     "strikes_to_review",
     "under_license",
     "usage",
+    "why_none",
     "worker_manifest",
 ]

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.db import Database
 from gatekeeper.generation.encoding import format_of, quality_of
-from gatekeeper.generation.outcomes import Outcome
+from gatekeeper.generation.outcomes import Outcome, previews_of, record_preview
 from gatekeeper.generation.receipts import statement_of
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.canonical import digest_of
@@ -49,7 +49,7 @@ class Certifier:
 
     async def _certify(self, database: Database, made: Generation, outcome: Outcome, model: str | None) -> None:
         async with database.read() as session:
-            await number(session, outcome, [image.index for image in outcome.images])
+            await number(session, made, outcome, [image.index for image in outcome.images])
         for image in outcome.images:
             record = outcome.numbers[image.index]
             facts = facts_of(statement_of(made, image, made_at=now()), record, model=model)
@@ -58,12 +58,12 @@ class Certifier:
             )
 
     async def certify_preview(
-        self, database: Database, order: ImageOrder, preview: Preview, outcome: Outcome
+        self, database: Database, made: Generation, order: ImageOrder, preview: Preview, outcome: Outcome
     ) -> Preview | None:
-        """The preview, marked as its image will be, and signed as a preview; None for one that cannot be."""
+        """The preview, marked as its image will be, signed as a preview and on record; None for one that cannot be."""
         try:
             async with database.read() as session:
-                await number(session, outcome, [preview.index])
+                await number(session, made, outcome, [preview.index])
             record = outcome.numbers[preview.index]
             facts = {
                 "record": number_text(record),
@@ -73,15 +73,20 @@ class Certifier:
             }
             content = base64.b64decode(preview.png_base64)
             certified = await asyncio.to_thread(self._notary.certify, content, record, facts)
-        except Exception:  # whatever keeps a preview from being marked and signed, it is not given out
+            async with database.write() as session:
+                await record_preview(session, made, preview.index, certified)
+        except Exception:  # whatever keeps a preview from being marked, signed and recorded, it is not given out
             _log.exception("a preview could not be certified", generation=order.id)
             return None
         return preview.model_copy(update={"png_base64": base64.b64encode(certified.content).decode()})
 
 
-async def number(session: AsyncSession, outcome: Outcome, indexes: Iterable[int]) -> None:
-    """Give the number of a record to each of these images that has none yet."""
+async def number(session: AsyncSession, made: Generation, outcome: Outcome, indexes: Iterable[int]) -> None:
+    """Give the number of a record to each of these images that has none yet: its preview's, else a fresh one."""
     missing = [index for index in indexes if index not in outcome.numbers]
+    if missing:
+        outcome.numbers.update({index: record.number for index, record in (await previews_of(session, made)).items()})
+        missing = [index for index in missing if index not in outcome.numbers]
     outcome.numbers.update(zip(missing, await fresh_numbers(session, len(missing)), strict=True))
 
 

@@ -21,7 +21,7 @@ from gatekeeper.generation.client import OrderRejected, Worker, WorkerAbsent, Wo
 from gatekeeper.generation.images import ImageFolder
 from gatekeeper.generation.manifests import ORDER_SECONDS, image_order, worker_manifest
 from gatekeeper.generation.orders import OrderRequest
-from gatekeeper.generation.outcomes import Outcome, record_outcome
+from gatekeeper.generation.outcomes import NO_RIGHT, Outcome, record_outcome
 from gatekeeper.generation.runs import Run, WorkerStopped
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
@@ -161,9 +161,10 @@ class Maker:
             state = await worker.load(manifest, on_state=run.loading)
         if state.phase is LoadPhase.FAILED:
             code = state.error or ErrorCode.MODEL_REFUSED
-            return Outcome(
-                GenerationState.FAILED, code=code.value, reason=f"The model cannot be run here: {state.message or code}"
-            )
+            reason = f"The model cannot be run here: {state.message or code}"
+            if code is ErrorCode.OUT_OF_MEMORY:  # the model is too large, not what was ordered of it
+                code = ErrorCode.MODEL_REFUSED
+            return Outcome(GenerationState.FAILED, code=code.value, reason=reason)
         return await self._follow(run, made, worker, order)
 
     async def _follow(self, run: Run, made: Generation, worker: Worker, order: ImageOrder) -> Outcome:
@@ -172,9 +173,11 @@ class Maker:
             async for event in events:
                 if isinstance(event, Started) and (reason := await self._prepare(made, outcome)) is not None:
                     return _refused(reason)
-                if not isinstance(event, Preview):
+                if not isinstance(event, Preview) or event.withheld is not None:
                     run.note(outcome, event)
-                elif ready := await self._certifier.certify_preview(self._database, order, event, outcome):
+                elif (reason := (await self.right(made)).refusal) is not None:
+                    return _refused(reason)
+                elif ready := await self._certifier.certify_preview(self._database, made, order, event, outcome):
                     run.note(outcome, ready)
         return outcome
 
@@ -195,12 +198,12 @@ class Maker:
 
     async def _record(self, run: Run, made: Generation, outcome: Outcome) -> None:
         if outcome.state is GenerationState.DONE:
-            async with self._database.read() as session:
-                right = await self._right(session, made)
+            right = await self.right(made)
             if right.refusal is None:
                 outcome = await self._certifier.certify(self._database, made, outcome, model=right.model)
             else:
                 outcome = _refused(right.refusal)
+        outcome.flagged = tuple(run.flagged.values())
         files = outcome.certified.items()
         parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
         try:
@@ -218,12 +221,17 @@ class Maker:
         Returns why they may not be given out.
         """
         async with self._database.read() as session:
-            await number(session, outcome, range(OrderRequest.of(made).images))
+            await number(session, made, outcome, range(OrderRequest.of(made).images))
             return (await self._right(session, made)).refusal
+
+    async def right(self, made: Generation) -> Right:
+        """What its images may be given out as now."""
+        async with self._database.read() as session:
+            return await self._right(session, made)
 
     async def _right(self, session: AsyncSession, made: Generation) -> Right:
         return await self.recheck(session, made) if self.recheck else Right()
 
 
 def _refused(reason: str) -> Outcome:
-    return Outcome(GenerationState.FAILED, code="no_longer_allowed", reason=reason)
+    return Outcome(GenerationState.FAILED, code=NO_RIGHT, reason=reason)

@@ -1,4 +1,4 @@
-"""What came of an order: recorded once, read back as news, and as the error a client understands."""
+"""What came of an order, recorded once."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +12,19 @@ from gatekeeper.generation import receipts, strikes
 from gatekeeper.generation.tables import Generation, GenerationState, StrikeKind
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
-from gatekeeper.provenance import Certified, ImageRecord
+from gatekeeper.provenance import Certified, ImageRecord, number_text, of_receipts
 from gatekeeper.repos.tables import Repo
 from inference.contract import Image, RefusalCode, Withheld, WithheldCode
 from inference.safety.verdict import OWN_CHECK
+
+NO_RIGHT = "no_longer_allowed"
 
 
 @dataclass
 class Outcome:
     """An order's end, as it is being put together from the worker's events.
 
+    flagged    what the check found in the last look at an image, whether or not the order was done
     certified  the file that is given out for each image, by its index
     numbers    of the records, by index, where a preview carries one already
     """
@@ -31,6 +34,7 @@ class Outcome:
     reason: str = ""
     images: list[Image] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
+    flagged: tuple[Withheld, ...] = ()
     certified: dict[int, Certified] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
@@ -39,18 +43,33 @@ class Outcome:
     compute_seconds: float = 0.0
 
 
+async def record_preview(session: AsyncSession, made: Generation, index: int, certified: Certified) -> None:
+    """Write down that a preview is given out: whatever comes of its order, it has a record and is charged.
+
+    Raises Conflict unless the order is running and claimed by the process that has `made`.
+    """
+    await _claimed(session, made.id, made.claimed_by)
+    await session.merge(_record(made, index, certified, is_preview=True))
+
+
+async def previews_of(session: AsyncSession, made: Generation) -> dict[int, ImageRecord]:
+    """The records of the order's images so far, by index: those of which a preview was given out."""
+    if not made.settings.get("previews"):
+        return {}
+    indexes = {receipts.receipt_id(made, index): index for index in range(made.settings["images"])}
+    return {indexes[record.receipt_id]: record for record in await of_receipts(session, indexes.keys())}
+
+
 async def record_outcome(
     session: AsyncSession, generation_id: str, outcome: Outcome, *, key: SigningKey, process: str
 ) -> Generation:
-    """Write an order's end with its receipts and its evidence, and settle what it is charged for: what it delivered.
+    """Write an order's end with its receipts and its evidence, and settle what it is charged for: what it delivered,
+    images of which only a preview was given out included.
 
     Raises Conflict unless the order is running and claimed by this process.
     """
-    query = sa.select(Generation, Repo).join(Repo, col(Repo.id) == col(Generation.repo_id))
-    locked = query.where(col(Generation.id) == generation_id).with_for_update(of=Generation)
-    made, repo = (await session.execute(locked, execution_options={"populate_existing": True})).one()
-    if made.state is not GenerationState.RUNNING or made.claimed_by != process:
-        raise errors.Conflict("The order has ended already, or is made elsewhere.", next_step="Reload the page.")
+    made, repo = await _claimed(session, generation_id, process)
+    previews = await previews_of(session, made)
     at = now()
     images = sorted(outcome.images, key=lambda image: image.index) if outcome.state is GenerationState.DONE else []
     statements = []
@@ -58,16 +77,11 @@ async def record_outcome(
         certified = outcome.certified[image.index]
         made_of = receipts.statement_of(made, image, made_at=at) | receipts.of_model(repo)
         statements.append(made_of | receipts.certified_as(certified))
-        session.add(
-            ImageRecord(
-                number=certified.number,
-                receipt_id=statements[-1]["receipt_id"],
-                image_sha256=certified.sha256,
-                repo_id=repo.id,
-                commit_id=made.commit_id,
-                made_at=at,
-            )
-        )
+        record = _record(made, image.index, certified)
+        if previews.pop(image.index, None) is None:
+            session.add(record)
+        else:
+            await session.merge(record)
     event = await ledger.record(
         session,
         "generation:order:finish",
@@ -81,6 +95,10 @@ async def record_outcome(
             "commit": made.commit_id,
             "images": [receipts.evidence_of(statement) for statement in statements],
             "withheld": [event.code for event in outcome.withheld],
+            "previews": [
+                {"record": number_text(record.number), "image_sha256": record.image_sha256}
+                for record in previews.values()
+            ],
             "rules": list(outcome.rules),
             "losses": made.losses,
         },
@@ -99,90 +117,33 @@ async def record_outcome(
         "images": [receipts.sign(statement, event=event.id, key=key) for statement in statements],
         "withheld": [_withheld(event) for event in outcome.withheld],
     }
-    made.charged_images = len(statements)
-    is_own_doing = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED}
+    # What our side could not finish costs nothing; a right that ended, as by revoking one's own token, is not that.
+    is_own_doing = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED} or outcome.code == NO_RIGHT
+    made.charged_images = len(statements) + len(previews) if is_own_doing else 0
     made.charged_seconds = round(outcome.compute_seconds, 3) if is_own_doing else 0
     session.add(made)
     await _strike(session, made, outcome)
     return made
 
 
-def updates_of(made: Generation) -> list[tuple[str, dict[str, Any]]]:
-    """A generation's state as news, in order; the last one is its end, unless it is running."""
-    receipt = made.receipt or {"images": [], "withheld": []}
-    news: list[tuple[str, dict[str, Any]]] = [
-        ("image", {"index": _index(one), "sha256": one["statement"]["image_sha256"], "seed": one["statement"]["seed"]})
-        for one in receipt["images"]
-    ]
-    news += [
-        ("withheld", {"index": one["index"], "code": one["code"], "reason": one["reason"]})
-        for one in receipt["withheld"]
-    ]
-    why = {"code": made.code, "reason": made.reason}
-    match made.state:
-        case GenerationState.DONE:
-            news.append(("done", {"delivered": len(receipt["images"]), "withheld": len(receipt["withheld"])}))
-        case GenerationState.REFUSED:
-            restrictions = made.settings.get("restrictions", [])
-            news.append(("refused", why | {"rules": made.settings.get("rules", []), "restrictions": restrictions}))
-        case GenerationState.FAILED:
-            news.append(("failed", why))
-        case GenerationState.CANCELLED:
-            news.append(("cancelled", {}))
-        case GenerationState.RUNNING:
-            pass
-    return news
+async def _claimed(session: AsyncSession, generation_id: str, process: str | None) -> tuple[Generation, Repo]:
+    query = sa.select(Generation, Repo).join(Repo, col(Repo.id) == col(Generation.repo_id))
+    locked = query.where(col(Generation.id) == generation_id).with_for_update(of=Generation)
+    made, repo = (await session.execute(locked, execution_options={"populate_existing": True})).one()
+    if made.state is not GenerationState.RUNNING or made.claimed_by != process:
+        raise errors.Conflict("The order has ended already, or is made elsewhere.", next_step="Reload the page.")
+    return made, repo
 
 
-def require_images(made: Generation) -> tuple[int, ...]:
-    """Indexes of the images that an ended order delivered. Raises what its client must be told when there are none."""
-    receipt = made.receipt or {"images": [], "withheld": []}
-    match made.state:
-        case GenerationState.DONE if receipt["images"]:
-            return tuple(_index(one) for one in receipt["images"])
-        case GenerationState.DONE:
-            reason = receipt["withheld"][0]["reason"] if receipt["withheld"] else "No image was delivered."
-            raise errors.Invalid(
-                f"The image was made and withheld: {reason}",
-                code="moderation_blocked",
-                next_step="Change the prompt; another seed may help too.",
-            )
-        case GenerationState.REFUSED:
-            raise errors.Invalid(
-                made.reason,
-                code="moderation_blocked",
-                next_step="Change the prompt.",
-                rules=tuple(made.settings.get("rules", ())),
-            )
-        case GenerationState.CANCELLED:
-            raise errors.Conflict("The order was cancelled.", code="Cancelled", next_step="Order again.")
-        case GenerationState.RUNNING:
-            raise errors.Unavailable(
-                "The server is stopping; the order goes on when it is back.",
-                code="StillRunning",
-                next_step=f"Ask for /api/generations/{made.id} in a moment.",
-            )
-        case _:
-            raise failure(made)
-
-
-def failure(made: Generation) -> errors.GatekeeperError:
-    """A failed order as an error: the caller's values, a full queue, or our side."""
-    match made.code:
-        case "limits_exceeded" | "safety_cannot_act":
-            return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
-        case "no_longer_allowed":
-            return errors.NotAllowed(made.reason, code="NoLongerAllowed", next_step="See how you stand on its page.")
-        case "queue_full":
-            return errors.TooMany(made.reason, next_step="Try again soon.", details={"retry_after_seconds": 10})
-        case "model_refused" | "checker_mismatch":
-            return errors.Unavailable(made.reason, code="ModelRefused", next_step="Tell the model's maintainers.")
-        case _:
-            return errors.Unavailable(made.reason, code="GenerationFailed", next_step="Order again in a moment.")
-
-
-def _index(receipt: dict[str, Any]) -> int:
-    return int(receipt["statement"]["receipt_id"].rpartition("-")[2])
+def _record(made: Generation, index: int, certified: Certified, *, is_preview: bool = False) -> ImageRecord:
+    return ImageRecord(
+        number=certified.number,
+        receipt_id=receipts.receipt_id(made, index),
+        image_sha256=certified.sha256,
+        repo_id=made.repo_id,
+        commit_id=made.commit_id,
+        is_preview=is_preview,
+    )
 
 
 async def _strike(session: AsyncSession, made: Generation, outcome: Outcome) -> None:
@@ -195,10 +156,9 @@ async def _strike(session: AsyncSession, made: Generation, outcome: Outcome) -> 
     if outcome.state is GenerationState.REFUSED and outcome.code != RefusalCode.PROMPT_UNSCREENED:
         kind = StrikeKind.HARD_RULE if outcome.is_hard else StrikeKind.PROMPT_RULE
         await strikes.record(session, made, kind, fired=outcome.rules, reason=outcome.reason)
-    flagged = [event for event in outcome.withheld if event.code is WithheldCode.IMAGE_FLAGGED]
-    if outcome.state is GenerationState.DONE and flagged:
-        found = dict.fromkeys(name for event in flagged for name, score in _scores(event).items() if score > 0)
-        reason = " ".join(dict.fromkeys(event.reason for event in flagged))
+    elif outcome.flagged:  # also of previews: who stops an order when one stays away has learned what they wanted
+        found = dict.fromkeys(name for event in outcome.flagged for name, score in _scores(event).items() if score > 0)
+        reason = " ".join(dict.fromkeys(event.reason for event in outcome.flagged))
         await strikes.record(session, made, StrikeKind.IMAGE_FLAGGED, fired=tuple(found), reason=reason)
 
 

@@ -13,6 +13,11 @@ from gatekeeper.repos.tables import Repo
 from inference.contract import CheckFacts, Image, ReceiptFacts
 
 
+def receipt_id(generation: Generation, index: int) -> str:
+    """Of one of its images."""
+    return f"{generation.id}-{index}"
+
+
 def statement_of(generation: Generation, image: Image, *, made_at: datetime) -> dict[str, Any]:
     """What the receipt of one image says of its making, before its file is certified and its model named.
 
@@ -20,7 +25,7 @@ def statement_of(generation: Generation, image: Image, *, made_at: datetime) -> 
     """
     facts = image.receipt
     return {
-        "receipt_id": f"{generation.id}-{image.index}",
+        "receipt_id": receipt_id(generation, image.index),
         "commit": generation.commit_id,
         "model_sha256": facts.model,
         "weights": dict(facts.weights),

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper.generation.outcomes import Outcome, updates_of
+from gatekeeper.generation.news import updates_of
+from gatekeeper.generation.outcomes import Outcome
 from gatekeeper.generation.tables import Generation, GenerationState
 from inference.contract import (
     Done,
@@ -21,6 +22,7 @@ from inference.contract import (
     Refused,
     Started,
     Withheld,
+    WithheldCode,
 )
 
 _ENDS = frozenset({"refused", "failed", "done", "cancelled"})
@@ -51,7 +53,10 @@ class Update:
 
 @dataclass
 class Run:
-    """An order in the making. When another process takes it over, its updates begin anew, with other ids."""
+    """An order in the making. When another process takes it over, its updates begin anew, with other ids.
+
+    flagged  what the check found in the last look at an image, by its index
+    """
 
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     task: "asyncio.Task[None] | None" = None
@@ -59,6 +64,7 @@ class Run:
     is_ending: bool = False  # its end is being recorded and must not be interrupted
     is_left: bool = False  # nothing more will be told here, though the order has not ended
     ended: Generation | None = None  # as it was recorded
+    flagged: dict[int, Withheld] = field(default_factory=dict)
     _updates: list[Update | None] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -115,10 +121,14 @@ class Run:
             case Progress(step=step, steps=steps):
                 self.tell("progress", {"step": step, "steps": steps})
             case Preview():
-                self.tell("preview", {"index": event.index, "step": event.step, "png_base64": event.png_base64})
+                self._look(event.index, event.withheld)
+                if event.withheld is None:
+                    self.tell("preview", {"index": event.index, "step": event.step, "png_base64": event.png_base64})
             case Image():
+                self._look(event.index, None)
                 outcome.images.append(event)
             case Withheld():
+                self._look(event.index, event)
                 outcome.withheld.append(event)
             case Refused():
                 outcome.state, outcome.code, outcome.reason = GenerationState.REFUSED, event.code.value, event.reason
@@ -138,6 +148,11 @@ class Run:
         """Tell how far the model is."""
         progress = {"bytes_verified": state.bytes_verified, "bytes_total": state.bytes_total}
         self.tell("loading", {"phase": state.phase.value, **progress})
+
+    def _look(self, index: int, withheld: Withheld | None) -> None:
+        self.flagged.pop(index, None)
+        if withheld is not None and withheld.code is WithheldCode.IMAGE_FLAGGED:
+            self.flagged[index] = withheld
 
     def _add(self, update: Update) -> None:
         self._updates.append(update)

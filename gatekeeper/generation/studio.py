@@ -98,12 +98,16 @@ class Studio:
         run.task = asyncio.create_task(self._make(run, made, manifest))
 
     async def watch(self, made: Generation, after: str = "") -> AsyncIterator[Update]:
-        """What happened to the order after the update with that id, and what follows, until its end."""
+        """What happened to the order after the update with that id, and what follows, until its end.
+
+        Previews are left out as soon as the order's right has ended, also for who comes late or reads slowly.
+        """
         while True:
             if (run := self._runs.get(made.id)) is not None:
                 async for update in run.follow(after):
                     after = update.id
-                    yield update
+                    if update.type != "preview" or await self._may_show(made):
+                        yield update
                     if update.is_end:
                         return
             if self._is_closing:
@@ -129,6 +133,11 @@ class Studio:
         """The last update of these types, of an order that is made here."""
         run = self._runs.get(made.id)
         return run.latest(*types) if run else None
+
+    async def preview(self, made: Generation) -> Update | None:
+        """The newest preview of an order that is made here, while it may be shown."""
+        update = self.latest(made, "preview")
+        return update if update is not None and await self._may_show(made) else None
 
     async def cancel(self, made: Generation) -> None:
         """Stop an order within a step. One that has ended already stays as it is."""
@@ -178,6 +187,9 @@ class Studio:
         finally:
             self._runs.pop(made.id, None)
             run.leave()
+
+    async def _may_show(self, made: Generation) -> bool:
+        return (await self._maker.right(made)).refusal is None
 
     async def _read(self, generation_id: str) -> Generation:
         async with self._database.read() as session:

@@ -12,7 +12,7 @@ from gatekeeper.provenance.certificates import BrokenCertificate, Credential, fi
 from gatekeeper.provenance.manifests import FACTS, Signature, SignatureState
 from gatekeeper.provenance.notary import Certified, Examination, Notary
 from gatekeeper.provenance.pictures import MAX_BYTES, ImageFormat
-from gatekeeper.provenance.records import find_record, fresh_numbers, number_text
+from gatekeeper.provenance.records import find_record, fresh_numbers, number_text, of_receipts
 from gatekeeper.provenance.tables import ImageRecord
 from gatekeeper.provenance.verdict import Finding, IsPublic, Verdict, judge
 
@@ -37,4 +37,5 @@ __all__ = [
     "fresh_numbers",
     "judge",
     "number_text",
+    "of_receipts",
 ]

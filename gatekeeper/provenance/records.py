@@ -35,6 +35,11 @@ async def by_digest(session: AsyncSession, image_sha256: str) -> ImageRecord | N
     return found
 
 
+async def of_receipts(session: AsyncSession, receipt_ids: Collection[str]) -> list[ImageRecord]:
+    """The records of the images with these receipts, as far as there are any."""
+    return list(await session.scalars(sa.select(ImageRecord).where(col(ImageRecord.receipt_id).in_(receipt_ids))))
+
+
 async def find_record(session: AsyncSession, text: str) -> ImageRecord | None:
     """The record that a person names: by its number as people write it, or by the SHA-256 of the file."""
     text = text.strip().lower()

@@ -10,7 +10,10 @@ from gatekeeper.kit.columns import UtcDateTime
 
 
 class ImageRecord(SQLModel, table=True):
-    """One image that was given out. It names nobody, and it is kept after the image is deleted."""
+    """One image that was given out. It names nobody, and it is kept after the image is deleted.
+
+    is_preview  a look at it was, and the finished image was not (yet)
+    """
 
     __tablename__ = "image_record"
 
@@ -19,4 +22,5 @@ class ImageRecord(SQLModel, table=True):
     image_sha256: str = Field(max_length=64, index=True)
     repo_id: str = Field(foreign_key="repo.id", max_length=26, index=True)
     commit_id: str = Field(max_length=40)
+    is_preview: bool = Field(default=False)
     made_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

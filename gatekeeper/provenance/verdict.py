@@ -76,6 +76,7 @@ class Verdict:
             "receipt_id": self.record.receipt_id,
             "made_at": instant_text(self.record.made_at),
             "image_sha256": self.record.image_sha256,
+            "is_preview": self.record.is_preview,
             "model": self.model.full_name if self.model else None,
             "commit": self.record.commit_id if self.model else None,
         }

@@ -116,15 +116,6 @@ class Image(Answer):
         return base64.b64decode(self.png_base64)
 
 
-class Preview(Answer):
-    """A checked look at the image `index` after `step` steps. One that the check does not release is never sent."""
-
-    type: Literal["preview"] = "preview"
-    index: int
-    step: int
-    png_base64: str
-
-
 class Withheld(Answer):
     """An image that was made and is not released; the order's other images go on."""
 
@@ -133,6 +124,19 @@ class Withheld(Answer):
     code: WithheldCode
     reason: str
     receipt: ReceiptFacts
+
+
+class Preview(Answer):
+    """A checked look at the image `index` after `step` steps. One that could not be checked is never sent.
+
+    withheld  what the check found, for the record: then there is no picture
+    """
+
+    type: Literal["preview"] = "preview"
+    index: int
+    step: int
+    png_base64: str
+    withheld: Withheld | None = None
 
 
 class Refused(Answer):

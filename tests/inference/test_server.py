@@ -132,7 +132,10 @@ async def test_previews_are_sent_only_with_a_verdict(
 ) -> None:
     events = await events_of(http, order_of(model, prompt, steps=6, previews=2))
 
-    assert [event.step for event in events if isinstance(event, Preview)] == steps
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert [event.step for event in previews if event.png_base64] == steps
+    flagged = [event.step for event in previews if event.withheld is not None and not event.png_base64]
+    assert flagged == ([2, 4] if prompt == "fake-flag" else [])  # what the check found is told, for the record
     assert events[-1].type == "done"
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from gatekeeper import authz, generation, repos
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, NotFound, TooMany
+from gatekeeper.errors import GatekeeperError, Invalid, NotFound, TooMany
 from gatekeeper.generation import Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
@@ -19,6 +19,7 @@ from gatekeeper.web.generate import schemas, sse
 from gatekeeper.web.generate.ordering import begin_named, start, worker_is_up
 from gatekeeper.web.generate.rates import too_many
 from gatekeeper.web.guard import Call, guarded, read_body
+from gatekeeper.web.principal import authenticate
 
 _BODY_LIMIT = 2**20
 _PROGRESS = ("queued", "loading", "started", "progress", "retrying")
@@ -130,8 +131,21 @@ async def _events(call: Call, made: Generation, after: str) -> AsyncIterator[byt
     async for update in sse.lively(call.gatekeeper.studio.watch(made, after)):
         if update is None:
             yield sse.STILL_HERE
-        else:
+        elif update.type != "preview" or await _may_watch(call):
             yield f"id: {update.id}\nevent: {update.type}\ndata: {json.dumps(update.data)}\n\n".encode()
+
+
+async def _may_watch(call: Call) -> bool:
+    """Whether the watcher, too, may still see what is made: their own token may have ended since they began."""
+    async with call.gatekeeper.db.read() as session:
+        if await call.stands(session):
+            return True
+        try:
+            call.principal = await authenticate(call.request, session, call.gatekeeper)
+            await _mine(call, session)
+        except GatekeeperError:
+            return False
+    return True
 
 
 def _shown(call: Call, made: Generation, repo: Repo | None) -> schemas.Json:

@@ -82,6 +82,7 @@ async def one(call: Call) -> Response:
     vocabulary = await vocabulary_of(call.session, repo, made.commit_id) if repo else None
     statement = next((each["statement"] for each in _receipts(made)), None)
     url = repo_url(repo) if repo and repo.deleted_at is None else ""
+    preview = await call.gatekeeper.studio.preview(made)
     return render(
         call,
         "portal/generation.html",
@@ -90,7 +91,7 @@ async def one(call: Call) -> Response:
         is_running=made.state is GenerationState.RUNNING,
         progress=_progress(call, made),
         steps=_latest(call, made, "progress"),
-        preview=_latest(call, made, "preview").get("png_base64", ""),
+        preview=preview.data["png_base64"] if preview is not None else "",
         may_delete=_may_delete(made),
         repo_url=url,
         full_name=repo.full_name if repo else "a model that is gone",
@@ -214,7 +215,13 @@ def _pictures(made: Generation) -> list[Picture]:
 
 
 def _verdict(call: Call, made: Generation) -> Verdict | None:
+    problem = generation.why_none(made)
+    if problem is None:
+        return None
+    cost = "" if made.charged_images or made.charged_seconds else " It cost you nothing."
     match made.state:
+        case _ if problem.code == "CheckUnavailable":
+            return Verdict("warn", "This could not be checked", problem.message, problem.next_step + cost)
         case GenerationState.REFUSED:
             forbidden = labels_of(policies_dir(call), made.settings.get("restrictions", ()))
             return Verdict(
@@ -226,10 +233,11 @@ def _verdict(call: Call, made: Generation) -> Verdict | None:
                 tuple(made.settings.get("rules", ())),
             )
         case GenerationState.FAILED:
-            return Verdict("warn", "This could not be made", made.reason, "Try again in a moment. It cost you nothing.")
+            return Verdict("warn", "This could not be made", problem.message, problem.next_step + cost)
         case GenerationState.CANCELLED:
-            return Verdict("", "You cancelled this", "Nothing was made.", "Order it again whenever you like.")
-        case GenerationState.DONE if not _receipts(made) and _withheld(made):
+            seen = f"You got previews of {made.charged_images}, which count." if made.charged_images else ""
+            return Verdict("", "You cancelled this", seen or "Nothing was made.", "Order it again whenever you like.")
+        case GenerationState.DONE if _withheld(made):
             return Verdict(
                 "stop",
                 "The image was made, checked, and is not given out",

@@ -38,7 +38,18 @@ from gatekeeper.kit.signing import SigningKey
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.repos.storage import DirectoryStore
-from inference.contract import Done, ErrorCode, Failed, ImageOrder, LoadPhase, Preview, RefusalCode, Refused, Started
+from inference.contract import (
+    Done,
+    ErrorCode,
+    Failed,
+    ImageOrder,
+    LoadPhase,
+    Preview,
+    RefusalCode,
+    Refused,
+    Started,
+    WithheldCode,
+)
 from tests.gatekeeper.generation.stub import StubWorker, all_good, image, withheld
 from tests.gatekeeper.licensing.builders import LICENSE, events, make_person, make_repo
 from tests.gatekeeper.provenance.builders import NOTARY
@@ -202,6 +213,15 @@ def nothing_left(order: ImageOrder) -> list[Any]:
     return [Started(steps=1), withheld(order), Done(delivered=0, withheld=1, compute_seconds=0.1)]
 
 
+def unscreened(order: ImageOrder) -> list[Any]:
+    return [Refused(code=RefusalCode.PROMPT_UNSCREENED, reason="The classifier is away.", rule_ids=("classifier",))]
+
+
+def unchecked(order: ImageOrder) -> list[Any]:
+    event = withheld(order).model_copy(update={"code": WithheldCode.IMAGE_UNCHECKED})
+    return [event, Done(delivered=0, withheld=1, compute_seconds=0.1)]
+
+
 def failing(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
     return lambda order: [Started(steps=1), Failed(code=code, message="It did not work.")]
 
@@ -232,6 +252,9 @@ def rejecting(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
     [
         (refusal, GenerationState.REFUSED, "prompt_screened", 0, Invalid, "moderation_blocked"),
         (nothing_left, GenerationState.DONE, "", 0, Invalid, "moderation_blocked"),
+        (unscreened, GenerationState.REFUSED, "prompt_unscreened", 0, Unavailable, "CheckUnavailable"),
+        (unchecked, GenerationState.DONE, "", 0, Unavailable, "CheckUnavailable"),
+        (failing(ErrorCode.OUT_OF_MEMORY), GenerationState.FAILED, "out_of_memory", 0, Invalid, None),
         (losing, GenerationState.FAILED, "worker_lost", 0, Unavailable, "GenerationFailed"),
         (failing(ErrorCode.NOT_FINITE), GenerationState.FAILED, "not_finite", 0, Unavailable, "GenerationFailed"),
         (failing(ErrorCode.DEADLINE_PASSED), GenerationState.FAILED, "deadline_passed", 0, Unavailable, None),
@@ -239,7 +262,19 @@ def rejecting(code: ErrorCode) -> Callable[[ImageOrder], list[Any]]:
         (rejecting(ErrorCode.LIMITS_EXCEEDED), GenerationState.FAILED, "limits_exceeded", 0, Invalid, None),
         (rejecting(ErrorCode.MODEL_REFUSED), GenerationState.FAILED, "model_refused", 0, Unavailable, "ModelRefused"),
     ],
-    ids=["refused", "withheld", "worker lost", "nan", "deadline", "queue full", "limits", "model refused"],
+    ids=[
+        "refused",
+        "withheld",
+        "not screened",
+        "not checked",
+        "memory",
+        "worker lost",
+        "nan",
+        "deadline",
+        "queue full",
+        "limits",
+        "model refused",
+    ],
 )
 async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_was_not_made(
     database: Database,

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from gatekeeper.repos import Repo
-from inference.contract import Done, RefusalCode, Refused
+from inference.contract import Done, ErrorCode, Event, Failed, RefusalCode, Refused
 from tests.gatekeeper.generation.stub import StubWorker, withheld
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
@@ -67,6 +67,29 @@ async def test_a_refusal_names_its_rule_its_reason_and_what_to_do(site: Site, mo
     assert "breaking any applicable law" in text
     assert "What you can do:" in text
     assert "<made>" not in page.text
+
+
+async def test_the_page_says_what_helps_by_what_went_wrong(site: Site, model: Repo) -> None:
+    def failed(code: ErrorCode) -> list[Event]:
+        return [Failed(code=code, message="It says why.")]
+
+    away = Refused(code=RefusalCode.PROMPT_UNSCREENED, reason="The classifier is away.", rule_ids=("x",))
+    table: list[tuple[list[Event], str]] = [
+        ([away], "It is not your doing. Order again later"),
+        (failed(ErrorCode.SAFETY_CANNOT_ACT), "Correct the named values and order again. It cost you nothing."),
+        (failed(ErrorCode.OUT_OF_MEMORY), "Order a smaller size"),
+        (failed(ErrorCode.MODEL_REFUSED), "Tell the model's maintainers."),
+        (failed(ErrorCode.NOT_FINITE), "Order again in a moment. It cost you nothing."),
+    ]
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    for answer, step in table:
+        site.worker(StubWorker(lambda order, answer=answer: answer))  # type: ignore[misc]
+        page = await ada.get((await ada.post(f"{MODEL}/playground", data=ORDER)).headers["location"])
+        text = words(page.text)
+        assert step in text, answer
+        assert "Describe something else" not in text
+        assert "/settings/safety" not in page.text.partition('role="status"')[2].partition("</div>")[0]
 
 
 async def test_a_withheld_image_says_what_the_check_saw(site: Site, model: Repo) -> None:
