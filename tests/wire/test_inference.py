@@ -34,8 +34,10 @@ def test_the_public_client_gets_an_image_and_its_receipt(hub: Hub, model: str) -
     assert image.size == (64, 64)
     with hub.http("bob") as http:
         answer = http.post(
-            f"/models/{model}", json={"inputs": "a red apple", "parameters": {"seed": 7, "num_inference_steps": 3}}
+            f"/models/{model}",
+            json={"inputs": "a red apple", "parameters": {"seed": 7, "num_inference_steps": 3, "guidance_scale": 1}},
         )
+        assert answer.headers["x-sld-acted"].startswith("false; Guidance is off")
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["x-seed"] == "7"
         assert Image.open(io.BytesIO(answer.content)).format == "PNG"

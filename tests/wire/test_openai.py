@@ -69,6 +69,9 @@ def test_images_are_generated_with_every_parameter(hub: Hub, client: Clients, mo
         order = http.get(f"/api/generations/{extra['id']}").json()
     assert (order["settings"]["steps"], order["settings"]["seed"]) == (10, 7)
     assert order["charged"]["images"] == 2
+    steered = [{"level": order["settings"]["sld_level"], "acted": True, "reason": ""}] * 2
+    assert steered == [image["sld"] for image in order["images"]]
+    assert steered == [(image.model_extra or {})["sld"] for image in made.data or []]
 
 
 def test_a_stream_brings_checked_previews_and_the_image(client: Clients, model: str) -> None:

@@ -127,7 +127,7 @@ def failed(error: GatekeeperError) -> Json:
 
 
 def _image(asked: ImagesRequest, image: Json, files: dict[int, bytes]) -> Json:
-    one = {"index": image["index"], "seed": image["seed"]}
+    one = {"index": image["index"], "seed": image["seed"], "sld": image["sld"]}
     if asked.has_urls:
         return {"url": image["url"], **one}
     return {"b64_json": base64.b64encode(files[image["index"]]).decode(), **one}

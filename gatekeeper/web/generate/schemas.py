@@ -80,6 +80,7 @@ def generation(made: Generation, *, address: str, repository: str) -> Json:
                 "seed": one["statement"]["seed"],
                 "width": one["statement"]["width"],
                 "height": one["statement"]["height"],
+                "sld": sld(one),
                 "url": None if is_gone else f"{address}/images/{_index(one)}",
             }
             for one in receipt["images"]
@@ -101,6 +102,12 @@ _SHOWN = frozenset(
     {"steps", "guidance_scale", "seed", "images", "width", "height", "scheduler", "sld_level", "bucket"}
     | {"previews", "output_format", "output_compression"}
 )
+
+
+def sld(one: Mapping[str, Any]) -> Json:
+    """What Safe Latent Diffusion did to the image of a receipt: where it could not act, why."""
+    found = one["statement"]["safety"]["sld"]
+    return {"level": found["level"], "acted": found["acted"], "reason": found.get("reason", "")}
 
 
 def _index(one: Mapping[str, Any]) -> int:

@@ -35,6 +35,8 @@ async def text_to_image(call: Call) -> Response:
         raise gate_refusal(refusal, call.request.scope) from refusal
     content = await asyncio.to_thread(call.gatekeeper.images.path(made, index).read_bytes)
     address = call.gatekeeper.url(f"/api/generations/{made.id}")
+    [receipt, *_] = (made.receipt or {})["images"]
+    sld = schemas.sld(receipt)
     return Response(
         content,
         media_type=f"image/{generation.format_of(made)}",
@@ -43,6 +45,8 @@ async def text_to_image(call: Call) -> Response:
             "X-Receipt-Url": f"{address}/receipt",
             "X-Seed": str(made.settings["seed"] + index),
             "X-Repo-Commit": made.commit_id,
+            "X-SLD-Level": sld["level"],
+            "X-SLD-Acted": "true" if sld["acted"] else f"false; {sld['reason']}",
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
         },
