@@ -7,6 +7,8 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
+from PIL import Image
+
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.signing import secret_file
 from gatekeeper.provenance import pictures
@@ -16,10 +18,12 @@ from gatekeeper.provenance.manifests import ManifestReader, ManifestWriter, Sign
 from gatekeeper.provenance.pictures import ImageFormat
 from gatekeeper.provenance.watermark import SMALLEST_SIDE, Mark
 
+_BETTER = (50, 75, 90, 100)  # qualities that are tried in turn where the mark is lost at the one that was asked for
+
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """An image as it is given out. `is_marked` is False where it is too small to carry a mark."""
+    """An image as it is given out. `is_marked` is False where no mark can be read, as in one that is too small."""
 
     content: bytes
     sha256: str
@@ -84,10 +88,8 @@ class Notary:
         if self._credential is not self.authority.credential:
             self._take_up()
         image, _ = pictures.read(content)
-        is_marked = min(image.size) >= SMALLEST_SIDE
-        if is_marked:
-            image = self._mark.write(image, number)
-        signed = self._writer.write(pictures.write(image, kind, quality=quality), kind, facts)
+        written, is_marked = self._written(image, number, kind, quality)
+        signed = self._writer.write(written, kind, facts)
         return Certified(signed, sha256_hex(signed), number, is_marked)
 
     def examine(self, content: bytes) -> Examination:
@@ -97,6 +99,18 @@ class Notary:
         return Examination(
             sha256_hex(content), kind, image.width, image.height, signature, number=self._mark.read(image)
         )
+
+    def _written(self, image: Image.Image, number: int, kind: ImageFormat, quality: int | None) -> tuple[bytes, bool]:
+        """The marked file, and whether its mark can be read: what loses something is looked at as it was written."""
+        if min(image.size) < SMALLEST_SIDE:
+            return pictures.write(image, kind, quality=quality), False
+        marked = self._mark.write(image, number)
+        better = [each for each in _BETTER if quality is not None and each > quality]
+        for tried in (quality, *better):
+            written = pictures.write(marked, kind, quality=tried)
+            if kind is ImageFormat.PNG or self._mark.is_in(pictures.read(written)[0], number):
+                return written, True
+        return written, False
 
     def _take_up(self) -> None:
         credential, self._chains = self.authority.credential, self.authority.chains

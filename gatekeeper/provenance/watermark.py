@@ -84,6 +84,10 @@ class Mark:
         found = payload.from_soft(self.soft_bits(luminance), self.key)
         return found if found is not None else self._search(luminance)
 
+    def is_in(self, image: Image.Image, number: int) -> bool:
+        """Whether an image that was not cut carries this number."""
+        return payload.from_soft(self.soft_bits(np.asarray(image.convert("L"))), self.key) == number
+
     def soft_bits(self, luminance: npt.NDArray[np.uint8]) -> payload.Softness:
         """The bits of an image that was not cut."""
         bits: payload.Softness = self._soft(_folded(_middle(luminance, _LARGEST_READ))[None])[0]

@@ -36,6 +36,19 @@ def test_what_is_certified_says_so_in_four_ways(kind: ImageFormat, side: int) ->
     assert (action["action"], action["digitalSourceType"]) == ("c2pa.created", TRAINED_MEDIA)
 
 
+@pytest.mark.parametrize("kind", [ImageFormat.JPEG, ImageFormat.WEBP])
+@pytest.mark.parametrize("quality", [1, 30])
+def test_no_quality_that_is_asked_for_destroys_the_mark(kind: ImageFormat, quality: int) -> None:
+    for picture in (emoji(128), texture(128)):
+        certified = NOTARY.certify(png(picture), 7, FACTS, kind=kind, quality=quality)
+        assert certified.is_marked
+        assert NOTARY.examine(certified.content).number == 7
+
+
+def test_what_carries_no_mark_is_not_said_to() -> None:
+    assert not NOTARY.certify(png(texture(32)), 7, FACTS).is_marked
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_no_change_of_picture_or_facts_goes_unseen(kind: ImageFormat) -> None:
     content = NOTARY.certify(png(texture(64)), 7, FACTS, kind=kind).content
