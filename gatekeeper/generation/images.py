@@ -115,7 +115,8 @@ async def forget(session: AsyncSession, principal: Principal, folder: ImageFolde
     if made.state is GenerationState.RUNNING:
         raise errors.Conflict("This is being made.", next_step="Cancel it first.")
     if not is_over(made, now()):
-        made.prompt = made.negative_prompt = None
+        # Not None: if this process ends before the files are gone, the clean-up still sees the order and deletes them.
+        made.prompt, made.negative_prompt = "", None
         made.expires_at = now()
         await ledger.record(
             session, "generation:result:delete", actor=principal.person_id, repo=made.repo_id, subject=made.id
