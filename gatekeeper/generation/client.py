@@ -84,8 +84,8 @@ class OrderRejected(WorkerError):
 
     @property
     def needs_load(self) -> bool:
-        """Whether the worker has to be told of the model first (again, after a restart)."""
-        return self.code is ErrorCode.UNKNOWN_MODEL
+        """Whether the worker has to be told of the model first (again, after a restart), or to be waited for."""
+        return self.code in {ErrorCode.UNKNOWN_MODEL, ErrorCode.MODEL_NOT_READY}
 
 
 class Worker:

@@ -125,16 +125,23 @@ class Maker:
             async with self._database.read() as session:
                 repo = await session.get_one(Repo, made.repo_id)
                 manifest = await worker_manifest(session, repo, made.commit_id)
-        order = image_order(made, manifest, self._privacy_key)
+        order, needs_load = image_order(made, manifest, self._privacy_key), False
         while True:
             try:
-                return await self._carry_out(run, made, self._worker, order, manifest)
+                if needs_load:
+                    if (refused := await self._load(run, self._worker, manifest)) is not None:
+                        return refused
+                    order, needs_load = _from_now(order), False  # an order's time does not run while its model loads
+                return await self._follow(run, made, self._worker, order)
             except WorkerAbsent:  # the order never got there, so this is no loss
                 await self._worker.until_up(order.deadline_at)
             except OrderRejected as rejected:
-                if rejected.code is not ErrorCode.DUPLICATE_ORDER:
+                if rejected.code is ErrorCode.DUPLICATE_ORDER:
+                    await asyncio.sleep(_LOOK_SECONDS)  # the worker has not noticed yet that we left it before
+                elif rejected.needs_load and now() - made.started_at < claims.LEFT_FOR_GOOD:
+                    needs_load = True  # again, too: another order's model may have taken its place meanwhile
+                else:
                     raise
-                await asyncio.sleep(_LOOK_SECONDS)  # the worker has not noticed yet that we left it before
             except (WorkerLost, WorkerStopped):
                 if run.is_cancelled:
                     raise
@@ -143,29 +150,23 @@ class Maker:
                 if is_last:
                     raise
                 run.tell("retrying", {})
-                order = order.model_copy(update={"deadline_at": now() + timedelta(seconds=ORDER_SECONDS)})
+                order = _from_now(order)
 
-    async def _carry_out(
-        self, run: Run, made: Generation, worker: Worker, order: ImageOrder, manifest: ModelManifest
-    ) -> Outcome:
-        try:
-            return await self._follow(run, made, worker, order)
-        except OrderRejected as rejected:
-            if not (rejected.needs_load or rejected.code is ErrorCode.MODEL_NOT_READY):
-                raise
+    async def _load(self, run: Run, worker: Worker, manifest: ModelManifest) -> Outcome | None:
+        """Have the model made ready; the order's end where it cannot be."""
         async with contextlib.AsyncExitStack() as stack:
             # Where the store is a bucket, the worker reads copies, which stay until it has them.
             for file in manifest.files:
                 if file.inline is None:
                     await stack.enter_async_context(self._store.at_hand(object_key(file.sha256)))
             state = await worker.load(manifest, on_state=run.loading)
-        if state.phase is LoadPhase.FAILED:
-            code = state.error or ErrorCode.MODEL_REFUSED
-            reason = f"The model cannot be run here: {state.message or code}"
-            if code is ErrorCode.OUT_OF_MEMORY:  # the model is too large, not what was ordered of it
-                code = ErrorCode.MODEL_REFUSED
-            return Outcome(GenerationState.FAILED, code=code.value, reason=reason)
-        return await self._follow(run, made, worker, order)
+        if state.phase is not LoadPhase.FAILED:
+            return None
+        code = state.error or ErrorCode.MODEL_REFUSED
+        reason = f"The model cannot be run here: {state.message or code}"
+        if code is ErrorCode.OUT_OF_MEMORY:  # the model is too large, not what was ordered of it
+            code = ErrorCode.MODEL_REFUSED
+        return Outcome(GenerationState.FAILED, code=code.value, reason=reason)
 
     async def _follow(self, run: Run, made: Generation, worker: Worker, order: ImageOrder) -> Outcome:
         outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
@@ -231,6 +232,10 @@ class Maker:
 
     async def _right(self, session: AsyncSession, made: Generation) -> Right:
         return await self.recheck(session, made) if self.recheck else Right()
+
+
+def _from_now(order: ImageOrder) -> ImageOrder:
+    return order.model_copy(update={"deadline_at": now() + timedelta(seconds=ORDER_SECONDS)})
 
 
 def _refused(reason: str) -> Outcome:

@@ -31,6 +31,7 @@ from gatekeeper.generation import (
     claims,
 )
 from gatekeeper.generation.client import OrderRejected, WorkerAbsent, WorkerLost
+from gatekeeper.generation.manifests import ORDER_SECONDS
 from gatekeeper.generation.supervisor import Supervisor
 from gatekeeper.kit.canonical import canonical_json, digest_of, sha256_hex
 from gatekeeper.kit.clock import now
@@ -44,6 +45,7 @@ from inference.contract import (
     Failed,
     ImageOrder,
     LoadPhase,
+    ModelState,
     Preview,
     RefusalCode,
     Refused,
@@ -465,6 +467,24 @@ async def test_an_order_waits_for_a_worker_that_is_not_there(database: Database,
     assert (made.state, made.losses) == (GenerationState.DONE, 0)
 
 
+async def test_a_model_that_loads_long_and_is_evicted_again_does_not_end_its_order(
+    database: Database, folder: ImageFolder
+) -> None:
+    class Crowded(StubWorker):
+        async def load(self, *args: Any, **more: Any) -> ModelState:
+            clock.shift(timedelta(seconds=ORDER_SECONDS))
+            state = await super().load(*args, **more)
+            self.needs_load = len(self.loaded) < 3  # another model takes its place before the order comes
+            return state
+
+    story = await tell(database, folder, Crowded(needs_load=True))
+    with time_machine.travel(now(), tick=False) as clock:
+        made = await story.end()
+        [order] = story.worker.orders
+        assert order.deadline_at == now() + timedelta(seconds=ORDER_SECONDS)
+    assert (made.state, len(story.worker.loaded)) == (GenerationState.DONE, 3)
+
+
 async def test_who_comes_again_goes_on_where_they_were(database: Database, folder: ImageFolder) -> None:
     story = await tell(database, folder, StubWorker())
     made = await story.order()
@@ -580,6 +600,20 @@ async def test_images_are_their_owner_s_for_a_limited_time(database: Database, f
         left = await session.get_one(Generation, made.id)
         assert left.prompt is None
         assert left.receipt is not None
+
+
+async def test_images_whose_deletion_was_cut_short_are_deleted_by_the_clean_up(
+    database: Database, folder: ImageFolder, tmp_path: Path
+) -> None:
+    story = await tell(database, folder, StubWorker())
+    made = await story.end()
+    async with database.write() as session:
+        await generation.forget(session, story.ada, ImageFolder(tmp_path / "never reached"), made.id)
+    assert folder.path(made, 0).is_file()
+    async with database.write() as session:
+        assert (await generation.own(session, story.ada, made.id)).prompt == ""
+        assert await generation.clean_up(session, folder) == 1
+    assert not folder.path(made, 0).exists()
 
 
 async def test_real_child_process_makes_receipts_that_verify(
