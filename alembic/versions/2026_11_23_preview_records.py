@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_23_preview_records"
-down_revision = "2026_11_23_safety_runs"
+down_revision = "2026_11_23_doors"
 branch_labels = None
 depends_on = None
 
