@@ -1,5 +1,6 @@
 """Reading the log, newest first."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ from sqlmodel import col
 
 from gatekeeper.kit.ids import first_id_at
 from gatekeeper.kit.paging import Page, page_of
+from gatekeeper.ledger.kinds import KINDS
 from gatekeeper.ledger.tables import LedgerEvent
 
 
@@ -16,8 +18,10 @@ async def events(
     *,
     kind: str | None = None,
     actor: str | None = None,
+    about: Collection[str] = (),
     repo: str | None = None,
     subject: str | None = None,
+    number: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     after: str | None = None,
@@ -26,27 +30,33 @@ async def events(
     """A page of the log, sealed events and pending ones alike, newest first.
 
     since, until  from one instant on, to before another, by the time in the events' ids
-    kind   an exact kind, or the beginning of kinds when it ends in a colon, as in `access:request:`
-    after  the `after` of the page before
+    kind     a whole one, or the beginning of several: `access:req`
+    about    ids: with `actor`, what was done to these as well as what the actor did
+    subject  the id of an event, or of what events are about
+    after    the `after` of the page before
     """
     query = sa.select(LedgerEvent).order_by(col(LedgerEvent.id).desc()).limit(limit + 1)
-    for column, wanted in (
-        (col(LedgerEvent.actor_id), actor),
-        (col(LedgerEvent.repo_id), repo),
-        (col(LedgerEvent.subject_id), subject),
-    ):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    if repo is not None:
+        query = query.where(col(LedgerEvent.repo_id) == repo)
+    if subject is not None:
+        query = query.where(sa.or_(col(LedgerEvent.subject_id) == subject, col(LedgerEvent.id) == subject))
+    if number is not None:
+        query = query.where(col(LedgerEvent.number) == number)
     if kind is not None:
         column = col(LedgerEvent.kind)
-        query = query.where(column.startswith(kind, autoescape=True) if kind.endswith(":") else column == kind)
+        query = query.where(column == kind if kind in KINDS else column.startswith(kind, autoescape=True))
     if since is not None:
         query = query.where(col(LedgerEvent.id) >= first_id_at(since))
     if until is not None:
         query = query.where(col(LedgerEvent.id) < first_id_at(until))
     if after is not None:
         query = query.where(col(LedgerEvent.id) < after)
-    rows = list(await session.scalars(query))
+    # Each way has its index; the two in one condition would have none.
+    ways = [] if actor is None else [query.where(col(LedgerEvent.actor_id) == actor)]
+    if about:
+        ways.append(query.where(col(LedgerEvent.subject_id).in_(about)))
+    found = {event.id: event for way in ways or [query] for event in await session.scalars(way)}
+    rows = [found[id] for id in sorted(found, reverse=True)[: limit + 1]]
     return page_of(rows, limit=limit, key=lambda event: event.id)
 
 

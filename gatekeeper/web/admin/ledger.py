@@ -5,9 +5,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.responses import Response
 
 from gatekeeper import accounts, ledger, repos
+from gatekeeper.access import AccessGrant, AccessRequest
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, NotFound
 from gatekeeper.ledger import LedgerEvent, Proof
@@ -21,22 +24,27 @@ from gatekeeper.web.portal.views import render
 _PAGE = 50
 _CHECKED_AT_ONCE = 200  # events: some 20 ms
 _NOBODY = "-"  # no id is ever this
+_MOST_ABOUT = 200
+_LAST = 2**63 - 1
 _FILTERS = ("kind", "person", "repo", "subject", "since", "until")
 _CHECK = """gatekeeper ledger check {file} --key {key}
 curl {url}/api/ledger/checkpoint"""
 
 
 async def show(call: Call) -> Response:
-    """`GET /admin/ledger`: filters by kind, person, repository, subject and days."""
+    """`GET /admin/ledger`: filters by kind, person, repository, days, and what a receipt or another event names."""
     query = call.request.query_params
     filters = {name: query.get(name, "").strip()[:160] for name in _FILTERS}
     since, until, errors = _days(filters)
+    person_id, named = await _person_id(call, filters["person"]), filters["subject"]
     page = await ledger.events(
         call.session,
-        kind=await _kind(filters["kind"]),
-        actor=await _person_id(call, filters["person"]),
+        kind=filters["kind"] or None,
+        actor=person_id,
+        about=await _about(call, person_id) if person_id else (),
         repo=await _repo_id(call, filters["repo"]),
-        subject=filters["subject"] or None,
+        subject=named if named and not named.isdecimal() else None,
+        number=min(int(named), _LAST) if named.isdecimal() else None,
         since=since,
         until=until,
         after=query.get("after"),
@@ -53,6 +61,7 @@ async def show(call: Call) -> Response:
         report=await _report(call),
         pending=(await ledger.pending(call.session))[0],
         filters=filters,
+        filtered=bool(kept),
         errors=errors,
         kinds=[(kind, words.EVENTS.get(kind, "")) for kind in await ledger.kinds_there(call.session)],
         events=[
@@ -65,7 +74,7 @@ async def show(call: Call) -> Response:
                 "actor": names.actor_of(event),
                 "repo": names.repo_of(event),
             }
-            for event in page.items
+            for event in sorted(page.items, key=_place, reverse=True)
         ],
         newer=f"/admin/ledger?{urlencode(kept)}" if query.get("after") else None,
         older=f"/admin/ledger?{urlencode(kept | {'after': page.after})}" if page.after else None,
@@ -132,6 +141,11 @@ def _name(found: LedgerEvent) -> str:
     return f"proof-{found.id}.json"
 
 
+def _place(found: LedgerEvent) -> tuple[bool, int]:
+    """By number, pending ones after all others."""
+    return found.number is None, found.number or 0
+
+
 def _days(filters: dict[str, str]) -> tuple[datetime | None, datetime | None, dict[str, str]]:
     """The instants at which the days that were asked for begin and end, and what is wrong with them."""
     found, errors = [], {}
@@ -156,18 +170,20 @@ async def _report(call: Call) -> dict[str, Any]:
     return {"is_intact": report.is_intact, "text": text if report.is_intact else " ".join(report.faults[:5])}
 
 
-async def _kind(text: str) -> str | None:
-    """A whole kind has three parts; anything shorter is the beginning of several."""
-    if not text:
-        return None
-    return text if text.count(":") == 2 and not text.endswith(":") else f"{text.rstrip(':')}:"
-
-
 async def _person_id(call: Call, name: str) -> str | None:
     if not name:
         return None
     person = await accounts.people.find(call.session, name)
     return person.id if person else _NOBODY
+
+
+async def _about(call: Call, person_id: str) -> list[str]:
+    """What events about a person are about: the person, and their requests and grants."""
+    found = [person_id]
+    for table in (AccessRequest, AccessGrant):
+        ids = sa.select(col(table.id)).where(col(table.person_id) == person_id).order_by(col(table.id).desc())
+        found += await call.session.scalars(ids.limit(_MOST_ABOUT))
+    return found
 
 
 async def _repo_id(call: Call, full_name: str) -> str | None:

@@ -2,15 +2,17 @@ import re
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from gatekeeper import accounts, authz, ledger
+from gatekeeper import access, accounts, authz, ledger
+from gatekeeper.access import AccessRequest
 from gatekeeper.accounts import OPERATOR, Role
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
-from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, words
+from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +124,29 @@ async def test_an_event_leads_to_its_proof_as_a_file_and_to_what_it_is_about(sit
     assert not ledger.offline.check(proof.content.replace(b"hold", b"lift"), house.keys.signing.public).is_valid
     assert "gatekeeper ledger check proof-" in words(page)
     assert [(await grace_herself.get(path)).status_code for path in (address, f"{address}/proof")] == [403, 403]
+
+
+async def test_what_a_receipt_or_a_person_names_is_found(site: Site, model: Repo) -> None:
+    house = site.gatekeeper
+    ada, olga = await site.as_("ada"), await site.as_("olga")
+    await ask_for_access(ada)
+    async with house.db.write() as session:
+        grace = await accounts.principals.for_person(session, site.people["grace"])
+        request = (await session.scalars(sa.select(AccessRequest))).one()
+        await access.reject(session, request, by=grace, reason="No.")
+    await ledger.Sealer(house.db, house.keys.signing, origin=house.settings.ledger_origin).seal()
+    async with house.db.read() as session:
+        [rejected] = (await ledger.events(session, kind="access:request:reject")).items
+
+    async def kinds(query: str) -> list[str]:
+        return re.findall(r"<code class=\"small soft\">([^<]+)</code>", (await olga.get(f"/admin/ledger?{query}")).text)
+
+    assert await kinds(f"subject={rejected.number}") == [rejected.kind]
+    assert await kinds(f"subject={rejected.id}") == [rejected.kind]
+    assert set(await kinds(f"subject={request.id}")) >= {"access:request:submit", rejected.kind}
+    assert rejected.kind in await kinds("person=ada&kind=access:req")  # what was done to her, not by her
+    assert rejected.kind in await kinds("person=grace&kind=access:req")
+    assert await kinds("subject=99999999999999999999999") == []
 
 
 async def test_filters_that_fit_nothing_are_shown_back_escaped(site: Site) -> None:
