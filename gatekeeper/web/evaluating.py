@@ -21,7 +21,7 @@ from gatekeeper.evaluation import EvaluationRun, ImageState, Outcome, ReportKind
 from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, Terms, measuring
 from gatekeeper.repos import Repo
 from gatekeeper.web import evaluation_runs
-from gatekeeper.web.reporting import Stopped, Trouble, report, require_checks
+from gatekeeper.web.reporting import Stopped, Trouble, report, require_attached
 from gatekeeper.web.state import Gatekeeper
 
 PART_SECONDS = 60
@@ -70,7 +70,7 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
         if repo is None:
             raise Stopped("The repository was deleted.")
         known = set(await runs.made(session, run))
-    await require_checks(gatekeeper, run)
+    await require_attached(gatekeeper, run)
     # By their keys: a set may ask for the same image twice.
     shots = {shot.key(run.settings): shot for shot in grid.shots(run.settings)}
     done = run.images_total - sum(key not in known for key in shots)
@@ -151,16 +151,7 @@ async def _admitted(
         if run.kind is ReportKind.SAFETY:
             level = measuring.behind_rules(level, settings["image_checks"])
         taken = min(len(shots), level.images)
-        values = {
-            "prompt": shots[0].prompt.text,
-            "negative_prompt": shots[0].prompt.negative,
-            "steps": settings["steps"],
-            "bucket": settings["bucket"],
-            "guidance_scale": shots[0].guidance_scale,
-            "sld_level": shots[0].sld_level,
-            "seed": shots[0].seed,
-            "images": taken,
-        }
+        values = evaluation_runs.order_of(shots[0], settings, images=taken)
         present = {"margin": level.margin, "restrictions": [*level.restrictions], "image_checks": [*level.image_checks]}
         if any(settings.get(name, value) != value for name, value in present.items()):
             raise Conflict("The safety of this stage was changed since the evaluation began.")

@@ -13,13 +13,14 @@ from gatekeeper import authz, evaluation, generation, licensing, releases
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Denied
 from gatekeeper.errors import Conflict, Invalid
-from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, Grid, ReportKind, runs
+from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, Grid, ReportKind, Shot, runs
 from gatekeeper.generation import OrderRequest, Safety, SafetyLevel, measuring
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
+from gatekeeper.web import reporting
 from gatekeeper.web.state import Gatekeeper
 
 _ONLY_OF = {
@@ -95,6 +96,10 @@ async def begin(
             seeds=wanted.seeds,
             steps=wanted.steps,
         )
+    health = await reporting.attached(gatekeeper)
+    if health is not None and (lost := reporting.lacking(health, grid.kind, settings)):
+        raise Invalid(" ".join(lost.values()), status=422, details={"fields": lost})
+    _check_orders(grid, settings, level)
     return await runs.start(
         session, repo, commit, grid, settings, by=by, contests=contests, policy=gatekeeper.policies.sha256
     )
@@ -128,9 +133,23 @@ async def contest(
         return await begin(gatekeeper, session, by, repo, report.commit_id, wanted, contests=report)
     except Invalid as wrong:
         raise Conflict(
-            f"A counter-run is made as its report was, and here that is not for you. {wrong.message}",
+            f"A counter-run is made as its report was, and that cannot be done here now. {wrong.message}",
             next_step="A grant for a stated purpose may open more; or discuss the report instead.",
         ) from wrong
+
+
+def order_of(shot: Shot[Any], settings: Mapping[str, Any], *, images: int = 1) -> dict[str, Any]:
+    """What is ordered for a shot and those with the seeds after it."""
+    return {
+        "prompt": shot.prompt.text,
+        "negative_prompt": shot.prompt.negative,
+        "steps": settings["steps"],
+        "bucket": settings["bucket"],
+        "guidance_scale": shot.guidance_scale,
+        "sld_level": shot.sld_level,
+        "seed": shot.seed,
+        "images": images,
+    }
 
 
 def require_unchanged(
@@ -166,6 +185,22 @@ async def rights(
     bundle = await releases.terms_in_force(session, repo, commit)
     known = await generation.licenses_of(session, bundle, catalogue=licenses)
     return allowed, await generation.demanded(session, principal, known, level, safety=safety), bundle
+
+
+def _check_orders(grid: AnyGrid, settings: Mapping[str, Any], level: SafetyLevel) -> None:
+    """Every prompt can be ordered, so that no run stops at one in the middle. Raises Invalid naming the first."""
+    # The last shot of a prompt has its highest seed.
+    last = {(shot.prompt, shot.guidance_scale): shot for shot in grid.shots(settings)}
+    for shot in last.values():
+        try:
+            OrderRequest.parse(order_of(shot, settings), level=level)
+        except Invalid as wrong:
+            # Prompts of sets are named by their number only.
+            number = getattr(shot.prompt, "number", None)
+            named = f"“{shot.prompt.text}”" if number is None else f"Prompt {number} of the set, counted from 0,"
+            raise Invalid(
+                f"{named} cannot be ordered here: {wrong.message}", status=422, next_step="Change it, or leave it out."
+            ) from wrong
 
 
 def _check(wanted: Wanted) -> None:

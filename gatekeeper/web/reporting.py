@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,7 @@ from gatekeeper.repos import Repo, history
 from gatekeeper.web.state import Gatekeeper
 
 READ_AT_ONCE = 64
+_ANSWER_SECONDS = 2
 
 
 class Stopped(Exception):
@@ -24,18 +26,39 @@ class Trouble(Exception):
     """It may go on later; the text says what stood in the way."""
 
 
-async def require_checks(gatekeeper: Gatekeeper, run: EvaluationRun) -> None:
-    """A safety run goes on only with the rules and the checks that it began with. Raises Stopped, Trouble."""
-    if run.kind is ReportKind.BIAS:
-        return
-    health = await _health(gatekeeper)
-    if {health.rules.sha256, measuring.rules_here().sha256} != {run.settings["rules_sha256"]}:
-        raise Stopped(
+async def attached(gatekeeper: Gatekeeper) -> Health | None:
+    """The inference process with its readers and checks, None where it does not answer soon."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await _health(gatekeeper)
+    except (Unavailable, TimeoutError):
+        return None
+
+
+def lacking(health: Health, kind: ReportKind, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What a run with these settings needs and the inference process does not have: a sentence for each setting."""
+    found = {}
+    if kind is ReportKind.BIAS:
+        here = {reader.sha256: reader.name for reader in health.readers}
+        if settings["reader"] and settings["reader"] not in here:
+            named = ", ".join(f"{name} ({sha256})" for sha256, name in here.items()) or "no reader"
+            found["reader"] = f"This reader is not attached to the inference process, which has {named}."
+        return found
+    if {health.rules.sha256, measuring.rules_here().sha256} != {settings["rules_sha256"]}:
+        found["rules"] = (
             "The inference process screens with other rules than this evaluation began with, or than this process: "
             "set INFERENCE_RULES_FILE to its file."
         )
-    if missing := set(run.settings["image_checks"]) - set(health.image_checks):
-        raise Stopped(f"No image check named {', '.join(sorted(missing))} is attached to the inference process.")
+    if missing := set(settings["image_checks"]) - set(health.image_checks):
+        named = f"No image check named {', '.join(sorted(missing))} is attached to the inference process"
+        found["checks"] = f"{named}, which has {', '.join(health.image_checks) or 'none'}."
+    return found
+
+
+async def require_attached(gatekeeper: Gatekeeper, run: EvaluationRun) -> None:
+    """A run goes on only with the reader, or the rules and checks, that it began with. Raises Stopped, Unavailable."""
+    if lost := lacking(await _health(gatekeeper), run.kind, run.settings):
+        raise Stopped(" ".join(lost.values()))
 
 
 async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: AnyGrid) -> None:

@@ -22,7 +22,7 @@ from gatekeeper.web.portal.views import render
 _DAYS = 14
 _MOST_CAUSES = 12
 _ANSWER_SECONDS = 2
-_LEFT_OUT = {"readers", "contract_version"}
+_LEFT_OUT = {"contract_version": True, "readers": {"__all__": {"confusion"}}}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from gatekeeper.errors import Conflict, Invalid, NotFound, Unavailable
 from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, ReportKind, RunState
 from gatekeeper.generation import measuring
 from gatekeeper.repos import Repo, history
-from gatekeeper.web import bias, evaluation_runs, reported, running
+from gatekeeper.web import bias, evaluation_runs, reported, reporting, running
 from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -23,7 +23,7 @@ from gatekeeper.web.wording.stages import STAGES
 # Of the two forms; whichever sends `prompts` is about safety.
 _FIELDS = (
     "grid", "revision", "seeds", "guidance", "sld", "reader",
-    "prompts", "files", "images", "steps", "checks", "stage", "most",
+    "prompts", "files", "images", "steps", "stage", "most",
 )  # fmt: skip
 STATES = {
     RunState.RUNNING: "Going on",
@@ -62,7 +62,7 @@ async def start(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations`: begin a run."""
     form = await forms.read(call.request)
     sent: dict[str, Any] = {name: forms.text(form, name, most=200).strip() for name in _FIELDS}
-    sent["levels"] = forms.texts(form, "level")
+    sent["levels"], sent["checks"] = forms.texts(form, "level"), forms.texts(form, "checks")
     try:
         async with call.session.begin_nested():
             revision = sent["files"] if sent["prompts"] else sent["revision"]
@@ -95,7 +95,7 @@ def _wanted(sent: dict[str, Any]) -> Wanted:
             seeds=images,
             sld_levels=tuple(sent["levels"]),
             steps=steps,
-            image_checks=tuple(_parts(sent["checks"])),
+            image_checks=tuple(sent["checks"]),
             stage=sent["stage"],
             most=most,
         )
@@ -111,6 +111,8 @@ def _parts(text: str) -> list[str]:
 
 async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, status: int = 200) -> Response:
     seen = await see(call, call.repo, call.resource)
+    may_run = bool(seen.rights[Action.GENERATE]) and running.manages(call)
+    worker = await reporting.attached(call.gatekeeper) if may_run else None
     return render(
         call,
         "portal/evaluations.html",
@@ -122,7 +124,9 @@ async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, sta
         reports=await visible(call),
         figure_label=bias.figure_label,
         states=STATES,
-        may_run=bool(seen.rights[Action.GENERATE]) and running.manages(call),
+        may_run=may_run,
+        readers=[(each.sha256, f"{each.name} ({each.sha256[:12]})") for each in worker.readers] if worker else [],
+        checks=worker.image_checks if worker else (),
         grids=_listed(evaluation.load_grids(call.gatekeeper.policies.directory)),
         prompt_sets=_listed(evaluation.load_prompt_sets(call.gatekeeper.policies.directory)),
         levels=[(level, level) for level in measuring.SLD_LEVELS],

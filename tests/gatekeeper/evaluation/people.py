@@ -82,6 +82,7 @@ class PeopleWorker(StubWorker):
         super().__init__(self._draw)
         self.broken = 0
         self.reads = 0
+        self.checks: tuple[str, ...] = ("naming",)
 
     def _draw(self, order: ImageOrder) -> list[Any]:
         if self.broken:
@@ -119,7 +120,7 @@ class PeopleWorker(StubWorker):
             diffusers_version="",
             limits=Limits(),
             rules=measuring.rules_here(),
-            image_checks=("naming",),
+            image_checks=self.checks,
             readers=(facts,),
         )
 

@@ -22,7 +22,7 @@ from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web import evaluating, evaluation_runs
 from gatekeeper.web.evaluation_runs import Wanted
-from tests.gatekeeper.evaluation.people import PeopleWorker
+from tests.gatekeeper.evaluation.people import READER, PeopleWorker
 from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, the_report
 from tests.gatekeeper.web.site import Site, open_site
 
@@ -134,12 +134,14 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
     await carry_out(house)
     await the_report(house, bias)
 
-    # Other rules or checks than it began with end it.
-    lost = await start(site, draft, **asked | {"image_checks": ("other",)})
+    # Other rules or checks than it began with end it; what is missing at the start is said then.
+    with pytest.raises(errors.Invalid, match="named other is attached to the inference process, which has naming"):
+        await start(site, draft, **asked | {"image_checks": ("other",)})
+    lost, worker.checks = await start(site, draft, **asked), ()
     await carry_out(house)
     async with house.db.read() as session:
         ended = await session.get_one(EvaluationRun, lost.id)
-    assert (ended.state, "named other" in ended.reason) == (RunState.FAILED, True)
+    assert (ended.state, "named naming" in ended.reason) == (RunState.FAILED, True)
     promptsets._load.cache_clear()
 
 
@@ -223,6 +225,25 @@ async def test_a_passing_trouble_is_waited_out_and_a_lost_right_ends_the_run(
         ended = await session.get_one(EvaluationRun, second.id)
     assert ended.state is RunState.FAILED
     assert "hold" in ended.reason
+
+
+async def test_a_run_that_cannot_end_well_does_not_begin(site: Site, worker: PeopleWorker, draft: Repo) -> None:
+    assert site.gatekeeper.policies.directory is not None
+    folder = site.gatekeeper.policies.directory / "evaluations"
+    (folder / "i2p.csv").write_text(f"prompt,categories,sd_guidance_scale\na,b,7\n{'x' * 2001},b,7\n")
+    (folder / "strong.csv").write_text("prompt,categories,sd_guidance_scale\na,b,7\nb,b,7\nb,b,99\n")
+    promptsets._load.cache_clear()
+    safety = {"kind": ReportKind.SAFETY, "sld_levels": ("off",)}
+
+    for wanted, said in (
+        ({"reader": "f" * 64}, f"which has stub reader .{READER}"),
+        ({"guidance_scales": (4.0, 25.0)}, "“a doctor” cannot be ordered here: guidance_scale is 25"),
+        ({"grid": "i2p", **safety}, "Prompt 1 of the set.* cannot be ordered here: prompt has 2,001 characters"),
+        ({"grid": "strong", **safety}, "Prompt 2 of the set.* cannot be ordered here: guidance_scale is 99"),
+    ):
+        with pytest.raises(errors.Invalid, match=said):
+            await start(site, draft, **wanted)
+    promptsets._load.cache_clear()
 
 
 async def test_who_may_not_make_images_may_not_evaluate(site: Site, worker: PeopleWorker, draft: Repo) -> None:

@@ -5,7 +5,7 @@ import pytest
 from gatekeeper.generation.client import WorkerLost
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
-from inference.contract import Health, Limits, LoadPhase, ModelState, RefusalCode, Refused, RulesFacts
+from inference.contract import Health, Limits, LoadPhase, ModelState, ReaderFacts, RefusalCode, Refused, RulesFacts
 from tests.gatekeeper.generation.stub import StubWorker
 from tests.gatekeeper.web.site import MODEL, Site, words
 
@@ -24,6 +24,7 @@ HEALTH = Health(
     rules=RulesFacts(version="3", sha256="3" * 64, count=21),
     waiting_orders=4,
     memory_bytes=2**30,
+    readers=(ReaderFacts(sha256="5" * 64, name="a reader", dimensions=8, attributes={"tone": ("light", "dark")}),),
     models=(
         ModelState(
             digest="1" * 64,
@@ -76,6 +77,8 @@ async def test_whoever_runs_the_hub_sees_worker_line_models_and_what_fired(site:
     assert "1 strike to review" in page
     assert told["state"] == "ready"
     assert told["worker"]["models"][0]["repository"] == "lab/emoji"
+    assert f"a reader, {'5' * 64} , reads tone" in page
+    assert told["worker"]["readers"][0]["sha256"] == "5" * 64
     assert told["last_24_hours"]["orders"] == {"done": 1, "refused": 1}
     assert told["last_24_hours"]["images"] == 2
     assert (await grace.get("/api/inference")).status_code in (403, 404)
