@@ -6,7 +6,7 @@ maintainer at once. `Ladder` is the rules of the stages as data.
 """
 
 from gatekeeper.releases.approvals import Quorum, maintainers, quorum
-from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of
+from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of, waits_for_others
 from gatekeeper.releases.criteria import Finding, can_be_waived
 from gatekeeper.releases.embargoes import due, open_or_hold
 from gatekeeper.releases.holders import Holder, holders, holders_of, without_account
@@ -103,6 +103,7 @@ __all__ = [
     "terms_in_force",
     "timeline",
     "visible_main",
+    "waits_for_others",
     "waive",
     "withdraw",
     "without_account",

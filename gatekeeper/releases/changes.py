@@ -118,6 +118,13 @@ async def change_quorum(session: AsyncSession, proposal: Proposal, *, ladder: La
     return await quorum(session, repo, release, proposal, replace(rule, sole_maintainer=True))
 
 
+async def waits_for_others(session: AsyncSession, release: Release, *, by: Principal, ladder: Ladder) -> bool:
+    """Whether a change that `by` asked for now would wait for the yes of other people."""
+    asked = Proposal(release_id=release.id, act=Act.WITHDRAW, target=release.stage, proposed_by=by.person_id)
+    count = await change_quorum(session, asked, ladder=ladder)
+    return count.needed > (by.person_id in count.eligible)
+
+
 async def changes_of(session: AsyncSession, release: Release) -> list[Proposal]:
     """Open changes of a release: at most one."""
     found = await _open_change(session, release)

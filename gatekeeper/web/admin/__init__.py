@@ -39,6 +39,7 @@ from gatekeeper.web.admin import (
     settings,
     storage,
     strikes,
+    taking_back,
     trusted_jobs,
     webhooks,
 )
@@ -77,6 +78,7 @@ ROUTES = (
     *release.ROUTES,
     *changing.ROUTES,
     *holding.ROUTES,
+    *taking_back.ROUTES,
     *drill.ROUTES,
     *holders.ROUTES,
     *grants.ROUTES,

@@ -10,8 +10,9 @@ from gatekeeper import releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid
 from gatekeeper.kit.clock import instant_of
-from gatekeeper.releases import Act, Release, Stage
-from gatekeeper.web.admin.release import ONE, ladder, page, proposal_of, release_of
+from gatekeeper.releases import Act, Release
+from gatekeeper.web.admin.release import ONE, ask_change, ladder, page, proposal_of, release_of
+from gatekeeper.web.admin.releases import list_page
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -19,12 +20,19 @@ from gatekeeper.web.portal.views import repo_url
 
 
 async def ask(call: Call) -> Response:
-    """`POST .../releases/{rev}/change`: announce an embargo, deprecate, or ask for what takes more people."""
+    """`POST .../releases/{rev}/change`: announce an embargo or deprecate; ask to lengthen or lift an embargo."""
     release = await release_of(call)
     sent = await forms.read(call.request)
     act = forms.text(sent, "act", most=20)
-    done = await _try(call, release, act, lambda: _ask(call, release, act, sent))
-    return done or RedirectResponse(f"{_url(call, release)}?done=change-asked", 303)
+    is_done = True
+
+    async def ask() -> None:
+        nonlocal is_done
+        is_done = await _ask(call, release, act, sent)
+
+    refused = await _try(call, release, act, ask, sent)
+    done = "change-made" if is_done else "change-asked"
+    return refused or RedirectResponse(f"{_url(call, release)}?done={done}", 303)
 
 
 async def agree(call: Call) -> Response:
@@ -55,7 +63,8 @@ async def carry_out(call: Call) -> Response:
 async def close(call: Call) -> Response:
     """`POST .../proposals/{id}/close`: take back one's own proposal, or refuse another's."""
     release, proposal = await release_of(call), await proposal_of(call)
-    reason = forms.text(await forms.read(call.request), f"close-{proposal.id}", most=3000)
+    sent = await forms.read(call.request)
+    reason = forms.text(sent, f"close-{proposal.id}", most=3000)
 
     async def act() -> None:
         await releases.close_proposal(
@@ -63,57 +72,39 @@ async def close(call: Call) -> Response:
         )
 
     where = f"close-{proposal.id}"
-    return await _try(call, release, where, act) or RedirectResponse(f"{_url(call, release)}?done=proposal-closed", 303)
+    refused = await _try(call, release, where, act, sent)
+    return refused or RedirectResponse(f"{_url(call, release)}?done=proposal-closed", 303)
 
 
 async def waive(call: Call) -> Response:
     """`POST .../proposals/{id}/waive`: let one criterion pass, publicly."""
     release, proposal = await release_of(call), await proposal_of(call)
-    sent = await forms.read(call.request)
+    sent, policy = await forms.read(call.request), call.gatekeeper.policies.sha256
     criterion = forms.text(sent, "criterion", most=60)
-    reason = forms.text(sent, f"waive-{criterion}", most=3000)
-
-    async def act() -> None:
-        await releases.waive(
-            call.session,
-            proposal,
-            criterion,
-            by=call.principal,
-            reason=reason,
-            policy=call.gatekeeper.policies.sha256,
-        )
-
-    done = await _try(call, release, f"waive-{criterion}", act)
-    return done or RedirectResponse(f"{_url(call, release)}?done=waived", 303)
+    field = f"waive-{proposal.id}-{criterion}"
+    reason = forms.text(sent, field, most=3000)
+    try:
+        async with call.session.begin_nested():
+            await releases.waive(call.session, proposal, criterion, by=call.principal, reason=reason, policy=policy)
+    except (Invalid, Conflict) as error:
+        return await list_page(call, sent, errors={field: error.sentence}, status=422)
+    return RedirectResponse(f"{_url(call, release)}?done=waived", 303)
 
 
-async def _ask(call: Call, release: Release, act: str, sent: FormData) -> None:
+async def _ask(call: Call, release: Release, act: str, sent: FormData) -> bool:
     session, by, policy = call.session, call.principal, call.gatekeeper.policies.sha256
     reason = forms.text(sent, f"reason-{act}", most=3000)
     until = _until(forms.text(sent, f"until-{act}", most=40)) if act in ("announce", "embargo") else None
-    if act == "deprecate":
-        await releases.deprecate(session, release, by=by, reason=reason, policy=policy)
-        return
-    if act == "announce" and release.embargoed_until is None:
-        await releases.embargo(session, release, until, by=by, reason=reason, policy=policy)
-        return
-    if act not in set(Act):
-        raise Invalid("Choose what is to be done.", next_step="Use one of the page's forms.")
-    target = forms.text(sent, "target-demote", most=40) if act == Act.DEMOTE else ""
-    proposal = await releases.ask_change(
-        session,
-        release,
-        Act(act),
-        by=by,
-        ladder=ladder(call),
-        reason=reason,
-        target=Stage(target) if target in set(Stage) else None,
-        until=until,
-        policy=policy,
-    )
-    count = await releases.change_quorum(session, proposal, ladder=ladder(call))
-    if count.is_reached:
-        await releases.carry_out(session, proposal, by=by, ladder=ladder(call), policy=policy)
+    match act:
+        case "deprecate":
+            await releases.deprecate(session, release, by=by, reason=reason, policy=policy)
+        case "announce" if release.embargoed_until is None:
+            await releases.embargo(session, release, until, by=by, reason=reason, policy=policy)
+        case Act.EMBARGO | Act.LIFT:
+            return await ask_change(call, release, Act(act), reason=reason, until=until)
+        case _:
+            raise Invalid("Choose what is to be done.", next_step="Use one of the page's forms.")
+    return True
 
 
 def _until(text: str) -> datetime:
@@ -124,13 +115,16 @@ def _until(text: str) -> datetime:
         raise Invalid("The instant must look like 2027-01-31T12:00.", next_step="Enter day and time in UTC.") from None
 
 
-async def _try(call: Call, release: Release, field: str, act: Callable[[], Awaitable[None]]) -> Response | None:
-    """Do it, or show the page again with what was wrong."""
+async def _try(
+    call: Call, release: Release, field: str, act: Callable[[], Awaitable[None]], sent: FormData | None = None
+) -> Response | None:
+    """Do it, or show the page again with what was wrong and what was typed."""
     try:
         async with call.session.begin_nested():
             await act()
     except (Invalid, Conflict) as error:
-        return await page(call, release, errors={_field_of(field, error): error.sentence}, status=422)
+        errors = {_field_of(field, error): error.sentence}
+        return await page(call, release, typed=dict(sent or {}), errors=errors, status=422)
     return None
 
 
@@ -147,9 +141,9 @@ def _url(call: Call, release: Release) -> str:
 _PROPOSAL = f"{ONE}/proposals/{{id}}"
 
 ROUTES = [
-    *for_kinds(f"{ONE}/change", ask, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{ONE}/change", ask, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
     *for_kinds(f"{_PROPOSAL}/agree", agree, needs=Action.HOLD, methods=("POST",)),
-    *for_kinds(f"{_PROPOSAL}/carry-out", carry_out, needs=Action.HOLD, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/carry-out", carry_out, needs=Action.HOLD, methods=("POST",), is_dangerous=True),
     *for_kinds(f"{_PROPOSAL}/close", close, needs=Action.HOLD, methods=("POST",)),
-    *for_kinds(f"{_PROPOSAL}/waive", waive, needs=Action.PROMOTE, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/waive", waive, needs=Action.PROMOTE, methods=("POST",), is_dangerous=True),
 ]

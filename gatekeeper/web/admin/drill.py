@@ -2,16 +2,12 @@
 that somebody says that they went through it, which a stage may ask for.
 """
 
-from dataclasses import replace
-
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import authz, notices, releases
-from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper import notices, releases
+from gatekeeper.accounts import ANONYMOUS
 from gatekeeper.authz import Action
-from gatekeeper.kit.clock import now
-from gatekeeper.releases import Release
-from gatekeeper.web import words
+from gatekeeper.web.admin.effects import fallback
 from gatekeeper.web.admin.release import ONE, release_of
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
@@ -32,8 +28,8 @@ async def show(call: Call) -> Response:
         commit=release.commit_id,
         is_held=release.held_at is not None,
         fallbacks=[
-            ("Everybody", *await _fallback(call, release, ANONYMOUS)),
-            ("You", *await _fallback(call, release, call.principal)),
+            ("Everybody", *await fallback(call, release, ANONYMOUS)),
+            ("You", *await fallback(call, release, call.principal)),
         ],
         holders=await releases.holders(call.session, release),
         nameless=await releases.without_account(call.session, release),
@@ -48,17 +44,6 @@ async def done(call: Call) -> Response:
     release = await release_of(call)
     await releases.record_drill(call.session, release, by=call.principal, policy=call.gatekeeper.policies.sha256)
     return RedirectResponse(f"{repo_url(call.repo)}/releases/{release.commit_id}?done=drilled", 303)
-
-
-async def _fallback(call: Call, release: Release, who: Principal) -> tuple[str, str]:
-    """What main would be to them while this release is held: commit and stage; both "" for nothing."""
-    known = await authz.load(call.session, who, call.repo)
-    held = tuple(replace(each, is_held=True) if each.commit == release.commit_id else each for each in known.releases)
-    stands = replace(known, releases=held)
-    found = authz.decide(call.gatekeeper.policies, who, Action.KNOW, stands, now()).revision
-    if found is None or found.is_held or found.is_withdrawn:
-        return "", ""
-    return found.commit, words.STAGES[found.stage].label if found.stage else ""
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Who has access to a repository: the list, revoking, and granting directly."""
+"""Who has access to a repository: the list, suspending, and granting directly. Revoking is a page of its own."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,11 +24,12 @@ _MOST = 500
 
 @dataclass(frozen=True)
 class Form:
-    """The form as it was sent."""
+    """The forms as they were sent. `reason` is that of a suspension, which the errors name."""
 
     person: str = ""
     ends_on: str = ""
     is_tester: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,32 +91,18 @@ def _proposed_end(call: Call) -> str:
     return (now() + timedelta(days=days)).date().isoformat() if days else ""
 
 
-async def revoke(call: Call) -> Response:
-    """`POST /{ns}/{name}/grants/{id}/revoke`."""
-    found = await _grant(call)
-    sent = await forms.read(call.request)
-    reason = forms.text(sent, f"reason-{found.id}")
-    try:
-        async with call.session.begin_nested():
-            await access.revoke(
-                call.session, found, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
-            )
-    except Invalid as error:
-        return await _page(call, Form(), errors={"": error.sentence}, status=422)
-    return RedirectResponse(f"{repo_url(call.repo)}/grants?done=revoked", 303)
-
-
 async def suspend(call: Call) -> Response:
     """`POST /{ns}/{name}/grants/{id}/suspend`."""
-    request = await _request(call)
-    reason = forms.text(await forms.read(call.request), f"pause-{call.params['id']}")
+    request, field = await _request(call), f"pause-{call.params['id']}"
+    reason = forms.text(await forms.read(call.request), field)
     try:
         async with call.session.begin_nested():
             await access.suspend(
                 call.session, request, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
             )
     except Invalid as error:
-        return await _page(call, Form(), errors={"": error.sentence}, status=422)
+        form = Form(ends_on=_proposed_end(call), reason=reason)
+        return await _page(call, form, errors={field: error.sentence}, status=422)
     return RedirectResponse(f"{repo_url(call.repo)}/grants?done=access-suspended", 303)
 
 
@@ -197,5 +184,4 @@ ROUTES = [
     *for_kinds("/{ns}/{name}/grants", grant, needs=Action.REVIEW, methods=("POST",)),
     *for_kinds("/{ns}/{name}/grants/{id}/suspend", suspend, needs=Action.REVIEW, methods=("POST",)),
     *for_kinds("/{ns}/{name}/grants/{id}/resume", resume, needs=Action.REVIEW, methods=("POST",)),
-    *for_kinds("/{ns}/{name}/grants/{id}/revoke", revoke, needs=Action.REVIEW, methods=("POST",)),
 ]

@@ -278,6 +278,12 @@ def _policy(call: Call) -> str:
 
 
 ROUTES = [
-    guarded(f"/admin/requests/{{id}}/{name}", endpoint_of(name, act), needs=Action.MANAGE_ACCOUNT, methods=("POST",))
+    guarded(
+        f"/admin/requests/{{id}}/{name}",
+        endpoint_of(name, act),
+        needs=Action.MANAGE_ACCOUNT,
+        methods=("POST",),
+        is_dangerous=name == "revoke",
+    )
     for name, act in ACTS.items()
 ]

@@ -1,17 +1,13 @@
 """Holding a release: the page that says what it will do before it does it, the one button, and lifting the hold."""
 
-import sqlalchemy as sa
-from sqlmodel import col
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import releases
-from gatekeeper.access import AccessGrant
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid
-from gatekeeper.kit.clock import now
 from gatekeeper.releases import Release
-from gatekeeper.web import words
-from gatekeeper.web.admin.release import ONE, ladder, release_of
+from gatekeeper.web.admin import effects
+from gatekeeper.web.admin.release import ONE, release_of
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -52,39 +48,15 @@ async def _page(
         status=status,
         head=seen.head,
         commit=release.commit_id,
-        effects=await _effects(call, release),
+        effects=[
+            *await effects.of_stopping(call, release),
+            "The card, the license and your reason stay readable, with a notice at the top.",
+            "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
+            await effects.of_copies(call, release),
+        ],
         form={"reason": reason},
         errors=errors or {},
     )
-
-
-async def _effects(call: Call, release: Release) -> list[str]:
-    """What a hold will do, with the numbers of this moment."""
-    holders = await call.session.scalar(
-        sa.select(sa.func.count(sa.distinct(col(AccessGrant.person_id)))).where(
-            col(AccessGrant.repo_id) == release.repo_id,
-            col(AccessGrant.revoked_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
-        )
-    )
-    others = [
-        other
-        for other in await releases.list_for(call.session, call.repo)
-        if other.id != release.id and other.held_at is None and other.withdrawn_at is None
-    ]
-    best = max(others, key=lambda other: ladder(call).rank(other.stage), default=None)
-    people = f"{holders} {'person' if holders == 1 else 'people'} with granted access" if holders else "Nobody"
-    refused = f"{people} and everybody else" if holders else "Everybody"
-    return [
-        f"{refused} will be refused files and images of this revision from the next request on.",
-        "The card, the license and your reason stay readable, with a notice at the top.",
-        f"Whoever asks for the model without naming a revision gets {best.commit_id[:10]} "
-        f"({words.STAGES[best.stage].label}) instead."
-        if best
-        else "There is no other release to fall back to: the model as a whole stops.",
-        "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
-        "Copies that people already downloaded are not reached.",
-    ]
 
 
 def _policy(call: Call) -> str:

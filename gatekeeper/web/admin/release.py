@@ -1,5 +1,6 @@
 """One release: what happened to it, what was waived, and the changes that were asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.releases import Act, Ladder, Proposal, ProposalState, Release
+from gatekeeper.releases import Act, Ladder, Proposal, ProposalState, Release, Stage
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
@@ -85,14 +86,38 @@ def ladder(call: Call) -> Ladder:
     return Ladder.load(call.gatekeeper.policies.directory)
 
 
+async def stages_below(call: Call, release: Release) -> list[Stage]:
+    """The stages that a release could be put back to, the lowest first."""
+    rules = await releases.ladder_for(call.session, call.repo, ladder(call))
+    return [stage for stage in rules.stages if rules.rank(stage) < rules.rank(release.stage)]
+
+
+async def ask_change(
+    call: Call, release: Release, act: Act, *, reason: str, target: Stage | None = None, until: datetime | None = None
+) -> bool:
+    """Ask for a change, and carry it out where nobody else has to agree. Returns whether it was."""
+    session, by, rules, policy = call.session, call.principal, ladder(call), call.gatekeeper.policies.sha256
+    proposal = await releases.ask_change(
+        session, release, act, by=by, ladder=rules, reason=reason, target=target, until=until, policy=policy
+    )
+    count = await releases.change_quorum(session, proposal, ladder=rules)
+    if count.is_reached:
+        await releases.carry_out(session, proposal, by=by, ladder=rules, policy=policy)
+    return count.is_reached
+
+
 async def page(
-    call: Call, release: Release, *, errors: dict[str, str] | None = None, status: int = 200
+    call: Call,
+    release: Release,
+    *,
+    typed: Mapping[str, object] | None = None,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
 ) -> HTMLResponse:
-    """The page of a release; `errors` stand beside the fields that they name."""
+    """The page of a release; `errors` stand beside the fields that they name, and what was typed stays."""
     seen = await see(call, call.repo, call.resource)
     may_change = bool(seen.rights[Action.HOLD])
     rules = await releases.ladder_for(call.session, call.repo, ladder(call))
-    below = [stage for stage in rules.stages if rules.rank(stage) < rules.rank(release.stage)]
     return render(
         call,
         "admin/release.html",
@@ -108,7 +133,9 @@ async def page(
         may_change=may_change and release.withdrawn_at is None,
         may_review=bool(seen.rights[Action.REVIEW]),
         needed=rules.rule(release.stage).approvals,
-        lower=[(stage.value, words.STAGES[stage].label) for stage in below],
+        waits=await releases.waits_for_others(call.session, release, by=call.principal, ladder=ladder(call)),
+        has_lower=bool(await stages_below(call, release)),
+        typed=typed or {},
         errors=errors or {},
     )
 

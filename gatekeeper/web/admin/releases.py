@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, authz, releases
@@ -110,7 +111,7 @@ class ReleaseView:
 
 async def show(call: Call) -> Response:
     """`GET /{ns}/{name}/releases`."""
-    return await _page(call)
+    return await list_page(call)
 
 
 async def enable(call: Call) -> Response:
@@ -125,7 +126,7 @@ async def propose(call: Call) -> Response:
     sent = await forms.read(call.request)
     target = forms.text(sent, f"target-{commit[:10]}", most=40)
     if target not in set(Stage):
-        return await _page(call, errors={f"target-{commit[:10]}": "Choose a stage."}, status=422)
+        return await list_page(call, sent, errors={f"target-{commit[:10]}": "Choose a stage."}, status=422)
     await history.require_commit(call.session, call.repo, commit)
     try:
         async with call.session.begin_nested():
@@ -140,7 +141,7 @@ async def propose(call: Call) -> Response:
                 policy=_policy(call),
             )
     except (Invalid, Conflict) as error:
-        return await _page(call, errors={f"target-{commit[:10]}": error.sentence}, status=422)
+        return await list_page(call, sent, errors={f"target-{commit[:10]}": error.sentence}, status=422)
     return _back(call, "proposed")
 
 
@@ -152,7 +153,7 @@ async def approve(call: Call) -> Response:
         async with call.session.begin_nested():
             await releases.approve_proposal(call.session, proposal, by=call.principal, seen=seen, policy=_policy(call))
     except (Invalid, Conflict) as error:
-        return await _page(call, errors={"": error.sentence}, status=422)
+        return await list_page(call, errors={"": error.sentence}, status=422)
     return _back(call, "proposal-approved")
 
 
@@ -163,11 +164,14 @@ async def promote(call: Call) -> Response:
         async with call.session.begin_nested():
             await releases.promote(call.session, proposal, by=call.principal, ladder=ladder(call), policy=_policy(call))
     except (Invalid, Conflict) as error:
-        return await _page(call, errors={"": error.sentence}, status=422)
+        return await list_page(call, errors={"": error.sentence}, status=422)
     return _back(call, "promoted")
 
 
-async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+async def list_page(
+    call: Call, sent: FormData | None = None, *, errors: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
+    """The list; what was sent from one of its forms stays, with what is wrong beside it."""
     seen = await see(call, call.repo, call.resource)
     may_promote = bool(seen.rights[Action.PROMOTE])
     head = await history.resolve_revision(call.session, call.repo, "main")
@@ -201,6 +205,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         jobs_url=f"/admin/repositories/{call.repo.kind.value}/{call.repo.full_name}/jobs",
         may_propose=bool(seen.rights[Action.PROPOSE]),
         may_hold=bool(seen.rights[Action.HOLD]),
+        typed=dict(sent or {}),
         errors=errors or {},
     )
 
@@ -277,8 +282,8 @@ _PROPOSAL = f"{ONE}/proposals/{{id}}"
 
 ROUTES = [
     *for_kinds(_ALL, show, needs=Action.KNOW),
-    *for_kinds(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",)),
+    *for_kinds(f"{_ALL}/enable", enable, needs=Action.MANAGE, methods=("POST",), is_dangerous=True),
     *for_kinds(f"{ONE}/propose", propose, needs=Action.PROPOSE, methods=("POST",)),
     *for_kinds(f"{_PROPOSAL}/approve", approve, needs=Action.PROMOTE, methods=("POST",)),
-    *for_kinds(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",)),
+    *for_kinds(f"{_PROPOSAL}/promote", promote, needs=Action.PROMOTE, methods=("POST",), is_dangerous=True),
 ]

@@ -29,7 +29,7 @@ async def test_everybody_reads_what_happened_and_only_maintainers_what_can_be_do
     assert "Withdraw it for good" in words((await (await site.as_("grace")).get(address)).text)
     for path in (f"{address}/holders",):
         assert (await (await site.as_("ada")).get(path)).status_code == 403
-    assert (await (await site.as_("ada")).post(f"{address}/change", data={"act": "withdraw"})).status_code == 403
+    assert (await (await site.as_("ada")).post(f"{address}/withdraw", data={"reason": "No."})).status_code == 403
 
 
 async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, model: Repo) -> None:
@@ -40,9 +40,12 @@ async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, 
         {"act": "announce", "until-announce": "2020-01-01T10:00", "reason-announce": "Paper."},
         {"act": "announce", "until-announce": "2099-01-01T10:00", "reason-announce": " "},
         {"act": "lift", "reason-lift": "Now."},
+        {"act": "withdraw", "reason-withdraw": "Only its own page does that."},
         {"act": "fly"},
     ):
-        assert (await grace.post(f"{address}/change", data=data)).status_code == 422, data
+        refused = await grace.post(f"{address}/change", data=data)
+        assert refused.status_code == 422, data
+        assert data.get("reason-announce", "").strip() in refused.text
     good = {"act": "announce", "until-announce": "2099-01-01T10:00", "reason-announce": "Paper."}
     assert (await grace.post(f"{address}/change", data=good)).status_code == 303
     page = words((await site.browser().get(address)).text)
@@ -52,10 +55,14 @@ async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, 
 
 async def test_a_withdrawal_leaves_a_tombstone_with_the_reason(site: Site, model: Repo) -> None:
     address, grace = await address_of(site), await site.as_("grace")
-    sent = await grace.post(
-        f"{address}/change", data={"act": "withdraw", "reason-withdraw": "Trained on <stolen> data."}
-    )
-    assert sent.status_code == 303
+    before = words((await grace.get(f"{address}/withdraw")).text)
+    assert "What this does, at once" in before
+    assert "Everybody will be refused files and images of this revision" in before
+    assert "This cannot be undone" in before
+    assert "Withdraw now" in before
+    assert (await grace.post(f"{address}/withdraw", data={"reason": " "})).status_code == 422
+    sent = await grace.post(f"{address}/withdraw", data={"reason": "Trained on <stolen> data."})
+    assert sent.headers["location"] == f"{address}?done=change-made"
     page = (await grace.get(address)).text
     assert "Asked for" not in words(page)  # the only maintainer suffices
     assert "Trained on &lt;stolen&gt; data." in page
@@ -70,10 +77,14 @@ async def test_a_change_that_was_asked_for_is_ended_without_effect(site: Site, m
         assert lab is not None
         await organizations.add_member(session, lab, site.people["alan"], Role.ADMIN, by=OPERATOR)
     grace = await site.as_("grace")
-    sent = await grace.post(
-        f"{address}/change", data={"act": "demote", "target-demote": "internal", "reason-demote": "Bias."}
-    )
-    assert sent.status_code == 303
+    before = words((await grace.get(f"{address}/demote")).text)
+    assert "Other maintainers have to agree" in before
+    assert "Internal: The members of its organization." in before
+    assert "Ask for it" in before
+    wrong = await grace.post(f"{address}/demote", data={"target": "open", "reason": "It is <biased>."})
+    assert (wrong.status_code, "It is &lt;biased&gt;." in wrong.text) == (422, True)
+    sent = await grace.post(f"{address}/demote", data={"target": "internal", "reason": "Bias."})
+    assert sent.headers["location"] == f"{address}?done=change-asked"
     page = (await grace.get(address)).text
     assert "0 of 1 approvals are given." in words(page)
     closing = re.findall(r'action="([^"]+/close)"', page)[0]
@@ -134,6 +145,10 @@ async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: 
     assert "had its rollback drill" in words((await grace.get(f"{MODEL}/releases/{commit}")).text)
     assert (await (await site.as_("ada")).post(f"{MODEL}/releases/{commit}/drill")).status_code == 403
     assert f"Everybody {older[:10]} , Gated You {older[:10]} , Gated" in page
+    hold = words((await grace.get(f"{MODEL}/releases/{commit}/hold")).text)
+    assert "1 person with granted access and everybody else will be refused" in hold
+    assert f"Whoever asks for lab/emoji without naming a revision gets {older[:10]} (Gated) instead." in hold
+    assert "(1 person fetched files)" in hold
     assert re.search(r"ada last .* unet/x.safetensors b{12}", page)
     assert "1 person, by the page and by mail where they want it: ada." in page
     assert "A release of lab/emoji is on hold" in page
@@ -142,6 +157,17 @@ async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: 
         assert [each.held_at for each in await releases.list_for(session, model)] == [None, None]
         held = sa.select(sa.func.count()).where(col(ledger.LedgerEvent.kind) == "releases:release:hold")
         assert await session.scalar(held) == 0
+
+
+async def test_a_hold_promises_nobody_a_draft_instead(site: Site, model: Repo) -> None:
+    address = await address_of(site)
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        parent = address.rpartition("/")[2]
+        await repos.commit(session, model, "main", [repos.AddFile("x", b"1")], summary="More", by=by, parent=parent)
+    page = words((await (await site.as_("grace")).get(f"{address}/hold")).text)
+    assert "There is no other release that everybody sees" in page
+    assert "Draft" not in page
 
 
 async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:
@@ -158,8 +184,10 @@ async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:
     assert (await grace.get("/admin/repositories/models/lab/bare/jobs")).status_code == 200
     assert "/admin/repositories/models/lab/bare/jobs" in page
     waiving = re.findall(r'action="([^"]+/waive)"', page)[0]
-    refused = await grace.post(waiving, data={"criterion": "license_text", "waive-license_text": ""})
-    good = {"criterion": "license_text", "waive-license_text": "The text is the same."}
+    field = f"waive-{waiving.split('/')[-2]}-license_text"
+    refused = await grace.post(waiving, data={"criterion": "license_text", field: ""})
+    assert f'id="f-{field}-error"' in refused.text
+    good = {"criterion": "license_text", field: "The text is the same."}
     waived = await grace.post(waiving, data=good)
     assert (refused.status_code, waived.status_code) == (422, 303)
     shown = words((await grace.get(f"/lab/bare/releases/{release.commit_id}")).text)

@@ -155,7 +155,37 @@ def test_every_act_on_accounts_and_the_hub_is_dangerous_or_named_here() -> None:
         "/device",  # a page of its own that says what is given to whom
         "/oauth/authorize",
     }
+    everyday = {  # of a repository: they ask, agree or look, give, and what they lead to is an act of its own
+        "propose": "waits for approvals and a promotion",
+        "approve": "promotes nothing yet",
+        "agree": "carries nothing out yet",
+        "close": "ends a wish without effect",
+        "done": "says that one went through a drill",
+        "hold": "stops harm at once, from a page that says so",
+        "grant": "gives access, as a review does, and is taken back at once",
+        "handle": "a review, by a program",
+        "suspend": "takes away only, for a while",
+        "remove": "takes a trusted job away",
+        "begin": "starts an evaluation",
+        "start": "starts an evaluation",
+        "change": "ends or repeats an evaluation",
+        "save_answer": "words that reviewers start from",
+        "retire_answer": "words that reviewers start from",
+        "settings": "as on the public hub, by its clients",
+        "resume": "gives back what was suspended",
+        "classify": "says whom a change of terms asks again",
+        "recognize": "says that a text is this license",
+    }
     acts = {"manage_account", "admin_people", "admin_policies", "admin_hub"}
+    of_repositories = {"propose", "promote", "hold", "manage", "review"}
+    assert not {
+        route.pattern
+        for route in routes()
+        if route.needs in of_repositories
+        and route.methods - {"GET", "HEAD"}
+        and not route.is_dangerous
+        and route.name.rpartition(".")[2] not in everyday
+    }
     open_ = {
         route.pattern
         for route in routes()

@@ -1,0 +1,61 @@
+"""What taking a release back would lead to, with the numbers of this moment: read before it is done."""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from gatekeeper import authz, releases
+from gatekeeper.access import AccessGrant
+from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper.authz import Action
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Release
+from gatekeeper.web import words
+from gatekeeper.web.guard import Call
+from gatekeeper.web.templating import plural
+
+
+async def of_stopping(call: Call, release: Release) -> list[str]:
+    """What a hold and a withdrawal both do."""
+    granted = await with_access(call, release)
+    others = f"{plural(granted, 'person', 'people')} with granted access and everybody else" if granted else "Everybody"
+    commit, stage = await fallback(call, release, ANONYMOUS)
+    return [
+        f"{others} will be refused files and images of this revision from the next request on.",
+        f"Whoever asks for {call.repo.full_name} without naming a revision gets {commit[:10]} ({stage}) instead."
+        if commit
+        else "There is no other release that everybody sees: for them the repository as a whole stops.",
+    ]
+
+
+async def of_copies(call: Call, release: Release) -> str:
+    """What no change of a release reaches."""
+    fetched = plural(len(await releases.holders(call.session, release)), "person", "people")
+    return (
+        f"Copies that were downloaded already are not reached ({fetched} fetched files). "
+        "The license goes on binding them."
+    )
+
+
+async def with_access(call: Call, release: Release) -> int:
+    """How many people hold a grant that has not ended."""
+    found = await call.session.scalar(
+        sa.select(sa.func.count(sa.distinct(col(AccessGrant.person_id)))).where(
+            col(AccessGrant.repo_id) == release.repo_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+        )
+    )
+    return found or 0
+
+
+async def fallback(call: Call, release: Release, who: Principal) -> tuple[str, str]:
+    """What main would be to them without this release: commit and stage; both "" for nothing."""
+    known = await authz.load(call.session, who, call.repo)
+    held = tuple(replace(each, is_held=True) if each.commit == release.commit_id else each for each in known.releases)
+    stands = replace(known, releases=held)
+    found = authz.decide(call.gatekeeper.policies, who, Action.KNOW, stands, now()).revision
+    if found is None or found.is_held or found.is_withdrawn:
+        return "", ""
+    return found.commit, words.STAGES[found.stage].label if found.stage else ""
