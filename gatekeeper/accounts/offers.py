@@ -18,9 +18,17 @@ LIFE_DAYS = 14
 
 
 async def make(
-    session: AsyncSession, organization: Organization, person: Person, role: Role, *, by: Principal
+    session: AsyncSession,
+    organization: Organization,
+    person: Person,
+    role: Role,
+    *,
+    by: Principal,
+    is_safety: bool = False,
 ) -> MembershipOffer:
     """Ask `person` to join; a newer invitation takes the place of one before.
+
+    is_safety  they are asked into its safety team as well
 
     Raises NotAllowed unless `by` administrates the organization (or the hub), Conflict for a member.
     """
@@ -34,6 +42,7 @@ async def make(
         organization_id=organization.id,
         person_id=person.id,
         role=Role(role),
+        is_safety=is_safety,
         offered_by=by.person_id,
         expires_at=now() + timedelta(days=LIFE_DAYS),
     )
@@ -54,7 +63,9 @@ async def accept(session: AsyncSession, offer_id: str, *, by: Principal) -> Memb
         raise _over()
     await session.delete(offer)
     member = Conflict(f"You are a member of {organization.name} already.", next_step="Look at your organizations.")
-    membership = Membership(organization_id=organization.id, person_id=offer.person_id, role=offer.role)
+    membership = Membership(
+        organization_id=organization.id, person_id=offer.person_id, role=offer.role, is_safety=offer.is_safety
+    )
     await namespaces.insert(session, membership, otherwise=member)
     await _record(session, "accounts:invitation:accept", offer, by=by)
     return membership
@@ -128,7 +139,12 @@ async def _forget(session: AsyncSession, organization_id: str, person_id: str) -
 
 
 async def _record(session: AsyncSession, kind: str, offer: MembershipOffer, *, by: Principal) -> None:
-    body = {"person": offer.person_id, "role": offer.role.value, "invitation": offer.id}
+    body = {
+        "person": offer.person_id,
+        "role": offer.role.value,
+        "is_safety": offer.is_safety,
+        "invitation": offer.id,
+    }
     await ledger.record(
         session, kind, actor=by.person_id, token=by.token_id, subject=offer.organization_id, body=dict(body)
     )

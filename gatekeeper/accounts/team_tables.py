@@ -44,6 +44,7 @@ class MembershipOffer(SQLModel, table=True):
     organization_id: str = Field(foreign_key="organization.id", max_length=26)
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
     role: Role = Field(sa_type=EnumText(Role))
+    is_safety: bool = False
     offered_by: str = Field(foreign_key="person.id", max_length=26)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)

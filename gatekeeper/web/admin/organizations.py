@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlmodel import col
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, authz
 from gatekeeper.accounts import Organization, Role
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
+from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -29,6 +30,7 @@ class Form:
 class Member:
     """One member in the list."""
 
+    key: str
     name: str
     role: str
     is_safety: bool
@@ -42,6 +44,7 @@ class Invited:
     id: str
     name: str
     role: str
+    is_safety: bool
 
 
 @dataclass(frozen=True)
@@ -74,27 +77,17 @@ async def create(call: Call) -> Response:
     return RedirectResponse("/admin/organizations?done=organization-added", 303)
 
 
-async def set_member(call: Call) -> Response:
-    """`POST /admin/organizations/{organization}/members`: another role for a member; anybody else is invited."""
-    organization = await accounts.organizations.find(call.session, call.params["organization"])
-    if organization is None:
-        raise NotFound("There is no such organization.", next_step="Take it from the list.")
-    instant = now()
-    hub = await authz.load_namespace(call.session, call.principal, organization.name)
-    authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, instant)
-    sent = await forms.read(call.request)
-    person = await accounts.people.find(call.session, forms.text(sent, f"person-{organization.id}", most=60))
+async def invite(call: Call) -> Response:
+    """`POST /admin/organizations/{organization}/members`: ask somebody to join."""
+    organization, sent = await managed_organization(call), await forms.read(call.request)
+    field = f"person-{organization.id}"
+    person = await accounts.people.find(call.session, forms.text(sent, field, most=60).strip())
     role = forms.text(sent, f"role-{organization.id}", most=10)
     if person is None or role not in set(Role):
-        wrong = {f"person-{organization.id}": "There is nobody with this name."}
-        return await _page(call, Form(), errors=wrong, status=422)
-    is_member = await accounts.organizations.membership(call.session, organization, person.id) is not None
-    if not is_member:
-        await accounts.offers.make(call.session, organization, person, Role(role), by=call.principal)
-        return RedirectResponse("/admin/organizations?done=member-invited", 303)
+        return await _page(call, Form(), sent, errors={field: "There is nobody with this name."}, status=422)
     try:
         async with call.session.begin_nested():
-            await accounts.organizations.add_member(
+            await accounts.offers.make(
                 call.session,
                 organization,
                 person,
@@ -102,8 +95,28 @@ async def set_member(call: Call) -> Response:
                 by=call.principal,
                 is_safety=f"safety-{organization.id}" in sent,
             )
-    except (Conflict, NotAllowed) as error:
-        return await _page(call, Form(), errors={f"person-{organization.id}": error.sentence}, status=422)
+    except Conflict as error:
+        return await _page(call, Form(), sent, errors={field: error.sentence}, status=422)
+    return RedirectResponse("/admin/organizations?done=member-invited", 303)
+
+
+async def change_member(call: Call) -> Response:
+    """`POST /admin/organizations/{organization}/members/{person}`: another role, and whether in the safety team."""
+    organization, sent = await managed_organization(call), await forms.read(call.request)
+    person = await accounts.people.find(call.session, call.params["person"])
+    if person is None or await accounts.organizations.membership(call.session, organization, person.id) is None:
+        raise NotFound("There is no such membership.", next_step="Take it from the list.")
+    key = f"{organization.id}-{person.id}"
+    role = forms.text(sent, f"role-{key}", most=10)
+    if role not in set(Role):
+        return await _page(call, Form(), sent, errors={f"role-{key}": "Choose a role."}, status=422)
+    try:
+        async with call.session.begin_nested():
+            await accounts.organizations.add_member(
+                call.session, organization, person, Role(role), by=call.principal, is_safety=f"safety-{key}" in sent
+            )
+    except Conflict as error:
+        return await _page(call, Form(), sent, errors={f"role-{key}": error.sentence}, status=422)
     return RedirectResponse("/admin/organizations?done=member-added", 303)
 
 
@@ -121,7 +134,14 @@ async def remove_member(call: Call) -> Response:
     return RedirectResponse("/admin/organizations?done=member-removed", 303)
 
 
-async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+async def _page(
+    call: Call,
+    form: Form,
+    sent: FormData | None = None,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+) -> HTMLResponse:
     sees_all = runs_hub(call)
     query = sa.select(Organization).where(col(Organization.deleted_at).is_(None)).order_by(col(Organization.name_key))
     rows, me = [], call.principal.person_id or ""
@@ -141,11 +161,17 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
                 organization.name,
                 organization.fullname,
                 tuple(
-                    Member(person.name, role.value, person.id in safety, bool(may) or person.id == me)
+                    Member(
+                        f"{organization.id}-{person.id}",
+                        person.name,
+                        role.value,
+                        person.id in safety,
+                        bool(may) or person.id == me,
+                    )
                     for person, role in members
                 ),
                 tuple(
-                    Invited(offer.id, person.name, offer.role.value)
+                    Invited(offer.id, person.name, offer.role.value, offer.is_safety)
                     for offer, person in await accounts.offers.of(call.session, organization)
                     if may
                 ),
@@ -159,7 +185,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         sees_all=sees_all,
         organizations=rows,
         invitations=[
-            (offer.id, organization.name, offer.role.value)
+            (offer.id, organization.name, offer.role.value, offer.is_safety)
             for offer, organization in await accounts.offers.waiting_for(call.session, me)
         ],
         suspended=[
@@ -168,6 +194,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
             if each.id in call.principal.suspended
         ],
         form=form,
+        typed=dict(sent or {}),
         errors=errors or {},
     )
 
@@ -177,7 +204,14 @@ ROUTES = [
     guarded("/admin/organizations", create, needs=Action.CREATE_ORGANIZATION, methods=("POST",)),
     guarded(
         "/admin/organizations/{organization}/members",
-        set_member,
+        invite,
+        needs=Action.USE_ACCOUNT,
+        methods=("POST",),
+        is_dangerous=True,
+    ),
+    guarded(
+        "/admin/organizations/{organization}/members/{person}",
+        change_member,
         needs=Action.USE_ACCOUNT,
         methods=("POST",),
         is_dangerous=True,

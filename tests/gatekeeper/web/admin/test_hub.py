@@ -210,15 +210,45 @@ async def test_a_demoted_administrator_changes_nothing_in_a_second_tab(site: Sit
         await accounts.organizations.add_member(session, lab, site.people["ada"], Role.ADMIN, by=OPERATOR)
     grace, ada = await site.as_("grace"), await site.as_("ada")
     assert (await ada.get("/admin/organizations")).status_code == 200
-    form = {f"person-{lab.id}": "ada", f"role-{lab.id}": "read"}
-    await grace.post("/admin/organizations/lab/members", data=form)
+    ada_s, grace_s = (f"role-{lab.id}-{site.people[name].id}" for name in ("ada", "grace"))
+    members = "/admin/organizations/lab/members"
+    assert (await grace.post(f"{members}/ada", data={ada_s: "read"})).status_code == 303
+    last = await grace.post(f"{members}/grace", data={grace_s: "read", f"safety-{lab.id}-x": "yes"})
+    assert (last.status_code, f'id="f-{grace_s}-error"' in last.text) == (422, True)
+    assert (await grace.post(f"{members}/alan", data={})).status_code == 404
 
     stale = await ada.post(
         "/admin/organizations/lab/members", data={f"person-{lab.id}": "alan", f"role-{lab.id}": "admin"}
     )
 
     assert stale.status_code in (403, 404)
+    assert (await ada.post(f"{members}/grace", data={grace_s: "read"})).status_code == 403
     assert (await ada.post("/admin/organizations/lab/members/grace/remove")).status_code == 403
+
+
+async def test_an_invitation_keeps_all_that_was_chosen_and_a_refused_one_all_that_was_typed(site: Site) -> None:
+    grace, alan = await site.as_("grace"), await site.as_("alan")
+    async with site.gatekeeper.db.read() as session:
+        lab = await accounts.organizations.find(session, "lab")
+    form = {f"person-{lab.id}": "no<body>", f"role-{lab.id}": "write", f"safety-{lab.id}": "yes"}
+
+    refused = (await grace.post("/admin/organizations/lab/members", data=form)).text
+    await grace.post("/admin/organizations/lab/members", data=form | {f"person-{lab.id}": "alan"})
+    offered = (await alan.get("/admin/organizations")).text
+    await alan.post(re.search(r"/admin/invitations/\w+/accept", offered)[0])
+    page = (await grace.get("/admin/organizations")).text
+    key = f"{lab.id}-{site.people['alan'].id}"
+    ticked = re.compile(rf'id="f-safety-{key}"[^>]* checked')
+
+    assert 'value="no&lt;body&gt;"' in refused
+    assert f'id="f-person-{lab.id}-error"' in refused
+    assert re.search(rf'id="f-safety-{lab.id}"[^>]* checked', refused)
+    assert '<option value="write" selected>' in refused
+    assert "and be in its safety team" in words(offered)
+    assert "alan (write) Safety team" in words(page)
+    assert ticked.search(page)
+    await grace.post("/admin/organizations/lab/members/alan", data={f"role-{key}": "read", f"safety-{key}": "yes"})
+    assert "alan (read) Safety team" in words((await grace.get("/admin/organizations")).text)
 
 
 async def test_the_safety_team_looks_behind_the_safety_system_as_long_as_it_is_in_it(site: Site) -> None:
@@ -233,11 +263,11 @@ async def test_the_safety_team_looks_behind_the_safety_system_as_long_as_it_is_i
     grace = await site.as_("grace")
     async with site.gatekeeper.db.read() as session:
         lab = await accounts.organizations.find(session, "lab")
-    form = {f"person-{lab.id}": "ada", f"role-{lab.id}": "read"}
+    key = f"{lab.id}-{site.people['ada'].id}"
     async with site.gatekeeper.db.write() as session:
         await accounts.organizations.add_member(session, lab, site.people["ada"], Role.READ, by=OPERATOR)
     assert not await may_look("ada")
-    await grace.post("/admin/organizations/lab/members", data=form | {f"safety-{lab.id}": "yes"})
+    await grace.post("/admin/organizations/lab/members/ada", data={f"role-{key}": "read", f"safety-{key}": "yes"})
     assert await may_look("ada")
     assert "Safety team" in (await grace.get("/admin/organizations")).text
     await grace.post("/admin/organizations/lab/members/ada/remove")
