@@ -156,15 +156,14 @@ async def tell(call: Call) -> Response:
 
 
 async def _try(call: Call, act: Callable[[Incident], Awaitable[object]], field: str, done: str) -> Response:
-    """Do it, or show the page again with what was wrong."""
+    """Do it, or show the page again with what was wrong and what was typed."""
     incident = await incident_of(call)
     try:
         async with call.session.begin_nested():
             await act(incident)
     except (Invalid, Conflict, NotAllowed) as error:
-        fresh = await incidents.get(call.session, incident.id)
-        name = field if isinstance(error, Invalid) else ""
-        return await incident_page(call, fresh, errors={name: error.sentence}, status=error.status)
+        fresh, sent = await incidents.get(call.session, incident.id), await forms.read(call.request)
+        return await incident_page(call, fresh, sent, errors={field: error.sentence}, status=error.status)
     return RedirectResponse(f"/admin/incidents/{incident.id}?done={done}", 303)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlmodel import col
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import authz, incidents, releases
@@ -170,9 +171,14 @@ async def repo_named(call: Call, name: str) -> Repo | None:
 
 
 async def incident_page(
-    call: Call, incident: Incident, *, errors: dict[str, str] | None = None, status: int = 200
+    call: Call,
+    incident: Incident,
+    sent: FormData | None = None,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
 ) -> HTMLResponse:
-    """The page of one incident."""
+    """The page of one incident; what was sent from one of its forms stays, with what is wrong beside it."""
     links = await incidents.links_of(call.session, incident)
     repos = await _repos(call, {incident.repo_id, *(each.repo_id for each in links)})
     seen = [each for each in links if each.repo_id is None or each.repo_id in repos]
@@ -201,6 +207,7 @@ async def incident_page(
         ],
         kinds=words.KINDS,
         most_message=incidents.MOST_MESSAGE,
+        typed=dict(sent or {}),
         errors=errors or {},
     )
 

@@ -65,6 +65,7 @@ async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: S
         (await alan.post(path, data={f"reason-{ids['hold']}": "x"})).status_code for path in (hold, suspend, tell)
     ]
     silent = await grace.post(hold, data={f"reason-{ids['hold']}": " "})
+    unread = await grace.post(tell, data={f"message-{ids['hold']}": "Stop <using> it.", f"sha256-{ids['hold']}": "no"})
     told = await grace.post(tell, data={f"message-{ids['hold']}": "Stop using it."})
     suspended = await grace.post(suspend, data={f"reason-{ids['suspend']}": "Misuse."})
     held = await grace.post(hold, data={f"reason-{ids['hold']}": "Weapons."})
@@ -76,6 +77,8 @@ async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: S
     assert "Thank you" in thanks
     assert "It draws &lt;weapons&gt;." in page
     assert "without an account" in words(page)
+    assert (unread.status_code, "Stop &lt;using&gt; it." in unread.text) == (422, True)
+    assert 'value="no&lt;body&gt;"' in nothing.text
     assert (hidden, refused, strangers) == ([404, 404], [404, 404], [404, 404, 404])
     assert [each.status_code for each in (early, odd, taken, twice, nothing, silent)] == [409, 400, 303, 409, 422, 400]
     assert [each.status_code for each in (told, suspended, held, again)] == [303, 303, 303, 409]
@@ -119,6 +122,7 @@ async def test_a_note_on_the_pages_of_others_takes_somebody_who_handles_them_all
     assert "alan/own" not in page
     assert "And 1 link" in words(page)
     assert (refused.status_code, closed.status_code) == (403, 303)
+    assert re.search(r'(?s)id="f-public_note"[^>]*>\s*It was alan&#39;s fault.', refused.text)
     assert "Both are repaired." in (await olga.get("/alan/own")).text
 
 
