@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -91,10 +91,20 @@ def error_page(request: Request, error: GatekeeperError, status: int) -> Respons
         status_code=status,
         title=_ERROR_TITLES.get(status, "Something went wrong"),
         error=error,
+        told=_told_of(error),
         retry_after_seconds=error.details.get("retry_after_seconds"),
         # Who asked may not be known where the error happened: do not offer to sign in to who is signed in already.
         offers_sign_in=not has_credential(request),
     )
+
+
+def _told_of(error: GatekeeperError) -> words.Refusal:
+    """The error in words for people. A refusal's own sentence is for programs, but knows where to go."""
+    reason, action, where = words.REFUSALS.get(error.details.get("denial", ""), (error.message, error.next_step, ""))
+    if where == "login":
+        return words.Refusal(reason)  # the page has a button for that
+    found = _OWN_ADDRESS.search(error.next_step) if where else None
+    return words.Refusal(reason, action, found[0] if found else "")
 
 
 @cache
@@ -112,7 +122,9 @@ def environment() -> Environment:
     made.filters |= {
         "bytes": size_text,
         "instant": instant_words,
+        "date": date_words,
         "day": day_words,
+        "duration": duration_text,
         "iso": instant_text,
         "field_id": field_id,
         "linked": linked,
@@ -163,8 +175,20 @@ def instant_words(instant: datetime) -> str:
 
 def day_words(instant: datetime) -> str:
     """`22 Nov 2026`."""
-    utc = instant.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y}"
+    return date_words(instant.astimezone(UTC))
+
+
+def date_words(day: date) -> str:
+    """The same of a day that is in no zone."""
+    return f"{day.day} {day:%b %Y}"
+
+
+def duration_text(seconds: float) -> str:
+    """`45 s`, `12 min`, `4 h`: in the unit that says it shortest."""
+    size, unit = next(
+        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= size or size == 1
+    )
+    return f"{seconds / size:.3g} {unit}"
 
 
 def field_id(name: str) -> str:

@@ -3,10 +3,11 @@
 from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, audience, capability
 from gatekeeper.web.wording.events import EVENTS, RELEASE_ACTS
 from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
+from gatekeeper.web.wording.refusals import REFUSALS, Refusal, refusal
 from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACTS, REQUEST_STATES, VOTES, StateFacts
 from gatekeeper.web.wording.safety import SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
 from gatekeeper.web.wording.scans import Scan, scan_of
-from gatekeeper.web.wording.scopes import IDENTITY, SCOPES
+from gatekeeper.web.wording.scopes import IDENTITY, OF_PROGRAMS, SCOPES
 from gatekeeper.web.wording.stages import STAGES, StageFacts
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "KINDS",
     "LIBRARIES",
     "MINE",
+    "OF_PROGRAMS",
+    "REFUSALS",
     "RELEASE_ACTS",
     "REQUEST_ACTS",
     "REQUEST_STATES",
@@ -34,11 +37,13 @@ __all__ = [
     "TASKS",
     "VOTES",
     "KindFacts",
+    "Refusal",
     "Scan",
     "StageFacts",
     "StateFacts",
     "audience",
     "capability",
+    "refusal",
     "scan_of",
 ]
 
@@ -132,7 +137,7 @@ DONE: dict[str, str] = {
     "held": "The release is on hold. Nobody gets files or images of it from now on.",
     "resumed": "The hold is lifted.",
     "drilled": "It is recorded that you went through the drill.",
-    "change-asked": "Done, or asked for where it takes another maintainer's approval: see below.",
+    "change-asked": "Asked for. It takes another maintainer's approval: see below.",
     "change-made": "The change is carried out.",
     "proposal-closed": "The proposal is ended without effect.",
     "waived": "The criterion is waived; your name and reason show publicly. Approvals given before it count no more.",

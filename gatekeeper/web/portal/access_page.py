@@ -23,6 +23,8 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
+from gatekeeper.web.portal.way import onward
+from gatekeeper.web.wording.refusals import refusal
 
 _LACKS_GRANT = (
     Code.ACCESS_NOT_REQUESTED,
@@ -169,6 +171,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "fields": asked,
         "to_accept": to_accept,
         "can_accept": can_act,
+        "onward": None if can_act else onward(case.seen),
         "must_sign": can_act and to_accept and must_sign(case),
         "changed": case.changed if to_accept and not is_asking else None,
         "bundle": terms.sha256 if terms else "",
@@ -247,7 +250,7 @@ def titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
         if case.stands.request
         else "There is nothing for you to do here."
         if is_in
-        else f"{download.reason} {download.next_step}"
+        else str(refusal(download, case.seen.head.url))
         if isinstance(download, Denied)
         else "",
         "submit": "",

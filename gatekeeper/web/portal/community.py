@@ -10,7 +10,7 @@ from gatekeeper.authz import Action
 from gatekeeper.community import acts, discussions, moderation, pulls
 from gatekeeper.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
 from gatekeeper.evaluation import reports
-from gatekeeper.web import parts, reported
+from gatekeeper.web import parts, reported, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub.discussions import wanted
 from gatekeeper.web.hub.paging import number
@@ -222,9 +222,7 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
         ],
         is_followed=await is_followed(call, found, entries),
         may_write=may_write and not is_shut,
-        why_not="It is locked: only the repository's owners write in it."
-        if is_shut
-        else denial(seen, Action.DISCUSS_WRITE),
+        why_not=words.Refusal(_LOCKED) if is_shut else denial(seen, Action.DISCUSS_WRITE),
         may_change=moderates or (is_author and may_write and not is_shut),
         moderates=moderates,
         may_merge=bool(seen.rights[Action.WRITE]),

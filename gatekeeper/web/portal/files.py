@@ -106,7 +106,7 @@ async def terms(call: Call) -> Response:
         call,
         "portal/text.html",
         head=seen.head,
-        here="License",
+        here="Access",
         title=document.title,
         sha256=document.sha256,
         raw_href=f"/api/{call.repo.kind.value}/{call.repo.full_name}/terms/{document.sha256}",

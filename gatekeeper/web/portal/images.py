@@ -1,7 +1,6 @@
 """My images: what I ordered, what came of it in plain words, and the receipts."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.restrictions import labels_of
 from gatekeeper.web.portal.views import policies_dir, render, repo_url
 from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
+from gatekeeper.web.templating import day_words
 
 _PAGE = 24
 _SCORES_SHOWN = 5
@@ -251,6 +251,7 @@ def _again(made: Generation) -> str:
     kept = made.settings
     values = {
         "prompt": made.prompt or "",
+        "negative_prompt": made.negative_prompt or "",
         "steps": kept.get("steps", ""),
         "guidance": kept.get("guidance_scale", ""),
         "images": kept.get("images", 1),
@@ -276,17 +277,13 @@ def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str
     if seconds:
         facts.append(("Computing time", f"{seconds:.1f} s"))
     if made.expires_at is not None:
-        facts.append(("Kept until", _day(made.expires_at)))
+        facts.append(("Kept until", day_words(made.expires_at)))
     return facts
 
 
 def _safety(sld: dict[str, Any]) -> str:
     level = words.SAFETY_LEVELS.get(sld["level"], "")
     return level if sld["acted"] or sld["level"] == "off" else f"{level}; it could not act. {sld.get('reason', '')}"
-
-
-def _day(instant: datetime) -> str:
-    return f"{instant.day} {instant:%b %Y}"
 
 
 def _scores(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str, float]]:

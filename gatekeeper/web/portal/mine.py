@@ -2,12 +2,12 @@
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from gatekeeper import access, licensing
+from gatekeeper import access, authz, licensing
 from gatekeeper.access import AccessGrant, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
@@ -15,7 +15,8 @@ from gatekeeper.repos import Repo, catalogue
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.standing import shown_state
-from gatekeeper.web.portal.views import render, repo_url
+from gatekeeper.web.portal.views import render, repo_url, see
+from gatekeeper.web.portal.way import onward
 
 _PAGE = 50
 _GONE = "a repository that is gone"
@@ -47,6 +48,7 @@ class Asked:
     can_give_up: bool
     can_ask_again: bool
     todo: str
+    onward: tuple[str, str] | None = None
 
 
 async def requests(call: Call) -> Response:
@@ -60,6 +62,12 @@ async def requests(call: Call) -> Response:
         is_newest = row.repo.id not in newest
         items.append(_asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest))
         newest.add(row.repo.id)
+    # The newest approval has the page's one main button; the others lead there by their own pages.
+    first = next((place for place, item in enumerate(items) if item.can_give_up), None)
+    if first is not None:
+        repo = page.rows[first].repo
+        seen = await see(call, repo, await authz.load(call.session, call.principal, repo))
+        items[first] = replace(items[first], onward=onward(seen))
     return render(
         call,
         "portal/requests.html",

@@ -6,7 +6,7 @@ from datetime import datetime
 from starlette.responses import Response
 
 from gatekeeper import access, incidents, licensing
-from gatekeeper.authz import Action
+from gatekeeper.authz import Action, Denied
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Document, Terms
 from gatekeeper.notices import following
@@ -78,7 +78,7 @@ async def model(call: Call) -> Response:
         )
         if seen.card.text.strip()
         else "",
-        card_note="Its authors have not written a README yet." if readable else denial(seen, Action.READ_CARD),
+        why_no_card=denial(seen, Action.READ_CARD),
         way=way_in(call.principal, seen, terms, accepted=accepted, stands=stands),
         use=use_of(call.gatekeeper, seen),
         capabilities=await capability_rows(call, repo, seen),
@@ -116,10 +116,10 @@ def restrictions_of(call: Call, seen: Seen) -> list[str]:
     return restrictions.restrictions_of(policies_dir(call), texts)
 
 
-def denial(seen: Seen, action: Action) -> str:
-    """Why not, and what to do, as one text; "" where it is allowed."""
+def denial(seen: Seen, action: Action) -> words.Refusal | None:
+    """Why not, and what to do; None where it is allowed."""
     decision = seen.rights[action]
-    return "" if decision else f"{decision.reason} {decision.next_step}"  # type: ignore[union-attr]
+    return words.refusal(decision, seen.head.url) if isinstance(decision, Denied) else None
 
 
 def _text(seen: Seen, document: Document) -> Text:

@@ -73,6 +73,7 @@ async def show(call: Call) -> Response:
     vocabulary = await vocabulary_of(call.session, call.repo, seen.commit)
     form = Form(
         prompt=query.get("prompt", "")[:_LONGEST_PROMPT],
+        negative_prompt=query.get("negative_prompt", "")[:_LONGEST_PROMPT],
         steps=query.get("steps", "20")[:10],
         guidance=query.get("guidance", _EASY_GUIDANCE if vocabulary else "7.5")[:10],
         images=query.get("images", "1")[:10],

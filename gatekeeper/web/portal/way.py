@@ -9,6 +9,7 @@ from gatekeeper.licensing import Terms
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.web.portal.views import Seen
 from gatekeeper.web.templating import day_words
+from gatekeeper.web.wording.refusals import refusal
 
 _STOPPED = (Code.HELD, Code.WITHDRAWN, Code.EMBARGOED, Code.TERMS_MISSING, Code.POLICY_ERROR)
 _BY_APPROVAL = (
@@ -59,7 +60,7 @@ def way_in(
     generate = rights[Action.GENERATE] if makes_images else download
     playground = any(label == "Playground" for _, label in seen.head.tabs)
     if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
-        return Way("Not open right now", f"{download.reason} {download.next_step}")
+        return Way("Not open right now", str(refusal(download, url)))
     until = max(
         (each.terms_until for each in (download, generate) if isinstance(each, Allowed) and each.terms_until),
         default=None,
@@ -113,11 +114,22 @@ def way_to_images(principal: Principal, seen: Seen, way: Way, *, trouble: str) -
     url, generate = seen.head.url, seen.rights[Action.GENERATE]
     if isinstance(generate, Denied):
         title = "You cannot make images here yet" if way.href else "No images are made here right now"
-        text = generate.reason if way.href else f"{generate.reason} {generate.next_step}"
+        told = refusal(generate, url)
+        text = told.reason if way.href else str(told)
         href = way.href if principal.is_signed_in else f"/login?next={url}/playground"
         return Way(title, text, way.steps, href or url, way.action or "About this model")
     if trouble:
         return Way("No images are made here right now", trouble, href=url, action="About this model")
+    return None
+
+
+def onward(seen: Seen) -> tuple[str, str] | None:
+    """Where somebody who has access goes next, and what that is called; None for who has none."""
+    url, rights = seen.head.url, seen.rights
+    if rights[Action.GENERATE] and any(label == "Playground" for _, label in seen.head.tabs):
+        return f"{url}/playground", "Open the playground"
+    if rights[Action.DOWNLOAD]:
+        return f"/settings/tokens/new?repo={url.strip('/')}", "Make an access token"
     return None
 
 

@@ -9,6 +9,14 @@ SCOPES: dict[str, str] = {
     "admin": "Administer the hub, where you may",
 }
 
+# The same of what acts for nobody: service accounts and trusted jobs.
+OF_PROGRAMS: dict[str, str] = {
+    "read": "Read cards and lists of files",
+    "download": "Download files that are open to it",
+    "generate": "Make images with models that are open to it",
+    "write": "Upload",
+}
+
 # What an application may know of a person, beside what it may do (above).
 IDENTITY: dict[str, str] = {
     "openid": "Know that it is you",

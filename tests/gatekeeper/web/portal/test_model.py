@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -88,8 +89,26 @@ async def test_a_hold_shows_its_reason_on_the_page_and_shuts_the_playground(site
     page = words((await ada.get(MODEL)).text)
 
     assert "This release is on hold" in page
+    assert "gets a notice when it goes on" in page
+    assert "says when" not in page
     assert "Faces <i>were</i> reported." in page
     assert (await ada.post(f"{MODEL}/playground", data={"prompt": "a"})).status_code == 403
+
+
+async def test_refusals_are_said_for_people_and_lead_on_by_one_link(site: Site, model: Repo) -> None:
+    nobody, ada = site.browser(), await site.as_("ada")
+
+    community, shut = (await nobody.get(f"{MODEL}/discussions")).text, await nobody.get(f"{MODEL}/access?renew=1")
+    ground, files = (await nobody.get(f"{MODEL}/playground")).text, (await ada.get(f"{MODEL}/tree/main")).text
+    order = (await ada.post(f"{MODEL}/playground", data={"prompt": "a"})).text
+
+    for page in (community, shut.text, ground, files, order):
+        assert "authorized list" not in page
+        assert "access token." not in words(page)
+    assert f'You are not signed in. <a href="/login?next={MODEL}">Sign in</a>.' in community
+    assert "You are not signed in." in words(ground)
+    assert f'<a href="{MODEL}/access">Ask for access</a>.' in files
+    assert f'<a href="{MODEL}/access">Read and accept it</a>' in order
 
 
 async def test_files_have_sizes_and_links_only_where_they_may_be_opened(site: Site, model: Repo) -> None:
@@ -124,6 +143,9 @@ async def test_every_license_text_has_a_page(site: Site, model: Repo) -> None:
 
     assert text.status_code == 200
     assert "Attachment A" in text.text
+    assert re.search(r'/access" aria-current="page">Access', text.text)
+    shown = re.search(r'(?s)<div class="legal legal-whole">(.*?)</div>', text.text)[1]
+    assert max(len(line) for line in shown.split("\n")) > 200  # joined: no line is broken twice
 
 
 async def test_an_unknown_text_is_not_found(site: Site, model: Repo) -> None:

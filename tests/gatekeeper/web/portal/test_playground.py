@@ -1,5 +1,6 @@
 import json
 import re
+from html import unescape
 
 import pytest
 
@@ -18,7 +19,7 @@ async def test_without_script_an_order_ends_on_the_page_of_its_image(site: Site,
     ada = await site.as_("ada")
     await ask_for_access(ada)
 
-    answer = await ada.post(f"{MODEL}/playground", data=ORDER)
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER | {"negative_prompt": "leaves & stems"})
 
     assert answer.status_code == 303
     page = (await ada.get(answer.headers["location"])).text
@@ -29,6 +30,9 @@ async def test_without_script_an_order_ends_on_the_page_of_its_image(site: Site,
     assert "no-store" in image.headers["cache-control"]
     receipt = await ada.get(address[1].replace("/images/", "/receipts/").replace(".png", ".json"))
     assert receipt.json()["statement"]["seed"] == 7
+    again = re.search(r'href="([^"]+)">Change it and try again', page)[1]
+    assert 'value="leaves &amp; stems"' in (await ada.get(unescape(again))).text
+    assert "Images and prompt are gone for good" in words(page)
     alan = await site.as_("alan")
     assert (await alan.get(answer.headers["location"])).status_code == 404
     assert (await alan.get(address[1])).status_code == 404
@@ -141,13 +145,13 @@ async def test_who_has_not_accepted_the_license_is_told_so(site: Site, model: Re
     nobody = (await site.browser().get(f"{MODEL}/playground")).text
     answer = await ada.post(f"{MODEL}/playground", data=ORDER)
 
-    assert "You have not accepted the terms" in page
+    assert "You have not accepted the license yet." in page
     assert f'href="{MODEL}/access">' in html  # one thing to do, and no form that leads nowhere
     assert f"{MODEL}/access" not in page
     assert f'href="/login?next={MODEL}/playground"' in nobody
     assert 'name="prompt"' not in html + nobody
     assert answer.status_code == 403
-    assert "You have not accepted the terms" in words(answer.text)
+    assert "You have not accepted the license yet." in words(answer.text)
     assert worker.orders == []
 
 

@@ -248,6 +248,9 @@ async def test_who_gave_access_up_tells_what_became_of_the_copies(site: Site, mo
     ada = await site.as_("ada")
     await ask_for_access(ada)
     await decide(site, "approve")
+    for page in ((await ada.get("/requests")).text, (await ada.get(f"{MODEL}/access")).text):
+        assert f'button-main" href="{MODEL}/playground">Open the playground' in " ".join(page.split())
+        assert "to come back you have to ask again" in words(page)
     given_up = await ada.post(f"{MODEL}/access/withdraw")
 
     odd = await ada.post(f"{MODEL}/access/close-out", data={"close_out": "sold"})
