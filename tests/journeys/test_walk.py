@@ -20,6 +20,9 @@ _WALKS = {
 }
 _ONE_ROW = 64  # pixels of the header at most
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_UNPRINTED = """() => [...document.querySelectorAll('main table, main .legal, main .rows')]
+    .filter(each => !each.checkVisibility() && !each.closest('.filters, details:not([open]), .for-wide, .for-narrow'))
+    .map(each => each.outerHTML.slice(0, 80))"""
 _AXE = {"resultTypes": ["violations"]}
 
 
@@ -66,6 +69,9 @@ def _faults(page: Page) -> list[str]:
             faults.append(f"{over} px too wide at {width}")
         if (tall := page.locator(".site-header").bounding_box()["height"]) > _ONE_ROW:  # type: ignore[index]
             faults.append(f"the header is {tall} px high at {width}")
+    page.emulate_media(media="print")
+    faults += [f"not printed: {each}" for each in page.evaluate(_UNPRINTED)]
+    page.emulate_media(media="screen")
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         for violation in Axe().run(page, options=_AXE).response["violations"]:

@@ -13,7 +13,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
-from gatekeeper.web.admin.scope import managed_organization, names_of
+from gatekeeper.web.admin.scope import managed_organization, names_of, runs_hub
 from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
@@ -123,6 +123,7 @@ async def _page(
     return render(
         call,
         "admin/answers.html",
+        sees_all=runs_hub(call),
         status=status,
         place=place,
         answers=[_shown(versions, names) for versions in offered],

@@ -11,6 +11,8 @@ from starlette.datastructures import QueryParams
 
 from gatekeeper import access, accounts
 from gatekeeper.access import Filter, RequestState
+from gatekeeper.accounts import Person
+from gatekeeper.accounts.names import fold
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, key_of
 from gatekeeper.web.admin.scope import PAGE, decided_rows, in_care
@@ -48,6 +50,7 @@ class Choice:
     state: str = WAITING
     queue: str = ""
     repository: str = ""
+    person: str = ""
     age: str = ""
     is_overdue: bool = False
     is_mine: bool = False
@@ -61,6 +64,7 @@ class Choice:
             state if state in _STATES else WAITING,
             queue if any(queue == known.name for known in rules.queues) else "",
             query.get("repository", "")[:200].strip(),
+            query.get("person", "")[:60].strip(),
             query.get("age", "") if query.get("age", "") in AGES else "",
             query.get("overdue") == "yes",
             query.get("mine") == "yes",
@@ -71,7 +75,8 @@ class Choice:
     def sent(self) -> dict[str, str]:
         """The fields that make the same choice again."""
         flags = {"overdue": self.is_overdue, "mine": self.is_mine, "flagged": self.is_flagged}
-        chosen = {"state": self.state, "queue": self.queue, "repository": self.repository, "age": self.age}
+        texts = ("state", "queue", "repository", "person", "age")
+        chosen = {name: getattr(self, name) for name in texts}
         return {name: value for name, value in chosen.items() if value} | {
             name: "yes" for name, holds in flags.items() if holds
         }
@@ -93,7 +98,7 @@ async def chosen(call: Call, choice: Choice, *, after: str | None, limit: int = 
     states = _GROUPS[choice.state] if choice.state in _GROUPS else (RequestState(choice.state),)
     return await access.review_queue(
         call.session,
-        repos=[in_care(call), *_named(choice.repository)],
+        repos=[in_care(call), *_named(choice.repository), *_asked_by(choice.person)],
         only=Filter(
             states=states,
             queue=choice.queue or None,
@@ -136,6 +141,10 @@ async def just_decided(call: Call) -> dict[str, Any] | None:
     if found is None or repo is None or person is None:
         return None
     return {"id": found.id, "version": found.version, "person": person.name, "full_name": repo.full_name}
+
+
+def _asked_by(name: str) -> list[sa.ColumnElement[bool]]:
+    return [col(Person.name_key) == fold(name)] if name else []
 
 
 def _named(name: str) -> list[sa.ColumnElement[bool]]:

@@ -80,10 +80,11 @@ class Typed:
 
 async def show(call: Call) -> Response:
     """`GET /admin/grants`: a page; `?format=csv` saves all that was chosen as a table."""
-    choice = Choice.of(call.request.query_params)
-    if call.request.query_params.get("format") == "csv":
+    query = call.request.query_params
+    choice = Choice.of(query)
+    if query.get("format") == "csv":
         return await _file(call, choice)
-    held, after = await _held(call, choice, after=call.request.query_params.get("after"))
+    held, after = await _held(call, choice, after=query.get("after"))
     return render(
         call,
         "admin/holdings.html",
@@ -92,6 +93,8 @@ async def show(call: Call) -> Response:
         stages=[("", "Any stage"), *((stage.value, words.STAGES[stage].label) for stage in Stage)],
         endings=list(_ENDING.items()),
         held=[_row(each) for each in held],
+        is_all_ticked=query.get("tick") == "all",
+        tick_all=f"{_GRANTS}?{urlencode(choice.sent | {'after': query.get('after', ''), 'tick': 'all'})}",
         here=urlencode(choice.sent),
         file=f"{_GRANTS}?{urlencode(choice.sent | {'format': 'csv'})}",
         more=f"{_GRANTS}?{urlencode(choice.sent | {'after': after})}" if after else None,

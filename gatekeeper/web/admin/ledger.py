@@ -17,6 +17,7 @@ from gatekeeper.ledger import LedgerEvent, Proof
 from gatekeeper.repos import RepoKind
 from gatekeeper.web import words
 from gatekeeper.web.admin.ledger_pages import names_in
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.mine import public_key
 from gatekeeper.web.portal.views import render
@@ -90,6 +91,7 @@ async def event(call: Call) -> Response:
     return render(
         call,
         "admin/event.html",
+        sees_all=runs_hub(call),
         event=found,
         words=words.EVENTS.get(found.kind, found.kind),
         actor=names.actor_of(found),

@@ -7,6 +7,7 @@ from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -53,6 +54,7 @@ async def _page(
     return render(
         call,
         "admin/organization_change.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         foreseen=await owners.foresee(call.session, organization),

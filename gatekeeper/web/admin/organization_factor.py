@@ -7,6 +7,7 @@ from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
 from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -36,6 +37,7 @@ async def _page(
     return render(
         call,
         "admin/organization_factor.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         lacking=[person.name for person in await accounts.memberships.lacking(call.session, organization)],

@@ -11,7 +11,7 @@ from gatekeeper.errors import Invalid
 from gatekeeper.releases import Stage
 from gatekeeper.web import words
 from gatekeeper.web.admin.release import ladder
-from gatekeeper.web.admin.scope import managed_organization
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -68,6 +68,7 @@ async def _page(
     return render(
         call,
         "admin/organization_ladder.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         rows=rows,

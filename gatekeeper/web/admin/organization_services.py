@@ -11,6 +11,7 @@ from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.tokens import services
 from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -107,6 +108,7 @@ async def _page(
     return render(
         call,
         "admin/organization_services.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         services=await services.list_of(call.session, organization, by=call.principal),

@@ -8,6 +8,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.repos import Repo, RepoKind, team_rights
 from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -103,6 +104,7 @@ async def _page(
     return render(
         call,
         "admin/organization_teams.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         teams=rows,

@@ -10,6 +10,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.tokens import Verdict, approval
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -90,6 +91,7 @@ async def _page(
     return render(
         call,
         "admin/organization_tokens.html",
+        sees_all=runs_hub(call),
         status=status,
         organization=organization,
         rows=[(row, tokens.limits.reach_of(row.token) is None, *_STATES[row.state]) for row in rows],

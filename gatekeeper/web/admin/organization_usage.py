@@ -10,6 +10,7 @@ from gatekeeper.generation import Safety, usage
 from gatekeeper.generation.usage import Ordered
 from gatekeeper.kit.clock import now
 from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.usage import COLUMNS, TABLE_DAYS, cells, csv_of
 from gatekeeper.web.portal.views import policies_dir, render
@@ -28,6 +29,7 @@ async def show(call: Call) -> Response:
     return render(
         call,
         "admin/organization_usage.html",
+        sees_all=runs_hub(call),
         organization=organization,
         standing=await usage.standing_of(call.session, organization, Safety.load(policies_dir(call))),
         days=[(day, days.get(day, (0, 0, 0.0))[1]) for day in shown],

@@ -116,8 +116,8 @@ async def _refused(call: Call, choice: Choice, typed: Typed, errors: dict[str, s
 
 
 async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) -> Response:
-    rules = request_rules(call)
-    page = await chosen(call, choice, after=call.request.query_params.get("after"))
+    rules, query = request_rules(call), call.request.query_params
+    page = await chosen(call, choice, after=query.get("after"))
     rows = await decided_rows(call, page.rows)
     names = await names_of(call, [row.request.claimed_by for row in rows if row.request.claimed_by])
     return render(
@@ -129,7 +129,8 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
         states=STATE_NAMES,
         queues=[("", "Every queue"), *((known.name, known.title) for known in rules.queues)],
         ages=list(AGES.items()),
-        requests=[_row(row, rules, names, typed) for row in rows],
+        requests=[_row(row, rules, names, typed, is_all=query.get("tick") == "all") for row in rows],
+        tick_all=f"{QUEUE}?{urlencode(choice.sent | {'after': query.get('after', ''), 'tick': 'all'})}",
         can_decide=choice.state == WAITING and bool(rows),
         typed=typed,
         here=choice.query,
@@ -138,13 +139,13 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
     )
 
 
-def _row(row: access.Row, rules: access.Rules, names: dict[str, str], typed: Typed) -> dict[str, Any]:
+def _row(row: access.Row, rules: access.Rules, names: dict[str, str], typed: Typed, *, is_all: bool) -> dict[str, Any]:
     request = row.request
     waits = request.state in _OPEN
     return {
         "id": request.id,
         "version": request.version,
-        "is_ticked": request.id in typed.chosen,
+        "is_ticked": is_all or request.id in typed.chosen,
         "person": row.person.name,
         "fullname": row.person.fullname,
         "full_name": row.repo.full_name,

@@ -30,8 +30,8 @@ class Form:
 
 
 async def show(call: Call) -> Response:
-    """`GET /admin/quotas`."""
-    return await _page(call, Form())
+    """`GET /admin/quotas`; `?name=` fills in whose is to be changed."""
+    return await _page(call, Form(name=call.request.query_params.get("name", "")[:60]))
 
 
 async def change(call: Call) -> Response:

@@ -16,7 +16,7 @@ from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.admin.applicant import applicant_of
 from gatekeeper.web.admin.choosing import QUEUE, choice_of, just_decided, next_in_queue
-from gatekeeper.web.admin.scope import found, may_review, missing, names_of
+from gatekeeper.web.admin.scope import found, may_review, missing, names_of, runs_hub
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render, repo_url
@@ -93,6 +93,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
     return render(
         call,
         "admin/request.html" if case.is_reviewer else "admin/opinion.html",
+        sees_all=runs_hub(call),
         status=status,
         id=request.id,
         version=request.version,

@@ -16,8 +16,10 @@ from gatekeeper.web.admin.inference import ask
 from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render
+from gatekeeper.web.templating import plural, size_text
 
 _PREFIX = "GATEKEEPER_"
+_UNITS = ("seconds", "minutes", "hours", "days")
 _SILENT = "It does not answer now, so its settings cannot be shown."
 _WHY_NONE = {
     "off": "It is switched off.",
@@ -72,11 +74,14 @@ def in_force(settings: Settings) -> list[Row]:
             if name in file
             else "command"
         )
-        rows.append(Row(f"{_PREFIX}{name.upper()}", _value(getattr(settings, name)), source, field.description or ""))
+        rows.append(
+            Row(f"{_PREFIX}{name.upper()}", _value(name, getattr(settings, name)), source, field.description or "")
+        )
     return rows
 
 
-def _value(value: Any) -> str:
+def _value(name: str, value: Any) -> str:
+    unit = name.rpartition("_")[2]
     match value:
         case SecretStr():
             return "set" if value.get_secret_value() else "not set"
@@ -84,6 +89,10 @@ def _value(value: Any) -> str:
             return "not set"
         case bool():
             return "yes" if value else "no"
+        case int() if unit == "bytes":
+            return f"{size_text(value)} ({value:,} bytes)"
+        case int() if unit in _UNITS:
+            return plural(value, unit.removesuffix("s"))
         case int():
             return str(value)
         case Path():

@@ -1,8 +1,10 @@
 """Strikes of people at the repositories in one's care: what safety stopped, appeals, and the review."""
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import generation
+from gatekeeper import accounts, generation
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.generation import Strike
@@ -17,7 +19,7 @@ _DECISIONS = {"dismiss": False, "uphold": True}
 
 
 async def show(call: Call) -> Response:
-    """`GET /admin/strikes`: what waits; `?reviewed=yes` what was decided."""
+    """`GET /admin/strikes`: what waits; `?reviewed=yes` what was decided; `?person=` one person's."""
     return await _page(call, {})
 
 
@@ -46,8 +48,13 @@ async def review(call: Call) -> Response:
 
 
 async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Response:
-    is_reviewed = call.request.query_params.get("reviewed") == "yes"
-    rows = await generation.strikes_to_review(call.session, in_care(call), is_reviewed=is_reviewed, limit=PAGE)
+    query = call.request.query_params
+    is_reviewed, who = query.get("reviewed") == "yes", query.get("person", "")[:60].strip()
+    condition = in_care(call)
+    if who:
+        person = await accounts.people.find(call.session, who)
+        condition = sa.and_(condition, col(Strike.person_id) == (person.id if person else None))
+    rows = await generation.strikes_to_review(call.session, condition, is_reviewed=is_reviewed, limit=PAGE)
     may = {repo.id for repo in await decided(call, (repo for _, repo, _ in rows))}
     rows = [row for row in rows if row[1].id in may]
     names = await names_of(call, [each for strike, _, _ in rows for each in (strike.person_id, strike.reviewed_by)])
@@ -57,6 +64,7 @@ async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Res
         status=status,
         sees_all=runs_hub(call),
         is_reviewed=is_reviewed,
+        who=who,
         strikes=[
             {"row": strike, "repo": repo, "prompt": prompt, "kind": words.STRIKE_KINDS[strike.kind]}
             for strike, repo, prompt in rows

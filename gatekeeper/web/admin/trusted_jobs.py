@@ -12,7 +12,7 @@ from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
 
 _PATH = "/admin/repositories/{kind:kind}/{ns}/{name}/jobs"
-_DEFAULT = ("read", "download", "write")
+_DEFAULT = ("read", "download")
 
 
 @dataclass(frozen=True)

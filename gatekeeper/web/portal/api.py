@@ -16,6 +16,16 @@ _CALL = re.compile(r"^`[A-Z]+ [^`]*`[:.]?\s*")  # how many descriptions begin
 _PLAIN = str.maketrans(dict.fromkeys(" /{}:.-", "_"))
 _API = ("/api/", "/models/", "/v1/", "/cas/", "/oauth/", "/.well-known/", "/uploads/", "/downloads/")
 
+_DECIDED = (
+    "/api/collections",
+    "/api/repos",
+    "/api/generations",
+    "/api/inference-tokens",
+    "/v1/images",
+    "/cas/",
+    "/uploads/",
+)
+
 
 def describe(routes: Iterable[RawRoute], *, server: str) -> dict[str, Any]:
     """The OpenAPI 3.1 description of `routes` that are for programs."""
@@ -60,11 +70,17 @@ async def openapi(call: Call) -> Response:
 async def docs(call: Call) -> Response:
     """The API as a page."""
     rows = [
-        (", ".join(sorted(route.methods)), route.pattern, route.needs.replace("_", " "), said(route))
+        (", ".join(sorted(route.methods)), route.pattern, _needs(route), said(route))
         for route in sorted(programs(call.request.app.state.routes), key=lambda route: route.pattern)
     ]
     areas = [(area, list(calls)) for area, calls in groupby(rows, key=lambda row: _area(row[1]))]
     return page(call.request, call.principal, "portal/api.html", areas=areas)
+
+
+def _needs(route: RawRoute) -> str:
+    if not route.needs and route.pattern.startswith(_DECIDED) and route.methods - {"GET", "HEAD"}:
+        return "that of what it is about"
+    return route.needs.replace("_", " ")
 
 
 def _area(pattern: str) -> str:

@@ -14,6 +14,7 @@ from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import home, visible
 from gatekeeper.web.portal.exploring import Chosen
 from gatekeeper.web.portal.views import render, see
+from gatekeeper.web.templating import day_words
 
 
 async def page(call: Call) -> Response:
@@ -31,7 +32,7 @@ async def page(call: Call) -> Response:
         report=report,
         other=other,
         against=other.id if other else "",
-        others=[(each.report.id, f"{each.title}, {each.report.made_at:%Y-%m-%d}") for each in others],
+        others=[(each.report.id, f"{each.title}, {day_words(each.report.made_at)}") for each in others],
         figure_label=bias.figure_label,
         contesting=await reports.contesting(call.session, report),
         talks=[await call.session.get_one(Discussion, id) for id in await reports.talks_of(call.session, report)],

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from starlette.responses import Response
 
@@ -26,9 +26,9 @@ COLUMNS = (
 async def show(call: Call) -> Response:
     """`GET /settings/usage`."""
     safety = Safety.load(call.gatekeeper.policies.directory)
-    orders, images, seconds = Counter[str](), Counter[str](), Counter[str]()
+    orders, images, seconds = Counter[date](), Counter[date](), Counter[date]()
     for made, _ in await usage.orders_since(call.session, call.principal, now() - timedelta(days=_DAYS)):
-        day = made.started_at.date().isoformat()
+        day = made.started_at.date()
         orders[day] += 1
         images[day] += made.charged_images
         seconds[day] += made.charged_seconds  # type: ignore[assignment]  # counters add fractions as well

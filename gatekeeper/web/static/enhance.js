@@ -4,8 +4,8 @@
 const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
 
 // --- times in the reader's zone; the server's text (UTC) stays in the title ---
-const instants = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const instants = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 each("time[datetime]", (time) => {
   const value = new Date(time.dateTime);
   if (Number.isNaN(value.valueOf())) return;

@@ -3,6 +3,7 @@
 import csv
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import httpx2
 import pytest
@@ -82,6 +83,15 @@ async def test_many_are_revoked_with_a_reason_once_it_was_said_whom_it_affects(s
     assert "2 of 2 revoked" in words(done.text)
     assert await listed(grace) == ids[2:]
     assert (await ada.get("/requests")).text.count("The &lt;project&gt; is over.") == 2
+
+
+async def test_all_of_a_page_are_ticked_by_one_link_without_script(site: Site) -> None:
+    ids = await granted(site)
+    page = (await (await site.as_("grace")).get(GRANTS)).text
+    link = re.search(r'href="(/admin/grants\?[^"]*tick=all)"', page)[1]
+    ticked = (await (await site.as_("grace")).get(unescape(link))).text
+
+    assert (page.count(" checked>"), ticked.count(" checked>")) == (0, len(ids))
 
 
 async def test_nobody_revokes_what_is_not_in_their_care(site: Site) -> None:

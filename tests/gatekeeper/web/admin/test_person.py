@@ -2,15 +2,18 @@
 
 import re
 from datetime import timedelta
+from html import unescape
+from urllib.parse import urlsplit
 
 import pytest
 import time_machine
 
 from gatekeeper import ledger, tokens
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
 from gatekeeper.tokens import oauth
 from gatekeeper.tokens.oauth.clients import BUILT_IN, HUB_CLI_ID
-from tests.gatekeeper.web.site import Site, words
+from tests.gatekeeper.web.site import Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
 PAGE = "/admin/people/ada"
@@ -38,6 +41,32 @@ async def test_one_session_of_a_person_is_seen_and_ended_and_the_others_go_on(si
     grace = await site.as_("grace")
     assert (await olga.post(ends[1].replace("/ada/", "/grace/"))).status_code == 404  # of somebody else
     assert (await grace.get("/settings")).status_code == 200
+
+
+async def test_a_person_leads_to_all_that_is_kept_about_them_under_the_tabs_of_maintain(
+    site: Site, model: Repo
+) -> None:
+    await ask_for_access(await site.as_("ada"))
+    await ask_for_access(await site.as_("alan"))
+    olga = await site.as_("olga")
+    page = (await olga.get(PAGE)).text
+    links = [unescape(found) for found in re.findall(r'href="(/admin/\w+\?[^"]*ada)"', page)]
+    assert [urlsplit(link).path.rpartition("/")[2] for link in links] == [
+        "requests", "grants", "strikes", "quotas", "ledger",
+    ]  # fmt: skip
+    shown = [words((await olga.get(link)).text) for link in links]
+    assert "Choose the request of" not in shown[0]
+    asked = re.findall(r'href="(/admin/requests/\w{26})[^"]*">(\w+)<', (await olga.get(links[0])).text)
+    assert [name for _, name in asked] == ["ada"]
+    assert "Those of ada alone." in shown[2]
+    assert 'value="ada"' in (await olga.get(links[3])).text
+
+    event = re.search(r'href="(/admin/ledger/\w{26})"', (await olga.get(links[4])).text)[1]
+    organization = "/admin/organizations/lab"
+    for address in (PAGE, asked[0][0], event, *(f"{organization}/{each}" for each in ("usage", "teams", "change"))):
+        assert 'class="tabs" aria-label="Maintain"' in (await olga.get(address)).text, address
+    ticked = (await olga.get("/admin/requests?tick=all")).text
+    assert len(re.findall(r'name="request"[^>]* checked', ticked)) == 2
 
 
 async def test_applications_and_tokens_of_a_person_are_ended_one_by_one(site: Site) -> None:
