@@ -9,13 +9,14 @@ from starlette.responses import HTMLResponse, Response
 from gatekeeper import accounts, releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
-from gatekeeper.kit.canonical import instant_text
+from gatekeeper.kit.clock import instant_of
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Act, Ladder, Proposal, ProposalState, Release, Stage
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import render, see
+from gatekeeper.web.templating import instant_words
 
 ONE = "/{ns}/{name}/releases/{rev}"  # so the guard decides about this revision, not about the best one
 
@@ -144,7 +145,7 @@ def _happening(event: LedgerEvent) -> Happening:
     after = event.body.get("after") or {}
     text = words.RELEASE_ACTS.get(event.kind.rpartition(":")[2], event.kind)
     if until := after.get("embargoed_until"):
-        text += f" until {until}" if "embargo" in event.kind else ""
+        text += f" until {instant_words(instant_of(until))}" if "embargo" in event.kind else ""
     return Happening(event.occurred_at, text, str(after.get("stage", "")))
 
 
@@ -167,7 +168,7 @@ async def _change(call: Call, proposal: Proposal) -> ChangeView:
     if proposal.act is Act.DEMOTE:
         title = f"Put it back to {words.STAGES[proposal.target].label}"
     if proposal.until:
-        title += f" until {instant_text(proposal.until)}"
+        title += f" until {instant_words(proposal.until)}"
     return ChangeView(
         id=proposal.id,
         title=title,

@@ -171,7 +171,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "fields": asked,
         "to_accept": to_accept,
         "can_accept": can_act,
-        "onward": None if can_act else onward(case.seen),
+        "onward": onward(case.seen) if me.is_signed_in and not can_act else None,
         "must_sign": can_act and to_accept and must_sign(case),
         "changed": case.changed if to_accept and not is_asking else None,
         "bundle": terms.sha256 if terms else "",

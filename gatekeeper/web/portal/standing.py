@@ -75,8 +75,8 @@ class Mine:
 
     @property
     def can_act(self) -> bool:
-        """Whether there is a button without a form of its own."""
-        return self.can_withdraw or self.can_correct or self.can_give_up or self.can_renew
+        """Whether there is a button that needs no word beside it."""
+        return self.can_withdraw or self.can_correct or self.can_renew
 
 
 def shown_state(request: AccessRequest, grant: AccessGrant | None) -> RequestState:

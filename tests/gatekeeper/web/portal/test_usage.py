@@ -22,7 +22,7 @@ async def test_usage_is_shown_beside_its_limits_and_as_a_table(site: Site, model
     page = words((await ada.get("/settings/usage")).text)
     table = (await ada.get("/settings/usage.csv")).text.splitlines()
 
-    assert "You of lab/emoji 2 of 100" in page
+    assert "You, with lab/emoji 2 of 100" in page
     assert "You on this hub 2 of 1000" in page
     assert table[0].startswith("id,model,revision,stage,status")
     assert ",lab/emoji," in table[1]
