@@ -24,15 +24,12 @@ async def ask(call: Call) -> Response:
     release = await release_of(call)
     sent = await forms.read(call.request)
     act = forms.text(sent, "act", most=20)
-    is_done = True
-
-    async def ask() -> None:
-        nonlocal is_done
-        is_done = await _ask(call, release, act, sent)
-
-    refused = await _try(call, release, act, ask, sent)
-    done = "change-made" if is_done else "change-asked"
-    return refused or RedirectResponse(f"{_url(call, release)}?done={done}", 303)
+    try:
+        async with call.session.begin_nested():
+            is_done = await _ask(call, release, act, sent)
+    except (Invalid, Conflict) as error:
+        return await _refused(call, release, act, error, sent)
+    return RedirectResponse(f"{_url(call, release)}?done={'change-made' if is_done else 'change-asked'}", 303)
 
 
 async def agree(call: Call) -> Response:
@@ -123,9 +120,13 @@ async def _try(
         async with call.session.begin_nested():
             await act()
     except (Invalid, Conflict) as error:
-        errors = {_field_of(field, error): error.sentence}
-        return await page(call, release, typed=dict(sent or {}), errors=errors, status=422)
+        return await _refused(call, release, field, error, sent)
     return None
+
+
+async def _refused(call: Call, release: Release, field: str, error: GatekeeperError, sent: FormData | None) -> Response:
+    errors = {_field_of(field, error): error.sentence}
+    return await page(call, release, typed=dict(sent or {}), errors=errors, status=422)
 
 
 def _field_of(field: str, error: GatekeeperError) -> str:
