@@ -31,11 +31,13 @@ async def of_stopping(call: Call, release: Release) -> list[str]:
 
 async def of_copies(call: Call, release: Release) -> str:
     """What no change of a release reaches."""
-    fetched = plural(len(await releases.holders(call.session, release)), "person", "people")
-    return (
-        f"Copies that were downloaded already are not reached ({fetched} fetched files). "
-        "The license goes on binding them."
+    fetched = len(await releases.holders(call.session, release))
+    who = (
+        f"{plural(fetched, 'person', 'people')} with an account fetched files"
+        if fetched
+        else "nobody with an account did"
     )
+    return f"Copies that were downloaded already are not reached ({who}). The license goes on binding them."
 
 
 async def with_access(call: Call, release: Release) -> int:

@@ -90,7 +90,7 @@ def _value(name: str, value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case int() if unit == "bytes":
-            return f"{size_text(value)} ({value:,} bytes)"
+            return size_text(value)
         case int() if unit in _UNITS:
             return plural(value, unit.removesuffix("s"))
         case int():

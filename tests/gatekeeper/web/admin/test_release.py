@@ -148,7 +148,7 @@ async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: 
     hold = words((await grace.get(f"{MODEL}/releases/{commit}/hold")).text)
     assert "1 person with granted access and everybody else will be refused" in hold
     assert f"Whoever asks for lab/emoji without naming a revision gets {older[:10]} (Gated) instead." in hold
-    assert "(1 person fetched files)" in hold
+    assert "(1 person with an account fetched files)" in hold
     assert re.search(r"ada last .* unet/x.safetensors b{12}", page)
     assert "1 person, by the page and by mail where they want it: ada." in page
     assert "A release of lab/emoji is on hold" in page

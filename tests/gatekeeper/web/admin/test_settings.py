@@ -32,7 +32,7 @@ def test_each_setting_says_where_it_comes_from_and_secrets_only_that_they_are_se
         "host": ("::1", "command"),
         "mail_host": ("not set", "default"),
     }
-    assert rows["lfs_part_bytes"].value == "67.1 MB (67,108,864 bytes)"
+    assert rows["lfs_part_bytes"].value == "67.1 MB"
     assert (rows["mail_password"].value, rows["oidc_client_secret"].value) == ("set", "not set")
     assert rows["database_url"].value == "postgresql+psycopg://hub:***@db/hub?***"
     assert "sec-ret" not in str(rows)
