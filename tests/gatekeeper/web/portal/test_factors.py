@@ -152,6 +152,8 @@ def test_every_act_on_accounts_and_the_hub_is_dangerous_or_named_here() -> None:
         "/settings/safety/{id}/appeal",  # a person's own words about what was refused
         "/admin/invitations/{id}/accept",  # takes what others offer
         "/admin/invitations/{id}/decline",
+        "/admin/jobs/retry",  # work that was to be done anyway is done, once more
+        "/admin/webhooks/{id}/deliveries/{delivery}/redeliver",
         "/device",  # a page of its own that says what is given to whom
         "/oauth/authorize",
     }
