@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_23_offered_safety"
-down_revision = "2026_11_23_doors"
+down_revision = "2026_11_23_preview_records"
 branch_labels = None
 depends_on = None
 
