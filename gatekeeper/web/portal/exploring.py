@@ -16,6 +16,9 @@ _AT_FIRST = 4  # professions
 _MOST_IMAGES = 48  # of a report on a page
 _MOST_OF_PROMPT = 12
 EVERY = "all"
+_GONE = "not kept"
+
+_Images = dict[int, dict[str, Any]]  # by seed
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,25 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an image stands. `lack` says why it is not there, in a word; "" where it is."""
+
+    image: dict[str, Any]
+    lack: str
+
+
+@dataclass(frozen=True)
 class Pictures:
-    """One prompt's images, those of each report: (side, images). `are_gone`: they were made, and are not kept now."""
+    """One prompt's images, those of each report. `are_pairs`: equal places have equal seeds."""
 
     title: str
-    columns: Sequence[tuple[Side, Sequence[dict[str, Any]]]]
-    are_gone: bool
+    columns: Sequence[tuple[Side, Sequence[Place]]]
+    are_pairs: bool
+
+    @property
+    def are_gone(self) -> bool:
+        """Whether some were made, and are not kept now."""
+        return any(place.lack == _GONE for _, places in self.columns for place in places)
 
 
 @dataclass(frozen=True)
@@ -109,33 +125,27 @@ def side_of(report: EvaluationReport, chosen: Chosen, *, href: str, number: int)
 
 
 def pictures_of(sides: Sequence[Side], chosen: Chosen, folder: PictureFolder) -> list[Pictures]:
-    """The first images of each chosen prompt, of each report; equal seeds stand in equal places."""
+    """The first images of each chosen prompt, of each report. Where the reports share seeds, equal ones stand in equal
+    places; what was withheld or refused keeps its place.
+    """
     prompts = dict.fromkeys(
         (cell["profession"], cell["adjective"], cell["guidance_scale"])
         for side in sides
         for cell in chosen.cells(side.report)
     )
     most = min(max(_MOST_IMAGES // max(len(prompts), 1), 1), _MOST_OF_PROMPT)
+    by_prompt = [_by_prompt_and_seed(side.report) for side in sides]
     found = []
-    for profession, adjective, scale in prompts:
-        made = [
-            (
-                side,
-                [
-                    image
-                    for image in side.report.body["images"]
-                    if image["sha256"]
-                    and not image["markers"]
-                    and (image["profession"], image["adjective"], image["guidance_scale"])
-                    == (profession, adjective, scale)
-                ][:most],
-            )
-            for side in sides
+    for prompt in prompts:
+        made = [images.get(prompt, {}) for images in by_prompt]
+        shared = set(made[0]).intersection(*made[1:])
+        columns = [
+            (side, [_place(images[seed], folder) for seed in sorted(shared or images)[:most]])
+            for side, images in zip(sides, made, strict=True)
         ]
-        kept = [(side, [i for i in images if folder.path(i["sha256"]).is_file()]) for side, images in made]
+        profession, adjective, scale = prompt
         title = f"{adjective} {profession}".strip() + f", guidance {scale:g}"
-        are_gone = any(len(now) < len(then) for (_, now), (_, then) in zip(kept, made, strict=True))
-        found.append(Pictures(title, kept, are_gone))
+        found.append(Pictures(title, columns, bool(shared)))
     return found
 
 
@@ -152,6 +162,21 @@ def moved(after: Side, before: Side) -> list[Moved]:
         if change.low > 0 or change.high < 0:
             found.append(Moved(row, old_share.value, change))
     return found
+
+
+def _by_prompt_and_seed(report: EvaluationReport) -> dict[tuple[str, str, float], _Images]:
+    found: dict[tuple[str, str, float], _Images] = {}
+    for image in report.body["images"]:
+        if not image["markers"]:
+            prompt = image["profession"], image["adjective"], image["guidance_scale"]
+            found.setdefault(prompt, {})[image["seed"]] = image
+    return found
+
+
+def _place(image: dict[str, Any], folder: PictureFolder) -> Place:
+    if not image["sha256"]:
+        return Place(image, image["state"])
+    return Place(image, "" if folder.path(image["sha256"]).is_file() else _GONE)
 
 
 def _number(text: str) -> float | None:
