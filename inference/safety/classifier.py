@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from inference.contract import CheckFacts, ConceptScore, ImageOrder, RefusalCode, Refused
-from inference.safety.timed import TimedOut, TimedThread
+from inference.safety.timed import TimedOut, TimedThreads
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Classifier(Protocol):
     sha256      of the weights; of the configuration where the weights are elsewhere
     categories  names of what it looks for
     version     of its code or of its weights, as its author names it
+    at_once     calls that it bears at the same time; one that does not say bears one
     """
 
     sha256: str
@@ -43,12 +44,13 @@ class GuardedClassifier:
     def __init__(self, classifier: Classifier, *, timeout_seconds: float, name: str) -> None:
         self.name = name
         self._classifier = classifier
-        self._thread = TimedThread(f"classifier-{name}", timeout_seconds=timeout_seconds)
+        at_once = getattr(classifier, "at_once", 1)
+        self._threads = TimedThreads(f"classifier-{name}", timeout_seconds=timeout_seconds, at_once=at_once)
 
     def classify(self, text: str) -> CheckFacts:
         """The scores of one text. Raises ClassifierError, and only that."""
         try:
-            scores: object = self._thread.call(self._classifier.classify, text)
+            scores: object = self._threads.call(self._classifier.classify, text)
         except TimedOut as error:
             raise ClassifierError(f"the classifier {self.name} gave no scores: {error}") from error
         except Exception as error:

@@ -37,6 +37,8 @@ class Judge:
     key_env     name of the environment variable that holds its key; "" for none
     """
 
+    at_once = 8  # a question waits for the network most of its time
+
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ from typing import Protocol
 import PIL.Image
 
 from inference.contract import CheckFacts, ConceptScore
-from inference.safety.timed import TimedOut, TimedThread
+from inference.safety.timed import TimedOut, TimedThreads
 
 OWN_CHECK = "concepts"  # the check that a model has by digest; an order need not demand it, for it is always made
 
@@ -58,12 +58,12 @@ class GuardedChecker:
         self.concepts = checker.concepts
         self.version = checker.version
         self._checker = checker
-        self._thread = TimedThread(f"checker-{name}", timeout_seconds=timeout_seconds)
+        self._threads = TimedThreads(f"checker-{name}", timeout_seconds=timeout_seconds)
 
     def check(self, images: list[PIL.Image.Image], margin: float) -> list[Verdict]:
         """Exactly one sound verdict for each image. Raises CheckerError, and only that."""
         try:
-            verdicts = self._thread.call(self._checker.check, images, margin)
+            verdicts = self._threads.call(self._checker.check, images, margin)
         except TimedOut as error:
             raise CheckerError(f"the check {self.name} gave no verdict: {error}") from error
         except Exception as error:

@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import PIL.Image
 import pytest
 
 from inference.contract import ImageOrder, RefusalCode, Refused
-from inference.safety.classifier import GuardedClassifier, classify_order
+from inference.safety.classifier import ClassifierError, GuardedClassifier, classify_order
 from inference.safety.judge import Judge, JudgeError
 from inference.safety.plugins import read_plugins
 from inference.safety.verdict import CheckerError, GuardedChecker
@@ -92,6 +94,46 @@ def test_what_a_classifier_finds_is_named(make_order: Callable[..., ImageOrder])
     assert isinstance(refused, Refused)
     assert refused.code is RefusalCode.PROMPT_SCREENED
     assert refused.rule_ids == ("classifier.told.violence",)
+
+
+def test_waiting_for_ones_turn_is_not_being_late_and_a_call_that_hangs_fails_alone() -> None:
+    freed = threading.Event()
+
+    class Slow(Told):
+        def classify(self, text: str) -> Any:
+            if text == "stuck":
+                freed.wait(20)
+            time.sleep(0.06)
+            return {"violence": -0.5}
+
+    slow = GuardedClassifier(Slow(None), timeout_seconds=0.3, name="slow")
+
+    def is_answered(text: str) -> bool:
+        try:
+            slow.classify(text)
+        except ClassifierError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as people:
+        answered = list(people.map(is_answered, ["a", "stuck", "b", "c", "d", "e", "f", "g"]))
+    freed.set()
+
+    assert answered == [True, False, *[True] * 6]
+
+
+def test_a_judge_is_asked_several_questions_at_once() -> None:
+    both = threading.Barrier(2)
+
+    def answer(question: dict[str, Any]) -> httpx2.Response:
+        both.wait(5)
+        return httpx2.Response(200, json=scores(violence=0.0, sexual=0.0))
+
+    guard = GuardedClassifier(judge(answer), timeout_seconds=10, name="judge")
+    with ThreadPoolExecutor(2) as people:
+        said = list(people.map(guard.classify, ["a cat", "a dog"]))
+
+    assert [facts.name for facts in said] == ["judge", "judge"]
 
 
 def test_a_judge_is_asked_about_an_image_as_openai_clients_ask() -> None:
