@@ -161,8 +161,8 @@ class _Reader:
         if not isinstance(value, str):
             self.fail(field, f"{field} must be text, not {type(value).__name__}.")
             return ""
-        if len(value) > _LIMITS.prompt_chars:
-            self.fail(field, f"{field} has {len(value):,} characters; at most {_LIMITS.prompt_chars:,} are read.")
+        if why := _LIMITS.too_long(value):
+            self.fail(field, f"{field} {why}")
         elif any(0xD800 <= ord(letter) <= 0xDFFF or letter == "\0" for letter in value):
             self.fail(field, f"{field} contains characters that are no text.")
         return value

@@ -1,6 +1,7 @@
 """Orders, and the limits that both sides know."""
 
 import base64
+import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Self
 
@@ -152,7 +153,7 @@ class Limits(Answer):
         checks: Iterable[tuple[bool, str]] = [
             (not order.prompt.strip(), "The prompt is empty."),
             *(
-                (len(text) > self.prompt_chars, f"The {name} has {len(text)} characters; at most {self.prompt_chars}.")
+                (bool(why := self.too_long(text)), f"The {name} {why}")
                 for name, text in [("prompt", order.prompt), ("negative prompt", order.negative_prompt)]
             ),
             (not 1 <= order.steps <= self.steps, f"steps is {order.steps}; it must be from 1 to {self.steps}."),
@@ -181,3 +182,15 @@ class Limits(Answer):
             ),
         ]
         return tuple(sentence for is_broken, sentence in checks if is_broken)
+
+    def too_long(self, text: str) -> str:
+        """How a prompt is too long, as the end of a sentence; empty where it is not.
+
+        A sign that stands for several letters counts as these, for so the text is screened.
+        """
+        most = f"at most {self.prompt_chars:,} are read."
+        if len(text) > self.prompt_chars:
+            return f"has {len(text):,} characters; {most}"
+        if (written := len(unicodedata.normalize("NFKC", text))) > self.prompt_chars:
+            return f"has {written:,} characters when signs like ㎉ are written out; {most}"
+        return ""

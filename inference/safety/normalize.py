@@ -42,7 +42,7 @@ _IS_VOWEL_SIGN = re.compile(f"[{_VOWEL_SIGNS}]").match
 _STRAY_SIGN = re.compile(rf"(?<![\u0900-\u097f])[{_VOWEL_SIGNS}]+")  # on a letter of another script it is a disguise
 _WORD = re.compile(rf"[{_WITHOUT_SPACES}]|(?:[^\W_{_WITHOUT_SPACES}]|[{_VOWEL_SIGNS}])+")
 _SPACED = re.compile(rf"(?<![^\W_])(?:[^\W_](?:[^\w{_VOWEL_SIGNS}]|_){{1,3}}){{2,}}[^\W_](?![^\W_])")
-_STRETCHED = re.compile(r"\w*(\w)\1{2}\w*")  # a word with a letter three times in a row
+_RUN = re.compile(r"(\w)\1{2,}")  # a letter three times in a row, or more
 _ARABIC_PARTICLES = re.compile(r"(?<!\w)(?:[وف]?(?:[بك]?ال|لل)|[وفبكل])(?=[\u0620-\u064a]{3})")
 
 
@@ -108,9 +108,14 @@ def _forms(plain: str) -> Iterator[str]:
             lambda m: "{} {}".format(m.group()[0], "".join(_WORD.findall(m.group())[1:])), letters
         )  # a g u n
         yield re.sub(rf"(?<=[\w{_VOWEL_SIGNS}])[^\w\s{_VOWEL_SIGNS}]+(?=[\w{_VOWEL_SIGNS}])|_", "", letters)  # kn.ife
-        yield re.sub(r"(\w)\1{2,}", r"\1", letters)  # guuun
-        yield _STRETCHED.sub(lambda m: re.sub(r"(\w)\1+", r"\1", m.group()), letters)  # piiissstooool
+        yield _RUN.sub(r"\1", letters)  # guuun
+        yield re.sub(r"\w+", lambda m: _unstretched(m.group()), letters)  # piiissstooool
     yield _ARABIC_PARTICLES.sub("", plain)  # the, and, with, for: written together with the word
+
+
+def _unstretched(word: str) -> str:
+    """A word with a letter three times in a row loses every repetition."""
+    return re.sub(r"(\w)\1+", r"\1", word) if _RUN.search(word) else word
 
 
 def _words(text: str) -> Words:

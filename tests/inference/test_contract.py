@@ -95,7 +95,9 @@ def test_a_short_key_is_a_mistake() -> None:
     ("changes", "words"),
     [
         ({"prompt": " "}, "empty"),
-        ({"prompt": "x" * 10_000}, "10000 characters; at most 2000"),
+        ({"prompt": "x" * 10_000}, "10,000 characters; at most 2,000"),
+        ({"prompt": "㌖" * 2_000}, "12,000 characters when signs like ㎉ are written out"),
+        ({"negative_prompt": "㎉" * 700}, "The negative prompt has 2,800 characters"),
         ({"negative_prompt": "x" * 2_001}, "negative prompt"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 10_000}, "steps is 10000"),

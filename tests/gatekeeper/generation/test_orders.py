@@ -37,6 +37,7 @@ def test_names_of_diffusers_classes_are_understood() -> None:
         ("prompt", None, "missing"),
         ("prompt", "  \n", "missing"),
         ("prompt", "x" * 10_000, "10,000 characters; at most 2,000"),
+        ("prompt", "㌖" * 2_000, "12,000 characters when signs like ㎉ are written out; at most 2,000"),
         ("prompt", 7, "must be text, not int"),
         ("prompt", "\ud800", "no text"),
         ("prompt", "a\0b", "no text"),

@@ -1,11 +1,13 @@
 """Prompt screening: disguises are seen through, harmless look-alikes pass, hard rules stay."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inference.contract import ImageOrder, PromptRule, RefusalCode, SafetyDemand
+from inference.safety.normalize import readings
 from inference.safety.prompts import Allowed, RulesError, Screened, read_rules, screen, screen_order
 
 RULES = read_rules()
@@ -72,6 +74,20 @@ HARMLESS = [
 @pytest.mark.parametrize("text", DISGUISES.values(), ids=DISGUISES.keys())
 def test_a_disguised_word_is_seen(text: str) -> None:
     assert isinstance(screen(text, RULES.rules), Screened)
+
+
+@pytest.mark.parametrize("letters", ["ab", "a.", "_", "㌖"])
+def test_reading_a_text_takes_as_long_as_it_has_letters(letters: str) -> None:
+    def work(times: int) -> float:
+        text = letters * times
+        began = time.thread_time()
+        readings(text)
+        return time.thread_time() - began
+
+    work(10)
+    # Sixteen times the text: about sixteen times the work, where a pattern that tries every place from every place
+    # takes 256 times.
+    assert work(16_000) < 80 * min(work(1_000) for _ in range(3))
 
 
 @pytest.mark.parametrize("text", HARMLESS)
