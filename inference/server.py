@@ -64,6 +64,8 @@ def create_app(settings: Settings) -> Starlette:
     seals = Seals(settings.order_key())
     workshop = fake_workshop(settings) if settings.fake else real_workshop(settings)
     pinned = frozenset(settings.pinned_models)
+    if pinned and settings.work_dir is None:
+        log.warning("pinned models will not come back by themselves: set INFERENCE_WORK_DIR, where they are remembered")
     remembered = Remembered(settings.work_dir, settings.order_key(), pinned=pinned)
     fleet = Fleet(
         workshop.build, work_dir=settings.work_dir, room=workshop.room, pinned=pinned, on_ready=remembered.keep

@@ -73,8 +73,9 @@ class Supervisor:
         """Begin to supervise and return at once; the child needs some seconds until it is ready."""
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.parent.chmod(0o700)
-        shutil.rmtree(self._work_dir, ignore_errors=True)  # what a killed child left behind
-        self._work_dir.mkdir(mode=0o700)
+        self._work_dir.mkdir(mode=0o700, exist_ok=True)
+        for left in self._work_dir.glob("model-*"):  # by a killed child; what is remembered beside it stays
+            shutil.rmtree(left, ignore_errors=True)
         _write_private(self._key_file, self._key)
         self.state = WorkerState.STARTING
         self._task = asyncio.create_task(self._supervise())

@@ -70,5 +70,15 @@ async def test_the_worker_loads_them_when_it_starts(tmp_path: Path, make_manifes
     assert [state.is_pinned for state in fleet.states()] == [True]
 
 
+def test_where_nothing_can_be_remembered_the_start_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(  # type: ignore[call-arg]
+        _env_file=None, fake=True, key=KEY.decode(), pinned_models="demo/tiny"
+    )
+
+    create_app(settings)
+
+    assert "set INFERENCE_WORK_DIR" in caplog.text
+
+
 def test_what_is_kept_is_of_no_use_as_an_order() -> None:
     assert KEPT > 1000 * LONGEST_SIGNATURE

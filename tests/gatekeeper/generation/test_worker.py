@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -142,6 +142,31 @@ async def test_stopping_leaves_no_process_behind(tmp_path: Path) -> None:
     with pytest.raises(WorkerLost):
         await supervisor.worker.health()
     await supervisor.worker.close()
+
+
+async def test_pinned_models_are_loaded_when_the_server_starts_again(tmp_path: Path) -> None:
+    settings = {"INFERENCE_FAKE": "1", "INFERENCE_PINNED_MODELS": MANIFEST.repository}
+    left = tmp_path / "models" / "model-of-a-killed-child"
+
+    async def start(then: Callable[[Worker], Awaitable[object]]) -> None:
+        supervisor = Supervisor(tmp_path, store_dir=None, key=KEY, settings=settings)
+        await supervisor.start()
+        try:
+            await supervisor.wait_ready(60)
+            await then(supervisor.worker)
+        finally:
+            await supervisor.stop()
+            await supervisor.worker.close()
+
+    async def is_back(worker: Worker) -> None:
+        async with asyncio.timeout(20):
+            while [state.phase for state in await worker.models()] != [LoadPhase.READY]:
+                await asyncio.sleep(0.02)
+
+    await start(lambda worker: worker.load(MANIFEST))
+    left.mkdir()
+    await start(is_back)
+    assert not left.exists()
 
 
 async def test_a_worker_does_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
