@@ -145,25 +145,36 @@ class Desk:
 
     def submit(self, order: ImageOrder, emit: Callable[[Event], None]) -> Ticket:
         """Screen an order and line it up. Its events go to `emit`, from any thread. Raises OrderProblem."""
-        request = self._request(order)
-        ticket = Ticket(request, emit)
+        ticket = self._register(order, emit)
         if ticket.expire():
             return ticket
-        screened = screen_order(order, self.rules) or classify_order(order, self.plugins.prompt_checks.values())
-        if isinstance(screened, Refused):
-            ticket.end(screened)
-            return ticket
-        ticket.request = replace(request, prompt_checks=screened)
+        try:
+            screened = screen_order(order, self.rules) or classify_order(order, self.plugins.prompt_checks.values())
+            if isinstance(screened, Refused):
+                ticket.end(screened)
+                return ticket
+            ticket.request = replace(ticket.request, prompt_checks=screened)
+            self.lanes[ticket.request.model.state.engine or "step"].queue.put(ticket)
+        except QueueFull as error:
+            ticket.fail(error.code, str(error))
+            raise OrderProblem(error.code, str(error)) from error
+        except Exception:
+            ticket.fail(ErrorCode.INTERNAL, "The worker failed while screening this order.")
+            raise
+        return ticket
+
+    def _register(self, order: ImageOrder, emit: Callable[[Event], None]) -> Ticket:
+        """The order's ticket, from now on live. Raises OrderProblem.
+
+        INVARIANT: a model is found and its order registered under one lock. Whoever evicts it lets nobody find it first
+        and asks `is_in_use` then, so its room is not given back while an order still comes to hold it.
+        """
         with self._lock:
+            ticket = Ticket(self._request(order), emit)
             self._live = {order_id: live for order_id, live in self._live.items() if not live.is_over}
             if order.id in self._live:
                 raise OrderProblem(ErrorCode.DUPLICATE_ORDER, "An order with this id is being carried out.")
             self._live[order.id] = ticket
-        try:
-            self.lanes[request.model.state.engine or "step"].queue.put(ticket)
-        except QueueFull as error:
-            ticket.fail(error.code, str(error))
-            raise OrderProblem(error.code, str(error)) from error
         return ticket
 
     def cancel(self, text: bytes, order_id: str) -> None:

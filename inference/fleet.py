@@ -6,7 +6,6 @@ here (and the web process sends its manifest again), those it has are finished, 
 
 import asyncio
 import logging
-import shutil
 import sys
 import tempfile
 import time
@@ -185,9 +184,8 @@ class Fleet:
 
         watch = _StateWatch(loop, lambda change: self._set(digest, change), make_room)
         async with self._one_at_a_time:
-            directory = Path(tempfile.mkdtemp(prefix="model-", dir=self._work_dir))  # mode 0700
             try:
-                model = await asyncio.to_thread(self._build, manifest, directory, watch)
+                model = await asyncio.to_thread(self._build_apart, manifest, watch)
                 await self._make_room(digest, model.held_bytes)
             except (ModelRefused, CheckerError) as error:
                 log.warning("model %s refused: %s", manifest.repository, error)
@@ -209,7 +207,11 @@ class Fleet:
             finally:
                 if digest not in self._models:
                     self._room.release(digest)
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    def _build_apart(self, manifest: ModelManifest, watch: LoadWatch) -> Model:
+        """The model, built in a directory of its own, of mode 0700."""
+        with tempfile.TemporaryDirectory(prefix="model-", dir=self._work_dir, ignore_cleanup_errors=True) as directory:
+            return self._build(manifest, Path(directory), watch)
 
     async def _make_room(self, digest: str, size_bytes: int) -> None:
         """Evict until a model of this size fits, and hold its place. Raises NoRoom."""

@@ -84,6 +84,20 @@ async def test_a_model_that_goes_finishes_its_orders_first(named: Callable[[str]
     assert (await coming).phase is LoadPhase.READY
 
 
+async def test_without_a_place_to_build_it_a_model_fails_with_a_sentence_and_is_tried_again(
+    named: Callable[[str], ModelManifest], tmp_path: Path
+) -> None:
+    models = Fleet(build, work_dir=tmp_path / "gone")
+
+    state = await load(models, named("one"))
+
+    assert (state.phase, state.error) == (LoadPhase.FAILED, ErrorCode.INTERNAL)
+    assert state.message == "The model could not be loaded; the worker's log says why."
+    (tmp_path / "gone").mkdir()
+    assert (await load(models, named("one"))).phase is LoadPhase.READY
+    assert not list((tmp_path / "gone").iterdir())
+
+
 async def test_what_failed_to_load_holds_nothing(named: Callable[[str], ModelManifest]) -> None:
     room = Room(int(SIZE / 0.8))
     calls: list[str] = []
