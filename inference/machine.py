@@ -36,7 +36,10 @@ def make_workshop(settings: Settings) -> Workshop:
     torch.backends.cudnn.benchmark = False  # one kernel for one shape, or alone and in company would differ
     runtime = Runtime(torch_version=torch.__version__, diffusers_version=diffusers.__version__, device=device)
     checkers = trusted_checkers(
-        settings.checkers, default=settings.default_checker, timeout_seconds=settings.checker_timeout_seconds
+        settings.checkers,
+        default=settings.default_checker,
+        timeout_seconds=settings.checker_timeout_seconds,
+        device=device,
     )
     limit_threads = partial(torch.set_num_threads, threads)
     release = Release(runtime, on_start=limit_threads)

@@ -44,7 +44,7 @@ class TrustedCheckers:
 
 
 def trusted_checkers(
-    directories: tuple[Path, ...] | None, *, default: str | None, timeout_seconds: float
+    directories: tuple[Path, ...] | None, *, default: str | None, timeout_seconds: float, device: str = "cpu"
 ) -> TrustedCheckers:
     """Load the checkers of these directories; None: the bundled model's, if its weights are installed.
 
@@ -53,13 +53,16 @@ def trusted_checkers(
     if directories is None:
         bundled = weights_dir() / "safety_checker"
         directories = (bundled,) if bundled.is_dir() else ()
-    loaded = [read_checker(directory) for directory in directories]
+    loaded = [read_checker(directory, device) for directory in directories]
     checkers = {checker.sha256: GuardedChecker(checker, timeout_seconds=timeout_seconds) for checker in loaded}
     return TrustedCheckers(checkers, default=default)
 
 
-def read_checker(directory: Path) -> ConceptChecker:
-    """A checker from a directory in diffusers' layout, with `concepts.json` beside it if its concepts have names."""
+def read_checker(directory: Path, device: str = "cpu") -> ConceptChecker:
+    """A checker from a directory in diffusers' layout, with `concepts.json` beside it if its concepts have names.
+
+    It is float32 on every device: nobody has shown that another format gives the same verdicts.
+    """
     try:
         weights = weight_file(directory)
         tensor_count(weights, name=weights.name)
@@ -74,7 +77,7 @@ def read_checker(directory: Path) -> ConceptChecker:
         module, info = loaded
         if missing := [key for key in info["missing_keys"] if not key.endswith("position_ids")]:
             raise CheckerError(f"the checker in {directory.name} lacks weights: {', '.join(sorted(missing)[:3])}")
-        module.eval().requires_grad_(False)
+        module.eval().requires_grad_(False).to(device)
         processor = _processor(directory, module.config.vision_config.image_size)
         names = concept_names(directory, module.concept_embeds.shape[0])
     except (OSError, ValueError, RuntimeError, UnsafeFile) as error:

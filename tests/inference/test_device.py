@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from torch import Tensor
 from inference.contract import Event, Image, ImageOrder, SldLevel
 from inference.device import DevicePath, Recorded, measured_threads
 from inference.fleet import Model
+from inference.machine import make_workshop
+from inference.safety.verdict import CheckerError
 from inference.settings import Settings
 
 Run = Callable[..., list[list[Event]]]
@@ -42,6 +45,20 @@ def test_auto_is_everything_on_a_gpu_and_nothing_on_a_cpu() -> None:
         channels_last=True, recorded=True, attention="math"
     )
     assert not DevicePath.choose(settings(cuda_graphs="on"), "cpu").recorded
+
+
+def test_the_image_checker_is_where_the_models_are(tiny_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[Any] = []
+
+    def to(module: torch.nn.Module, device: Any) -> torch.nn.Module:
+        devices.append(device)
+        raise RuntimeError("no such device here")
+
+    monkeypatch.setattr("inference.safety.trusted.StableDiffusionSafetyChecker.to", to)
+    with pytest.raises(CheckerError, match="no such device here"):
+        make_workshop(settings(device="cuda:1", threads=1, checkers=str(tiny_dir / "safety_checker")))
+
+    assert devices == ["cuda:1"]
 
 
 @pytest.mark.parametrize(
