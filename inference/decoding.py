@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inference.fleet import Model
-from inference.release import FloatImage
+from inference.line import FloatImage
 
 log = logging.getLogger(__name__)
 

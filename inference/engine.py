@@ -25,9 +25,10 @@ from inference.buckets import Buckets, TooLarge, orders_in_hand, rows_of, young_
 from inference.contract import ErrorCode, Started
 from inference.decoding import Decoding
 from inference.denoising import NotFinite, Sample, begin, begin_again, denoise, dtype_name, take_step
+from inference.line import FloatImage, Making
 from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
-from inference.release import FloatImage, Making, Release
+from inference.release import Release
 from inference.shares import Shares
 from inference.texts import Conditioning, encode_all, encode_orders, join, texts_of
 from inference.ticket import Ticket
@@ -252,17 +253,21 @@ class Engine:
     def _hand_over(self, group: list[Sample]) -> None:
         """Let finished images be decoded together, checked and released."""
         decoding = Decoding(group[0].ticket.request.model, torch.cat([sample.latents for sample in group]))
+        sharing = tuple(sample.ticket for sample in group)
         for place, sample in enumerate(group):
-            self._release.submit(_making(sample, partial(decoding.pixels, place)))
+            self._release.submit(_making(sample, partial(decoding.pixels, place), sharing))
 
     def _preview(self, sample: Sample) -> None:
         """Let a look at an image in the making be decoded, checked and sent, if one is due."""
         if sample.look is not None:
             decoding = Decoding(sample.ticket.request.model, sample.look)
-            self._release.preview(_making(sample, partial(decoding.pixels, 0)), sample.steps_done)
+            pixels = partial(decoding.pixels, 0)
+            self._release.submit(_making(sample, pixels, (sample.ticket,), look=sample.steps_done))
 
 
-def _making(sample: Sample, pixels: Callable[[], FloatImage]) -> Making:
+def _making(
+    sample: Sample, pixels: Callable[[], FloatImage], sharing: tuple[Ticket, ...], *, look: int | None = None
+) -> Making:
     request = sample.ticket.request
     return Making(
         ticket=sample.ticket,
@@ -271,6 +276,8 @@ def _making(sample: Sample, pixels: Callable[[], FloatImage]) -> Making:
         bucket=sample.bucket,
         scheduler=str(request.scheduler),
         dtype=dtype_name(request.model.dtype),
+        look=look,
+        decoding=sharing,
         sld_effect=sample.sld_effect,
     )
 

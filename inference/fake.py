@@ -35,8 +35,9 @@ from inference.contract import (
     Started,
 )
 from inference.fleet import LoadWatch, Model
+from inference.line import FloatImage, Making
 from inference.queue import FairQueue
-from inference.release import FloatImage, Making, Release
+from inference.release import Release
 from inference.safety.verdict import GuardedChecker, Verdict
 from inference.ticket import Ticket
 
@@ -128,7 +129,7 @@ class FakeLane:
                 ticket.step(step, order.steps)
                 if order.wants_preview(step):
                     for index in range(order.images):
-                        self._release.preview(self._making(ticket, index), step)
+                        self._release.submit(self._making(ticket, index, look=step))
         if ticket.is_over:
             return
         if self._stopping.is_set():
@@ -138,7 +139,7 @@ class FakeLane:
         for index in range(order.images):
             self._release.submit(self._making(ticket, index))
 
-    def _making(self, ticket: Ticket, index: int) -> Making:
+    def _making(self, ticket: Ticket, index: int, *, look: int | None = None) -> Making:
         request = ticket.request
         return Making(
             ticket=ticket,
@@ -147,6 +148,7 @@ class FakeLane:
             bucket=request.order.bucket or request.rows_per_image,
             scheduler=str(request.scheduler),
             dtype="float32",
+            look=look,
         )
 
 

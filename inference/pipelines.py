@@ -19,8 +19,9 @@ from inference.contract import ErrorCode, Started
 from inference.denoising import dtype_name
 from inference.engine import IDLE_SECONDS
 from inference.fleet import Model
+from inference.line import FloatImage, Making
 from inference.queue import FairQueue
-from inference.release import FloatImage, Making, Release
+from inference.release import Release
 from inference.schedulers import make_scheduler, published_scheduler
 from inference.ticket import Ticket
 

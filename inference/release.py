@@ -8,24 +8,22 @@ It has a thread of its own, so the check runs beside the denoising and not betwe
 import base64
 import io
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import PIL.Image
 
 from inference.contract import CheckFacts, Image, Preview, ReceiptFacts, SldFacts, Withheld, WithheldCode
+from inference.line import FloatImage, Line, Making
 from inference.safety import levels
 from inference.safety.verdict import CheckerError, GuardedChecker, Verdict
-from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
 _PNG_LEVEL = 1  # the web process marks the picture and writes its file anew; this one only travels to it
-
-FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in [0, 1] if all went well
 
 
 @dataclass(frozen=True)
@@ -38,76 +36,80 @@ class Runtime:
     is_fake: bool = False
 
 
-@dataclass(frozen=True)
-class Making:
-    """One image that was made and not yet checked.
-
-    pixels     computes (3, height, width) float values in [0, 1]; called in the release thread
-    bucket     rows per denoiser call; None outside the step engine
-    scheduler  name for the receipt
-    sld_acted  False where nothing can steer, whatever the order says
-    """
-
-    ticket: Ticket
-    index: int
-    pixels: Callable[[], FloatImage]
-    bucket: int | None
-    scheduler: str
-    dtype: str
-    sld_acted: bool = True
-    sld_effect: float | None = None
-
-
 class Release:
-    """Checks images one after another and settles their tickets.
+    """Checks images one after another, in the order of their line, and settles their tickets.
 
     on_start      runs once in the release thread, to limit torch's threads there
+    clock         real time in seconds
     image_checks  by name, beside the model's own; the desk takes no order that demands one that is not here
     """
 
-    def __init__(self, runtime: Runtime, *, on_start: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        on_start: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.image_checks: Mapping[str, GuardedChecker] = {}
         self._runtime = runtime
+        self._clock = clock
+        self._line = Line(clock=clock)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="release", initializer=on_start)
 
     def submit(self, making: Making) -> None:
-        """Check an image soon, in the release thread."""
-        self._pool.submit(self._release, making)
+        """Check an image in the release thread, when its turn comes.
 
-    def preview(self, making: Making, step: int) -> None:
-        """Check a look at an image that is not finished. A clean one is sent, of a flagged one only what was found."""
-        self._pool.submit(self._preview, making, step)
+        Of looks the clean ones are sent, of flagged ones only what was found, and of others nothing.
+        """
+        if self._line.put(making):
+            self._pool.submit(self.release_next)
 
     def close(self) -> None:
         """Finish what was submitted and stop."""
         self._pool.shutdown(wait=True)
 
-    def _release(self, making: Making) -> None:
-        ticket = making.ticket
-        if ticket.is_over:
-            return
+    def release_next(self) -> None:
+        """Check the image whose turn it is and say what became of it."""
+        making = self._line.take()
+        ticket, began = making.ticket, self._clock()
         try:
-            ticket.settle(self._outcome(making))
+            if ticket.is_over or ticket.expire():
+                return
+            outcome = self._outcome(making)
         except Exception as error:  # whatever happens here, the image is not released
             log.error("image withheld: %s", type(error).__name__)
-            ticket.settle(self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", ()))
-
-    def _preview(self, making: Making, step: int) -> None:
-        ticket = making.ticket
-        if ticket.is_over:
+            outcome = self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", ())
+        finally:
+            self._line.served(making, self._clock() - began)
+        if making.look is None:
+            ticket.settle(outcome)
             return
-        try:
-            match self._outcome(making):
-                case Image(png_base64=png):
-                    ticket.tell(Preview(index=making.index, step=step, png_base64=png))
-                case Withheld(code=WithheldCode.IMAGE_FLAGGED) as withheld:
-                    ticket.tell(Preview(index=making.index, step=step, png_base64="", withheld=withheld))
-        except Exception as error:  # whatever happens here, the preview is not released
-            log.error("preview withheld: %s", type(error).__name__)
+        match outcome:
+            case Image(png_base64=png):
+                ticket.tell(Preview(index=making.index, step=making.look, png_base64=png))
+            case Withheld(code=WithheldCode.IMAGE_FLAGGED):
+                ticket.tell(Preview(index=making.index, step=making.look, png_base64="", withheld=outcome))
 
     def _outcome(self, making: Making) -> Image | Withheld:
+        pixels = self._pixels(making)
+        began = self._clock()
+        try:
+            return self._checked(making, pixels)
+        finally:
+            making.ticket.charge(self._clock() - began)
+
+    def _pixels(self, making: Making) -> FloatImage:
+        began = self._clock()
+        try:
+            return making.pixels()
+        finally:
+            seconds = self._clock() - began
+            for ticket in making.decoding:
+                ticket.charge(seconds / len(making.decoding))
+
+    def _checked(self, making: Making, pixels: FloatImage) -> Image | Withheld:
         unchecked = WithheldCode.IMAGE_UNCHECKED
-        pixels = making.pixels()
         if not np.isfinite(pixels).all():
             return self._withheld(making, unchecked, "The image holds values that are not numbers.", ())
         if making.ticket.request.model.checker is None:

@@ -153,7 +153,7 @@ class Refused(Answer):
 class Failed(Answer):
     """The order ended without being completed. Terminal. Images sent before it stay valid.
 
-    compute_seconds  its share of the engine's time until then
+    compute_seconds  its share of the machine's time until then, decoding and checking included
     """
 
     type: Literal["failed"] = "failed"
@@ -163,7 +163,7 @@ class Failed(Answer):
 
 
 class Done(Answer):
-    """The order is complete. Terminal. `compute_seconds` is its share of the engine's time."""
+    """The order is complete. Terminal. `compute_seconds` is its share of the machine's time, as in `Failed`."""
 
     type: Literal["done"] = "done"
     delivered: int

@@ -1,7 +1,7 @@
 """Calling code that may never return: a thread that is given up when it is late, and replaced for the next call.
 
-The clock of a call starts when the call does. Waiting for a free thread is no lateness of the plug-in; it is bounded too,
-so that behind one that hangs nobody waits for ever.
+The clock of a call starts when the call does. Waiting for a free thread is no lateness of the plug-in; it is bounded
+too, so that behind one that hangs nobody waits for ever.
 """
 
 import queue

@@ -168,8 +168,8 @@ def make_ticket(tiny_model: Model) -> Callable[..., tuple[Ticket, list[Event]]]:
 def make_engine() -> Iterator[Callable[..., Engine]]:
     releases: list[Release] = []
 
-    def build(*, max_rows: int = 24, **options: Any) -> Engine:
-        releases.append(Release(Runtime(torch_version="t", diffusers_version="d", device="cpu")))
+    def build(*, max_rows: int = 24, release: Release | None = None, **options: Any) -> Engine:
+        releases.append(release or Release(Runtime(torch_version="t", diffusers_version="d", device="cpu")))
         queue = FairQueue(waiting_orders=100, waiting_per_person=50)
         return Engine(queue, releases[-1], buckets=BUCKETS, max_rows=max_rows, **options)
 

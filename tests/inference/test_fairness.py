@@ -1,15 +1,22 @@
-"""Sharing the machine, in simulated time: a denoiser call takes as long as it has rows, none is cheaper in company."""
+"""Sharing the machine, in simulated time: a denoiser call takes as long as it has rows, none is cheaper in company.
+
+Beside the denoiser images are decoded and checked, one after another, as the release does it.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from inference import engine as module
-from inference.contract import Event, ImageOrder, SldLevel
+from inference.contract import ConceptScore, Done, Event, Image, ImageOrder, Preview, SldLevel
 from inference.engine import Engine
+from inference.fleet import Model
+from inference.release import Release, Runtime
+from inference.safety.verdict import GuardedChecker, Verdict
 from inference.ticket import Ticket
 
 MakeOrder = Callable[..., ImageOrder]
@@ -17,42 +24,79 @@ MakeTicket = Callable[..., tuple[Ticket, list[Event]]]
 ROW_SECONDS = 0.05
 
 
+class Checker:
+    """Takes its time."""
+
+    sha256, version, concepts = "0" * 64, "1", ("thing",)
+
+    def __init__(self, take: Callable[[], None]) -> None:
+        self.take = take
+
+    def check(self, images: Any, margin: float) -> list[Verdict]:
+        self.take()
+        return [Verdict((ConceptScore(concept="thing", score=-0.5),))]
+
+
 @dataclass
 class Machine:
-    """Time that passes with the rows of each call, and what arrives and ends in it."""
+    """Time that passes with the rows of each call, and beside it with each check; what arrives and ends in it.
+
+    checks  what the release has still to do
+    """
 
     engine: Engine
+    make_ticket: MakeTicket
+    model: Model
     now: float = 0.0
+    checked_until: float = 0.0
+    checks: list[Callable[[], None]] = field(default_factory=list)
     ended: dict[str, float] = field(default_factory=dict)
+    events: dict[str, list[Event]] = field(default_factory=dict)
     live: list[Ticket] = field(default_factory=list)
 
-    def put(self, *tickets: Ticket) -> None:
-        for ticket in tickets:
+    def put(self, *orders: ImageOrder) -> None:
+        for order in orders:
+            ticket, self.events[order.id] = self.make_ticket(order, self.model)
             self.engine.queue.put(ticket)
             self.live.append(ticket)
 
     def tick(self) -> bool:
-        is_busy = self.engine.tick()
-        in_hand = {sample.ticket.order.id for sample in self.engine._samples}
-        in_hand |= {ticket.order.id for ticket in self.engine.queue.waiting()}
-        for ticket in self.live:
-            if ticket.order.id not in in_hand:
-                self.ended.setdefault(ticket.order.id, self.now)
-        return is_busy
+        was_busy, was_waiting = bool(self.live), bool(self.checks)
+        if not self.engine.tick():
+            self.now = max(self.now, self.checked_until)
+        if not was_waiting:
+            self.checked_until = max(self.checked_until, self.now)
+        while self.checks and self.checked_until <= self.now:
+            self.checks.pop()()
+            for ticket in [ticket for ticket in self.live if ticket.is_over]:
+                self.ended[ticket.order.id] = self.checked_until
+                self.live.remove(ticket)
+        return was_busy
 
-    def run_until_ended(self, ticket: Ticket) -> float:
-        while ticket.order.id not in self.ended:
+    def run_until_ended(self, order: ImageOrder) -> float:
+        while order.id not in self.ended:
             assert self.tick()
-        return self.ended[ticket.order.id]
+        return self.ended[order.id]
 
 
 @pytest.fixture
-def make_machine(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch) -> Callable[[], Machine]:
+def make_machine(
+    make_engine: Callable[..., Engine],
+    make_ticket: MakeTicket,
+    tiny_model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Machine]:
     machines: list[Machine] = []
 
-    def build() -> Machine:
-        machine = Machine(make_engine(clock=lambda: machine.now))
-        machine.engine._release.submit = lambda making: None  # type: ignore[method-assign]
+    def build(*, check_seconds: float = 0.0) -> Machine:
+        def take() -> None:
+            machine.checked_until += check_seconds
+
+        release = Release(Runtime("t", "d", "cpu"), clock=lambda: machine.checked_until)
+        engine = make_engine(clock=lambda: machine.now, release=release)
+        checker = GuardedChecker(Checker(take), timeout_seconds=20)
+        machine = Machine(engine, make_ticket, replace(tiny_model, checker=checker))
+        monkeypatch.setattr(release._pool, "submit", machine.checks.append)
         machines[:] = [machine]
         return machine
 
@@ -61,45 +105,78 @@ def make_machine(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyP
         return [torch.zeros(sample.rows, *sample.latents.shape[1:]) for sample in batch]
 
     monkeypatch.setattr(module, "denoise", denoise)
+    monkeypatch.setattr("inference.decoding.decode", lambda model, latents: np.zeros((len(latents), 3, 8, 8), "f4"))
     return build
 
 
-@pytest.mark.parametrize("heavy_users", [1, 5])
-@pytest.mark.parametrize("steps", [4, 20])
+@pytest.mark.parametrize(("heavy_users", "images"), [(1, 4), (5, 1)])
+@pytest.mark.parametrize(("steps", "check_seconds"), [(4, 0.0), (20, 0.0), (4, 1.5), (20, 1.5)])
 def test_a_light_user_waits_at_most_three_times_as_long_as_on_an_empty_system(
-    make_machine: Callable[[], Machine], make_order: MakeOrder, make_ticket: MakeTicket, heavy_users: int, steps: int
+    make_machine: Callable[..., Machine],
+    make_order: MakeOrder,
+    heavy_users: int,
+    images: int,
+    steps: int,
+    check_seconds: float,
 ) -> None:
-    def light_order() -> Ticket:
-        return make_ticket(make_order(person_key="light", steps=steps, sld=SldLevel.STRONG))[0]
+    def light_order() -> ImageOrder:
+        return make_order(person_key="light", steps=steps, sld=SldLevel.STRONG)
 
-    machine = make_machine()
+    machine = make_machine(check_seconds=check_seconds)
     alone = light_order()
     machine.put(alone)
     empty = machine.run_until_ended(alone)
 
-    machine = make_machine()
+    machine = make_machine(check_seconds=check_seconds)
     for number in range(40):
-        machine.put(make_ticket(make_order(person_key=f"heavy {number % heavy_users}", steps=50))[0])
+        machine.put(make_order(person_key=f"heavy {number % heavy_users}", steps=50, images=images, previews=8))
     waits = []
     for _ in range(3):  # again and again, at odd moments
-        for _ in range(37):
+        for _ in range(137):
             machine.tick()
-        began, ticket = machine.now, light_order()
-        machine.put(ticket)
-        waits.append(machine.run_until_ended(ticket) - began)
+        began, order = machine.now, light_order()
+        machine.put(order)
+        waits.append(machine.run_until_ended(order) - began)
 
     assert max(waits) <= 3 * empty
 
 
+def test_looks_are_left_out_where_checks_are_slow_and_told_where_they_are_not(
+    make_machine: Callable[..., Machine], make_order: MakeOrder
+) -> None:
+    looks = {}
+    for check_seconds in (0.0, 1.5):
+        machine = make_machine(check_seconds=check_seconds)
+        order = make_order(steps=20, images=4, previews=8)
+        machine.put(order)
+        machine.run_until_ended(order)
+        events = machine.events[order.id]
+        looks[check_seconds] = sum(isinstance(event, Preview) for event in events)
+        assert sum(isinstance(event, Image) for event in events) == 4
+
+    assert looks[0.0] == 4 * 8
+    assert 0 < looks[1.5] < 4 * 8 / 2
+
+
+def test_checking_is_charged_to_the_order(make_machine: Callable[..., Machine], make_order: MakeOrder) -> None:
+    machine = make_machine(check_seconds=1.5)
+    order = make_order(steps=4, images=2)
+    machine.put(order)
+    machine.run_until_ended(order)
+
+    done = machine.events[order.id][-1]
+    assert isinstance(done, Done)
+    assert done.compute_seconds == pytest.approx(2 * 1.5 + 4 * ROW_SECONDS * 4)
+
+
 def test_without_credit_everybody_gets_the_share_of_their_weight(
-    make_machine: Callable[[], Machine], make_order: MakeOrder, make_ticket: MakeTicket
+    make_machine: Callable[..., Machine], make_order: MakeOrder
 ) -> None:
     machine, steps = make_machine(), {"one": 0, "two": 0}
     for _ in range(30):
         for person, weight in (("one", 1.0), ("two", 2.0)):
             # buckets that cannot be shared, so that each call is one person's
-            order = make_order(person_key=person, weight=weight, steps=100, bucket={"one": 2, "two": 3}[person])
-            machine.put(make_ticket(order)[0])
+            machine.put(make_order(person_key=person, weight=weight, steps=100, bucket={"one": 2, "two": 3}[person]))
 
     def count() -> dict[str, int]:
         done = dict(steps)
@@ -118,10 +195,10 @@ def test_without_credit_everybody_gets_the_share_of_their_weight(
 
 
 def test_a_crowd_of_equals_still_shares_large_calls(
-    make_machine: Callable[[], Machine], make_order: MakeOrder, make_ticket: MakeTicket
+    make_machine: Callable[..., Machine], make_order: MakeOrder
 ) -> None:
     machine = make_machine()
-    machine.put(*(make_ticket(make_order(person_key=f"person {i}"))[0] for i in range(8)))
+    machine.put(*(make_order(person_key=f"person {i}") for i in range(8)))
 
     machine.tick()
 
@@ -129,17 +206,17 @@ def test_a_crowd_of_equals_still_shares_large_calls(
 
 
 def test_what_a_heavy_user_has_ordered_does_not_enlarge_a_light_ones_calls(
-    make_machine: Callable[[], Machine], make_order: MakeOrder, make_ticket: MakeTicket
+    make_machine: Callable[..., Machine], make_order: MakeOrder
 ) -> None:
     machine = make_machine()
-    machine.put(*(make_ticket(make_order(person_key="heavy"))[0] for _ in range(20)))
+    machine.put(*(make_order(person_key="heavy") for _ in range(20)))
     machine.tick()
-    light = make_ticket(make_order(person_key="light"))[0]
+    light = make_order(person_key="light")
 
     machine.put(light)
     machine.tick()
 
-    [sample] = [sample for sample in machine.engine._samples if sample.ticket is light]
+    [sample] = [sample for sample in machine.engine._samples if sample.ticket.order is light]
     assert (sample.bucket, sample.step) == (2, 1)
 
 

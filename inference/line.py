@@ -1,0 +1,98 @@
+"""Images that wait to be decoded and checked, and whose turn it is: fair between persons, as the engine is.
+
+Finished images go before looks at unfinished ones, and background orders behind all others. Else `Shares` decides,
+with an account of its own: what checking takes is another thing than what denoising takes. An image's looks stay
+before it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.shares import Shares
+from inference.ticket import Ticket
+
+MOST_LOOKS = 4  # where so much of a person waits already, further looks are left out
+
+FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in [0, 1] if all went well
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """One image that was made and not yet checked.
+
+    pixels     computes (3, height, width) float values in [0, 1]; called in the release thread
+    bucket     rows per denoiser call; None outside the step engine
+    scheduler  name for the receipt
+    look       steps after which this is a look at an unfinished image; None: it is finished
+    decoding   who is decoded in one call with it, itself among them: they share what it costs
+    sld_acted  False where nothing can steer, whatever the order says
+    """
+
+    ticket: Ticket
+    index: int
+    pixels: Callable[[], FloatImage]
+    bucket: int | None
+    scheduler: str
+    dtype: str
+    look: int | None = None
+    decoding: tuple[Ticket, ...] = ()
+    sld_acted: bool = True
+    sld_effect: float | None = None
+
+
+class Line:
+    """What waits. Safe to use from any thread; only one takes.
+
+    clock  real time in seconds
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._shares = Shares(clock=clock)
+        self._waiting: list[Making] = []
+        self._lock = threading.Lock()
+
+    def put(self, making: Making) -> bool:
+        """Line up. False for a look that is left out, because the line is long."""
+        order = making.ticket.order
+        with self._lock:
+            if making.look is not None and self._count(order.person_key) >= MOST_LOOKS:
+                return False
+            self._shares.enter(order.person_key, order.weight)
+            self._waiting.append(making)
+            return True
+
+    def take(self) -> Making:
+        """The next. There must be one; `served` must follow."""
+        with self._lock:
+            finished = {(id(each.ticket), each.index) for each in self._waiting if each.look is None}
+            orders: dict[str, set[int]] = {}
+            for each in self._waiting:
+                orders.setdefault(_person(each), set()).add(id(each.ticket))
+            turns = {person: self._shares.turn(person, orders=len(those)) for person, those in orders.items()}
+
+            def place(making: Making) -> tuple[bool, bool, tuple[bool, float]]:
+                is_finished = (id(making.ticket), making.index) in finished
+                return making.ticket.order.is_background, not is_finished, turns[_person(making)]
+
+            making = min(self._waiting, key=place)
+            self._waiting.remove(making)
+            return making
+
+    def served(self, making: Making, seconds: float) -> None:
+        """It took so long."""
+        with self._lock:
+            self._shares.charge(_person(making), seconds)
+            if not self._count(_person(making)):
+                self._shares.leave(_person(making))
+
+    def _count(self, person: str) -> int:
+        return sum(_person(making) == person for making in self._waiting)
+
+
+def _person(making: Making) -> str:
+    return making.ticket.order.person_key
