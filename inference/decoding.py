@@ -1,6 +1,9 @@
 """From final latents to pixels, in the release thread: images that ended in one tick share a call where they may."""
 
 import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,8 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inference.batching import in_sizes
+from inference.denoising import Sample, dtype_name
 from inference.fleet import Model
-from inference.line import FloatImage
+from inference.line import FloatImage, Making
+from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +47,21 @@ class Decoding:
         return apart
 
 
+def finished_images(samples: list[Sample]) -> Iterator[Making]:
+    """What is to be checked of samples that ended in one tick; they are of one group."""
+    for group in in_sizes(samples, _sizes(samples[0]) if samples else (1,)):
+        decoding = Decoding(group[0].ticket.request.model, torch.cat([sample.latents for sample in group]))
+        sharing = tuple(sample.ticket for sample in group)
+        for place, sample in enumerate(group):
+            yield _making(sample, partial(decoding.pixels, place), sharing)
+
+
+def look_at(sample: Sample, latents: Tensor) -> Making:
+    """What is to be checked of an image that is not finished, seen as these latents."""
+    decoding = Decoding(sample.ticket.request.model, latents)
+    return replace(_making(sample, partial(decoding.pixels, 0), (sample.ticket,)), look=sample.steps_done)
+
+
 def decode(model: Model, latents: Tensor) -> npt.NDArray[np.float32]:
     """(image, 3, height, width) float32 in [0, 1] from final latents (image, channel, height, width)."""
     with torch.inference_mode():
@@ -61,3 +82,24 @@ def decoded(vae: Any, latents: Tensor) -> Tensor:
         latents = latents / config.scaling_factor
     images: Tensor = vae.decode(latents, return_dict=False)[0]
     return images
+
+
+def _making(sample: Sample, pixels: Callable[[], FloatImage], sharing: tuple[Ticket, ...]) -> Making:
+    request = sample.ticket.request
+    return Making(
+        ticket=sample.ticket,
+        index=sample.index,
+        pixels=pixels,
+        bucket=sample.bucket,
+        scheduler=str(request.scheduler),
+        dtype=dtype_name(request.model.dtype),
+        decoding=sharing,
+        sld_effect=sample.sld_effect,
+    )
+
+
+def _sizes(sample: Sample) -> tuple[int, ...]:
+    """How many images like this one may be decoded in one call: proven for the model's default size only."""
+    request = sample.ticket.request
+    is_default = (request.width, request.height) == (request.model.default_width, request.model.default_height)
+    return request.model.image_sizes if is_default else (1,)

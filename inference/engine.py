@@ -16,16 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
-from inference.batching import in_sizes
 from inference.buckets import Buckets, TooLarge, orders_in_hand, rows_of, young_orders
 from inference.contract import ErrorCode, Started
-from inference.decoding import Decoding
-from inference.denoising import NotFinite, Sample, begin, begin_again, denoise, dtype_name, take_step
-from inference.line import FloatImage, Making
+from inference.decoding import finished_images, look_at
+from inference.denoising import NotFinite, Sample, begin, begin_again, denoise, take_step
 from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
 from inference.release import Release
@@ -246,47 +243,13 @@ class Engine:
                 ticket.step(slowest.steps_done, ticket.order.steps)
         finished = [sample for sample in batch if sample.step == len(sample.timesteps) and not sample.is_dead]
         self._keep([sample for sample in self._samples if sample not in finished])
-        sizes = _decoding_sizes(finished[0]) if finished else (1,)
-        for group in in_sizes(finished, sizes):
-            self._hand_over(group)
-
-    def _hand_over(self, group: list[Sample]) -> None:
-        """Let finished images be decoded together, checked and released."""
-        decoding = Decoding(group[0].ticket.request.model, torch.cat([sample.latents for sample in group]))
-        sharing = tuple(sample.ticket for sample in group)
-        for place, sample in enumerate(group):
-            self._release.submit(_making(sample, partial(decoding.pixels, place), sharing))
+        for making in finished_images(finished):
+            self._release.submit(making)
 
     def _preview(self, sample: Sample) -> None:
         """Let a look at an image in the making be decoded, checked and sent, if one is due."""
         if sample.look is not None:
-            decoding = Decoding(sample.ticket.request.model, sample.look)
-            pixels = partial(decoding.pixels, 0)
-            self._release.submit(_making(sample, pixels, (sample.ticket,), look=sample.steps_done))
-
-
-def _making(
-    sample: Sample, pixels: Callable[[], FloatImage], sharing: tuple[Ticket, ...], *, look: int | None = None
-) -> Making:
-    request = sample.ticket.request
-    return Making(
-        ticket=sample.ticket,
-        index=sample.index,
-        pixels=pixels,
-        bucket=sample.bucket,
-        scheduler=str(request.scheduler),
-        dtype=dtype_name(request.model.dtype),
-        look=look,
-        decoding=sharing,
-        sld_effect=sample.sld_effect,
-    )
-
-
-def _decoding_sizes(sample: Sample) -> tuple[int, ...]:
-    """How many images like this one may be decoded in one call: proven for the model's default size only."""
-    request = sample.ticket.request
-    is_default = (request.width, request.height) == (request.model.default_width, request.model.default_height)
-    return request.model.image_sizes if is_default else (1,)
+            self._release.submit(look_at(sample, sample.look))
 
 
 def _person(sample: Sample) -> str:
