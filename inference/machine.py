@@ -35,7 +35,7 @@ def make_workshop(settings: Settings) -> Workshop:
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False  # one kernel for one shape, or alone and in company would differ
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32, for the checkers' sake
-    runtime = Runtime(torch_version=torch.__version__, diffusers_version=diffusers.__version__, device=device)
+    runtime = Runtime(torch.__version__, diffusers.__version__, device, threads=threads)
     checkers = trusted_checkers(
         settings.checkers,
         default=settings.default_checker,

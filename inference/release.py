@@ -33,6 +33,7 @@ class Runtime:
     torch_version: str
     diffusers_version: str
     device: str
+    threads: int = 1
     is_fake: bool = False
 
 
@@ -185,6 +186,7 @@ class Release:
             device=self._runtime.device,
             dtype=making.dtype,
             kernels=model.kernels,
+            threads=self._runtime.threads,
             is_fake=self._runtime.is_fake,
         )
 

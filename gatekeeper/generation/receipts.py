@@ -49,6 +49,7 @@ def statement_of(generation: Generation, image: Image, *, made_at: datetime) -> 
             "device": facts.device,
             "dtype": facts.dtype,
             "kernels": facts.kernels,
+            "threads": facts.threads,
         },
         "is_fake": facts.is_fake,
     }

@@ -77,6 +77,7 @@ class ReceiptFacts(Answer):
     dtype: str
     is_fake: bool = False
     kernels: str = ""  # switches of the device path, which may change the bits
+    threads: int | None = None  # of torch, which do change them on a CPU; None: the worker did not say
     checks: tuple[CheckFacts, ...] = ()
     prompt_checks: tuple[CheckFacts, ...] = ()
 

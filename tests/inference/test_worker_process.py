@@ -27,7 +27,11 @@ async def test_from_a_stored_commit_to_a_checked_image_and_back_to_the_same_bits
         tmp_path,
         store_dir=tmp_path / "store",
         key=os.urandom(32),
-        settings={"INFERENCE_CHECKERS": str(tiny_dir / "safety_checker"), "INFERENCE_DTYPE": "float32"},
+        settings={
+            "INFERENCE_CHECKERS": str(tiny_dir / "safety_checker"),
+            "INFERENCE_DTYPE": "float32",
+            "INFERENCE_THREADS": "2",
+        },
     )
     await supervisor.start()
     try:
@@ -67,6 +71,7 @@ async def test_from_a_stored_commit_to_a_checked_image_and_back_to_the_same_bits
     assert events[-1].type == "done"
     assert first.receipt.sld.acted
     assert first.receipt.torch_version.startswith("2.")
+    assert first.receipt.threads == 2
     assert next(event for event in repeated if isinstance(event, Image)).png_base64 == first.png_base64
     log = (tmp_path / "inference.log").read_text()
     assert order.prompt not in log
