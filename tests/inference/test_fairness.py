@@ -221,15 +221,15 @@ def test_what_a_heavy_user_has_ordered_does_not_enlarge_a_light_ones_calls(
 
 
 def test_what_a_heavy_user_orders_next_does_not_make_a_light_one_begin_again(
-    make_machine: Callable[[], Machine], make_order: MakeOrder, make_ticket: MakeTicket
+    make_machine: Callable[..., Machine], make_order: MakeOrder
 ) -> None:
     machine = make_machine()
-    light = make_ticket(make_order(person_key="light", steps=20))[0]
+    light = make_order(person_key="light", steps=20)
     machine.put(light)
     machine.tick()
 
-    machine.put(*(make_ticket(make_order(person_key="heavy", steps=20))[0] for _ in range(20)))
+    machine.put(*(make_order(person_key="heavy", steps=20) for _ in range(20)))
     machine.tick()
 
-    [sample] = [sample for sample in machine.engine._samples if sample.ticket is light]
+    [sample] = [sample for sample in machine.engine._samples if sample.ticket.order is light]
     assert (sample.bucket, sample.step) == (2, 2)
