@@ -226,7 +226,7 @@ async def end_embargoes(gatekeeper: Gatekeeper) -> None:
             async with gatekeeper.db.write() as session:
                 policies = await gatekeeper.in_force.refresh(session)
                 ladder = releases.Ladder.load(policies.directory)
-                await releases.open_or_hold(session, release_id, ladder=ladder, policy=policies.sha256)
+                await releases.open_or_hold(session, release_id, ladder=ladder)
         except Exception:  # one that cannot be checked stays closed, and keeps no other one closed
             _log.exception("the end of an embargo could not be checked", release=release_id)
 

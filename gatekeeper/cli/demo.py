@@ -90,7 +90,6 @@ async def _seed_model(house: House) -> None:
     # Whoever gets a copy of the model gets the license with it.
     prepared = replace(prepared, operations=(*prepared.operations, repos.AddFile("LICENSE", license_text)))
     ladder = releases.Ladder.load(house.policies_dir)
-    policy = house.policies.sha256
     async with house.write() as session:
         if await accounts.organizations.find(session, NAMESPACE) is None:
             organization = await accounts.organizations.create(session, NAMESPACE, by=OPERATOR, fullname="Gatekeeper")
@@ -104,7 +103,7 @@ async def _seed_model(house: House) -> None:
     await repos.scanning.scan(house.db, house.store, repo.id, [commit], seconds=_SCAN_SECONDS)
     async with house.write() as session:
         repo = await repos.require(session, RepoKind.MODEL, f"{NAMESPACE}/{NAME}")
-        await releases.enable_staging(session, repo, by=by, policy=policy)
+        await releases.enable_staging(session, repo, by=by)
         proposal = await releases.propose(
             session,
             repo,
@@ -113,10 +112,9 @@ async def _seed_model(house: House) -> None:
             by=by,
             ladder=ladder,
             note="The first release of the bundled model.",
-            policy=policy,
         )
-        await releases.approve_proposal(session, proposal, by=by, policy=policy)
-        await releases.promote(session, proposal, by=by, ladder=ladder, policy=policy)
+        await releases.approve_proposal(session, proposal, by=by)
+        await releases.promote(session, proposal, by=by, ladder=ladder)
 
 
 def _greeting(made: list[Newcomer]) -> str:

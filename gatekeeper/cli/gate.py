@@ -64,7 +64,6 @@ async def approve(
             ends_at=ends_at,
             conditions=conditions,
             rules=_rules(house),
-            policy=house.policies.sha256,
         )
         state = (await access.get(session, request_id)).state
     done = state is RequestState.ACTIVE
@@ -82,7 +81,7 @@ async def reject(house: House, request_id: str, reason: str, as_json: bool) -> N
     """Reject a request, with the reason."""
     async with house.write() as session:
         request = await access.get(session, request_id)
-        await access.reject(session, request, by=OPERATOR, reason=reason, policy=house.policies.sha256)
+        await access.reject(session, request, by=OPERATOR, reason=reason)
     show({"id": request_id, "state": "rejected"}, f"Rejected {request_id}.", as_json=as_json)
 
 
@@ -99,7 +98,7 @@ async def revoke(house: House, request_id: str, reason: str, as_json: bool) -> N
         grant = await access.grant_in_force(session, request.person_id, request.repo_id, now())
         if grant is None:
             raise Conflict("There is no access in force to revoke.", next_step="Look at `gatekeeper requests list`.")
-        await access.revoke(session, grant, by=OPERATOR, reason=reason, policy=house.policies.sha256)
+        await access.revoke(session, grant, by=OPERATOR, reason=reason)
     show({"id": request_id, "state": "revoked"}, f"Revoked the access of {request_id}.", as_json=as_json)
 
 
@@ -114,9 +113,7 @@ async def give_back(house: House, request_id: str, comment: str, marked: tuple[s
     """Return a request to the applicant, who changes the answers and sends it again."""
     async with house.write() as session:
         request = await access.get(session, request_id)
-        done = await access.give_back(
-            session, request, by=OPERATOR, comment=comment, marked=marked, policy=house.policies.sha256
-        )
+        done = await access.give_back(session, request, by=OPERATOR, comment=comment, marked=marked)
     _tell(done, f"Returned {request_id}.", as_json=as_json)
 
 
@@ -193,7 +190,7 @@ async def suspend(house: House, request_id: str, reason: str, as_json: bool) -> 
     """Stop the access that a request led to for now; it binds on the next request."""
     async with house.write() as session:
         request = await access.get(session, request_id)
-        done = await access.suspend(session, request, by=OPERATOR, reason=reason, policy=house.policies.sha256)
+        done = await access.suspend(session, request, by=OPERATOR, reason=reason)
     _tell(done, f"Suspended the access of {request_id}.", as_json=as_json)
 
 
@@ -206,7 +203,7 @@ async def resume(house: House, request_id: str, as_json: bool) -> None:
     """Let suspended access go on."""
     async with house.write() as session:
         request = await access.get(session, request_id)
-        done = await access.resume(session, request, by=OPERATOR, policy=house.policies.sha256)
+        done = await access.resume(session, request, by=OPERATOR)
     _tell(done, f"The access of {request_id} goes on.", as_json=as_json)
 
 

@@ -63,7 +63,6 @@ async def open_incident(
             description=description,
             severity=Severity(severity),
             by=by,
-            policy=house.policies.sha256,
         )
         row = _row(made)
     show(row, f"Opened {row['id']}: {house.settings.public_url}/admin/incidents/{row['id']}", as_json=as_json)
@@ -81,7 +80,7 @@ async def close(house: House, incident_id: str, note: str, actor: str, as_json: 
     async with house.write() as session:
         found = await incidents.get(session, incident_id)
         by = await _handler(session, found, actor)
-        closed = await incidents.close(session, found, public_note=note, by=by, policy=house.policies.sha256)
+        closed = await incidents.close(session, found, public_note=note, by=by)
         row = _row(closed)
     show(row, f"Closed {row['id']}. The note is public from now on.", as_json=as_json)
 

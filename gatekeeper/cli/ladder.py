@@ -46,7 +46,7 @@ async def stage(house: House, repository: str, actor: str, as_json: bool) -> Non
     """Turn on staged release: from now on only promoted revisions are seen by others."""
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
-        release = await releases.enable_staging(session, repo, by=by, policy=house.policies.sha256)
+        release = await releases.enable_staging(session, repo, by=by)
         row = row_of(release)
     show(row, f"{repo.full_name} is released in stages; {row['commit'][:12]} is a draft.", as_json=as_json)
 
@@ -68,9 +68,7 @@ async def propose(
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         commit = await repos.resolve_revision(session, repo, revision)
-        proposal = await releases.propose(
-            session, repo, commit, Stage(target), by=by, ladder=ladder, note=note, policy=house.policies.sha256
-        )
+        proposal = await releases.propose(session, repo, commit, Stage(target), by=by, ladder=ladder, note=note)
         findings, quorum = await releases.standing_of(session, proposal, ladder=ladder)
     value = {
         "proposal": proposal.id,
@@ -94,7 +92,7 @@ async def approve(house: House, proposal_id: str, note: str, actor: str, as_json
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
-        await releases.approve_proposal(session, proposal, by=by, note=note, policy=house.policies.sha256)
+        await releases.approve_proposal(session, proposal, by=by, note=note)
     show({"proposal": proposal_id, "approved_by": by.name}, f"{by.name} approved {proposal_id}.", as_json=as_json)
 
 
@@ -111,7 +109,7 @@ async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> 
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
-        release = await releases.promote(session, proposal, by=by, ladder=ladder, policy=house.policies.sha256)
+        release = await releases.promote(session, proposal, by=by, ladder=ladder)
     show(row_of(release), f"{release.commit_id[:12]} is now at {release.stage}.", as_json=as_json)
 
 
@@ -128,7 +126,7 @@ async def hold(house: House, repository: str, revision: str, reason: str, actor:
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         release = await release_at(session, repo, revision)
-        release = await releases.hold(session, release, by=by, reason=reason, policy=house.policies.sha256)
+        release = await releases.hold(session, release, by=by, reason=reason)
     show(row_of(release), f"{release.commit_id[:12]} is held; it binds on the next request.", as_json=as_json)
 
 
@@ -145,7 +143,7 @@ async def resume(house: House, repository: str, revision: str, reason: str, acto
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         release = await release_at(session, repo, revision)
-        release = await releases.resume(session, release, by=by, reason=reason, policy=house.policies.sha256)
+        release = await releases.resume(session, release, by=by, reason=reason)
     show(row_of(release), f"{release.commit_id[:12]} is at {release.stage} again.", as_json=as_json)
 
 

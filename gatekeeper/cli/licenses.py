@@ -113,9 +113,7 @@ async def recognize(house: House, sha256: str, license_id: str, as_json: bool) -
     await house.require_current()
     async with house.write() as session:
         text = await licensing.get(session, sha256)
-        await licensing.recognize(
-            session, text, license_id, catalogue=_catalogue(house), by=OPERATOR, policy=house.policies.sha256
-        )
+        await licensing.recognize(session, text, license_id, catalogue=_catalogue(house), by=OPERATOR)
     show({"sha256": sha256, "license": license_id}, f"{sha256} is {license_id} from now on.", as_json=as_json)
 
 

@@ -46,9 +46,9 @@ async def change(
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         release = await release_at(session, repo, revision)
-        ladder, policy = releases.Ladder.load(house.policies_dir), house.policies.sha256
+        ladder = releases.Ladder.load(house.policies_dir)
         if act == Act.EMBARGO and release.embargoed_until is None:
-            release = await releases.embargo(session, release, instant, by=by, reason=reason, policy=policy)
+            release = await releases.embargo(session, release, instant, by=by, reason=reason)
             show(row_of(release), f"{release.commit_id[:12]} is under embargo until {until}.", as_json=as_json)
             return
         proposal = await releases.ask_change(
@@ -60,11 +60,10 @@ async def change(
             reason=reason,
             target=Stage(target) if target else None,
             until=instant,
-            policy=policy,
         )
         count = await releases.change_quorum(session, proposal, ladder=ladder)
         if count.is_reached:
-            release = await releases.carry_out(session, proposal, by=by, ladder=ladder, policy=policy)
+            release = await releases.carry_out(session, proposal, by=by, ladder=ladder)
     value = {**row_of(release), "proposal": proposal.id, "is_done": str(count.is_reached).lower()}
     said = "Done." if count.is_reached else f"Asked for as {proposal.id}. {count.sentence}"
     show(value, said, as_json=as_json)
@@ -83,7 +82,7 @@ async def carry_out(house: House, proposal_id: str, actor: str, as_json: bool) -
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
         ladder = releases.Ladder.load(house.policies_dir)
-        release = await releases.carry_out(session, proposal, by=by, ladder=ladder, policy=house.policies.sha256)
+        release = await releases.carry_out(session, proposal, by=by, ladder=ladder)
     show(row_of(release), f"{proposal.act.value}: done for {release.commit_id[:12]}.", as_json=as_json)
 
 
@@ -101,8 +100,7 @@ async def waive(house: House, proposal_id: str, criterion: str, reason: str, act
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
-        policy = house.policies.sha256
-        await releases.waive(session, proposal, criterion, by=by, reason=reason, policy=policy)
+        await releases.waive(session, proposal, criterion, by=by, reason=reason)
     said = f"{criterion} is waived by {by.name}. Approvals given before count no more."
     show({"proposal": proposal_id, "waived": criterion}, said, as_json=as_json)
 
@@ -138,7 +136,7 @@ async def rollback(house: House, repository: str, revision: str, reason: str, ac
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         release = await release_at(session, repo, revision)
-        release = await releases.hold(session, release, by=by, reason=reason, policy=house.policies.sha256)
+        release = await releases.hold(session, release, by=by, reason=reason)
         found = await releases.holders(session, release)
         public = await authz.load(session, ANONYMOUS, repo)
         now_shown = authz.decide(house.policies, ANONYMOUS, authz.Action.KNOW, public, now()).revision

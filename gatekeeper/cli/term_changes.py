@@ -81,7 +81,6 @@ async def classify(
             seen_sha256=seen,
             grace_days=days,
             note=note,
-            policy=house.policies.sha256,
         )
     value = {"id": change_id, "class": change_class, "deadline_at": instant_text(done.deadline_at)}
     show(value, f"{change_id} is {change_class}.", as_json=as_json)

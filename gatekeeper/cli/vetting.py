@@ -49,7 +49,6 @@ async def block(
             repo=await require_repo(session, repository) if repository else None,
             organization=found,
             is_revoking=revoke,
-            policy=house.policies.sha256,
         )
     show({"id": made.id, "person": person}, f"Blocked {person} ({made.id}).", as_json=as_json)
 
@@ -63,7 +62,7 @@ async def unblock(house: House, block_id: str, as_json: bool) -> None:
     """Take requests again: lift a block by its id."""
     async with house.write() as session:
         made = await access.get_block(session, block_id)
-        await access.unblock(session, made, by=OPERATOR, policy=house.policies.sha256)
+        await access.unblock(session, made, by=OPERATOR)
     show({"id": block_id}, f"Lifted {block_id}.", as_json=as_json)
 
 
@@ -129,7 +128,6 @@ async def vouch(
             repo=await require_repo(session, repository) if repository else None,
             ends_at=None if until is None else until.replace(tzinfo=now().tzinfo),
             rules=access.Rules.load(house.policies.directory),
-            policy=house.policies.sha256,
         )
     show({"id": made.id, "person": person, "kind": kind}, f"Recorded {kind} of {person} ({made.id}).", as_json=as_json)
 

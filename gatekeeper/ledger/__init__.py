@@ -16,7 +16,7 @@ from gatekeeper.ledger.seal import Sealer, has_pending, pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
 from gatekeeper.ledger.tree import sealed_size
 from gatekeeper.ledger.verify import Report, verify, verify_newest
-from gatekeeper.ledger.work import tell, working
+from gatekeeper.ledger.work import present, tell, working
 
 __all__ = [
     "KINDS",
@@ -35,6 +35,7 @@ __all__ = [
     "newest_checkpoint",
     "offline",
     "pending",
+    "present",
     "prove",
     "prove_from",
     "prove_growth",

@@ -98,7 +98,6 @@ async def accept(
     keeping: Keeping | None = None,
     must_sign: bool = False,
     stage: str = "",
-    policy: str | None = None,
 ) -> Acceptance:
     """Record that this person accepts these terms of this repository, and give them the signed receipt.
 
@@ -110,7 +109,6 @@ async def accept(
     keeping          on what ground the record is kept, and how long
     must_sign        the person types their name
     stage            of the release that the person stood before, "" where there are none
-    policy           digest of the policies in force
     Accepting again what is accepted gives the record that is there, unless it is claimed for another institution.
     """
     person_id = _person(principal)
@@ -168,7 +166,7 @@ async def accept(
         "retention": {"class": "acceptance", "days_after_access": keeping.retention_days or None},
         "accepted_at": made.accepted_at,
         "token": principal.token_id,
-        "policy_sha256": policy,
+        "policy_sha256": ledger.present().policy(),
     }
     own = await key_of(session, person_id)
     from_where = None
@@ -188,7 +186,6 @@ async def accept(
             "is_for_institution": claim is not None,
             "statement_sha256": digest_of(statement),
         },
-        policy=policy,
     )
     made.receipt = own.facts(receipt.sign_receipt(receipt.ACCEPTANCE, statement, event=event.id, key=key))
     session.add(made)

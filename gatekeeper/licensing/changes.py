@@ -103,7 +103,6 @@ async def classify(
     seen_sha256: str,
     grace_days: int = GRACE_DAYS,
     note: str = "",
-    policy: str | None = None,
 ) -> TermsChange:
     """A maintainer who has read the difference says what kind of change it is.
 
@@ -154,7 +153,6 @@ async def classify(
         repo=change.repo_id,
         subject=change.id,
         body={"before": before, "after": _facts(fresh), "seen_sha256": seen_sha256},
-        policy=policy,
     )
     return fresh
 

@@ -58,7 +58,6 @@ async def recognize(
     *,
     catalogue: Catalogue,
     by: Principal,
-    policy: str | None = None,
 ) -> Recognition:
     """Confirm that a text is the license whose words it has.
 
@@ -93,6 +92,5 @@ async def recognize(
             "canonical_sha256": text.canonical_sha256,
             "has_same_words": license_id in suggestions,
         },
-        policy=policy,
     )
     return made

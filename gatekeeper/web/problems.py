@@ -33,5 +33,4 @@ async def take(call: Call, repo: Repo, *, problem: str, text: str, subject: Subj
         description=text,
         by=call.principal,
         subject=subject,
-        policy=call.gatekeeper.policies.sha256,
     )

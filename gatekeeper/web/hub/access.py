@@ -187,7 +187,6 @@ async def _ask(
 ) -> Response:
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
-    digest = call.gatekeeper.policies.sha256
     terms, rule = await _terms(call), stage_rule(call)
     form = _form(call, terms, rule)
     _check_all(terms, form, texts, fields)
@@ -209,7 +208,6 @@ async def _ask(
                 must_sign=rule is not None and rule.typed_name,
                 keeping=licensing.Keeping.of(call.gatekeeper.settings),
                 stage=rule.stage.value if rule is not None else "",
-                policy=digest,
             )
             receipt = acceptance.receipt
     elif texts:
@@ -232,7 +230,6 @@ async def _ask(
         rule=access.AskRule.of(rule),
         is_renewal=is_renewal,
         rules=request_rules(call),
-        policy=digest,
     )
     return JSONResponse(schemas.asked(request, receipt), 201)
 

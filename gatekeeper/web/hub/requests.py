@@ -31,7 +31,6 @@ async def handle(call: Call) -> Response:
         user=asked.user,
         request_id=asked.request_id,
         reason=asked.reason,
-        policy=call.gatekeeper.policies.sha256,
     )
     return JSONResponse({})
 
@@ -45,7 +44,6 @@ async def grant(call: Call) -> Response:
         asked.user,
         by=call.principal,
         rule=access.AskRule.of(stage_rule(call)),
-        policy=call.gatekeeper.policies.sha256,
     )
     return JSONResponse({"grant_id": made.id if made is not None else None})
 

@@ -33,7 +33,6 @@ async def classify(call: Call) -> Response:
         seen_sha256=sent.seen_sha256,
         grace_days=sent.days,
         note=sent.note,
-        policy=call.gatekeeper.policies.sha256,
     )
     return JSONResponse(schemas.terms_change(done, await licensing.difference(call.session, done)))
 

@@ -82,7 +82,6 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
             must_sign=must_sign(case),
             keeping=licensing.Keeping.of(call.gatekeeper.settings),
             stage=case.seen.head.stage,
-            policy=policies.sha256,
         )
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
@@ -100,7 +99,6 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
         rule=access.AskRule.of(case.rule),
         is_renewal=case.is_renewal,
         rules=request_rules(call),
-        policy=policies.sha256,
     )
     return "accepted" if request.state is RequestState.ACTIVE else "requested"
 

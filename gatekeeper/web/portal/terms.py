@@ -85,7 +85,6 @@ async def classify(call: Call) -> Response:
                 seen_sha256=forms.text(sent, "seen", most=64),
                 grace_days=int(days),
                 note=forms.text(sent, f"note-{change.id}"),
-                policy=call.gatekeeper.policies.sha256,
             )
     except (Invalid, Conflict) as error:
         return await _page(call, errors={f"class-{change.id}": error.sentence}, status=422)
@@ -102,7 +101,6 @@ async def recognize(call: Call) -> Response:
         forms.text(sent, "license", most=80),
         catalogue=Catalogue.load(policies_dir(call)),
         by=call.principal,
-        policy=call.gatekeeper.policies.sha256,
     )
     return RedirectResponse(f"{repo_url(call.repo)}/terms?done=recognized", 303)
 

@@ -51,18 +51,18 @@ async def test_page_acceptance_gives_a_receipt_that_verifies_offline(
 ) -> None:
     repo, terms = offer
     shown = await licensing.present(session, ada, repo, terms)
-    made = await licensing.accept(
-        session,
-        ada,
-        repo,
-        terms,
-        texts=list(terms.texts),
-        presentation_id=shown.id,
-        method="page",
-        key=KEY,
-        fields=ANSWERS,
-        policy="a" * 64,
-    )
+    with ledger.working("portal", policy=lambda: "a" * 64):
+        made = await licensing.accept(
+            session,
+            ada,
+            repo,
+            terms,
+            texts=list(terms.texts),
+            presentation_id=shown.id,
+            method="page",
+            key=KEY,
+            fields=ANSWERS,
+        )
     verdict = licensing.verify_receipt(licensing.read_receipt(canonical_json(made.receipt)), KEY.public)
     assert verdict.is_valid
     statement = verdict.statement
