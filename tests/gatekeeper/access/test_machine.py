@@ -1,22 +1,18 @@
 """The request machine under any order of acts: guards hold, every step leaves its event, nothing is a dead end."""
 
-import asyncio
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import time_machine
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import access, schema
+from gatekeeper import access
 from gatekeeper.access import ACTS, AccessGrant, AccessRequest, AccessStep, RequestState
 from gatekeeper.access.moves import digest_of_reason
 from gatekeeper.accounts import people
@@ -28,6 +24,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import Repo
 from tests.gatekeeper.licensing.builders import make_person, make_repo
+from tests.gatekeeper.machine import Machine, walk
 
 S = RequestState
 ENDS = {S.WITHDRAWN, S.CLOSED, S.EXPIRED}  # a new request may follow each
@@ -116,21 +113,16 @@ async def do(session: AsyncSession, name: str, request: AccessRequest, by: Princ
             await access.add_terms(session, request, by=by, conditions="Tell us more.")
 
 
-class Requests(RuleBasedStateMachine):
+class Requests(Machine):
     """One person, one repository, two reviewers, a clock. Whatever is tried, in whatever order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.silent: list[GatekeeperError] = []
-        self.folder = TemporaryDirectory()
-        self.clock = time_machine.travel(datetime(2026, 3, 1, 9, tzinfo=UTC), tick=False)
-        self.traveller = self.clock.start()
-        self.loop = asyncio.new_event_loop()
 
-    @initialize(template=st.just(None))
-    def begin(self, template: None) -> None:
-        self.database = schema.copy_template(TEMPLATE["path"], Path(self.folder.name) / "machine.sqlite3")
-        self.world: dict[str, Any] = self.loop.run_until_complete(self._world())
+    @initialize()
+    def begin(self) -> None:
+        self.world: dict[str, Any] = self.run(self._world())
 
     async def _world(self) -> dict[str, Any]:
         async with self.database.write() as session:
@@ -154,7 +146,7 @@ class Requests(RuleBasedStateMachine):
         self.traveller.shift(timedelta(days=days))
 
     def _try(self, name: str, by: Principal) -> None:
-        self.loop.run_until_complete(self._attempt(name, by))
+        self.run(self._attempt(name, by))
 
     async def _attempt(self, name: str, by: Principal) -> None:
         before = await self._latest()
@@ -177,7 +169,7 @@ class Requests(RuleBasedStateMachine):
     @invariant()
     def what_holds_always(self) -> None:
         if hasattr(self, "world"):
-            self.loop.run_until_complete(self._check())
+            self.run(self._check())
             assert self.silent == [], "every refusal says what to do next"
 
     async def _check(self) -> None:
@@ -208,28 +200,9 @@ class Requests(RuleBasedStateMachine):
                 asked = {one.actor_id for one in steps if one.request_id == step.request_id and one.act == "submit"}
                 assert step.act == "activate" or step.actor_id not in asked, "nobody decides about their own"
 
-    def teardown(self) -> None:
-        if hasattr(self, "database"):
-            self.loop.run_until_complete(self.database.close())
-        self.loop.close()
-        self.clock.stop()
-        self.folder.cleanup()
-
-
-TEMPLATE: dict[str, Path] = {}
-
 
 def test_any_order_of_acts_keeps_the_machine_whole(template: Path) -> None:
-    TEMPLATE["path"] = template
-    Requests.TestCase.settings = settings(
-        max_examples=int(os.environ.get("REQUESTS_EXAMPLES", "4")),
-        stateful_step_count=20,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    Requests.TestCase().runTest()
+    walk(Requests, template, examples=int(os.environ.get("REQUESTS_EXAMPLES", "4")), steps=20)
 
 
 WRONG_PEOPLE = [
