@@ -6,18 +6,11 @@ decisions lie beside this room; it is asked when a delivery is made, not when it
 """
 
 from gatekeeper.notices import following, webhooks
-from gatekeeper.notices.audience import (
-    TELL_APPLICANT,
-    TELL_HOLDERS,
-    names_of,
-    remind_of_ends,
-    tell_applicant,
-    tell_holders,
-    told_of_release,
-)
+from gatekeeper.notices.audience import TELL_APPLICANT, remind_of_ends, tell_applicant
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
+from gatekeeper.notices.holding import TELL_HOLDERS, names_of, tell_holders, told_of_release
 from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
 from gatekeeper.notices.mail import MAIL, MailServer, Postman, mail

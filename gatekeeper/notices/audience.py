@@ -14,22 +14,19 @@ from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import principals
 from gatekeeper.accounts.tables import Membership, Person
 from gatekeeper.community import Discussion, DiscussionEvent
-from gatekeeper.db import Database
 from gatekeeper.generation import Strike, StrikeState
 from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.licensing.tables import Acceptance
-from gatekeeper.notices import following
+from gatekeeper.notices import following, holding
 from gatekeeper.notices.courier import Judge, Question
 from gatekeeper.notices.events import Domain
+from gatekeeper.notices.holding import names_of
 from gatekeeper.notices.telling import tell
-from gatekeeper.repos.tables import Repo, RepoKind
+from gatekeeper.repos.tables import Repo
 
-TELL_HOLDERS = "notices:tell-holders"
 TELL_APPLICANT = "notices:tell-applicant"
 _MARGIN = timedelta(seconds=5)  # an undo that began in time has ended
-_PAGE = 200
 _MOST_TOLD = 200
 _DAYS_BEFORE_END = (1, 7, 30)
 
@@ -48,12 +45,6 @@ TO_PERSON = {
     "access:request:grant": "access-granted",
 }
 _CAN_BE_UNDONE = frozenset({"access:request:approve", "access:request:reject"})
-_TO_HOLDERS = {
-    "releases:release:hold": "release-held",
-    "releases:release:resume": "release-resumed",
-    "releases:release:withdraw": "release-withdrawn",
-    "licensing:version:newer": "version-newer",
-}
 _RELEASED = frozenset({"releases:release:promote", "releases:release:open"})
 TO_REVIEWERS = {
     "access:request:submit": "request-submitted",
@@ -62,7 +53,6 @@ TO_REVIEWERS = {
     "generation:strike:appeal": "strike-appealed",
 }
 STRIKES = frozenset({"generation:strike:record", "generation:strike:review", "generation:strike:appeal"})
-_TO_ACCEPTORS = {"licensing:terms:change": "terms-changed"}
 
 
 async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
@@ -77,8 +67,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
                 await tell(session, person_id, TO_PERSON[event.kind], event=event.id, **names_of(repo))
     elif event.kind in TO_REVIEWERS:
         await _tell_reviewers(session, event, repo, judge)
-    elif event.kind in _TO_HOLDERS or event.kind in _TO_ACCEPTORS:
-        await jobs.enqueue(session, TELL_HOLDERS, {"event": event.id})  # they may be many
+    elif event.kind in holding.TOLD:
+        await jobs.enqueue(session, holding.TELL_HOLDERS, {"event": event.id})  # they may be many
     elif event.kind in STRIKES:
         await _tell_of_strike(session, event, repo)
     elif event.kind == "community:person:mention":
@@ -101,56 +91,6 @@ async def tell_applicant(session: AsyncSession, payload: dict[str, Any]) -> bool
     if person is None:
         return False
     return await tell(session, person.id, TO_PERSON[event.kind], event=event.id, **names_of(repo))
-
-
-async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
-    """The job TELL_HOLDERS: everybody who has a grant for the repository, or accepted its terms, some at a time."""
-    after = ""
-    while True:
-        async with database.write() as session:
-            event = await session.get(LedgerEvent, payload["event"])
-            repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
-            if event is None or repo is None:
-                return
-            person_id = col(Acceptance.person_id if event.kind in _TO_ACCEPTORS else AccessGrant.person_id)
-            query = sa.select(person_id).where(person_id > after, *_concerned(event, repo))
-            holders = list(await session.scalars(query.distinct().order_by(person_id).limit(_PAGE)))
-            facts = names_of(repo) | {
-                "commit": str(event.body.get("commit", ""))[:12],
-                "day": str(event.body.get("deadline_at", ""))[:10],
-            }
-            for holder in holders:
-                if holder != event.actor_id:
-                    await tell(session, holder, (_TO_HOLDERS | _TO_ACCEPTORS)[event.kind], event=event.id, **facts)
-        if len(holders) < _PAGE:
-            return
-        after = holders[-1]
-
-
-def _concerned(event: LedgerEvent, repo: Repo) -> list[sa.ColumnElement[bool]]:
-    """Who has a grant in force; of a change of terms, who accepted other terms than the new ones."""
-    if event.kind in _TO_ACCEPTORS:
-        return [
-            col(Acceptance.repo_id) == repo.id,
-            col(Acceptance.withdrawn_at).is_(None),
-            col(Acceptance.bundle_sha256) != str(event.body.get("new_sha256", "")),
-        ]
-    return _has_access(repo)
-
-
-def _has_access(repo: Repo) -> list[sa.ColumnElement[bool]]:
-    return [
-        col(AccessGrant.repo_id) == repo.id,
-        col(AccessGrant.revoked_at).is_(None),
-        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
-    ]
-
-
-async def told_of_release(session: AsyncSession, repo: Repo, *, most: int) -> list[Person]:
-    """Who is told when a release is held, resumed or withdrawn, by name; up to `most`."""
-    holders = sa.select(col(AccessGrant.person_id)).where(*_has_access(repo))
-    query = sa.select(Person).where(col(Person.id).in_(holders)).order_by(col(Person.name_key)).limit(most)
-    return list(await session.scalars(query))
 
 
 async def remind_of_ends(session: AsyncSession) -> int:
@@ -291,9 +231,3 @@ async def _tell_of_comment(
         by = await principals.for_person(session, person)
         if await judge(session, Question(by, repo, Domain.DISCUSSION.value, "discussion", None)):
             await tell(session, person.id, kind, event=event.id, **facts)
-
-
-def names_of(repo: Repo) -> dict[str, str]:
-    """The facts about a repository that the words of a notice need."""
-    prefix = "" if repo.kind is RepoKind.MODEL else f"/{repo.kind.value}"
-    return {"repo": repo.full_name, "url": f"{prefix}/{repo.full_name}"}

@@ -130,24 +130,32 @@ KINDS: dict[str, Kind] = {
     "release-held": Kind(
         "A release that I have was stopped",
         "A release of {repo} is on hold",
-        "A release of {repo} that you have access to, commit {commit}, was put on hold. Do not use copies of it "
-        "until the hold is lifted; the reason is on its page.",
+        "A release of {repo} that you have access to or fetched, commit {commit}, was put on hold. Do not use copies "
+        "of it until the hold is lifted; the reason is on its page.{files}",
         "{url}",
-        why="you have access to it",
+        why="you have access to it, or fetched it",
     ),
     "release-resumed": Kind(
         "A hold on a release that I have was lifted",
         "The hold on a release of {repo} is lifted",
         "The hold on the release {commit} of {repo} is lifted.",
         "{url}",
-        why="you have access to it",
+        why="you have access to it, or fetched it",
+    ),
+    "release-demoted": Kind(
+        "A release that I have was put back to an earlier stage",
+        "A release of {repo} was put back",
+        "The release {commit} of {repo} was put back to an earlier stage. Its page says what you may still do with "
+        "it.{files}",
+        "{url}",
+        why="you have access to it, or fetched it",
     ),
     "release-withdrawn": Kind(
         "A release that I have was withdrawn",
         "A release of {repo} was withdrawn",
-        "The release {commit} of {repo} was withdrawn for good; the reason is on its page.",
+        "The release {commit} of {repo} was withdrawn for good; the reason is on its page.{files}",
         "{url}",
-        why="you have access to it",
+        why="you have access to it, or fetched it",
     ),
     "approval-lapsed": Kind(
         "What I approved for promotion has changed",

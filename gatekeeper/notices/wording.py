@@ -20,8 +20,8 @@ class Said:
 def say(kind: str, facts: Mapping[str, Any]) -> Said:
     """A notice in words. Facts are names that the hub itself checked; anything else in them stays text."""
     form = KINDS[kind]
-    # Notices from before the reason was kept were for who takes part.
-    words = {"why": "you take part in it"} | {name: _line(value) for name, value in facts.items()}
+    # Notices from before the reason was kept were for who takes part; older ones yet of releases name no files.
+    words = {"why": "you take part in it", "files": ""} | {name: _line(value) for name, value in facts.items()}
     return Said(*(part.format(**words) for part in (form.title, form.text, form.path, form.why)))
 
 

@@ -9,7 +9,7 @@ from gatekeeper.releases.approvals import Quorum, maintainers, quorum
 from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of, waits_for_others
 from gatekeeper.releases.criteria import Finding, can_be_waived
 from gatekeeper.releases.embargoes import due, open_or_hold
-from gatekeeper.releases.holders import Holder, holders, holders_of, without_account
+from gatekeeper.releases.holders import Holder, fetched_by, holders, holders_of, without_account
 from gatekeeper.releases.holds import demote, deprecate, embargo, hold, resume, withdraw
 from gatekeeper.releases.ladder import BrokenLadder, Ladder, StageRule
 from gatekeeper.releases.organization_rules import ladder_for, ladder_of, set_rule
@@ -72,6 +72,7 @@ __all__ = [
     "embargo",
     "enable_staging",
     "ensure",
+    "fetched_by",
     "get",
     "get_proposal",
     "hold",

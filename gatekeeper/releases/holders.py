@@ -54,6 +54,12 @@ async def holders_of(session: AsyncSession, repo_id: str, commit: str, *, sha256
     return sorted(made, key=lambda holder: holder.name)
 
 
+def fetched_by(repo_id: str, commit: str) -> sa.Select[tuple[str | None]]:
+    """Ids of everybody who fetched weights of a commit."""
+    action = sa.func.coalesce(col(LedgerEvent.body)["action"].as_string(), _WEIGHTS)
+    return sa.select(col(LedgerEvent.actor_id)).where(*_of(repo_id, commit), action == _WEIGHTS)
+
+
 async def without_account(session: AsyncSession, release: Release) -> int:
     """How often weights of the release were fetched by nobody in particular."""
     return sum(event.actor_id is None for event in await _fetches(session, release.repo_id, release.commit_id))
@@ -74,16 +80,16 @@ async def users_since(session: AsyncSession, release: Release) -> int:
 
 
 async def _fetches(session: AsyncSession, repo_id: str, commit: str) -> Sequence[LedgerEvent]:
-    query = (
-        sa.select(LedgerEvent)
-        .where(
-            col(LedgerEvent.subject_id) == commit,
-            col(LedgerEvent.repo_id) == repo_id,
-            col(LedgerEvent.kind).in_((_DOWNLOAD, _FETCH)),
-        )
-        .order_by(col(LedgerEvent.id))
-    )
+    query = sa.select(LedgerEvent).where(*_of(repo_id, commit)).order_by(col(LedgerEvent.id))
     return [event for event in await session.scalars(query) if event.body.get("action", _WEIGHTS) == _WEIGHTS]
+
+
+def _of(repo_id: str, commit: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        col(LedgerEvent.subject_id) == commit,
+        col(LedgerEvent.repo_id) == repo_id,
+        col(LedgerEvent.kind).in_((_DOWNLOAD, _FETCH)),
+    )
 
 
 def _holder(person_id: str, name: str, events: Sequence[LedgerEvent]) -> Holder:

@@ -20,7 +20,7 @@ async def show(call: Call) -> Response:
     """`GET .../releases/{rev}/drill`: who would get what instead, who holds which digest, who would be told."""
     release = await release_of(call)
     seen = await see(call, call.repo, call.resource)
-    told = await notices.told_of_release(call.session, call.repo, most=_MOST_TOLD)
+    told = await notices.told_of_release(call.session, call.repo, release.commit_id, most=_MOST_TOLD)
     return render(
         call,
         "admin/drill.html",
@@ -35,7 +35,9 @@ async def show(call: Call) -> Response:
         nameless=await releases.without_account(call.session, release),
         told=[person.name for person in told if person.id != call.principal.person_id],
         most_told=_MOST_TOLD,
-        notice=notices.say("release-held", notices.names_of(call.repo) | {"commit": release.commit_id[:12]}),
+        notice=notices.say(
+            "release-held", notices.names_of(call.repo) | {"commit": release.commit_id[:12], "files": ""}
+        ),
     )
 
 
