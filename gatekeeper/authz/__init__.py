@@ -23,6 +23,7 @@ from gatekeeper.authz.activation import (
     unfold,
     with_changed,
 )
+from gatekeeper.authz.audiences import in_words
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
@@ -37,7 +38,8 @@ from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.readable import readable, sender
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
-from gatekeeper.authz.simulate import Simulation, simulate
+from gatekeeper.authz.simulate import simulate
+from gatekeeper.authz.simulation import Simulation
 from gatekeeper.authz.who import Who, who
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "filter_known",
     "follow_folder",
     "history",
+    "in_words",
     "is_public_by",
     "listing_filter",
     "load",

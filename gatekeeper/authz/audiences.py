@@ -1,5 +1,6 @@
 """Stand-ins: made-up people and releases that the matrix and the case tables ask the policies about."""
 
+import re
 from typing import NamedTuple
 
 from gatekeeper.authz.resource import Attributes, Context, Question
@@ -47,6 +48,17 @@ AUDIENCES: dict[str, Audience] = {
     "operator": Audience("Operator", Context(is_site_admin=True)),
 }
 
+_IN_WORDS = {
+    "signed-in": "signed in",
+    "terms": "terms accepted",
+    "grant": "with access",
+    "named": "named testers",
+    "org": "members",
+    "none": "nobody",
+    "purpose": "purpose stated",
+    "institution": "institution named",
+}
+
 LICENSES: dict[str, License] = {
     "rail": License(has_terms=True, binds_use=True, needs_click=True, may_redistribute=True),
     "permissive": License(has_terms=True, binds_use=False, needs_click=False, may_redistribute=True),
@@ -83,3 +95,8 @@ def question_of(audience: str, place: str | None, *, side: str = "", license: st
     who = AUDIENCES[audience]
     attributes = None if place is None else attributes_of(place, side=side, license=license)
     return Question(who.principal, attributes, who.context)
+
+
+def in_words(cell: str) -> str:
+    """A cell of the matrix for people: `grant+terms` is `with access, terms accepted`."""
+    return re.sub(rf"\b({'|'.join(_IN_WORDS)})\b", lambda found: _IN_WORDS[found[0]], cell).replace("+", ", ")

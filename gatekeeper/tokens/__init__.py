@@ -9,7 +9,7 @@ from gatekeeper.tokens import approval, limits
 from gatekeeper.tokens.at_once import AtOnce
 from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
 from gatekeeper.tokens.leave import forget_organization, report_leaked, revoke_all
-from gatekeeper.tokens.resolve import REFUSAL, is_live, refused, resolve, resume
+from gatekeeper.tokens.resolve import REFUSAL, behind, is_live, refused, resolve, resume
 from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
 from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenPolicy, TokenUse, Verdict
 from gatekeeper.tokens.use import LastUse, Seen, saw, write_last_use
@@ -28,6 +28,7 @@ __all__ = [
     "TokenUse",
     "Verdict",
     "approval",
+    "behind",
     "forget_organization",
     "is_live",
     "issue",

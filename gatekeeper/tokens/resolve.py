@@ -44,7 +44,7 @@ async def resolve(session: AsyncSession, secret: str, *, key: bytes, seen: Seen 
     if not hmac.compare_digest(token.secret_hash, digest) or not is_live(token, now()) or person.is_disabled:
         raise refused()
     saw(token.id, seen)
-    return await _behind(session, person, token)
+    return await behind(session, person, token)
 
 
 async def resume(session: AsyncSession, person_id: str | None, token_id: str | None) -> Principal:
@@ -56,13 +56,13 @@ async def resume(session: AsyncSession, person_id: str | None, token_id: str | N
     token = await session.get(AccessToken, token_id) if token_id else None
     if person is None or (token_id and (token is None or not is_live(token, now()))):
         raise NotSignedIn("The token behind this transfer is gone.", next_step="Log in and start again.")
-    return await principals.for_person(session, person) if token is None else await _behind(session, person, token)
+    return await principals.for_person(session, person) if token is None else await behind(session, person, token)
 
 
-async def _behind(session: AsyncSession, person: Person, token: AccessToken) -> Principal:
-    """The token's owner, as narrow as the token.
+async def behind(session: AsyncSession, person: Person, token: AccessToken) -> Principal:
+    """The token's owner, as narrow as the token. Whether it is live is for the caller to ask.
 
-    Raises NotSignedIn when the service account it stands for was removed.
+    Raises NotSignedIn when the service account it stands for was removed, or the token that it was made with has ended.
     """
     service = await session.get(ServiceAccount, person.id)
     if service is not None and service.removed_at is not None:

@@ -1,6 +1,6 @@
 """How the pages say things: stages, actions and states in plain words, found in one place; and confirmations."""
 
-from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, audience, capability
+from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, capability
 from gatekeeper.web.wording.events import EVENTS, RELEASE_ACTS
 from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
 from gatekeeper.web.wording.refusals import REFUSALS, Refusal, refusal
@@ -41,7 +41,6 @@ __all__ = [
     "Scan",
     "StageFacts",
     "StateFacts",
-    "audience",
     "capability",
     "refusal",
     "scan_of",

@@ -17,7 +17,7 @@ from gatekeeper.web.portal.views import policies_dir, render
 _HERE = "/admin/policies"
 _SHOWN = 100
 # What is looked at while somebody waits; `gatekeeper policies simulate` looks at everything.
-_PEOPLE, _ACTS, _DECISIONS = 100, 500, 4_000
+_PEOPLE, _ACTS, _DECISIONS = 100, 500, 8_000
 _MOST_CHARS = 200_000
 _COLUMNS = {
     column.title: words.STAGES[column.title].label if column.title in words.STAGES else column.title.capitalize()
@@ -123,7 +123,7 @@ async def page(
         rules=sum(1 for _ in call.gatekeeper.policies.rules),
         columns=_COLUMNS.values(),
         rows=[
-            (row.title, [(title, words.audience(row.cells[place])) for place, title in _COLUMNS.items()])
+            (row.title, [(title, authz.in_words(row.cells[place])) for place, title in _COLUMNS.items()])
             for row in authz.matrix(call.gatekeeper.policies)
         ],
         past=[(row, names.get(row.person_id or "", "the operator")) for row in past],

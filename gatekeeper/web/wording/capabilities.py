@@ -1,7 +1,5 @@
 """What people ask themselves about a repository, and the answers in a word."""
 
-import re
-
 from gatekeeper.authz import Code
 from gatekeeper.repos import RepoKind
 from gatekeeper.web.wording.kinds import KINDS
@@ -23,24 +21,6 @@ CAPABILITIES: dict[str, str] = {
 def capability(action: str, kind: RepoKind) -> str:
     """What the reader asks themselves about a repository of this kind."""
     return CAPABILITIES[action].replace("the weights", KINDS[kind].content)
-
-
-# Kinds of people, by the names that the matrix of the policies has for them.
-_AUDIENCES = {
-    "signed-in": "signed in",
-    "terms": "terms accepted",
-    "grant": "with access",
-    "named": "named testers",
-    "org": "members",
-    "none": "nobody",
-    "purpose": "purpose stated",
-    "institution": "institution named",
-}
-
-
-def audience(cell: str) -> str:
-    """A cell of the matrix of the policies, in words: `grant+terms` is `with access, terms accepted`."""
-    return re.sub(rf"\b({'|'.join(_AUDIENCES)})\b", lambda found: _AUDIENCES[found[0]], cell).replace("+", ", ")
 
 
 # A refusal in a cell of the table, by its code: the reader's own, and everyone's.

@@ -11,6 +11,7 @@ from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts.tables import Person
 from gatekeeper.authz import Action, Policies
 from gatekeeper.repos.tables import Gate, Repo
+from gatekeeper.tokens import AccessToken, Scope
 from tests.gatekeeper.authz.builders import NOW
 from tests.gatekeeper.authz.folders import changed_folder
 
@@ -93,12 +94,34 @@ async def test_acts_of_the_log_are_decided_again_on_todays_facts(
     assert found.replayed == 3  # the same act twice is one; late may not by either
 
 
+async def test_a_change_of_the_rules_about_tokens_is_seen(
+    session: AsyncSession, policies: Policies, gated: Repo, tmp_path: Path
+) -> None:
+    token = AccessToken(person_id="bob", label="x", secret_hash="x", hint="x", role="read", scopes=["read"])
+    session.add(token)
+    await session.flush()
+    for used in (token.id, token.id, "gone"):
+        body = {"action": "download", "path": "w.bin"}
+        await ledger.record(session, "repos:file:download", actor="bob", token=used, repo=gated.id, body=body)
+    await session.flush()
+    needed = '!context.scopes.contains("download") };'
+    changed = Policies.load(changed_folder(tmp_path, tokens=(needed, "context.scopes.isEmpty() };")))
+    found = await authz.simulate(session, policies, changed, instant=NOW)
+    assert [(change.who, change.token) for change in found.acts] == [("bob", "of the scopes read")]
+    assert (found.replayed, found.lost_tokens) == (2, 1)
+    told = {(change.token, change.is_gain) for change in found.rights}
+    assert told == {(f"with the scope {scope} alone", True) for scope in Scope if scope is not Scope.DOWNLOAD}
+    assert "gains: ada, for one, download ada/gated with a token with the scope read alone" in found.text
+    assert "(2 decided again, 1 of them without their token, which is gone)" in found.text
+
+
 async def test_the_matrix_of_audiences_is_compared(session: AsyncSession, policies: Policies, tmp_path: Path) -> None:
     changed = Policies.load(
         changed_folder(tmp_path, files=('when { resource.stage == "open" };', 'when { resource.stage == "gated" };'))
     )
     found = await authz.simulate(session, policies, changed, instant=NOW)
-    assert any(cell.startswith("small files (config, tokenizer) at open: everyone becomes") for cell in found.cells)
+    assert "  small files (config, tokenizer) at gated: with access becomes everyone" in found.text
+    assert "  small files (config, tokenizer) at open: everyone becomes members" in found.text
     unchanged = await authz.simulate(session, policies, policies, instant=NOW)
     assert (unchanged.cells, unchanged.rights, unchanged.acts) == ([], [], [])
     assert "nothing changes" in unchanged.text
