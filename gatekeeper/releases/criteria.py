@@ -15,7 +15,7 @@ from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
 from gatekeeper.releases.passing_on import passes_on
 from gatekeeper.releases.stage_terms import terms_in_force
-from gatekeeper.releases.surroundings import drilled, no_open_incident, questions_answered
+from gatekeeper.releases.surroundings import drilled, no_open_incident, questions_answered, quotas_limit
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import cards, history, manifests, scanning
 from gatekeeper.repos.tables import Repo
@@ -187,6 +187,10 @@ async def _rollback_drill(session: AsyncSession, candidate: Candidate) -> tuple[
     return await drilled(session, candidate.repo)
 
 
+async def _quota_limits(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
+    return await quotas_limit(session, candidate.ladder.quotas.get(candidate.target, {}))
+
+
 async def _bias_report(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:
     return await _reports(session, candidate, candidate.ladder.rule(candidate.target).bias)
 
@@ -237,5 +241,6 @@ _CHECKS: dict[str, Check] = {
     "no_open_incident": _no_open_incident,
     "questions_answered": _questions_answered,
     "rollback_drill": _rollback_drill,
+    "quota_limits": _quota_limits,
 }
 assert set(_CHECKS) == CRITERIA

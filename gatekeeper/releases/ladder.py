@@ -15,6 +15,7 @@ from gatekeeper.licensing import Catalogue
 from gatekeeper.releases.tables import Stage
 
 FILE_NAME = "stages.toml"
+SAFETY_FILE = "safety.toml"  # belongs to the room of images, which checks it; its quotas are read here, too
 CRITERIA = frozenset(
     {
         "license_text",
@@ -31,6 +32,7 @@ CRITERIA = frozenset(
         "no_open_incident",
         "questions_answered",
         "rollback_drill",
+        "quota_limits",
     }
 )
 
@@ -78,13 +80,18 @@ class StageRule:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The stages in order, lowest first, with their rules. `prompt_sets`: digests of demanded sets by file name."""
+    """The stages in order, lowest first, with their rules.
+
+    prompt_sets  digests of demanded sets by file name
+    quotas       what one person may make at a stage (safety.toml), by name; none where the file is not there
+    """
 
     stages: tuple[Stage, ...]
     rules: Mapping[Stage, StageRule]
     licenses: Catalogue = field(default_factory=Catalogue)
     grids: Mapping[str, Grid] = field(default_factory=dict)
     prompt_sets: Mapping[str, str] = field(default_factory=dict)
+    quotas: Mapping[Stage, Mapping[str, Any]] = field(default_factory=dict)
 
     def rule(self, stage: Stage) -> StageRule:
         """The rule of a stage."""
@@ -110,6 +117,7 @@ def _load(path: Path) -> Ladder:
         ladder = replace(parse(data), licenses=Catalogue.load(path.parent), grids=evaluation.load_grids(path.parent))
         sets = [demand for rule in ladder.rules.values() for demand in rule.safety]
         ladder = replace(ladder, prompt_sets={d.of: evaluation.demands.set_digest(path.parent, d) for d in sets})
+        ladder = replace(ladder, quotas=_quotas(path.with_name(SAFETY_FILE)))
         demanded = {demand.of for rule in ladder.rules.values() for demand in rule.bias}
         if unknown := demanded - set(ladder.grids):
             raise ValueError(f"there is no grid {', '.join(sorted(unknown))} in evaluations/")
@@ -128,6 +136,11 @@ def parse(data: Mapping[str, Any]) -> Ladder:
         raise ValueError(f"unknown stage {', '.join(sorted(unknown))}")
     rules = {stage: _rule(stage, data["stage"][stage.value]) for stage in stages}
     return Ladder(stages, MappingProxyType(rules))
+
+
+def _quotas(path: Path) -> dict[Stage, Mapping[str, Any]]:
+    data = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return {stage: data.get("default", {}) | data.get("stage", {}).get(stage.value, {}) for stage in Stage}
 
 
 def _rule(stage: Stage, data: Mapping[str, Any]) -> StageRule:

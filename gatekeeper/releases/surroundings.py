@@ -1,6 +1,8 @@
 """Criteria about what surrounds the released files: incidents, questions, and whether a recall was practised."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +18,12 @@ from gatekeeper.repos.tables import Repo
 DRILL_DAYS = 92
 _DRILL = "releases:release:drill"
 _MOST_NAMED = 5
+_QUOTAS = {
+    "images_per_day": "images a day",
+    "compute_seconds_per_day": "seconds a day",
+    "concurrency": "orders at once",
+}
+_NO_LIMIT = 10**6  # the highest number that a quota takes: who may make so many is not limited
 
 # These rooms lie above this one: their tables are named, not imported.
 _INCIDENT = sa.table("incident", *map(sa.column, ("id", "repo_id", "state", "severity")))
@@ -23,6 +31,7 @@ _LINK = sa.table("incident_link", *map(sa.column, ("incident_id", "kind", "targe
 _DISCUSSION = sa.table(
     "discussion", *map(sa.column, ("id", "repo_id", "num", "status", "is_pull_request", "author_id"))
 )
+_QUOTA_CHANGE = sa.table("quota_change", *map(sa.column, _QUOTAS))
 _EVENT = sa.table("discussion_event", *map(sa.column, ("discussion_id", "kind", "author_id", "hidden_at")))
 
 
@@ -83,6 +92,17 @@ async def drilled(session: AsyncSession, repo: Repo) -> tuple[bool, str]:
     if last is None:
         return False, f"No rollback drill was done in the last {DRILL_DAYS} days. A release's page leads to it."
     return True, f"The last rollback drill was done on {last:%Y-%m-%d}."
+
+
+async def quotas_limit(session: AsyncSession, quotas: Mapping[str, Any]) -> tuple[bool, str]:
+    """What one person may make is limited, by the policies' `quotas` and by what administrators gave to single ones."""
+    if free := [words for name, words in _QUOTAS.items() if quotas.get(name, _NO_LIMIT) >= _NO_LIMIT]:
+        return False, f"Hosted use has no limit at this stage: {', '.join(free)}. Set one in safety.toml."
+    without = sa.or_(*(_QUOTA_CHANGE.c[name] >= _NO_LIMIT for name in _QUOTAS))
+    if given := await session.scalar(sa.select(sa.func.count()).select_from(_QUOTA_CHANGE).where(without)):
+        return False, f"People or organizations to whom an administrator gave no limit: {given}. Change their quotas."
+    numbers = ", ".join(f"{quotas[name]:,} {words}" for name, words in _QUOTAS.items())
+    return True, f"At most, of one person: {numbers}."
 
 
 async def record_drill(session: AsyncSession, release: Release, *, by: Principal, policy: str | None = None) -> None:

@@ -36,6 +36,7 @@ _CRITERIA = {
     "no_open_incident": "No incident of high severity is open",
     "questions_answered": "Questions in discussions are answered",
     "rollback_drill": "A rollback drill was done in the last quarter",
+    "quota_limits": "What one person may make is limited",
 }
 
 

@@ -1,5 +1,6 @@
 """What surrounds a release: open incidents, unanswered questions, a drill that was done."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from gatekeeper import releases
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.community import discussions
 from gatekeeper.community.tables import DiscussionEvent, EventKind
+from gatekeeper.generation.tables import QuotaChange
 from gatekeeper.incidents.tables import Incident, IncidentLink, IncidentState, LinkKind, Severity
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Ladder, Release, Stage, surroundings
@@ -79,6 +81,39 @@ async def test_a_question_waits_until_somebody_else_answers_or_it_is_closed(
     assert waiting == (False, "Nobody has answered #1. Answer or close them.")
     assert answered == (True, "Every open discussion has an answer.")
     assert hidden[0] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "given", "passes"),
+    [
+        ("images_per_day", 100, None, True),
+        ("images_per_day", 10**6, None, False),
+        ("compute_seconds_per_day", 10**6, None, False),
+        ("concurrency", 10**6, None, False),
+        ("images_per_day", 100, 5_000, True),
+        ("images_per_day", 100, 10**6, False),
+    ],
+)
+async def test_a_stage_may_ask_that_what_one_person_makes_is_limited(
+    session: AsyncSession,
+    owner: Principal,
+    repo: Repo,
+    release: Release,
+    ladder: Ladder,
+    name: str,
+    changed: int,
+    given: int | None,
+    passes: bool,
+) -> None:
+    rule = replace(ladder.rule(Stage.INTERNAL), criteria=("quota_limits",))
+    quotas = ladder.quotas | {Stage.INTERNAL: ladder.quotas[Stage.INTERNAL] | {name: changed}}
+    stricter = replace(ladder, rules=ladder.rules | {Stage.INTERNAL: rule}, quotas=quotas)
+    if given is not None:
+        session.add(QuotaChange(person_id=owner.person_id, **{name: given}))
+    proposal = await releases.propose(session, repo, release.commit_id, Stage.INTERNAL, by=owner, ladder=stricter)
+    assert [(row["id"], row["is_met"]) for row in proposal.criteria] == [("quota_limits", passes)]
+    if passes:
+        assert proposal.criteria[0]["detail"].endswith("100 images a day, 7,200 seconds a day, 2 orders at once.")
 
 
 async def test_a_drill_counts_for_a_quarter(
