@@ -61,7 +61,7 @@ async def hand_out(database: Database) -> None:
         await notices.tell_holders(database, payload)
 
 
-async def told(folder: Path) -> list[tuple[str, str]]:
+async def who_was_told(folder: Path) -> list[tuple[str, str]]:
     """Who was told, and in which words."""
     database = Database(f"sqlite+aiosqlite:///{folder / 'gatekeeper.sqlite3'}")
     await hand_out(database)
@@ -81,7 +81,7 @@ def test_a_rollback_is_one_command_that_says_who_holds_what_and_tells_them(run, 
     [holder] = told["holders"]
     assert (holder["person"], holder["files"]) == ("bob", [{"path": "w.safetensors", "sha256": "a" * 64}])
     assert f"{'a' * 64}  w.safetensors" in run("holders", "ada/model").output
-    [(name, words)] = asyncio.run(told(tmp_path))
+    [(name, words)] = asyncio.run(who_was_told(tmp_path))
     assert name == "bob"
     assert "was put on hold" in words
     assert f"You fetched w.safetensors (sha256 {'a' * 16})." in words

@@ -34,7 +34,7 @@ async def test_a_draft_goes_up_by_proposal_approval_and_promotion(site: Site) ->
     assert (await site.browser().get(DRAFT)).status_code == 200
 
 
-async def test_promotion_without_approval_says_what_lacks(site: Site) -> None:
+async def test_promotion_without_approval_says_what_lacks_and_can_be_taken_back(site: Site) -> None:
     await site.model("fresh", stage=Stage.DRAFT)
     grace = await site.as_("grace")
     page = (await grace.get(f"{DRAFT}/releases")).text
@@ -47,6 +47,14 @@ async def test_promotion_without_approval_says_what_lacks(site: Site) -> None:
 
     assert answer.status_code == 422
     assert "0 of 1 approvals" in words(answer.text)
+
+    taken = await grace.post(f"{approve}/close", data={f"close-{approve.rpartition('/')[2]}": "Too early."})
+    page = (await grace.get(f"{DRAFT}/releases")).text
+
+    assert taken.status_code == 303
+    assert f"{approve}/close" in answer.text
+    assert approve not in page
+    assert "Propose a promotion" in words(page)
 
 
 async def test_a_hold_lists_its_consequences_before_it_acts_and_needs_a_reason(site: Site, model: Repo) -> None:
