@@ -71,7 +71,7 @@ def names_of(repo: Repo) -> dict[str, str]:
     return {"repo": repo.full_name, "url": f"{prefix}/{repo.full_name}"}
 
 
-def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[tuple[str]] | sa.CompoundSelect[tuple[str]]:
+def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[str] | sa.CompoundSelect[str]:
     """Ids of those to tell."""
     if event.kind in _OF_RELEASES:
         return _of_release(repo, commit)
@@ -84,11 +84,11 @@ def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[tuple[s
     )
 
 
-def _of_release(repo: Repo, commit: str) -> sa.CompoundSelect[tuple[str]]:
+def _of_release(repo: Repo, commit: str) -> sa.CompoundSelect[str]:
     return sa.union(_with_access(repo), releases.fetched_by(repo.id, commit))
 
 
-def _with_access(repo: Repo) -> sa.Select[tuple[str]]:
+def _with_access(repo: Repo) -> sa.Select[str]:
     return sa.select(col(AccessGrant.person_id)).where(
         col(AccessGrant.repo_id) == repo.id,
         col(AccessGrant.revoked_at).is_(None),

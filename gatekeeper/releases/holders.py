@@ -54,7 +54,7 @@ async def holders_of(session: AsyncSession, repo_id: str, commit: str, *, sha256
     return sorted(made, key=lambda holder: holder.name)
 
 
-def fetched_by(repo_id: str, commit: str) -> sa.Select[tuple[str | None]]:
+def fetched_by(repo_id: str, commit: str) -> sa.Select[str | None]:
     """Ids of everybody who fetched weights of a commit."""
     action = sa.func.coalesce(col(LedgerEvent.body)["action"].as_string(), _WEIGHTS)
     return sa.select(col(LedgerEvent.actor_id)).where(*_of(repo_id, commit), action == _WEIGHTS)
