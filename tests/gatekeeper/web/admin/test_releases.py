@@ -28,7 +28,7 @@ async def test_a_draft_goes_up_by_proposal_approval_and_promotion(site: Site) ->
     assert proposed.status_code == 303
     assert "&lt;b&gt;ok&lt;/b&gt;" in page
     assert "A readable license text is in force" in words(page)
-    assert [address.rpartition("/")[2] for address in actions] == ["approve"]
+    assert [address.rpartition("/")[2] for address in actions] == ["approve", "close"]
     assert (await grace.post(actions[0])).status_code == 303
     assert (await grace.post(actions[0].replace("/approve", "/promote"))).status_code == 303
     assert (await site.browser().get(DRAFT)).status_code == 200
