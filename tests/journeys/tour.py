@@ -1,104 +1,192 @@
-"""Makes the tour of all pages, `docs/tour.md` with its pictures, from a demo in which somebody has been let in.
+"""Makes the tour of all pages, `docs/tour.md` with its pictures, from a demo in which people have lived a little.
 
 python -m tests.journeys.tour
 """
 
 import io
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
-from tests.journeys.conftest import ROOT, running_demo, sign_in
-from tests.journeys.test_story import approve, ask_for_access
-from tests.journeys.walk import report, walk
+from tests.journeys.conftest import ROOT, Demo, running_demo, seed_reports, sign_in
+from tests.journeys.test_story import approve
+from tests.journeys.walk import report, route_of, walk
 
 MODEL = f"/{NAMESPACE}/{NAME}"
 FOLDER = ROOT / "docs" / "tour"
 _TALLEST = 1600  # pixels of a page that are shown
 _WIDTH, _SHOWN = 1280, 800
+_PHONE = 320
+_ANSWERS = {
+    "ada": {"Purpose": "I study how small models draw fruit.", "Institution": "University of Turin"},
+    "grace": {"Purpose": "Posters for a school play.", "Institution": "none"},
+}
 _CHAPTERS = (
     (None, "Everybody", "What is seen without signing in.", ("/", MODEL, "/login")),
-    (
-        "ada",
-        "An applicant",
-        "ada was let in to the bundled model and made an image.",
-        ("/", MODEL, "/settings"),
-    ),
+    ("ada", "An applicant", "ada was let in to the bundled model and made an image.", ("/", MODEL, "/settings")),
     ("maintainer", "Maintaining", "The pages behind “Maintain”, as somebody who runs the hub sees them.", ("/admin",)),
 )
+# Of what everybody saw already, what looks another way to who was let in.
+_AGAIN = {"/", "/{ns}/{name}", "/{ns}/{name}/access", "/{ns}/{name}/playground", "/{ns}/{name}/discussions/{num}"}
+_ON_A_PHONE = (("ada", ("/", MODEL, f"{MODEL}/access", f"{MODEL}/playground", "/generations", "/requests")),
+               ("maintainer", ("/admin", "/admin/requests", f"{MODEL}/releases", "/admin/ledger")))  # fmt: skip
+
+
+class Tour:
+    """The page of documentation as it grows, and its pictures."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lines = [
+            "# A tour of the pages",
+            "",
+            "Made by `make tour` from a fresh demo, so the pictures are what the program shows. One page of each kind.",
+        ]
+
+    def chapter(self, title: str, text: str) -> None:
+        """Begin another part."""
+        self._lines += ["", f"## {title}", "", text]
+
+    def take(self, page: Page, name: str, heading: str = "", *, shown: int = _SHOWN) -> None:
+        """A picture of the page as it is."""
+        heading = heading or page.locator("h1").first.inner_text()
+        shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+        shot = shot.crop((0, 0, shot.width, min(shot.height, _TALLEST)))
+        shot = shot.resize((shown, shot.height * shown // shot.width), Image.Resampling.LANCZOS)
+        shot.save(FOLDER / f"{name}.webp", quality=70, method=6)
+        route = route_of(urlsplit(page.url).path)
+        where = [f"`{route.pattern}`", ""] if route else []
+        self._lines += ["", f"### {heading}", "", *where, f"![{heading}](tour/{name}.webp)"]
+        self.count += 1
+
+    def write(self) -> None:
+        """Keep the page."""
+        (ROOT / "docs" / "tour.md").write_text("\n".join(self._lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Start a demo, live a little in it, and take a picture of every kind of page."""
+    """Start a demo, live in it, and take a picture of every kind of page and of the moments between."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    lines = [
-        "# A tour of the pages",
-        "",
-        "Made by `make tour` from a fresh demo, so the pictures are what the program shows. One page of each kind.",
-    ]
     path = shutil.which("chromium")
     assert path, "Chromium is missing: run tests/need-packages"
+    tour = Tour()
     with (
         tempfile.TemporaryDirectory() as data_dir,
         running_demo(Path(data_dir)) as demo,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=path)
-        pages: dict[str | None, Page] = {}
-        for person, *_ in _CHAPTERS:
-            context = browser.new_context(
-                base_url=demo.url, locale="en-US", timezone_id="UTC", viewport={"width": _WIDTH, "height": 900}
-            )
-            pages[person] = context.new_page()
-            pages[person].set_default_timeout(60_000)
-            if person:
-                sign_in(pages[person], demo, person)
-        live(pages["ada"], pages["maintainer"])
+        seed_reports(demo)
+        pages = {person: _page(browser, demo, person) for person in (None, "ada", "grace", "maintainer")}
+        tour.chapter("From the license to an image", "ada asks for access, is let in and makes an image.")
+        live(tour, pages)
         taken: set[str] = set()
         for person, title, text, starts in _CHAPTERS:
-            lines += ["", f"## {title}", "", text]
-            for pattern, _ in walk(pages[person], *starts):
-                if pattern in taken or (pattern.startswith("/admin") and person != "maintainer"):
-                    continue
+            tour.chapter(title, text)
+            for pattern, name in _new(pages[person], person, starts, taken):
+                tour.take(pages[person], name)
                 taken.add(pattern)
-                name = _picture(pages[person], pattern)
-                heading = pages[person].locator("h1").first.inner_text()
-                lines += ["", f"### {heading}", "", f"`{pattern}`", "", f"![{heading}](tour/{name})"]
+        tour.chapter("On a phone, in the dark", "The same pages, 320 pixels wide.")
+        for person, paths in _ON_A_PHONE:
+            page = _page(browser, demo, person, width=_PHONE, color_scheme="dark")
+            for place in paths:
+                page.goto(place)
+                tour.take(page, f"phone-{_slug(place)}", shown=_PHONE)
         browser.close()
-    (ROOT / "docs" / "tour.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(taken)} pages in docs/tour.md")
+    tour.write()
+    print(f"{tour.count} pictures in docs/tour.md")
 
 
-def live(ada: Page, maintainer: Page) -> None:
-    """What makes pages worth looking at: a request, an approval, an image, a discussion."""
-    ask_for_access(ada)
+def live(tour: Tour, pages: dict[str | None, Page]) -> None:
+    """What makes pages worth looking at: requests, an approval, an image, a discussion; with its moments."""
+    ada, grace, maintainer = pages["ada"], pages["grace"], pages["maintainer"]
+    ada.goto(f"{MODEL}/access")
+    tour.take(ada, "moment-form", "The license and the questions")
+    for person, page in (("ada", ada), ("grace", grace)):
+        _ask(page, _ANSWERS[person])
+    ada.goto("/requests")
+    tour.take(ada, "moment-waiting", "A request that waits")
+    maintainer.goto("/admin/requests")
+    tour.take(maintainer, "moment-queue", "The queue of the maintainers")
+    maintainer.locator("main a[href^='/admin/requests/']").get_by_text("ada", exact=True).click()
+    tour.take(maintainer, "moment-review", "A request before its decision")
     approve(maintainer)
+    ada.goto("/requests")
+    tour.take(ada, "moment-approved", "A request that was approved")
     ada.goto(f"{MODEL}/playground")
     ada.locator("[name=prompt]").first.fill("a red apple")
+    tour.take(ada, "moment-playground", "The playground")
     ada.locator("main form button.button-main").first.click()
     ada.wait_for_url("**/generations/**")
+    ada.locator("main img").first.wait_for()
     report(ada)
     ada.goto(f"{MODEL}/discussions/new")
     ada.get_by_label("Title").fill("How well does it draw fruit?")
     ada.locator("main form textarea").first.fill("Apples look fine. Has anybody tried pears?")
     ada.locator("main form button.button-main").click()
     ada.wait_for_load_state()
+    *_, safety, counter, first = ada.request.get(f"/api/models{MODEL}/evaluations").json()["evaluations"]
+    ada.goto(f"{MODEL}/evaluations/{first['id']}?against={counter['id']}&adjective=&adjective=angry")
+    tour.take(ada, "moment-bias", "A bias report and the one that contests it (both made up for this tour)")
+    ada.goto(f"{MODEL}/evaluations/{safety['id']}")
+    tour.take(ada, "moment-safety", "A safety report (made up for this tour)")
 
 
-def _picture(page: Page, pattern: str) -> str:
-    """Take the page as it is, smaller; returns the file's name."""
-    shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-    shot = shot.crop((0, 0, shot.width, min(shot.height, _TALLEST)))
-    shot = shot.resize((_SHOWN, shot.height * _SHOWN // shot.width), Image.Resampling.LANCZOS)
-    words = "-".join(part for part in pattern.replace("{", " ").replace("}", " ").replace("/", " ").split())
-    name = f"{words.replace(':', '-') or 'home'}.webp"
-    shot.save(FOLDER / name, quality=70, method=6)
-    return name
+def _page(browser: Browser, demo: Demo, person: str | None, *, width: int = _WIDTH, **options: str) -> Page:
+    context = browser.new_context(
+        base_url=demo.url,
+        locale="en-US",
+        timezone_id="UTC",
+        viewport={"width": width, "height": 900},
+        **options,  # type: ignore[arg-type]  # as the library names them
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    if person in demo.passwords:
+        sign_in(page, demo, person)
+    elif person:
+        demo.command("people", "add", person, "--email", f"{person}@example.org")
+        link = re.search(r"/login/once/\S+", demo.command("people", "let-in", person))
+        assert link
+        page.goto(link[0])
+        page.locator("main form button").first.click()
+    return page
+
+
+def _ask(page: Page, answers: dict[str, str]) -> None:
+    page.goto(f"{MODEL}/access")
+    for name, answer in answers.items():
+        page.get_by_label(re.compile(name)).first.fill(answer)
+    for choice in page.locator("form select:visible").all():
+        choice.select_option("IT")
+    for box in page.locator("form input[type=checkbox]:visible").all():
+        box.check()
+    for field in page.locator("form input[type=text]:visible").all():
+        if not field.input_value():
+            field.fill("As above")
+    page.locator("main form button.button-main").click()
+    page.get_by_text("Your request", exact=False).first.wait_for()
+
+
+def _new(page: Page, person: str | None, starts: tuple[str, ...], taken: set[str]) -> Iterator[tuple[str, str]]:
+    """Kinds of pages that have no picture yet, or look another way to this person; and the picture's name."""
+    for pattern, _ in walk(page, *starts):
+        is_other = person == "ada" and pattern in _AGAIN
+        if (pattern in taken and not is_other) or (pattern.startswith("/admin") and person != "maintainer"):
+            continue
+        yield pattern, _slug(pattern) + ("-let-in" if is_other else "")
+
+
+def _slug(address: str) -> str:
+    return "-".join(re.findall(r"[\w]+", address)) or "home"
 
 
 if __name__ == "__main__":
