@@ -25,8 +25,8 @@ _TALLEST = 1600  # pixels of a page that are shown
 _WIDTH, _SHOWN = 1280, 800
 _PHONE = 320
 _ANSWERS = {
-    "ada": {"Purpose": "I study how small models draw fruit.", "Institution": "University of Turin"},
-    "grace": {"Purpose": "Posters for a school play.", "Institution": "none"},
+    "ada": {"Name": "Ada Byron", "Affiliation": "University of Turin"},
+    "grace": {"Name": "Grace Murray", "Affiliation": "None: posters for a school play"},
 }
 _CHAPTERS = (
     (None, "Everybody", "What is seen without signing in.", ("/", MODEL, "/login")),
@@ -163,15 +163,14 @@ def _page(browser: Browser, demo: Demo, person: str | None, *, width: int = _WID
 
 def _ask(page: Page, answers: dict[str, str]) -> None:
     page.goto(f"{MODEL}/access")
-    for name, answer in answers.items():
-        page.get_by_label(re.compile(name)).first.fill(answer)
+    fields = page.locator("main form input[type=text]:visible, main form textarea:visible")
+    for field in fields.all():
+        label = page.locator(f"label[for='{field.get_attribute('id')}']").inner_text()
+        field.fill(next((answer for name, answer in answers.items() if name in label), "As above"))
     for choice in page.locator("form select:visible").all():
-        choice.select_option("IT")
+        choice.select_option(index=1)
     for box in page.locator("form input[type=checkbox]:visible").all():
         box.check()
-    for field in page.locator("form input[type=text]:visible").all():
-        if not field.input_value():
-            field.fill("As above")
     page.locator("main form button.button-main").click()
     page.get_by_text("Your request", exact=False).first.wait_for()
 
