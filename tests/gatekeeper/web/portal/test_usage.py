@@ -3,6 +3,7 @@ import base64
 
 import pytest
 
+from gatekeeper.generation import Generation
 from gatekeeper.repos import Repo
 from inference.contract import Preview, Queued
 from tests.gatekeeper.generation.stub import StubWorker, all_good, png_of
@@ -75,6 +76,11 @@ async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(s
             break
         await asyncio.sleep(0.01)
     page = f"/generations/{listed.json()[0]['id']}"
+    async with site.gatekeeper.db.read() as session:
+        made = await session.get_one(Generation, listed.json()[0]["id"])
+    async with asyncio.timeout(20):
+        while not site.gatekeeper.studio.latest(made, "preview"):
+            await asyncio.sleep(0.01)
 
     shown = (await ada.get(page)).text
     assert "Your order waits at place 3 of the queue." in words(shown)
