@@ -148,8 +148,9 @@ class Engine:
     def _next(self, admitted: list[Ticket]) -> Ticket | None:
         """The first in the line, if all its rows find room; else the first of a light user.
 
-        A person with nothing in the making need not wait for room that another fills with more than one order: theirs
-        begins beside them, and who is served at each step is decided by `Shares`. Nothing of it takes much memory.
+        A person with nothing in the making need not wait for room that is filled by one who has more than one order in
+        hand: theirs begins beside them, and who is served at each step is decided by `Shares`. Nothing of it takes
+        much memory.
         """
         ticket = self.queue.peek()
         if ticket is None:
@@ -158,7 +159,8 @@ class Engine:
         if not rows or rows + rows_of(ticket) <= self._max_rows:
             return ticket
         making = orders_in_hand(self._samples, admitted)
-        light = self.queue.peek(passing_over=making.keys()) if max(making.values()) > 1 else None
+        is_shared = any(orders + self.queue.count(person) > 1 for person, orders in making.items())
+        light = self.queue.peek(passing_over=making.keys()) if is_shared else None
         return light if light is not None and rows + rows_of(light) <= CROWDED * self._max_rows else None
 
     def _begin(self, ticket: Ticket, encoded: dict[int, dict[str, Conditioning]], waiting: list[Ticket]) -> None:

@@ -109,7 +109,7 @@ def make_machine(
     return build
 
 
-@pytest.mark.parametrize(("heavy_users", "images"), [(1, 4), (5, 1)])
+@pytest.mark.parametrize(("heavy_users", "images"), [(1, 4), (5, 1), (5, 4)])
 @pytest.mark.parametrize(("steps", "check_seconds"), [(4, 0.0), (20, 0.0), (4, 1.5), (20, 1.5)])
 def test_a_light_user_waits_at_most_three_times_as_long_as_on_an_empty_system(
     make_machine: Callable[..., Machine],
