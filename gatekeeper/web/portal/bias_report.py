@@ -11,7 +11,7 @@ from gatekeeper.evaluation import EvaluationReport, ReportKind, reports
 from gatekeeper.web import bias, comparing, evaluation_runs, reported
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import exploring, forms, safety_report
-from gatekeeper.web.portal.evaluations import home, visible
+from gatekeeper.web.portal.evaluations import Listed, home, visible
 from gatekeeper.web.portal.exploring import Chosen
 from gatekeeper.web.portal.views import render, see
 from gatekeeper.web.templating import day_words
@@ -32,7 +32,7 @@ async def page(call: Call) -> Response:
         report=report,
         other=other,
         against=other.id if other else "",
-        others=[(each.report.id, f"{each.title}, {day_words(each.report.made_at)}") for each in others],
+        others=[(each.report.id, _named(each)) for each in others],
         figure_label=bias.figure_label,
         contesting=await reports.contesting(call.session, report),
         talks=[await call.session.get_one(Discussion, id) for id in await reports.talks_of(call.session, report)],
@@ -61,6 +61,11 @@ def _explored(call: Call, report: EvaluationReport, other: EvaluationReport | No
         "cautions": bias.CAUTIONS,
         **compared,
     }
+
+
+def _named(listed: Listed) -> str:
+    is_counter = " (counter-run)" if listed.report.contests else ""
+    return f"{listed.title}{is_counter}, {day_words(listed.report.made_at)}"
 
 
 async def as_json(call: Call) -> Response:

@@ -182,7 +182,7 @@ async def test_a_report_is_explored_exported_discussed_and_contested(site: Site,
     other = re.search(rf'href="{address}\?against=([0-9a-z]{{26}})"', (await grace.get(address)).text)
     assert other is not None
     beside = words((await grace.get(address, params={"against": other[1]})).text)
-    assert "What got better or worse" in beside
+    assert "What got better or worse Both on revision" in beside
     assert re.search(
         r"\d better, \d worse, \d unclear", beside
     )  # so it was made under the same conditions, steering off
