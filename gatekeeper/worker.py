@@ -27,7 +27,7 @@ from gatekeeper import (
 )
 from gatekeeper.accounts import ANONYMOUS, factors, links, offers, oidc, seen, sessions, throttle
 from gatekeeper.db import Database
-from gatekeeper.generation import ImageFolder
+from gatekeeper.generation import ImageFolder, measuring
 from gatekeeper.kit.clock import now
 from gatekeeper.privacy import retention
 from gatekeeper.repos import arrivals, garbage, lfs_parts, popularity, scanning
@@ -225,7 +225,7 @@ async def end_embargoes(gatekeeper: Gatekeeper) -> None:
         try:
             async with gatekeeper.db.write() as session:
                 policies = await gatekeeper.in_force.refresh(session)
-                ladder = releases.Ladder.load(policies.directory)
+                ladder = measuring.ladder_here(policies.directory)
                 await releases.open_or_hold(session, release_id, ladder=ladder)
         except Exception:  # one that cannot be checked stays closed, and keeps no other one closed
             _log.exception("the end of an embargo could not be checked", release=release_id)

@@ -72,4 +72,5 @@ def make_workshop(settings: Settings) -> Workshop:
         threads=threads,
         room=room,
         readers=load_readers(settings.readers),
+        checkers_sha256=checkers.sha256,
     )

@@ -34,7 +34,7 @@ from inference.remembered import Remembered
 from inference.room import Room
 from inference.safety.plugins import read_plugins
 from inference.safety.prompts import BUILT_IN, RulesError, read_rules
-from inference.safety.verdict import CheckerError
+from inference.safety.verdict import OWN_CHECK, CheckerError
 from inference.settings import Settings, in_force
 from inference.ticket import Ticket
 from inference.workshop import Workshop, new_queue
@@ -128,6 +128,7 @@ async def health(request: Request) -> Response:
         running_orders=desk.running,
         image_checks=tuple(desk.plugins.image_checks),
         prompt_checks=tuple(desk.plugins.prompt_checks),
+        checks={OWN_CHECK: workshop.checkers_sha256} | dict(desk.plugins.digests),
         memory_bytes=workshop.room.total_bytes,
         models_bytes=workshop.room.models_bytes,
         readers=tuple(reader.facts for reader in workshop.readers.values()),

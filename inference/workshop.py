@@ -18,6 +18,7 @@ class Workshop:
 
     lanes    by `ModelState.engine`
     readers  by digest
+    checkers_sha256  of the models' own checks, all that are trusted
     """
 
     build: Builder
@@ -28,6 +29,7 @@ class Workshop:
     threads: int
     room: Room
     readers: Mapping[str, ImageReader] = field(default_factory=dict)
+    checkers_sha256: str = "0" * 64
 
 
 def new_queue(settings: Settings) -> FairQueue:

@@ -20,6 +20,7 @@ from gatekeeper.cli.run import Failure, House, command, json_option, pass_house,
 from gatekeeper.evaluation import EvaluationReport, EvaluationRun, ReportKind, RunState, reports
 from gatekeeper.generation.bundled import NAME, bundled_model_dir
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
 from gatekeeper.schema import upgrade
 from gatekeeper.settings import Settings
@@ -32,6 +33,11 @@ _IDLE_SECONDS = 0.5
 _START_SECONDS = 120
 
 seeds_option = click.option("--seeds", type=int, help="Images of each prompt, instead of the grid's number.")
+stage_option = click.option(
+    "--stage",
+    type=click.Choice([each.value for each in Stage]),
+    help="Whose safety holds; that of the proposed stage, else of the next that asks for such a report.",
+)
 here_option = click.option(
     "--here", is_flag=True, help="Make the images in this process, instead of leaving them to the server."
 )
@@ -53,6 +59,7 @@ def evaluate_group() -> None:
 @click.option("--guidance", type=float, multiple=True, help="Guidance scale; may be given several times.")
 @click.option("--sld", help="Safe Latent Diffusion, where the stage lets you choose: off to max.")
 @click.option("--reader", help="Digest of the reader, instead of the grid's.")
+@stage_option
 @here_option
 @out_option
 @as_option
@@ -67,6 +74,7 @@ async def bias(
     guidance: tuple[float, ...],
     sld: str | None,
     reader: str | None,
+    stage: str | None,
     here: bool,
     out: Path | None,
     actor: str,
@@ -74,7 +82,7 @@ async def bias(
 ) -> None:
     """Evaluate REPOSITORY (`namespace/name`, or `namespace/name@revision`) with a grid."""
     levels = (sld,) if sld else ()
-    wanted = Wanted(grid, seeds=seeds, sld_levels=levels, guidance_scales=guidance, reader=reader)
+    wanted = Wanted(grid, seeds=seeds, sld_levels=levels, guidance_scales=guidance, reader=reader, stage=stage)
     await evaluate(house, repository, actor, wanted, here=here, out=out, as_json=as_json)
 
 
@@ -125,7 +133,7 @@ async def bundled(directory: Path, seeds: int | None, is_safety: bool, most: int
     if is_safety:
         checks = bundled_dir("policies") / "evaluations" / "checks-emoji.toml"
         os.environ.setdefault("INFERENCE_CHECKS_FILE", str(checks))  # the inference process gets it from here
-        wanted = Wanted("prompts", ReportKind.SAFETY, seeds=seeds, image_checks=("naming",), most=most)
+        wanted = Wanted("prompts", ReportKind.SAFETY, seeds=seeds, further_checks=("naming",), most=most)
     async with bundled_hub() as (gatekeeper, by, repo, commit):
         async with gatekeeper.db.write() as session:
             run = await evaluation_runs.begin(gatekeeper, session, by, repo, commit, wanted)

@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 
 from gatekeeper import evaluation
-from gatekeeper.cli.evaluate import as_option, evaluate, here_option, out_option, seeds_option
+from gatekeeper.cli.evaluate import as_option, evaluate, here_option, out_option, seeds_option, stage_option
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.evaluation import ReportKind
 from gatekeeper.generation import measuring
-from gatekeeper.releases import Stage
 from gatekeeper.web.evaluation_runs import Wanted
 
 
@@ -18,7 +17,7 @@ from gatekeeper.web.evaluation_runs import Wanted
 @click.argument("repository")
 @click.option("--prompts", default="prompts", show_default=True, help="Which set of policies/evaluations/.")
 @seeds_option
-@click.option("--stage", type=click.Choice([each.value for each in Stage]), help="Whose safety; the revision's own.")
+@stage_option
 @click.option(
     "--sld", type=click.Choice(measuring.SLD_LEVELS), multiple=True, help="Level of steering, several times; all."
 )
@@ -59,8 +58,8 @@ async def evaluate_safety(
         seeds=seeds,
         sld_levels=sld,
         steps=steps,
-        image_checks=check,
-        stage=stage or "",
+        further_checks=check,
+        stage=stage,
         most=most,
         sample_seed=sample_seed,
     )

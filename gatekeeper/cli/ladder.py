@@ -9,6 +9,7 @@ from gatekeeper.cli.people import require_person
 from gatekeeper.cli.repository import require_repo
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import NotFound
+from gatekeeper.generation import measuring
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.releases import Release, Stage
 from gatekeeper.repos import Repo
@@ -64,7 +65,7 @@ async def propose(
     house: House, repository: str, target: str, revision: str, note: str, actor: str, as_json: bool
 ) -> None:
     """Propose a promotion and print how its criteria stand."""
-    ladder = releases.Ladder.load(house.policies_dir)
+    ladder = measuring.ladder_here(house.policies_dir)
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         commit = await repos.resolve_revision(session, repo, revision)
@@ -104,7 +105,7 @@ async def approve(house: House, proposal_id: str, note: str, actor: str, as_json
 @command
 async def promote(house: House, proposal_id: str, actor: str, as_json: bool) -> None:
     """Make a proposal effective, if its criteria are met and enough maintainers approved."""
-    ladder = releases.Ladder.load(house.policies_dir)
+    ladder = measuring.ladder_here(house.policies_dir)
     async with house.write() as session:
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)

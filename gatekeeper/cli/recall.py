@@ -9,6 +9,7 @@ from gatekeeper.accounts import ANONYMOUS
 from gatekeeper.cli.ladder import as_option, both, maintainer, release_at, repo_of, revision_option, row_of
 from gatekeeper.cli.run import House, command, json_option, pass_house, show
 from gatekeeper.errors import Invalid
+from gatekeeper.generation import measuring
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.kit.clock import instant_of, now
 from gatekeeper.releases import Act, Holder, Stage
@@ -46,7 +47,7 @@ async def change(
     async with house.write() as session:
         repo, by = await both(session, repository, actor)
         release = await release_at(session, repo, revision)
-        ladder = releases.Ladder.load(house.policies_dir)
+        ladder = measuring.ladder_here(house.policies_dir)
         if act == Act.EMBARGO and release.embargoed_until is None:
             release = await releases.embargo(session, release, instant, by=by, reason=reason)
             show(row_of(release), f"{release.commit_id[:12]} is under embargo until {until}.", as_json=as_json)
@@ -81,7 +82,7 @@ async def carry_out(house: House, proposal_id: str, actor: str, as_json: bool) -
         proposal = await releases.get_proposal(session, proposal_id)
         release = await releases.get(session, proposal.release_id)
         by = await maintainer(session, await repo_of(session, release), actor)
-        ladder = releases.Ladder.load(house.policies_dir)
+        ladder = measuring.ladder_here(house.policies_dir)
         release = await releases.carry_out(session, proposal, by=by, ladder=ladder)
     show(row_of(release), f"{proposal.act.value}: done for {release.commit_id[:12]}.", as_json=as_json)
 

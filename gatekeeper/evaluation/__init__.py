@@ -14,7 +14,7 @@ from gatekeeper.evaluation.grids import BrokenGrid, Grid, load_grids, require_gr
 from gatekeeper.evaluation.measures import Estimate
 from gatekeeper.evaluation.promptsets import PromptSet, load_prompt_sets, read_prompts, require_prompt_set
 from gatekeeper.evaluation.runs import JOB, AnyGrid, Outcome
-from gatekeeper.evaluation.shots import Shot
+from gatekeeper.evaluation.shots import Shot, StageSafety
 from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ImageState, ReportKind, RunState
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ReportKind",
     "RunState",
     "Shot",
+    "StageSafety",
     "clear",
     "comparing",
     "demands",

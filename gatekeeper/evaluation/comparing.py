@@ -16,7 +16,7 @@ _OF_CLUSTERS = ("entropy_min", "largest_share_max")
 # What shapes the numbers. The levels of a safety report do not: each of its numbers is of one level.
 _CONDITIONS = (
     "guidance_scales", "sld_level", "steps", "margin", "reader",
-    "rules_sha256", "image_checks", "restrictions", "stage",
+    "rules_sha256", "image_checks", "checks", "restrictions", "stage",
 )  # fmt: skip
 _DOUBT = 0.05
 _NORMAL = 1.96  # standard errors in half an interval

@@ -1,8 +1,7 @@
 """What a stage demands of evaluations: a grid or a set of prompts, enough images, thresholds, as in `stages.toml`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.evaluation import reports
 from gatekeeper.evaluation.grids import FOLDER, MOST_SEEDS, Grid
+from gatekeeper.evaluation.promptsets import STEPS
+from gatekeeper.evaluation.shots import StageSafety
 from gatekeeper.evaluation.tables import EvaluationReport, ReportKind
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.repos.tables import Repo
@@ -64,6 +65,7 @@ async def check(
     repo: Repo,
     manifest_sha256: str,
     demand: Demand,
+    safety: StageSafety,
     grids: Mapping[str, Grid],
     prompt_sets: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[bool, str]:
@@ -71,19 +73,17 @@ async def check(
 
     Every report that counts must be good: neither a second try nor a counter-run is passed over.
 
+    safety       of the stage that demands it
     prompt_sets  digests of sets of prompts by file name
     """
-    counts: Callable[[EvaluationReport], bool]
+    grid = grids.get(demand.of) if demand.kind is ReportKind.BIAS else None
     if demand.kind is ReportKind.SAFETY:
         id, what = PurePosixPath(demand.of).stem[:40], f"the set of prompts “{demand.of}”"
-        sha256, counts = prompt_sets[demand.of], _is_whole
-        fewer = f"all prompts, and {demand.seeds} of each"
+        sha256 = prompt_sets[demand.of]
+    elif grid is None:
+        return False, f"The grid “{demand.of}” that this stage demands is not among the policies."
     else:
-        grid = grids.get(demand.of)
-        if grid is None:
-            return False, f"The grid “{demand.of}” that this stage demands is not among the policies."
         id, what, sha256 = grid.id, f"the grid “{grid.title}”", grid.sha256
-        counts, fewer = partial(_is_of, grid), f"its settings, and {demand.seeds} of each prompt"
     found = await reports.list_for(session, repo, kind=demand.kind, limit=_MOST)
     alike = [each for each in found if each.grid_id == id]
     on_files = [each for each in alike if each.manifest_sha256 == manifest_sha256]
@@ -93,9 +93,11 @@ async def check(
     present = [each for each in on_files if _grid_sha256(each) == sha256]
     if not present:
         return False, f"The {demand.kind} report is on an older version of {what}."
-    counting = [each for each in present if each.seeds >= demand.seeds and counts(each)]
+    lacking = {each.id: lacks(each, demand, safety, grid) for each in present}
+    counting = [each for each in present if not lacking[each.id]]
     if not counting:
-        return False, f"The {demand.kind} report has too few images of {what}: {fewer} are asked."
+        newest = present[0]
+        return False, f"The {demand.kind} report with {what} does not count: {'; '.join(lacking[newest.id])}."
     if problems := [problem for each in counting for problem in _problems(each, demand)]:
         return False, f"The {demand.kind} report says otherwise: {'; '.join(dict.fromkeys(problems))}."
     said = f"{len(counting)} {demand.kind} reports, all" if len(counting) > 1 else f"A {demand.kind} report"
@@ -108,16 +110,38 @@ def _grid_sha256(report: EvaluationReport) -> str:
     return found
 
 
-def _is_of(grid: Grid, report: EvaluationReport) -> bool:
-    scales = set(report.body["settings"]["guidance_scales"])
-    reader = report.body["reader"]["sha256"] if report.body["reader"] else ""
-    is_read = not grid.reader or reader == grid.reader
-    return scales >= set(grid.guidance_scales) and is_read and not report.body.get("is_fake")
+def lacks(report: EvaluationReport, demand: Demand, safety: StageSafety, grid: Grid | None) -> list[str]:
+    """Why a report of a grid, or of a set of prompts, does not count, in words; nothing: it does."""
+    settings = report.body["settings"]
+    found = ["it was made with the stand-in for tests"] if report.body.get("is_fake") else []
+    if report.seeds < demand.seeds:
+        found.append(f"it has too few images, {report.seeds} of each prompt where {demand.seeds} are asked")
+    if grid is None:
+        chosen = report.body["prompts"]
+        if chosen["evaluated"] != chosen["of"]:
+            found.append(f"it has too few prompts, {chosen['evaluated']} of {chosen['of']}")
+        if settings["steps"] < STEPS:
+            found.append(f"its images have {settings['steps']} steps where {STEPS} are asked")
+    else:
+        if missing := set(grid.guidance_scales) - set(settings["guidance_scales"]):
+            found.append(f"it lacks the guidance {', '.join(f'{scale:g}' for scale in sorted(missing))}")
+        if grid.reader and (report.body["reader"] or {}).get("sha256") != grid.reader:
+            found.append("another reader than the grid's has looked at its images")
+        if settings["sld_level"] != safety.sld_level:
+            found.append(f"its images are steered “{settings['sld_level']}”, and this stage's “{safety.sld_level}”")
+    if settings["margin"] != safety.margin:
+        found.append(f"its image check has the margin {settings['margin']:g}, and this stage's {safety.margin:g}")
+    found += _other("image checks", settings.get("image_checks", []), safety.image_checks)
+    found += _other("license's restrictions", settings.get("restrictions", []), safety.restrictions)
+    if settings.get("rules_sha256") != safety.rules_sha256:
+        found.append("its prompts were screened by other rules than those of now")
+    return found
 
 
-def _is_whole(report: EvaluationReport) -> bool:
-    chosen = report.body["prompts"]
-    return bool(chosen["evaluated"] == chosen["of"]) and not report.body["is_fake"]
+def _other(what: str, own: Sequence[str], asked: Sequence[str]) -> list[str]:
+    if set(own) == set(asked):
+        return []
+    return [f"its {what} are {', '.join(own) or 'none'}, and this stage's {', '.join(asked) or 'none'}"]
 
 
 def _problems(report: EvaluationReport, demand: Demand) -> list[str]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from gatekeeper import errors
-from gatekeeper.evaluation.shots import Settings, Shot
+from gatekeeper.evaluation.shots import Settings, Shot, StageSafety
 from gatekeeper.evaluation.tables import ReportKind
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.canonical import digest_of
@@ -88,16 +88,17 @@ class Grid:
 
     def plan(
         self,
+        safety: StageSafety,
         *,
-        sld_level: str,
-        margin: float,
+        stage: str = "",
         seeds: int | None = None,
         guidance_scales: tuple[float, ...] | None = None,
         reader: str | None = None,
     ) -> Settings:
         """Settings of a run; None: as the grid has it. Raises Invalid.
 
-        sld_level, margin  the safety that will be applied, as the stage and the person's rights have it
+        safety  that will be applied, as the stage and the person's rights have it
+        stage   whose it is, "" for the revision's own
         """
         scales = guidance_scales or self.guidance_scales
         if len(set(scales)) != len(scales) or not all(0 <= scale <= MOST_GUIDANCE for scale in scales):
@@ -106,8 +107,9 @@ class Grid:
             "steps": self.settings["steps"],
             "bucket": self.settings["bucket"],
             "guidance_scales": list(scales),
-            "sld_level": sld_level,
-            "margin": margin,
+            "sld_level": safety.sld_level,
+            **safety.as_settings(),
+            "stage": stage,
             "seeds": self.seeds if seeds is None else seeds,
             "first_seed": self.first_seed,
             "reader": self.reader if reader is None else reader,

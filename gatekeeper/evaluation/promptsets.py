@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from gatekeeper import errors
 from gatekeeper.evaluation.grids import FOLDER, BrokenGrid
-from gatekeeper.evaluation.shots import Settings, Shot
+from gatekeeper.evaluation.shots import Settings, Shot, StageSafety
 from gatekeeper.evaluation.tables import ReportKind
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.canonical import digest_of, sha256_hex
@@ -100,33 +100,29 @@ class PromptSet:
 
     def plan(
         self,
+        safety: StageSafety,
         *,
         sld_levels: Sequence[str],
-        margin: float,
-        rules_sha256: str,
-        image_checks: Sequence[str],
-        restrictions: Sequence[str],
-        stage: str,
+        further_checks: Sequence[str] = (),
+        stage: str = "",
         seeds: int | None = None,
         steps: int | None = None,
     ) -> Settings:
         """Settings of a run.
 
-        stage         whose safety is measured, "" for the revision's own
-        sld_levels    of steering, each of which makes every image
-        rules_sha256  of the rules that screen; restrictions: of the license, by which some of them hold
-        image_checks  that look at each image, beside the model's own
+        safety          that is measured, but for its level of steering
+        stage           whose it is, "" for the revision's own
+        sld_levels      of steering, each of which makes every image
+        further_checks  that look at each image as second opinions
         """
         return {
             "steps": STEPS if steps is None else steps,
             "bucket": BUCKET,
             "sld_levels": list(sld_levels),
-            "margin": margin,
+            **safety.as_settings(),
+            "further_checks": list(further_checks),
             "seeds": 1 if seeds is None else seeds,
             "first_seed": 0,
-            "rules_sha256": rules_sha256,
-            "image_checks": list(image_checks),
-            "restrictions": list(restrictions),
             "stage": stage,
             "sample": dict(self.drawn) if self.drawn else None,
         }

@@ -229,6 +229,11 @@ async def made(session: AsyncSession, run: EvaluationRun) -> Mapping[Key, Evalua
     return {(row.prompt_sha256, row.seed, row.settings_sha256): row for row in rows}
 
 
+async def bind(session: AsyncSession, run: EvaluationRun, checks: Mapping[str, str]) -> None:
+    """Bind a run to the checks that look at its images: their digests by name."""
+    await _step(session, run, settings={**run.settings, "checks": dict(checks)})
+
+
 async def keep(session: AsyncSession, run: EvaluationRun, outcomes: Mapping[Shot[Any], Outcome], *, done: int) -> bool:
     """Keep what came of some shots; whether the run still goes on.
 

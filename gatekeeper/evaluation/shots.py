@@ -8,8 +8,33 @@ from gatekeeper.kit.canonical import digest_of, sha256_hex
 
 Key = tuple[str, int, str]
 Settings = dict[str, Any]
-# What shapes every image of a run; the last two stand only in the settings of a safety run.
-_SHAPING = ("steps", "bucket", "margin", "rules_sha256", "image_checks")
+# What shapes every image of a run, and what may refuse or withhold it: `checks` by their digests.
+_SHAPING = ("steps", "bucket", "margin", "rules_sha256", "restrictions", "checks")
+
+
+@dataclass(frozen=True, slots=True)
+class StageSafety:
+    """The safety that a stage applies to images, with which a report must be made to say something of it.
+
+    image_checks  names of the checks that must clear an image, beside the model's own
+    restrictions  of the license in force, by which some rules hold
+    rules_sha256  of the rules that screen prompts
+    """
+
+    sld_level: str
+    margin: float
+    image_checks: tuple[str, ...]
+    restrictions: tuple[str, ...]
+    rules_sha256: str
+
+    def as_settings(self) -> Settings:
+        """As a run's settings hold it, but for the level of steering."""
+        return {
+            "margin": self.margin,
+            "image_checks": list(self.image_checks),
+            "restrictions": list(self.restrictions),
+            "rules_sha256": self.rules_sha256,
+        }
 
 
 class Asked(Protocol):

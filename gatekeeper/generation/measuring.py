@@ -1,4 +1,5 @@
-"""Measuring safety: which prompts the rules refuse, and orders that look behind the rules that may be waived."""
+"""Measuring safety: which prompts the rules refuse, orders that look behind the rules that may be waived, and the
+safety that reports are held against."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +7,10 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from gatekeeper.generation.safety import SafetyLevel
+from gatekeeper.evaluation import StageSafety
+from gatekeeper.generation.demands import under_license
+from gatekeeper.generation.safety import Safety, SafetyLevel
+from gatekeeper.releases import Ladder
 from inference.contract import RulesFacts, SldLevel
 from inference.safety.prompts import BUILT_IN, RuleSet, Screened, read_rules, screen
 
@@ -16,6 +20,21 @@ SLD_LEVELS = tuple(level.value for level in SldLevel)
 def rules_here() -> RulesFacts:
     """The rules that a worker which was started from here screens with. Raises ValueError for a file of no use."""
     return _rules().facts()
+
+
+def safety_of(level: SafetyLevel) -> StageSafety:
+    """What a report says of the safety that it is made with."""
+    rules = rules_here().sha256
+    return StageSafety(level.sld_level.value, level.margin, level.image_checks, level.restrictions, rules)
+
+
+def ladder_here(policies_dir: Path | None = None) -> Ladder:
+    """The ladder of a folder of policies, which knows with what safety its stages make images here."""
+    safety = Safety.load(policies_dir)
+    return replace(
+        Ladder.load(policies_dir),
+        safety_at=lambda stage, known: safety_of(under_license(safety.at(stage), safety, known)),
+    )
 
 
 def behind_rules(level: SafetyLevel, image_checks: Sequence[str]) -> SafetyLevel:

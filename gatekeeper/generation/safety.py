@@ -133,6 +133,15 @@ class SafetyLevel:
         sld_level, lowest = _stronger(self.sld_level, least), _stronger(self.lowest_sld, least)
         return replace(self, sld_level=sld_level, lowest_sld=lowest, margin=min(self.margin + margin, 1.0))
 
+    def covers(self, other: "SafetyLevel") -> bool:
+        """Whether it is nowhere weaker than another one."""
+        return (
+            _stronger(self.sld_level, other.sld_level) is self.sld_level
+            and self.margin >= other.margin
+            and self.sld_must_act >= other.sld_must_act
+            and {*self.image_checks, *self.prompt_checks} >= {*other.image_checks, *other.prompt_checks}
+        )
+
     def demand(self) -> dict[str, Any]:
         """What an order tells the worker of it, beside steering and margin; JSON."""
         return {

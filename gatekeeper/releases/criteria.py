@@ -203,9 +203,17 @@ async def _reports(
     session: AsyncSession, candidate: Candidate, demands: Sequence[evaluation.Demand]
 ) -> tuple[bool, str]:
     """Reports on exactly the released files; one on others, on an older grid or with fewer images is none."""
-    ladder, manifest = candidate.ladder, candidate.release.manifest_sha256
+    repo, release, ladder = candidate.repo, candidate.release, candidate.ladder
+    if ladder.safety_at is None:
+        return False, "With which safety images are made at this stage is not known here."
+    terms = await licensing.terms_for(session, repo, release.commit_id, stage=candidate.target)
+    texts = terms.texts if terms else ()
+    known = [await licensing.recognized(session, sha256, catalogue=ladder.licenses) for sha256 in texts]
+    safety = ladder.safety_at(candidate.target, known)
     found = [
-        await evaluation.demands.check(session, candidate.repo, manifest, demand, ladder.grids, ladder.prompt_sets)
+        await evaluation.demands.check(
+            session, repo, release.manifest_sha256, demand, safety, ladder.grids, ladder.prompt_sets
+        )
         for demand in demands
     ]
     return all(is_met for is_met, _ in found), " ".join(detail for _, detail in found) or "No report is asked for."

@@ -1,7 +1,7 @@
 """The ladder as data: `policies/stages.toml`, read once and checked hard."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gatekeeper import evaluation, licensing
 from gatekeeper.evaluation import Grid, ReportKind
 from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.licensing import Catalogue
+from gatekeeper.licensing import Catalogue, Known
 from gatekeeper.releases.tables import Stage
 
 FILE_NAME = "stages.toml"
@@ -84,6 +84,7 @@ class Ladder:
 
     prompt_sets  digests of demanded sets by file name
     quotas       what one person may make at a stage (safety.toml), by name; none where the file is not there
+    safety_at    what a stage applies to images under licenses of these kinds; whoever hosts models knows it
     """
 
     stages: tuple[Stage, ...]
@@ -92,6 +93,7 @@ class Ladder:
     grids: Mapping[str, Grid] = field(default_factory=dict)
     prompt_sets: Mapping[str, str] = field(default_factory=dict)
     quotas: Mapping[Stage, Mapping[str, Any]] = field(default_factory=dict)
+    safety_at: Callable[[Stage, Sequence[Known | None]], evaluation.StageSafety] | None = None
 
     def rule(self, stage: Stage) -> StageRule:
         """The rule of a stage."""

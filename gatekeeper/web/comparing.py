@@ -11,7 +11,8 @@ _CONDITIONS = {
     "margin": "Margin of the image check",
     "reader": "Reader",
     "rules_sha256": "Prompt rules",
-    "image_checks": "Further image checks",
+    "image_checks": "Image checks of the stage",
+    "checks": "Image checks as they were",
     "restrictions": "Restrictions of the license",
     "stage": "Safety of the stage",
     "is_fake": "Stand-in for tests",
@@ -39,6 +40,8 @@ def _said(value: Any) -> str:
             return "none"
         case list():
             return ", ".join(_said(each) for each in value)
+        case dict():
+            return ", ".join(f"{name} ({_said(each)})" for name, each in value.items())
         case float():
             return f"{value:g}"
         case _:

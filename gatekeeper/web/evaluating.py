@@ -69,8 +69,9 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
         repo = await repos.by_id(session, run.repo_id)
         if repo is None:
             raise Stopped("The repository was deleted.")
-        known = set(await runs.made(session, run))
     await require_attached(gatekeeper, run)
+    async with gatekeeper.db.read() as session:
+        known = set(await runs.made(session, run))
     # By their keys: a set may ask for the same image twice.
     shots = {shot.key(run.settings): shot for shot in grid.shots(run.settings)}
     done = run.images_total - sum(key not in known for key in shots)
@@ -146,15 +147,15 @@ async def _admitted(
     async with gatekeeper.db.write() as session:
         principal, stage = await _starter(session, run), settings.get("stage", "")
         allowed, level, bundle = await evaluation_runs.rights(
-            gatekeeper, session, principal, repo, run.commit_id, stage=stage
+            gatekeeper, session, principal, repo, run.commit_id, kind=run.kind, stage=stage
         )
+        present = measuring.safety_of(level).as_settings()
+        if any(settings.get(name) != value for name, value in present.items()):
+            raise Conflict("The safety of this stage was changed since the evaluation began.")
         if run.kind is ReportKind.SAFETY:
-            level = measuring.behind_rules(level, settings["image_checks"])
+            level = measuring.behind_rules(level, settings.get("further_checks", ()))
         taken = min(len(shots), level.images)
         values = evaluation_runs.order_of(shots[0], settings, images=taken)
-        present = {"margin": level.margin, "restrictions": [*level.restrictions], "image_checks": [*level.image_checks]}
-        if any(settings.get(name, value) != value for name, value in present.items()):
-            raise Conflict("The safety of this stage was changed since the evaluation began.")
         request = OrderRequest.parse(values, level=level)
         await gatekeeper.studio.prepare(session, repo, run.commit_id)
         stage = allowed.revision.stage if allowed.revision is not None else None

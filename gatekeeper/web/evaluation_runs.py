@@ -12,21 +12,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import authz, evaluation, generation, licensing, releases
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Denied
-from gatekeeper.errors import Conflict, Invalid
+from gatekeeper.errors import Conflict, Invalid, NotAllowed
 from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, Grid, ReportKind, Shot, runs
 from gatekeeper.generation import OrderRequest, Safety, SafetyLevel, measuring
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue
-from gatekeeper.releases import Stage
+from gatekeeper.releases import Act, Ladder, Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web import reporting
 from gatekeeper.web.state import Gatekeeper
 
 _ONLY_OF = {
     ReportKind.BIAS: ("guidance_scales", "reader"),
-    ReportKind.SAFETY: ("steps", "image_checks", "stage", "most", "sample_seed"),
+    ReportKind.SAFETY: ("steps", "further_checks", "most", "sample_seed"),
 }
+
+
+class WeakerSafety(NotAllowed):
+    """Images that people see would be made with less safety than holds for the revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class Wanted:
     grid         id of a grid, or of a set of prompts
     sld_levels   of steering: one for a grid, each of which a set is made with (all, if none is named)
     most         prompts of a set, drawn by `sample_seed` from each side and category
-    stage        whose safety a set is tried with
+    further_checks  second opinions on the images of a set
+    stage        whose safety holds, "" for the revision's own; None: the one that the report is likely to be for
     """
 
     grid: str
@@ -46,8 +51,8 @@ class Wanted:
     guidance_scales: tuple[float, ...] = ()
     reader: str | None = None
     steps: int | None = None
-    image_checks: tuple[str, ...] = ()
-    stage: str = ""
+    further_checks: tuple[str, ...] = ()
+    stage: str | None = None
     most: int | None = None
     sample_seed: int | None = None
 
@@ -70,29 +75,29 @@ async def begin(
         if wanted.kind is ReportKind.BIAS
         else evaluation.require_prompt_set(evaluation.load_prompt_sets(directory), wanted.grid)
     )
-    _, level, _ = await rights(gatekeeper, session, by, repo, commit, stage=wanted.stage)
+    stage, level = await _safety(gatekeeper, session, by, repo, commit, wanted)
+    safety = measuring.safety_of(level)
     if isinstance(grid, Grid):
         chosen = OrderRequest.parse({"prompt": "-", "sld_level": next(iter(wanted.sld_levels), None)}, level=level)
         settings = grid.plan(
-            sld_level=chosen.sld_level.value,
-            margin=level.margin,
+            replace(safety, sld_level=chosen.sld_level.value),
+            stage=stage,
             seeds=wanted.seeds,
             guidance_scales=wanted.guidance_scales or None,
             reader=wanted.reader,
         )
     else:
-        level = measuring.behind_rules(level, wanted.image_checks)
+        further = [name for name in dict.fromkeys(wanted.further_checks) if name not in level.image_checks]
+        level = measuring.behind_rules(level, further)
         levels = tuple(dict.fromkeys(wanted.sld_levels)) or measuring.SLD_LEVELS
         for each in levels:
             OrderRequest.parse({"prompt": "-", "sld_level": each, "steps": wanted.steps}, level=level)
         grid = grid.sample(wanted.most, wanted.sample_seed or 0) if wanted.most is not None else grid
         settings = grid.plan(
+            safety,
             sld_levels=levels,
-            margin=level.margin,
-            rules_sha256=measuring.rules_here().sha256,
-            image_checks=level.image_checks,
-            restrictions=level.restrictions,
-            stage=wanted.stage,
+            further_checks=further,
+            stage=stage,
             seeds=wanted.seeds,
             steps=wanted.steps,
         )
@@ -114,7 +119,7 @@ async def contest(
     """
     settings = report.body["settings"]
     require_unchanged(gatekeeper, report, settings)
-    wanted = Wanted(report.grid_id, report.kind, seeds=report.seeds)
+    wanted = Wanted(report.grid_id, report.kind, seeds=report.seeds, stage=settings.get("stage", ""))
     if report.kind is ReportKind.BIAS:
         scales = tuple(settings["guidance_scales"])
         wanted = replace(wanted, guidance_scales=scales, reader=settings["reader"], sld_levels=(settings["sld_level"],))
@@ -124,8 +129,7 @@ async def contest(
             wanted,
             sld_levels=tuple(settings["sld_levels"]),
             steps=settings["steps"],
-            image_checks=tuple(settings["image_checks"]),
-            stage=settings["stage"],
+            further_checks=tuple(settings.get("further_checks", settings["image_checks"])),
             most=drawn["most"],
             sample_seed=drawn["seed"],
         )
@@ -166,13 +170,50 @@ def require_unchanged(
     return found
 
 
+async def _safety(
+    gatekeeper: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, commit: str, wanted: Wanted
+) -> tuple[str, SafetyLevel]:
+    """The stage whose safety a run is made with, "" for the revision's own, and this safety. Raises NotAllowed."""
+    stage = await _target(gatekeeper, session, repo, commit, wanted.kind) if wanted.stage is None else wanted.stage
+    try:
+        _, level, _ = await rights(gatekeeper, session, by, repo, commit, kind=wanted.kind, stage=stage)
+    except WeakerSafety:
+        if wanted.stage is not None:
+            raise
+        stage = ""
+        _, level, _ = await rights(gatekeeper, session, by, repo, commit, kind=wanted.kind)
+    return stage, level
+
+
+async def _target(gatekeeper: Gatekeeper, session: AsyncSession, repo: Repo, commit: str, kind: ReportKind) -> str:
+    """The stage that a report is likely to be for: the proposed one, else the next that asks for such reports."""
+    release = await releases.stage_of(session, repo, commit) if repo.is_staged else None
+    if release is None:
+        return ""
+    proposal = await releases.open_proposal(session, release)
+    if proposal is not None and proposal.act is Act.PROMOTE:
+        return proposal.target.value
+    ladder = Ladder.load(gatekeeper.policies.directory)
+    above = [ladder.rule(stage) for stage in ladder.stages[ladder.rank(release.stage) + 1 :]]
+    asking = (rule.stage.value for rule in above if (rule.bias if kind is ReportKind.BIAS else rule.safety))
+    return next(asking, "")
+
+
 async def rights(
-    gatekeeper: Gatekeeper, session: AsyncSession, principal: Principal, repo: Repo, commit: str, *, stage: str = ""
+    gatekeeper: Gatekeeper,
+    session: AsyncSession,
+    principal: Principal,
+    repo: Repo,
+    commit: str,
+    *,
+    kind: ReportKind,
+    stage: str = "",
 ) -> tuple[authz.Allowed, SafetyLevel, licensing.Terms | None]:
     """The decision that lets this person make images of the commit, the safety they get, and the terms in force.
 
-    Raises NotAllowed.
-    stage  another one's safety
+    stage  another one's safety. People see the images of a grid, so they are made with a weaker safety than the
+           revision's own only for who may adjust that
+    Raises NotAllowed, of which WeakerSafety is one.
     """
     policies, instant = gatekeeper.policies, now()
     resource = await authz.load(session, principal, repo, commit=commit, instant=instant)
@@ -182,8 +223,14 @@ async def rights(
     safety = Safety.load(policies.directory)
     licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
     level = safety.at(Stage(stage) if stage else own, is_adjusted=is_adjusted)
+    if kind is ReportKind.BIAS and not is_adjusted and not level.covers(safety.at(own)):
+        raise WeakerSafety(
+            f"Images at “{stage}” are made with less safety than this revision's.",
+            next_step="Let somebody begin it who may adjust safety, or choose another stage.",
+        )
     bundle = await releases.terms_in_force(session, repo, commit)
-    known = await generation.licenses_of(session, bundle, catalogue=licenses)
+    binding = await licensing.terms_for(session, repo, commit, stage=stage) if stage else bundle
+    known = await generation.licenses_of(session, binding, catalogue=licenses)
     return allowed, await generation.demanded(session, principal, known, level, safety=safety), bundle
 
 

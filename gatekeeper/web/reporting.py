@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import evaluation, generation
 from gatekeeper.errors import Unavailable
-from gatekeeper.evaluation import AnyGrid, EvaluationRun, Grid, PromptSet, Reader, ReportKind, reports
+from gatekeeper.evaluation import AnyGrid, EvaluationRun, Grid, PromptSet, Reader, ReportKind, reports, runs
+from gatekeeper.evaluation.safety import OWN_CHECK
 from gatekeeper.generation import Health, measuring
 from gatekeeper.repos import Repo, history
 from gatekeeper.web.state import Gatekeeper
@@ -43,22 +44,40 @@ def lacking(health: Health, kind: ReportKind, settings: Mapping[str, Any]) -> di
         if settings["reader"] and settings["reader"] not in here:
             named = ", ".join(f"{name} ({sha256})" for sha256, name in here.items()) or "no reader"
             found["reader"] = f"This reader is not attached to the inference process, which has {named}."
-        return found
-    if {health.rules.sha256, measuring.rules_here().sha256} != {settings["rules_sha256"]}:
+    if {health.rules.sha256, measuring.rules_here().sha256} != {settings.get("rules_sha256")}:
         found["rules"] = (
             "The inference process screens with other rules than this evaluation began with, or than this process: "
             "set INFERENCE_RULES_FILE to its file."
         )
-    if missing := set(settings["image_checks"]) - set(health.image_checks):
+    present = _digests(health, settings)
+    if missing := _checks(settings) - set(present):
         named = f"No image check named {', '.join(sorted(missing))} is attached to the inference process"
         found["checks"] = f"{named}, which has {', '.join(health.image_checks) or 'none'}."
+    elif changed := [name for name, sha256 in settings.get("checks", present).items() if present.get(name) != sha256]:
+        found["checks"] = f"The image check {', '.join(changed)} is another one than this evaluation began with."
     return found
 
 
+def _checks(settings: Mapping[str, Any]) -> set[str]:
+    """Those beside the model's own."""
+    return {*settings.get("image_checks", ()), *settings.get("further_checks", ())}
+
+
+def _digests(health: Health, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What the checks are that look at the images of a run with these settings, by name."""
+    return {name: health.checks[name] for name in sorted({OWN_CHECK, *_checks(settings)} & set(health.checks))}
+
+
 async def require_attached(gatekeeper: Gatekeeper, run: EvaluationRun) -> None:
-    """A run goes on only with the reader, or the rules and checks, that it began with. Raises Stopped, Unavailable."""
-    if lost := lacking(await _health(gatekeeper), run.kind, run.settings):
+    """A run goes on only with the reader, the rules and the checks that it began with; its first part binds it to the
+    checks. Raises Stopped, Unavailable.
+    """
+    health = await _health(gatekeeper)
+    if lost := lacking(health, run.kind, run.settings):
         raise Stopped(" ".join(lost.values()))
+    if "checks" not in run.settings:
+        async with gatekeeper.db.write() as session:
+            await runs.bind(session, run, _digests(health, run.settings))
 
 
 async def report(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, grid: AnyGrid) -> None:

@@ -81,6 +81,7 @@ class SettingFact(Answer):
 class Health(Answer):
     """The worker as it is. It answers as soon as the process lives; `is_ready` says whether orders can be made.
 
+    checks        what each image check is, by name; the models' own, as many as are trusted, are one
     memory_bytes  what models and calls may take together; models_bytes: what models take of it
     settings      none over TCP, where whoever reaches the port may ask
     """
@@ -101,6 +102,7 @@ class Health(Answer):
     running_orders: int = 0
     image_checks: tuple[str, ...] = ()  # checks beside the models' own that an order may demand
     prompt_checks: tuple[str, ...] = ()
+    checks: dict[str, Sha256] = Field(default_factory=dict)
     memory_bytes: int = 0
     models_bytes: int = 0
     readers: tuple[ReaderFacts, ...] = ()

@@ -11,6 +11,8 @@
 and `gatekeeper.prompt_checks` (see `classifier.Classifier`); the entry is called with the options.
 """
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,10 +32,14 @@ PROMPT_GROUP = "gatekeeper.prompt_checks"
 
 @dataclass(frozen=True)
 class Plugins:
-    """What is attached to this worker, by name. Every prompt check sees every prompt."""
+    """What is attached to this worker, by name. Every prompt check sees every prompt.
+
+    digests  of each image check with its options
+    """
 
     image_checks: Mapping[str, GuardedChecker] = field(default_factory=dict)
     prompt_checks: Mapping[str, GuardedClassifier] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 class Entry(BaseModel):
@@ -46,6 +52,12 @@ class Entry(BaseModel):
     sha256: Sha256
     timeout_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     options: dict[str, Any] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of what decides about its verdicts."""
+        parts = json.dumps([self.use, self.sha256, self.options], sort_keys=True, default=str)
+        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 class _File(BaseModel):
@@ -76,6 +88,7 @@ def read_plugins(path: Path | None) -> Plugins:
             name: GuardedClassifier(_load(PROMPT_GROUP, entry), timeout_seconds=entry.timeout_seconds, name=name)
             for name, entry in prompts.items()
         },
+        {name: entry.digest for name, entry in images.items()},
     )
 
 

@@ -32,6 +32,11 @@ class TrustedCheckers:
         self._checkers = checkers
         self._default = default
 
+    @property
+    def sha256(self) -> str:
+        """Of all of them, and of which is the default."""
+        return hashlib.sha256(" ".join([*sorted(self._checkers), self._default or ""]).encode()).hexdigest()
+
     def attach(self, manifest: ModelManifest) -> GuardedChecker | None:
         """The server's own copy of the checker whose weights the manifest names, else the default.
 

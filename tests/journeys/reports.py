@@ -18,7 +18,7 @@ from gatekeeper.evaluation import ImageState, Outcome, Reader, reports, runs
 from gatekeeper.repos import RepoKind
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Gatekeeper
-from tests.gatekeeper.web.evaluations import safety_report
+from tests.gatekeeper.web.evaluations import safety_here, safety_report
 
 GENDERS = ("man", "woman", "person")
 
@@ -53,7 +53,7 @@ async def _bias(house: Gatekeeper, contests: evaluation.EvaluationReport | None)
     reader = Reader(grid.reader, "made-up reader", "profession", {"gender": GENDERS})
     async with house.db.write() as session:
         repo, by, commit = await _at(house, session)
-        settings = grid.plan(sld_level="medium", margin=0.0, seeds=3)
+        settings = grid.plan(safety_here(), seeds=3)
         run = await runs.start(session, repo, commit, grid, settings, by=by, contests=contests)
         outcomes, seen = {}, {}
         for shot in grid.shots(run.settings):

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from gatekeeper import accounts, releases
 from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
+from gatekeeper.generation import measuring
 from gatekeeper.kit.clock import instant_of
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Act, Ladder, Proposal, ProposalState, Release, Stage
@@ -84,7 +85,7 @@ async def proposal_of(call: Call) -> Proposal:
 
 def ladder(call: Call) -> Ladder:
     """The hub's ladder in force."""
-    return Ladder.load(call.gatekeeper.policies.directory)
+    return measuring.ladder_here(call.gatekeeper.policies.directory)
 
 
 async def stages_below(call: Call, release: Release) -> list[Stage]:

@@ -95,8 +95,8 @@ def _wanted(sent: dict[str, Any]) -> Wanted:
             seeds=images,
             sld_levels=tuple(sent["levels"]),
             steps=steps,
-            image_checks=tuple(sent["checks"]),
-            stage=sent["stage"],
+            further_checks=tuple(sent["checks"]),
+            stage=sent["stage"] or None,
             most=most,
         )
     sld_levels = (sent["sld"],) if sent["sld"] else ()

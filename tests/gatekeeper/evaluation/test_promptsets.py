@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.evaluation import ImageState, PromptSet, read_prompts, safety
+from gatekeeper.evaluation import ImageState, PromptSet, StageSafety, read_prompts, safety
 from gatekeeper.evaluation.promptsets import SafetyPrompt
 from gatekeeper.evaluation.tables import EvaluationImage
 
@@ -111,6 +111,13 @@ def test_a_safety_report_counts_each_side_check_and_level_apart() -> None:
     assert parts(most["sights"], "flagged")[("harmless", "concepts")] == (0, 1)
     assert parts(most["stopped"], "stopped") == {("harmful", ""): (2, 3), ("harmless", ""): (1, 1)}
     figures = safety.figures_of(body)
+    # A second opinion stops nothing: with it as such, only what the model's own check flagged at "off" was stopped.
+    plan = settings(ours, levels=("off", "max"), further=("second",))
+    images = [(shot, image) for shot, (_, image) in zip(ours.shots(plan), images, strict=True)]
+    body = safety.written(ours, images, plan, screened={4: ("a-rule",)}, rules_version="1", is_fake=False)
+    assert parts(body["levels"][0]["stopped"], "stopped")[("harmful", "")] == (3, 3)
+    assert parts(body["levels"][1]["stopped"], "stopped")[("harmful", "")] == (1, 3)  # 2 by a rule
+    assert body["levels"][1]["sights"] == most["sights"]
     assert (figures["harmful_flagged_off"]["value"], figures["second_harmful_flagged_max"]["value"]) == (1.0, 0.5)
     assert "prompt 1" not in str(body)
 
@@ -138,14 +145,12 @@ def _alike(number: int) -> EvaluationImage:
 
 
 def settings(
-    of: PromptSet, *, levels: tuple[str, ...] = ("off",), checks: tuple[str, ...] = (), seeds: int = 1
+    of: PromptSet,
+    *,
+    levels: tuple[str, ...] = ("off",),
+    checks: tuple[str, ...] = (),
+    further: tuple[str, ...] = (),
+    seeds: int = 1,
 ) -> dict[str, Any]:
-    return of.plan(
-        sld_levels=levels,
-        margin=0.0,
-        rules_sha256="d" * 64,
-        image_checks=checks,
-        restrictions=(),
-        stage="",
-        seeds=seeds,
-    )
+    safety = StageSafety("off", 0.0, checks, (), "d" * 64)
+    return of.plan(safety, sld_levels=levels, further_checks=further, seeds=seeds)

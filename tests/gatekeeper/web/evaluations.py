@@ -13,9 +13,11 @@ from gatekeeper.evaluation import (
     Outcome,
     PromptSet,
     RunState,
+    StageSafety,
     reports,
     runs,
 )
+from gatekeeper.generation import measuring
 from gatekeeper.jobs import Job
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.repos import Repo
@@ -56,6 +58,11 @@ prompts = [{harmless}]
 """.format(harmful=", ".join(f'"harm {n}"' for n in range(10)), harmless=", ".join(f'"good {n}"' for n in range(10)))
 
 
+def safety_here() -> StageSafety:
+    """What the bundled stages up to "trusted_test" apply, and "gated"."""
+    return StageSafety("medium", 0.0, (), (), measuring.rules_here().sha256)
+
+
 async def safety_report(
     house: Gatekeeper,
     repo: Repo,
@@ -63,15 +70,18 @@ async def safety_report(
     prompts: PromptSet,
     *,
     by: Person,
+    safety: StageSafety | None = None,
     flagged: int = 1,
     is_fake: bool = False,
+    steps: int | None = None,
     contests: EvaluationReport | None = None,
 ) -> EvaluationReport:
     """A report without its images, by the room's own verbs: of every ten prompts on the harmful side 9 were refused, on
     the other 1; at two levels the model's check flagged `flagged` of ten, another one 3.
     """
-    settings = prompts.plan(sld_levels=("off", "medium"), margin=0.0, rules_sha256="d" * 64, image_checks=["naming"],
-                            restrictions=(), stage="")  # fmt: skip
+    settings = prompts.plan(
+        safety or safety_here(), sld_levels=("off", "medium"), further_checks=["naming"], steps=steps
+    )
     async with house.db.write() as session:
         principal = await accounts.principals.for_person(session, by)
         run = await runs.start(session, repo, commit, prompts, settings, by=principal, contests=contests)

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gatekeeper.evaluation import EvaluationRun, ReportKind, RunState, promptset
 from gatekeeper.generation import Safety
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.releases import Stage
+from gatekeeper.releases import Ladder, Stage, ladder
 from gatekeeper.repos import Repo
 from gatekeeper.web import evaluating, evaluation_runs
 from gatekeeper.web.evaluation_runs import Wanted
@@ -96,7 +97,7 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
     assert house.policies.directory is not None
     (house.policies.directory / "evaluations" / "prompts.toml").write_text(FEW)
     promptsets._load.cache_clear()
-    asked = {"grid": "prompts", "kind": ReportKind.SAFETY, "sld_levels": ("off", "max"), "image_checks": ("naming",)}
+    asked = {"grid": "prompts", "kind": ReportKind.SAFETY, "sld_levels": ("off", "max"), "further_checks": ("naming",)}
     run = await start(site, draft, **asked)
     part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
     while len(worker.orders) < 15 and not part.done():
@@ -123,6 +124,9 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
     assert verdict.is_valid
     assert verdict.statement is not None
     assert verdict.statement["kind"] == "safety"
+    settings = verdict.statement["settings"]
+    assert settings["checks"] == worker.checks
+    assert (settings["stage"], settings["image_checks"], settings["further_checks"]) == ("", [], ["naming"])
     assert not [path for path in (*house.pictures.root.rglob("*"), *house.images.root.rglob("*")) if path.is_file()]
 
     # What was made is not made again, and a bias run beside it is not confused by it.
@@ -136,12 +140,18 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
 
     # Other rules or checks than it began with end it; what is missing at the start is said then.
     with pytest.raises(errors.Invalid, match="named other is attached to the inference process, which has naming"):
-        await start(site, draft, **asked | {"image_checks": ("other",)})
-    lost, worker.checks = await start(site, draft, **asked), ()
-    await carry_out(house)
-    async with house.db.read() as session:
-        ended = await session.get_one(EvaluationRun, lost.id)
-    assert (ended.state, "named naming" in ended.reason) == (RunState.FAILED, True)
+        await start(site, draft, **asked | {"further_checks": ("other",)})
+    others = (({"concepts": "3" * 64}, "named naming"), (worker.checks | {"naming": "5" * 64}, "is another"))
+    for checks, words in others:
+        begun = await start(site, draft, **asked)
+        async with house.db.write() as session:
+            await runs.bind(session, begun, worker.checks)
+        there, worker.checks = worker.checks, checks
+        await carry_out(house)
+        worker.checks = there
+        async with house.db.read() as session:
+            ended = await session.get_one(EvaluationRun, begun.id)
+        assert (ended.state, words in ended.reason) == (RunState.FAILED, True)
     promptsets._load.cache_clear()
 
 
@@ -157,6 +167,49 @@ async def test_images_are_made_once_however_many_runs_ask_for_them(
     assert sum(order.images for order in worker.orders) == 4 * 4 == worker.reads
     assert first > len(worker.orders)
     assert reads + worker.reads == (await the_report(site.gatekeeper, run)).body["counts"]["made"]
+
+
+async def test_what_another_check_let_through_or_held_back_is_made_again(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    await start(site, draft, seeds=4)
+    await carry_out(site.gatekeeper)
+    first, worker.orders = sum(order.images for order in worker.orders), []
+    worker.checks = worker.checks | {"concepts": "5" * 64}
+    again = await start(site, draft, seeds=4)
+    await carry_out(site.gatekeeper)
+    assert sum(order.images for order in worker.orders) == first == again.images_total
+
+
+async def test_a_report_is_made_with_the_safety_of_the_stage_that_is_likely_to_ask_for_it(
+    site: Site, worker: PeopleWorker, draft: Repo
+) -> None:
+    house = site.gatekeeper
+    assert house.policies.directory is not None
+    stages = house.policies.directory / "stages.toml"
+    stages.write_text(stages.read_text() + '[[stage.gated.bias]]\ngrid = "stub"\nseeds = 1\n')
+    ladder._load.cache_clear()
+    async with house.db.write() as session:
+        principal = await accounts.principals.for_person(session, site.people["grace"])
+        [release] = await releases.list_for(session, draft)
+        settings = {}
+        for kind, stage in product(ReportKind, (None, "", "research_preview")):
+            wanted = Wanted("stub" if kind is ReportKind.BIAS else "prompts", kind, stage=stage)
+            run = await evaluation_runs.begin(house, session, principal, draft, release.commit_id, wanted)
+            settings[kind, stage] = run.settings
+            await runs.change(session, run, RunState.CANCELLED, by=principal)
+        assert [settings[ReportKind.BIAS, stage]["stage"] for stage in (None, "")] == ["gated", ""]
+        assert settings[ReportKind.SAFETY, None]["stage"] == ""  # no stage asks for such a report
+        preview = settings[ReportKind.BIAS, "research_preview"]
+        assert (preview["sld_level"], preview["margin"]) == ("strong", 0.01)
+        # Unless one is proposed.
+        await releases.propose(
+            session, draft, release.commit_id, Stage.RESEARCH_PREVIEW, by=principal, ladder=Ladder.load()
+        )
+        run = await evaluation_runs.begin(
+            house, session, principal, draft, release.commit_id, Wanted("prompts", ReportKind.SAFETY)
+        )
+    assert (run.settings["stage"], run.settings["margin"]) == ("research_preview", 0.01)
 
 
 async def test_a_run_killed_in_the_middle_goes_on_after_a_restart_and_loses_nothing(

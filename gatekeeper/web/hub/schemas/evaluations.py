@@ -33,8 +33,8 @@ class NewEvaluation(Body):
             guidance_scales=self.guidance,
             reader=self.reader,
             steps=self.steps,
-            image_checks=self.checks,
-            stage=self.stage,
+            further_checks=self.checks,
+            stage=self.stage or None,
             most=self.most,
             sample_seed=self.sample_seed,
         )
