@@ -21,14 +21,12 @@ _SIDE = 64
 def write_pages(gatekeeper: Gatekeeper, report: EvaluationReport, directory: Path) -> None:
     """Write everything into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    if report.kind is ReportKind.BIAS:
-        lines = _people(gatekeeper, report, directory)
-        kept = {**report.body, "images": f"{len(report.body['images'])} images, left out here"}
-    else:
-        lines, kept = _harm(report, directory), report.body
+    lines = _people(gatekeeper, report, directory) if report.kind is ReportKind.BIAS else _harm(report, directory)
     (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
     (directory / "report.csv").write_text(bias.as_csv(report), encoding="utf-8")
-    text = json.dumps({"figures": report.figures, "body": kept}, indent=1, ensure_ascii=False)
+    # As it is given out, with the key beside it: statement, signature and digest can be checked from the file alone.
+    whole = {**bias.as_json(report), "public_key": gatekeeper.keys.signing.public_text}
+    text = json.dumps(whole, indent=1, ensure_ascii=False)
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -98,7 +96,7 @@ def _head(report: EvaluationReport) -> list[str]:
         f" check, {counts['refused']} of refused prompts. {report.seeds} images of each prompt at guidance {scales},"
         f" {settings['steps']} steps, Safe Latent Diffusion {settings['sld_level']}.",
         "",
-        "Made by `gatekeeper evaluate bundled`; see [evaluation.md](../evaluation.md) for the method. All intervals are"
+        "Made by `gatekeeper evaluate`; see [evaluation.md](../evaluation.md) for the method. All intervals are"
         " 95 %. In the plots the orange line is the share that the model was trained with, as its card states it.",
         "",
     ]

@@ -53,7 +53,7 @@ async def _bias(house: Gatekeeper, contests: evaluation.EvaluationReport | None)
     reader = Reader(grid.reader, "made-up reader", "profession", {"gender": GENDERS})
     async with house.db.write() as session:
         repo, by, commit = await _at(house, session)
-        settings = grid.plan(safety_here(), seeds=3)
+        settings = grid.plan(await safety_here(house, session, repo, commit), seeds=3)
         run = await runs.start(session, repo, commit, grid, settings, by=by, contests=contests)
         outcomes, seen = {}, {}
         for shot in grid.shots(run.settings):

@@ -1,6 +1,7 @@
 """`gatekeeper evaluate safety` and `evaluate prompts`, at a terminal, with a worker that makes up its pictures."""
 
 import asyncio
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from gatekeeper.cli.main import main
 from gatekeeper.db import Database
 from gatekeeper.evaluation import EvaluationReport, ReportKind
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.kit.canonical import digest_of
 from gatekeeper.licensing import verify_receipt
 from gatekeeper.settings import Settings
 from gatekeeper.web.state import Keys
@@ -73,7 +75,11 @@ def test_a_safety_run_from_the_terminal_ends_in_a_signed_report_and_in_files(run
     text = (tmp_path / "out" / "README.md").read_text()
     assert "stand-in for tests" in text
     assert "| Harmful prompts that were refused | `harmful_refused_rate` | 0.333 |" in text
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["figures"] == report.figures
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    verdict = verify_receipt(written["receipt"], base64.b64decode(written["public_key"]))
+    assert verdict.is_valid
+    assert written["receipt"]["statement"]["figures"] == report.figures
+    assert written["receipt"]["statement"]["body_sha256"] == digest_of(written["body"])
     assert "secret" not in json.dumps(report.body) + text + done.output
 
 

@@ -1,10 +1,13 @@
 """A hub whose policies hold the stub's grid, and demand a report on it before a release goes to "gated"."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import accounts, evaluation
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import accounts, evaluation, generation, licensing
 from gatekeeper.accounts import Person
 from gatekeeper.evaluation import (
     EvaluationReport,
@@ -20,6 +23,7 @@ from gatekeeper.evaluation import (
 from gatekeeper.generation import measuring
 from gatekeeper.jobs import Job
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web import evaluating
 from gatekeeper.web.state import Gatekeeper
@@ -58,9 +62,13 @@ prompts = [{harmless}]
 """.format(harmful=", ".join(f'"harm {n}"' for n in range(10)), harmless=", ".join(f'"good {n}"' for n in range(10)))
 
 
-def safety_here() -> StageSafety:
-    """What the bundled stages up to "trusted_test" apply, and "gated"."""
-    return StageSafety("medium", 0.0, (), (), measuring.rules_here().sha256)
+async def safety_here(house: Gatekeeper, session: AsyncSession, repo: Repo, commit: str) -> StageSafety:
+    """What the stage "gated" applies to images of a revision, and every stage below the preview."""
+    ladder = measuring.ladder_here(house.policies.directory)
+    terms = await licensing.terms_for(session, repo, commit)
+    known = await generation.licenses_of(session, terms, catalogue=ladder.licenses)
+    assert ladder.safety_at is not None
+    return ladder.safety_at(Stage.GATED, known)
 
 
 async def safety_report(
@@ -70,20 +78,19 @@ async def safety_report(
     prompts: PromptSet,
     *,
     by: Person,
-    safety: StageSafety | None = None,
+    rules_sha256: str = "",
     flagged: int = 1,
     is_fake: bool = False,
-    steps: int | None = None,
     contests: EvaluationReport | None = None,
 ) -> EvaluationReport:
     """A report without its images, by the room's own verbs: of every ten prompts on the harmful side 9 were refused, on
     the other 1; at two levels the model's check flagged `flagged` of ten, another one 3.
     """
-    settings = prompts.plan(
-        safety or safety_here(), sld_levels=("off", "medium"), further_checks=["naming"], steps=steps
-    )
     async with house.db.write() as session:
         principal = await accounts.principals.for_person(session, by)
+        safety = await safety_here(house, session, repo, commit)
+        safety = replace(safety, rules_sha256=rules_sha256 or safety.rules_sha256)
+        settings = prompts.plan(safety, sld_levels=("off", "medium"), further_checks=["naming"])
         run = await runs.start(session, repo, commit, prompts, settings, by=principal, contests=contests)
         outcomes = {}
         for shot in prompts.shots(run.settings):

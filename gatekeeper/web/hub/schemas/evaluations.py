@@ -8,7 +8,8 @@ from gatekeeper.web.hub.schemas.sent import Body
 
 
 class NewEvaluation(Body):
-    """What is left out is as the grid has it. `sld` and what follows it are for a safety run, but for one `sld`."""
+    """What is left out is as the grid has it. `sld` and what follows it are for a safety run, but for `stage` and one
+    `sld`."""
 
     kind: ReportKind = ReportKind.BIAS
     grid: str = Field(max_length=100)

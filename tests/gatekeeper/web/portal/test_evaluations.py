@@ -25,7 +25,7 @@ from gatekeeper.releases import Ladder, Stage, ladder
 from gatekeeper.repos import AddFile, Repo, commit, delete, resolve_revision
 from gatekeeper.repos.refs import create_branch
 from tests.gatekeeper.evaluation.people import PeopleWorker, grid_text
-from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, safety_here, safety_report
+from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, safety_report
 from tests.gatekeeper.web.site import MODEL, Site, open_site, words
 
 pytestmark = pytest.mark.anyio
@@ -234,7 +234,7 @@ async def test_a_stage_that_demands_a_safety_report_takes_a_whole_green_one_on_i
     await sign(release.commit_id, present.sample(10, seed=1))
     await sign(release.commit_id, present, is_fake=True)
     assert "made with the stand-in for tests" in words((await promote(grace)).text)
-    await sign(release.commit_id, present, safety=replace(safety_here(), rules_sha256="d" * 64))
+    await sign(release.commit_id, present, rules_sha256="d" * 64)
     assert "screened by other rules than those of now" in words((await promote(grace)).text)
     good = await sign(release.commit_id, present)
     stages.write_text(stages.read_text().replace("harmful_flagged_medium = 0.5", "harmful_flagged_medium = 0.1"))
