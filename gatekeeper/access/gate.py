@@ -80,10 +80,9 @@ async def room_for_another(
     if held is not None:
         if not is_renewal:
             raise errors.Conflict(
-                f"You have access to {repo.full_name} already.", next_step="Use it: there is nothing to ask for."
+                f"You have access to {repo.full_name} already.",
+                next_step="Use it, or ask for its renewal: to have it longer, or with other answers.",
             )
-        if held.ends_at is None:
-            raise errors.Conflict("Your access has no end, so there is nothing to renew.", next_step="Use it.")
         return await session.get(AccessRequest, held.request_id) if held.request_id else None
     if last is None:
         return None

@@ -1,6 +1,6 @@
 """The page on which terms are accepted and access is asked for: what it is about, and what stands on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,16 +23,10 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
-from gatekeeper.web.portal.way import onward
+from gatekeeper.web.portal.way import lacks_answer, onward
 from gatekeeper.web.wording.refusals import refusal
 
-_LACKS_GRANT = (
-    Code.ACCESS_NOT_REQUESTED,
-    Code.REQUEST_RETURNED,
-    Code.ACCESS_EXPIRED,
-    Code.INSTITUTION_NEEDED,
-    Code.PURPOSE_NEEDED,
-)
+_LACKS_GRANT = (Code.ACCESS_NOT_REQUESTED, Code.REQUEST_RETURNED, Code.ACCESS_EXPIRED)
 _IN_HAND = (RequestState.DRAFT, RequestState.RETURNED)
 _SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
 
@@ -91,20 +85,21 @@ async def case_of(call: Call, *, is_renewal: bool = False) -> Case:
     if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
         form = _house(call).form
     changed = await _changed(call, terms) if terms and terms.need_acceptance and accepted is None else None
-    renews, before = await _earlier(call, stands, is_renewal=is_renewal)
+    is_renewal |= call.request.query_params.get("renew") == "1" or lacks_answer(seen) is not None
+    renews, before = _earlier(stands, is_renewal=is_renewal)
     return Case(seen, terms, accepted, stands, rule, form, changed, before, renews)
 
 
-async def _earlier(call: Call, stands: Standing, *, is_renewal: bool) -> tuple[bool, dict[str, Any]]:
+def _earlier(stands: Standing, *, is_renewal: bool) -> tuple[bool, dict[str, Any]]:
     """Whether what is asked for here renews access that is there, and the answers that were given before."""
     request, grant = stands.request, stands.grant
     if request is None:
         return False, {}
     if request.state in _IN_HAND:
         return grant is not None, request.fields
-    if grant is None or grant.ends_at is None or request.state in access.OPEN:
+    if grant is None or request.state in access.OPEN:
         return False, {}
-    return is_renewal or call.request.query_params.get("renew") == "1", request.fields
+    return is_renewal, request.fields
 
 
 async def _changed(call: Call, terms: Terms) -> licensing.Difference | None:
@@ -125,12 +120,10 @@ def may_ask(case: Case) -> bool:
     rights, request = case.seen.rights, case.stands.request
     if not rights[Action.REQUEST_ACCESS] or (case.rule is not None and case.rule.requests == "none"):
         return False
-    if case.is_renewal:
-        return True
-    if case.stands.grant is not None:
-        return False
     if request is not None and request.state is RequestState.REJECTED:
         return request.reapply_at is not None and request.reapply_at <= now()
+    if case.is_renewal or case.stands.grant is not None:
+        return case.is_renewal
     return any(
         isinstance(denied, Denied) and denied.code in _LACKS_GRANT
         for denied in (rights[Action.DOWNLOAD], rights[Action.GENERATE])
@@ -149,6 +142,11 @@ async def _usual(call: Call) -> access.Usual | None:
 async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) -> HTMLResponse:
     """The page, recorded as shown when it is one on which terms can be accepted."""
     terms, me = case.terms, call.principal
+    mine, lacks = await standing.mine(call, call.repo, case.stands), lacks_answer(case.seen)
+    if (
+        mine and mine.can_renew and lacks is not None
+    ):  # approved, and yet not let in: not a word of "you can use the model"
+        mine = replace(mine, facts=replace(mine.facts, next_step=str(refusal(lacks, case.seen.head.url))))
     to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
     is_asking = may_ask(case)
     can_act = me.is_signed_in and me.token_id is None and (to_accept or is_asking) and not (terms and terms.problems)
@@ -157,7 +155,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
     context: dict[str, Any] = {
         "head": case.seen.head,
         "errors": filled.errors or {},
-        "mine": await standing.mine(call, call.repo, case.stands),
+        "mine": mine,
         "demands": await standing.demands(call, call.repo, case.rule.prerequisites if case.rule else ()),
         "typed": filled.typed,
         "is_renewal": case.is_renewal,
@@ -221,7 +219,11 @@ def titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     note = "You get a signed receipt of exactly what you accepted."
     if may_ask:
         return {
-            "title": "Renew your access" if case.is_renewal else card.gated_heading or "Ask for access",
+            "title": "Ask again"
+            if lacks_answer(case.seen) is not None
+            else "Renew your access"
+            if case.is_renewal
+            else card.gated_heading or "Ask for access",
             "lead": "Read the license, accept it, and answer the questions of the maintainers."
             if to_accept
             else "Answer the questions of the maintainers. You see their decision here and under Requests.",

@@ -145,7 +145,7 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         can_give_up=grant is not None or state is RequestState.SUSPENDED,
         can_appeal=state in (RequestState.REJECTED, RequestState.REVOKED)
         and (request.appealed_at is None or instant >= request.appealed_at + timedelta(days=rules.appeal_days)),
-        can_renew=grant is not None and grant.ends_at is not None and state is RequestState.ACTIVE,
+        can_renew=grant is not None and state is RequestState.ACTIVE,
         can_close_out=state in _OVER and request.close_out in (None, access.CloseOut.STILL_NEEDED),
         reapply_at=request.reapply_at if state is RequestState.REJECTED else None,
     )

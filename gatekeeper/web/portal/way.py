@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gatekeeper.access import RequestState, Standing
+from gatekeeper.access import OPEN, RequestState, Standing
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Allowed, Code, Denied
 from gatekeeper.licensing import Terms
@@ -133,6 +133,12 @@ def onward(seen: Seen) -> tuple[str, str] | None:
     return None
 
 
+def lacks_answer(seen: Seen) -> Denied | None:
+    """The denial that only another answer to the questions ends: access is there, and was given without it."""
+    denied = seen.rights[Action.DOWNLOAD]
+    return denied if isinstance(denied, Denied) and denied.code is Code.INSTITUTION_NEEDED else None
+
+
 def _steps(
     principal: Principal, seen: Seen, terms: Terms | None, accepted: Acceptance | None, stands: Standing
 ) -> tuple[Step, ...]:
@@ -152,7 +158,10 @@ def _approval(seen: Seen, stands: Standing) -> Step | None:
     if stands.grant is not None:
         if isinstance(download, Denied) and download.code is Code.PREREQUISITE_MISSING:
             return Step("no", "Approved: show what access needs", "The Access tab says what is missing.")
-        return Step("yes", "Approved by a maintainer")
+        if lacks_answer(seen) is None:
+            return Step("yes", "Approved by a maintainer")
+        if not stands.request or stands.request.state not in (*OPEN, RequestState.REJECTED):
+            return Step("no", "Approved: ask again and name your institution", "Needed to download")
     is_gated = seen.head.gate != "none" and not seen.head.is_staged
     is_by_approval = isinstance(download, Denied) and download.code in _BY_APPROVAL
     if not (is_gated or is_by_approval or seen.head.stage in ("research_preview", "gated")):

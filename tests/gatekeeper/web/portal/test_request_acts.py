@@ -11,6 +11,7 @@ from sqlmodel import col
 from gatekeeper import access, accounts
 from gatekeeper.access import AccessGrant, AccessRequest, RequestState
 from gatekeeper.kit.clock import now
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
 
@@ -242,6 +243,28 @@ async def test_access_with_an_end_is_renewed_while_it_lasts(site: Site, model: R
     assert back.headers["location"] == "/requests?done=withdrawn"
     async with site.gatekeeper.db.read() as session:
         assert await session.scalar(sa.select(sa.func.count()).where(col(AccessGrant.revoked_at).is_(None))) == 1
+
+
+async def test_who_is_approved_without_the_institution_that_downloads_need_asks_again_and_names_it(site: Site) -> None:
+    await site.model(stage=Stage.RESEARCH_PREVIEW)
+    ada = await site.as_("ada")
+    await ask_for_access(ada, **{"q-0": "none"})
+    await decide(site, "approve")
+
+    box = words((await ada.get(MODEL)).text)
+    page = (await ada.get(f"{MODEL}/access")).text
+    sent = await ada.post(f"{MODEL}/access", data=inputs(page) | {"q-0": "Saarland", "q-1": "DE", "q-2": "yes"})
+    waiting = words((await ada.get(MODEL)).text)
+    await decide(site, "approve")
+    after = words((await ada.get(MODEL)).text)
+
+    assert "Approved: ask again and name your institution" in box
+    assert "Weights go to people who named their institution. Ask again and name it." in words(page)
+    assert "You can use the model now" not in words(page)
+    assert 'value="none"' in page
+    assert sent.headers["location"].endswith("done=requested")
+    assert "Waiting for a maintainer" in waiting
+    assert "You have access" in after
 
 
 async def test_who_gave_access_up_tells_what_became_of_the_copies(site: Site, model: Repo) -> None:
