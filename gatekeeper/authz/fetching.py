@@ -35,7 +35,7 @@ async def fetchable(
     """The commit graph and what `principal` may fetch of it.
 
     In a staged repository `main` is the best release the caller may know, but the branch as it is for its writers.
-    Raises what the refusal of a download raises: when nothing may be had, or, for who is no writer, not main.
+    Raises what the refusal of a download raises: when no branch may be had, or, for who is no writer, not main.
     """
     known = await load(session, principal, repo, instant=instant)
     allowed = require(policies, principal, Action.KNOW, known, instant)

@@ -83,6 +83,10 @@ def content(hub: Hub) -> str:
 @example(
     case=Case("public", "", False, "stranger", "download token", "none", "none"), then=[changes.end_the_credential]
 )
+@example(
+    case=Case("gated", "held", False, "admin", "service token", "of no stage", "approved", ("draft",)),
+    then=[changes.end_the_credential],
+)
 @given(case=cases, then=st.lists(st.sampled_from(changes.ALL), min_size=1, max_size=2))
 def test_no_door_disagrees_with_the_decision(hub: Hub, content: str, case: Case, then: list[changes.Change]) -> None:
     note(f"AGREEMENT_SEED={SEED}")
@@ -199,14 +203,18 @@ def _told_rights_agree(hub: Hub, made: World, truth: Truth) -> None:
 
 
 def _git_and_lfs_agree(hub: Hub, made: World, truth: Truth) -> None:
-    """They name no commit: git offers what main means, LFS what git offers, to writers what any commit holds."""
+    """They name no commit: git offers what main means, LFS what git offers, to writers what any commit holds.
+
+    Where no branch can be had, as where the newest commit of the only one is on hold, both refuse.
+    """
     offered = hub.ask("GET", f"/{made.full_name}.git/info/refs?service=git-upload-pack", made.credential)
-    is_offered = offered.status_code == 200 and truth.main in offered.text
+    is_open = offered.status_code == 200
+    is_offered = is_open and truth.main in offered.text
     assert is_offered is bool(truth.at(truth.main)[Action.DOWNLOAD]), offered.text[:300]
     address = f"/{made.full_name}.git/info/lfs/objects/batch"
     given = hub.ask("POST", address, made.credential, json=_DOWNLOAD)
     writes = bool(truth.at(None)[Action.WRITE])
-    may = is_offered or (writes and any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits))
+    may = is_offered or (is_open and writes and any(truth.at(commit)[Action.DOWNLOAD] for commit in made.commits))
     assert ("actions" in given.text) is may, given.text[:300]
 
 
