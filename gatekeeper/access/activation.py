@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors
-from gatekeeper.access import moves, prerequisites
+from gatekeeper.access import blocks, decisions, moves, prerequisites
 from gatekeeper.access.grants import open_grant, open_grant_of
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
@@ -65,9 +65,11 @@ async def activate(
     policy: str | None = None,
 ) -> AccessRequest:
     """Make the grant of an approved request, unless conditions or prerequisites still lack: then it waits."""
+    repo = await session.get_one(Repo, request.repo_id)
+    if (refusal := await _refusal(session, request, repo)) is not None:
+        raise refusal
     if request.conditions and request.conditions_accepted_at is None:
         return request
-    repo = await session.get_one(Repo, request.repo_id)
     if await prerequisites.lacking(session, request.person_id, repo, request.required, at=at):
         return request
     ends_at = request.approved_ends_at
@@ -76,7 +78,7 @@ async def activate(
             "The access that was approved has ended by date before it began.",
             next_step="Ask the maintainers to decide again.",
         )
-    await _supersede(session, request, by=by, at=at, policy=policy)
+    await supersede(session, request, by=by, at=at, policy=policy)
     fresh = await moves.step(session, request, moves.ACTIVATE, by=by, at=at, policy=policy)
     await open_grant(
         session,
@@ -95,6 +97,7 @@ async def activate_waiting(
     session: AsyncSession, person_id: str, *, at: datetime, policy: str | None = None
 ) -> list[AccessRequest]:
     """Look again at a person's approved requests that waited, after something they lacked was added."""
+    await moves.take_turn(session, person_id)
     waiting = await session.scalars(
         sa.select(AccessRequest)
         .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.state) == RequestState.AWAITING_TERMS)
@@ -104,6 +107,8 @@ async def activate_waiting(
     done = []
     for request in waiting.all():
         if request.approved_ends_at is not None and request.approved_ends_at <= at:
+            continue
+        if await _refusal(session, request, await session.get_one(Repo, request.repo_id)) is not None:
             continue
         fresh = await activate(session, request, by=None, at=at, policy=policy)
         if fresh.state is RequestState.ACTIVE:
@@ -121,10 +126,23 @@ async def settle(session: AsyncSession, request: AccessRequest, at: datetime) ->
     return await moves.step(session, request, moves.EXPIRE, by=None, at=at)
 
 
-async def _supersede(
+async def _refusal(session: AsyncSession, request: AccessRequest, repo: Repo) -> errors.Conflict | None:
+    """What to raise where an approval gives no access any more: a block, or a later word about older access."""
+    if await blocks.is_blocked(session, request.person_id, repo):
+        return blocks.refusal(repo)
+    last = await decisions.last_decision(session, request.person_id, repo.id)
+    if last is None or not last.is_against:
+        return None
+    return errors.Conflict(
+        f"Access to {repo.full_name} was suspended or revoked after this approval.",
+        next_step="A maintainer takes the approval back and decides again.",
+    )
+
+
+async def supersede(
     session: AsyncSession, request: AccessRequest, *, by: Principal | None, at: datetime, policy: str | None
 ) -> None:
-    """End what a renewal replaces: a person has one grant for a repository."""
+    """End what the grant of this request replaces: a person has one grant for a repository."""
     older = await session.scalars(
         sa.select(AccessGrant).where(
             col(AccessGrant.person_id) == request.person_id,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors, jobs, ledger
-from gatekeeper.access import activation, gate, moves, screening
+from gatekeeper.access import activation, decisions, gate, moves, screening
 from gatekeeper.access.gate import AskRule
 from gatekeeper.access.grants import latest_request
 from gatekeeper.access.rules import Rules
@@ -72,7 +72,9 @@ async def submit(
     gate.must_be_gated(repo)
     last = await latest_request(session, person_id, repo.id)
     predecessor = None
-    if last is None or last.state not in _IN_HAND:
+    if last is None or last.state is not RequestState.RETURNED:
+        if last is not None and last.state is RequestState.DRAFT:
+            is_renewal = is_renewal or last.predecessor_id is not None
         predecessor = await gate.room_for_another(session, last, person_id, repo, at, is_renewal=is_renewal)
     asked = _asked(bundle, form)
     answers = asked.validate(fields or {})
@@ -101,7 +103,8 @@ async def submit(
             session, request, moves.REJECT, by=None, at=at, reason=verdict.reject_reason, policy=policy
         )
     is_automatic = rule.is_automatic or (not repo.is_staged and repo.gate is Gate.AUTO)
-    if (is_automatic or (verdict.is_approved and rule.approvals <= 1)) and not verdict.is_flagged:
+    is_automatic = is_automatic or (verdict.is_approved and rule.approvals <= 1)
+    if is_automatic and not verdict.is_flagged and not await decisions.needs_reviewer(session, request):
         return await activation.approved(
             session, request, by=None, at=at, ends_at=activation.proposed_end(request, at), rules=rules, policy=policy
         )
@@ -121,9 +124,14 @@ async def correct(session: AsyncSession, request: AccessRequest, *, by: Principa
 
 
 async def withdraw(session: AsyncSession, request: AccessRequest, *, by: Principal) -> AccessRequest:
-    """The applicant takes the open request back, or throws a draft away."""
+    """The applicant takes the open request back, or throws a draft away. Without its appeal a decision stands again."""
     _own(request, by, "withdraw a request")
-    return await moves.step(session, request, moves.WITHDRAW, by=by, at=now())
+    against = await decisions.appealed_against(session, request)
+    if against is None:
+        return await moves.step(session, request, moves.WITHDRAW, by=by, at=now())
+    act = moves.ACCEPT_REJECTION if against.act == moves.REJECT.name else moves.ACCEPT_REVOCATION
+    as_decided = {"reason": against.note, "decided_at": against.at, "decided_by": against.actor_id}
+    return await moves.step(session, request, act, by=by, at=now(), values=as_decided)
 
 
 async def get(session: AsyncSession, request_id: str) -> AccessRequest:

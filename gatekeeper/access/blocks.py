@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.access import grants, moves
-from gatekeeper.access.tables import AccessBlock, AccessGrant
+from gatekeeper.access.tables import AccessBlock, AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Organization, Person
@@ -33,7 +33,7 @@ async def block(
 ) -> AccessBlock:
     """Take no more requests from a person: for `repo`, for `organization`'s repositories, or for all.
 
-    is_revoking  also revoke the access they have there
+    is_revoking  also revoke the access they have there, and what was approved but has not begun
     Raises Conflict when they are blocked there already.
     """
     reason = moves.checked_reason(reason, what="A block")
@@ -65,7 +65,10 @@ async def block(
     await _record(session, made, "block", by=by, is_revoking=is_revoking, policy=policy)
     if is_revoking:
         for grant in await _grants(session, made, now()):
-            await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+            if grant.revoked_at is None:  # else it ended with the one before
+                await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+        for request in await _waiting(session, made):
+            await moves.step(session, request, moves.REVOKE, by=by, at=now(), reason=reason, policy=policy)
     return made
 
 
@@ -102,6 +105,14 @@ async def is_blocked(session: AsyncSession, person_id: str, repo: Repo) -> bool:
         .limit(1)
     )
     return found is not None
+
+
+def refusal(repo: Repo) -> errors.Conflict:
+    """What to raise where a block stands in the way of access."""
+    return errors.Conflict(
+        f"This person is blocked: they get no access to {repo.full_name}.",
+        next_step="A maintainer can lift the block.",
+    )
 
 
 async def get_block(session: AsyncSession, block_id: str) -> AccessBlock:
@@ -142,20 +153,33 @@ async def blocks_of(
 
 async def _grants(session: AsyncSession, made: AccessBlock, at: datetime) -> list[AccessGrant]:
     """The open grants that lie under a block, suspended ones too."""
-    query = (
-        sa.select(AccessGrant)
-        .join(Repo, col(Repo.id) == col(AccessGrant.repo_id))
-        .where(
-            col(AccessGrant.person_id) == made.person_id,
-            col(AccessGrant.revoked_at).is_(None),
-            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > at),
-        )
+    query = sa.select(AccessGrant).where(
+        col(AccessGrant.person_id) == made.person_id,
+        col(AccessGrant.revoked_at).is_(None),
+        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > at),
+        col(AccessGrant.repo_id).in_(_under(made)),
     )
+    return list(await session.scalars(query))
+
+
+async def _waiting(session: AsyncSession, made: AccessBlock) -> list[AccessRequest]:
+    """Approved requests under a block whose access has not begun."""
+    query = sa.select(AccessRequest).where(
+        col(AccessRequest.person_id) == made.person_id,
+        col(AccessRequest.state) == RequestState.AWAITING_TERMS,
+        col(AccessRequest.repo_id).in_(_under(made)),
+    )
+    return list(await session.scalars(query))
+
+
+def _under(made: AccessBlock) -> sa.Select[str]:
+    """Ids of the repositories that a block closes."""
+    query = sa.select(col(Repo.id))
     if made.repo_id:
-        query = query.where(col(AccessGrant.repo_id) == made.repo_id)
+        query = query.where(col(Repo.id) == made.repo_id)
     if made.organization_id:
         query = query.where(col(Repo.owner_organization_id) == made.organization_id)
-    return list(await session.scalars(query))
+    return query
 
 
 async def _record(

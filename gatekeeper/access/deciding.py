@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors
-from gatekeeper.access import activation, moves
+from gatekeeper.access import activation, blocks, moves
 from gatekeeper.access.grants import check_end, end_grant, grant_in_force, latest_request, suspend_grant
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import AccessGrant, AccessRequest, AccessStep, AccessVoice, RequestState
@@ -41,6 +41,9 @@ async def approve(
     Returns the grant, or None while other reviewers, the applicant's agreement or a prerequisite are missing.
     """
     await _may_decide(session, request, by)
+    repo = await session.get_one(Repo, request.repo_id)
+    if await blocks.is_blocked(session, request.person_id, repo):
+        raise blocks.refusal(repo)
     at = now()
     check_end(ends_at, at)
     conditions = moves.checked_words(conditions)
@@ -48,11 +51,13 @@ async def approve(
         request = await _say_yes(session, request, by=by, at=at, policy=policy)
         if len(await approvals(session, request)) < request.approvals_needed:
             return None
-    elif request.state in moves.APPROVE.sources and request.approvals_needed > 1:
-        raise errors.Conflict(
-            f"This needs {request.approvals_needed} reviewers, so it is not turned around by one.",
-            next_step="Take the decision back first, then each of them approves.",
-        )
+    elif request.state in moves.APPROVE.sources - moves.APPROVAL.sources:
+        if request.approvals_needed > 1:
+            raise errors.Conflict(
+                f"This needs {request.approvals_needed} reviewers, so it is not turned around by one.",
+                next_step="Take the decision back first, then each of them approves.",
+            )
+        await _must_be_newest(session, request, by=by, at=at, policy=policy)
     fresh = await activation.approved(
         session,
         request,
@@ -104,13 +109,7 @@ async def cancel(
     """Take a decision back: the request is in review again, and a grant it led to ends."""
     await _may_decide(session, request, by)
     at = now()
-    last = await latest_request(session, request.person_id, request.repo_id)
-    if last is not None and last.id != request.id:
-        raise errors.Conflict(
-            "The applicant has asked again since.",
-            next_step="Decide the newer request.",
-            details={"request_id": last.id},
-        )
+    await _must_be_newest(session, request, by=by, at=at, policy=policy)
     fresh = await moves.step(session, request, moves.CANCEL, by=by, at=at, policy=policy)
     await end_grant(session, request, at=at, reason="cancelled")
     return fresh
@@ -249,6 +248,22 @@ async def reviewers(session: AsyncSession, repo: Repo) -> frozenset[str]:
         )
     )
     return frozenset(found)
+
+
+async def _must_be_newest(
+    session: AsyncSession, request: AccessRequest, *, by: Principal, at: datetime, policy: str | None
+) -> None:
+    """Raise Conflict for a decided request under a newer one. A draft, which only its author sees, gives way."""
+    last = await latest_request(session, request.person_id, request.repo_id)
+    if last is not None and last.state is RequestState.DRAFT and last.id != request.id:
+        await moves.step(session, last, moves.WITHDRAW, by=by, at=at, policy=policy)
+        last = await latest_request(session, request.person_id, request.repo_id)
+    if last is not None and last.id != request.id:
+        raise errors.Conflict(
+            "The applicant has asked again since.",
+            next_step="Decide the newer request.",
+            details={"request_id": last.id},
+        )
 
 
 async def _may_decide(session: AsyncSession, request: AccessRequest, by: Principal) -> None:

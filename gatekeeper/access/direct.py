@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import errors, ledger
-from gatekeeper.access import activation, deciding, moves
+from gatekeeper.access import activation, blocks, deciding, moves
 from gatekeeper.access.gate import AskRule
 from gatekeeper.access.grants import check_end, grant_in_force, latest_request, open_grant
 from gatekeeper.access.rules import Rules
@@ -40,6 +40,9 @@ async def grant_directly(
     check_end(ends_at, at)
     if by.person_id == person.id:
         raise errors.NotAllowed("Nobody gives access to themselves.", next_step="Ask another maintainer.")
+    await moves.take_turn(session, person.id)
+    if await blocks.is_blocked(session, person.id, repo):
+        raise blocks.refusal(repo)
     if await grant_in_force(session, person.id, repo.id, at) is not None:
         raise errors.Conflict(f"{person.name} has access to {repo.full_name} already.", next_step="Reload the list.")
     last = await latest_request(session, person.id, repo.id)
@@ -88,6 +91,7 @@ async def grant_directly(
         return await deciding.approve(
             session, request, by=by, ends_at=ends_at, is_tester=is_tester, rules=rules, policy=policy
         )
+    await activation.supersede(session, request, by=by, at=at, policy=policy)
     return await open_grant(
         session,
         request,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors, licensing
-from gatekeeper.access import activation
+from gatekeeper.access import activation, decisions
 from gatekeeper.access.grants import grant_in_force
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import OPEN, AccessRequest, RequestState
@@ -67,8 +67,11 @@ async def room_for_another(
     *,
     is_renewal: bool,
 ) -> AccessRequest | None:
-    """What the new request follows upon, if anything. Raises Conflict where there is no room for one."""
-    if last is not None and last.state in OPEN:
+    """What the new request follows upon, if anything. Raises Conflict where there is no room for one.
+
+    last  the person's latest request; a draft is not in the way
+    """
+    if last is not None and last.state in OPEN and last.state is not RequestState.DRAFT:
         raise errors.Conflict(
             f"Your request for {repo.full_name} is open already.",
             next_step="Wait for its answer, or withdraw it."
@@ -77,36 +80,32 @@ async def room_for_another(
             details={"request_id": last.id},
         )
     held = await grant_in_force(session, person_id, repo.id, at)
+    if held is not None and not is_renewal:
+        raise errors.Conflict(
+            f"You have access to {repo.full_name} already.",
+            next_step="Use it, or ask for its renewal: to have it longer, or with other answers.",
+        )
+    decision = await decisions.last_decision(session, person_id, repo.id)
+    for earlier in filter(None, (last, decision and decision.request)):
+        _must_not_be_turned_down(await activation.settle(session, earlier, at), repo, at)
     if held is not None:
-        if not is_renewal:
-            raise errors.Conflict(
-                f"You have access to {repo.full_name} already.",
-                next_step="Use it, or ask for its renewal: to have it longer, or with other answers.",
-            )
         return await session.get(AccessRequest, held.request_id) if held.request_id else None
-    if last is None:
-        return None
-    last = await activation.settle(session, last, at)
-    match last.state:
-        case RequestState.REJECTED if last.reapply_at is not None and last.reapply_at <= at:
-            return None
-        case RequestState.REJECTED | RequestState.REVOKED | RequestState.SUSPENDED:
-            raise _turned_down(last, repo)
-        case RequestState.EXPIRED:
-            return last
-    return None
+    return last if last is not None and last.state is RequestState.EXPIRED else None
 
 
-def _turned_down(last: AccessRequest, repo: Repo) -> errors.Conflict:
+def _must_not_be_turned_down(last: AccessRequest, repo: Repo, at: datetime) -> None:
+    """Raise Conflict where a decision stands that the person cannot answer by asking again."""
     reason = f" The reason given: {last.reason}" if last.reason else ""
     match last.state:
-        case RequestState.REJECTED:
+        case RequestState.REJECTED if last.reapply_at is None or last.reapply_at > at:
             said, then = f"Your request for {repo.full_name} was turned down.", "Appeal, or write to the maintainers"
         case RequestState.REVOKED:
             said, then = f"Your access to {repo.full_name} was revoked.", "Appeal, or write to the maintainers"
-        case _:
+        case RequestState.SUSPENDED:
             said, then = f"Your access to {repo.full_name} is suspended.", "Write to the maintainers"
-    return errors.Conflict(
+        case _:
+            return
+    raise errors.Conflict(
         f"{said}{reason}", next_step=f"{then}: they can take the decision back.", details={"request_id": last.id}
     )
 

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from gatekeeper import errors, jobs, ledger
 from gatekeeper.access import moves
-from gatekeeper.access.tables import AccessGrant, AccessRequest
+from gatekeeper.access.tables import OPEN, AccessGrant, AccessRequest, RequestState
 from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.kit.clock import now
@@ -151,9 +151,23 @@ async def revoke(
     reason_code: str = "",
     policy: str | None = None,
 ) -> AccessGrant:
-    """End a grant at once, with a reason that its holder reads. Access is revoked, the license is not."""
+    """End a grant at once, with a reason that its holder reads. Access is revoked, the license is not.
+
+    Should there be more of the same person and repository, they end with it.
+    """
     reason = moves.checked_reason(reason, what="A revocation")
-    return await _end(session, grant, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
+    ended = await _end(session, grant, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
+    others = await session.scalars(
+        sa.select(AccessGrant).where(
+            col(AccessGrant.person_id) == grant.person_id,
+            col(AccessGrant.repo_id) == grant.repo_id,
+            col(AccessGrant.revoked_at).is_(None),
+            sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+        )
+    )
+    for other in others.all():
+        await _end(session, other, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
+    return ended
 
 
 async def close(session: AsyncSession, grant: AccessGrant, *, by: Principal) -> AccessGrant:
@@ -172,14 +186,30 @@ def check_end(ends_at: datetime | None, at: datetime) -> None:
 
 
 async def latest_request(session: AsyncSession, person_id: str, repo_id: str) -> AccessRequest | None:
-    """The person's newest request for the repository, a draft included."""
-    found = await session.scalars(
+    """The person's request for the repository that tells how they stand, a draft included."""
+    return (await latest_requests(session, person_id, [repo_id])).get(repo_id)
+
+
+async def latest_requests(
+    session: AsyncSession, person_id: str, repo_ids: Collection[str], *, with_drafts: bool = True
+) -> dict[str, AccessRequest]:
+    """The same for several repositories, by their ids.
+
+    The open one; else the one that was sent last, for an older one may have been handed on to them. One that was
+    withdrawn tells something only where there is no other.
+    """
+    drafts = [] if with_drafts else [col(AccessRequest.state) != RequestState.DRAFT]
+    rows = await session.scalars(
         sa.select(AccessRequest)
-        .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id) == repo_id)
-        .order_by(col(AccessRequest.id).desc())
-        .limit(1)
+        .where(col(AccessRequest.person_id) == person_id, col(AccessRequest.repo_id).in_(repo_ids), *drafts)
+        .order_by(
+            col(AccessRequest.state).in_(OPEN),
+            col(AccessRequest.state) != RequestState.WITHDRAWN,
+            sa.func.coalesce(col(AccessRequest.waiting_since), col(AccessRequest.submitted_at)),
+            col(AccessRequest.id),
+        )
     )
-    return found.first()
+    return {request.repo_id: request for request in rows}  # what comes last is kept
 
 
 async def _end(
@@ -193,6 +223,7 @@ async def _end(
     policy: str | None = None,
 ) -> AccessGrant:
     at = now()
+    await moves.take_turn(session, grant.person_id)
     won = await session.scalar(
         sa.update(AccessGrant)
         .where(col(AccessGrant.id) == grant.id, col(AccessGrant.revoked_at).is_(None))

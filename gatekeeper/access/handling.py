@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors
-from gatekeeper.access import blocks, moves
+from gatekeeper.access import blocks, decisions, moves
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import OPEN, AccessRequest, AccessVoice
 from gatekeeper.accounts.personal_keys import key_of
@@ -188,6 +188,8 @@ async def delegate(
         raise errors.Invalid(
             "The new applicant must be somebody else, with an account that works.", next_step="Name somebody else."
         )
+    if await decisions.appealed_against(session, request) is not None:
+        raise errors.Conflict("An appeal is about the person who was turned down.", next_step="Decide it.")
     if await blocks.is_blocked(session, to.id, repo):
         raise errors.Conflict(f"Requests of {to.name} are not taken here.", next_step="Name somebody else.")
     twin = await session.scalar(

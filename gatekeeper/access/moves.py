@@ -21,6 +21,7 @@ MAX_REASON_CHARS = 2_000
 S = RequestState
 _UNDECIDED = frozenset({S.DRAFT, S.IN_REVIEW, S.RETURNED, S.REFERRED, S.AWAITING_TERMS})
 _HELD = frozenset({S.ACTIVE, S.SUSPENDED})
+_APPEALED = frozenset({S.IN_REVIEW, S.RETURNED, S.REFERRED})
 _OVER = frozenset({S.EXPIRED, S.REVOKED, S.CLOSED})
 
 
@@ -45,6 +46,8 @@ SCREEN = _act("screen", S.IN_REVIEW, is_shown=False)
 CORRECT = _act("correct", S.IN_REVIEW, S.RETURNED)
 WITHDRAW = _act("withdraw", _UNDECIDED, S.WITHDRAWN)
 APPEAL = _act("appeal", frozenset({S.REJECTED, S.REVOKED}), S.IN_REVIEW)
+ACCEPT_REJECTION = _act("accept-rejection", _APPEALED, S.REJECTED)  # the appeal is taken back, the decision stands
+ACCEPT_REVOCATION = _act("accept-revocation", _APPEALED, S.REVOKED)
 CONFIRM = _act("confirm", S.AWAITING_TERMS)
 CLOSE_OUT = _act("close-out", _OVER)
 CLAIM = _act("claim", S.IN_REVIEW)
@@ -65,11 +68,11 @@ CANCEL = _act("cancel", frozenset({S.ACTIVE, S.AWAITING_TERMS, S.REJECTED, S.REV
 UNDO = _act("undo", frozenset({S.ACTIVE, S.AWAITING_TERMS, S.REJECTED}), S.IN_REVIEW)
 SUSPEND = _act("suspend", S.ACTIVE, S.SUSPENDED)
 RESUME = _act("resume", S.SUSPENDED, S.ACTIVE)
-REVOKE = _act("revoke", _HELD, S.REVOKED)
+REVOKE = _act("revoke", _HELD | {S.AWAITING_TERMS}, S.REVOKED)
 CLOSE = _act("close", _HELD, S.CLOSED)
 EXPIRE = _act("expire", _HELD, S.EXPIRED)
 ACTS = (
-    SAVE, SUBMIT, SCREEN, CORRECT, WITHDRAW, APPEAL, CONFIRM, CLOSE_OUT,
+    SAVE, SUBMIT, SCREEN, CORRECT, WITHDRAW, APPEAL, ACCEPT_REJECTION, ACCEPT_REVOCATION, CONFIRM, CLOSE_OUT,
     CLAIM, UNCLAIM, ROUTE, RETURN, REFER, ANSWER, RECALL, VOTE, DELEGATE,
     APPROVAL, APPROVE, ACTIVATE, ADD_TERMS, REJECT, CANCEL, UNDO, SUSPEND, RESUME, REVOKE, CLOSE, EXPIRE,
 )  # fmt: skip
@@ -131,12 +134,13 @@ async def step(
         changes |= {"claimed_by": None}
     if after is not S.REFERRED:
         changes |= {"referred_to": None}
+    await take_turn(session, request.person_id)
     key = await key_of(session, request.person_id)
     conditions = (values or {}).get("conditions")
     changes |= values or {}
     changes |= {name: key.words(changes[name]) for name in _WORDS & changes.keys()}
     changes |= {name: key.facts(changes[name]) for name in _FACTS & changes.keys()}
-    won = await session.scalar(
+    compare_and_set = (
         sa.update(AccessRequest)
         .where(
             col(AccessRequest.id) == request.id,
@@ -147,6 +151,12 @@ async def step(
         .returning(col(AccessRequest.id))
         .execution_options(synchronize_session=False)
     )
+    try:
+        won = await session.scalar(compare_and_set)
+    except sa.exc.IntegrityError as twin:  # the unique index: one request is open for a person and a repository
+        raise errors.Conflict(
+            "Another request of this person is open for the repository.", next_step="Decide that one first."
+        ) from twin
     if won is None:
         raise await conflict(session, request, act)
     fresh = await reload(session, request)
@@ -174,6 +184,16 @@ async def step(
         policy=policy,
     )
     return fresh
+
+
+async def take_turn(session: AsyncSession, person_id: str) -> None:
+    """Let nobody else change this person's requests and grants until the transaction is over.
+
+    Whatever changes them comes here before it locks anything else, so on PostgreSQL two such transactions follow each
+    other and never wait for one another; SQLite has one writer anyway.
+    """
+    mine = sa.select(col(Person.id)).where(col(Person.id) == person_id)
+    await session.execute(mine.with_for_update(key_share=True))
 
 
 async def remember(

@@ -5,9 +5,9 @@ code, and against docs/domain.md.
 """
 
 # The request machine's acts, each a step of one request.
-_REQUEST_ACTS = """create renew save submit screen correct withdraw appeal confirm close-out claim unclaim route return
-    refer answer recall vote delegate approval approve activate add-terms reject cancel undo suspend resume revoke
-    close expire grant overdue"""
+_REQUEST_ACTS = """create renew save submit screen correct withdraw appeal accept-rejection accept-revocation
+    confirm close-out claim unclaim route return refer answer recall vote delegate approval approve activate
+    add-terms reject cancel undo suspend resume revoke close expire grant overdue"""
 
 _BY_SOURCE: dict[str, dict[str, str]] = {
     "access": {

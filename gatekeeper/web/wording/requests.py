@@ -57,6 +57,8 @@ REQUEST_ACTS: dict[str, str] = {
     "correct": "Taken back to change the answers",
     "withdraw": "Withdrawn",
     "appeal": "Appealed",
+    "accept-rejection": "Appeal withdrawn",
+    "accept-revocation": "Appeal withdrawn",
     "confirm": "Conditions agreed to",
     "close-out": "Told what became of the copies",
     "claim": "Taken on by a reviewer",

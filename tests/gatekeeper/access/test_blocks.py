@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access
-from gatekeeper.access import AccessRequest
+from gatekeeper.access import AccessRequest, digest_of_reason
 from gatekeeper.accounts import Person, Principal, organizations, people
 from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.errors import Conflict, Invalid
@@ -77,6 +77,35 @@ async def test_blocking_keeps_or_revokes_what_is_there_and_is_lifted_once(
     assert not await access.is_blocked(session, ada.person_id or "", repo)
     assert [event.body["is_revoking"] for event in await events(session, "access:person:block")] == [False, True]
     assert "Misuse" not in str([event.body for event in await events(session, "access:person:block")])
+
+
+async def test_a_blocked_person_is_let_in_on_no_way(session: AsyncSession, owner: Principal, repo: Repo) -> None:
+    ada, bob, eve = [await make_person(session) for _ in range(3)]
+    sha256 = digest_of_reason("Name us.") or ""
+    for who, is_revoking in ((ada, True), (bob, False)):
+        await access.approve(session, await _ask(session, who, repo), by=owner, conditions="Name us.")
+        await access.block(
+            session, await _row(session, who), by=owner, reason="No.", repo=repo, is_revoking=is_revoking
+        )
+        request = await access.latest_request(session, who.person_id or "", repo.id)
+        assert request is not None
+        assert request.state == ("revoked" if is_revoking else "awaiting_terms")
+        with pytest.raises(Conflict):
+            await access.confirm(session, request, by=who, conditions_sha256=sha256)
+    await access.require(session, repo, "training", by=owner)
+    waits = await _ask(session, eve, repo)
+    await access.approve(session, waits, by=owner)
+    made = await access.block(session, await _row(session, eve), by=owner, reason="No.", repo=repo)
+    await access.vouch(session, await _row(session, eve), "training", by=owner, evidence="Seen.", repo=repo)
+    assert waits.state == "awaiting_terms"
+    with pytest.raises(Conflict, match="is blocked"):
+        await access.grant_directly(session, repo, await _row(session, eve), by=owner)
+    await access.cancel(session, waits, by=owner)
+    with pytest.raises(Conflict, match="is blocked"):
+        async with session.begin_nested():
+            await access.approve(session, waits, by=owner)
+    await access.unblock(session, made, by=owner)
+    assert await access.approve(session, await access.get(session, waits.id), by=owner) is not None
 
 
 async def test_of_many_each_is_decided_by_itself_and_failures_are_named(

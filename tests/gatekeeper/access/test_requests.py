@@ -235,6 +235,52 @@ async def test_old_decision_is_not_taken_back_under_a_newer_request(
     assert refused.value.details["request_id"] == new.id
 
 
+async def test_old_rejection_is_not_turned_around_under_a_newer_request(
+    session: AsyncSession, owner: Principal, ada: Principal, repo: Repo
+) -> None:
+    old = await ask(session, ada, repo)
+    day = now() + timedelta(days=1)
+    await access.reject(session, old, by=owner, reason="Not yet.", reapply_at=day)
+    with time_machine.travel(day):
+        draft = await access.save(session, ada, repo, fields=None, bundle=None)
+        new = await ask(session, ada, repo)
+        assert new.id == draft.id
+        with pytest.raises(Conflict, match="asked again") as refused:
+            await access.approve(session, old, by=owner)
+        assert refused.value.details["request_id"] == new.id
+        await access.withdraw(session, new, by=ada)
+        draft = await access.save(session, ada, repo, fields=None, bundle=None)
+        assert await access.approve(session, old, by=owner) is not None, "a draft, which nobody else sees, gives way"
+        assert draft.state is RequestState.WITHDRAWN
+
+
+async def test_conditions_are_not_added_under_a_renewal_that_waits(
+    session: AsyncSession, owner: Principal, ada: Principal, repo: Repo
+) -> None:
+    request = await ask(session, ada, repo)
+    await access.approve(session, request, by=owner, ends_at=now() + timedelta(days=9))
+    await access.submit(session, ada, repo, fields=None, bundle=None, is_renewal=True)
+    with pytest.raises(Conflict, match="open for the repository"):
+        async with session.begin_nested():
+            await access.add_terms(session, request, by=owner, conditions="Name us.")
+
+
+async def test_a_request_handed_on_is_the_one_that_counts_then(
+    session: AsyncSession, owner: Principal, ada: Principal, repo: Repo
+) -> None:
+    eve = await make_person(session, "eve")
+    handed_on = await ask(session, ada, repo)
+    own = await ask(session, eve, repo)
+    await access.withdraw(session, own, by=eve)
+    await access.delegate(session, handed_on, await _row(session, eve), by=owner, comment="She does the work.")
+    assert (await ask(session, eve, repo)).id == handed_on.id
+    grant = await access.approve(session, await access.get(session, handed_on.id), by=owner)
+    await access.close(session, grant, by=eve)
+    again = await ask(session, eve, repo)
+    await access.withdraw(session, again, by=eve)
+    assert (await access.latest_request(session, eve.person_id, repo.id)).id == handed_on.id
+
+
 async def test_revoked_access_ends_at_once_and_can_be_restored(
     session: AsyncSession, owner: Principal, ada: Principal, repo: Repo
 ) -> None:
