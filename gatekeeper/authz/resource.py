@@ -97,7 +97,7 @@ class Standing:
     has_withdrawn    they withdrew an acceptance given for it
     grants           not revoked, possibly over
     request          state of their latest request
-    was_revoked      their latest grant was revoked
+    was_revoked      their latest grant was revoked, not given up
     demands          what the repository needs of everybody with a grant; its stage may need more
     brought          prerequisites that they bring
     """

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.access.grants import latest_requests
 from gatekeeper.access.tables import AccessGrant, AccessRequest, Prerequisite, RepoRequirement, RequestState
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person, Role
@@ -30,7 +31,7 @@ async def standings(session: AsyncSession, principal: Principal, repos: Sequence
     disabled = await is_disabled(session, person_id)
     accepted, withdrawn = await _accepted(session, person_id, ids)
     grants = await _grants(session, person_id, ids)
-    requests = await _latest_requests(session, person_id, ids)
+    requests = await latest_requests(session, person_id, ids, with_drafts=False)
     held = [repo_id for repo_id in ids if grants.get(repo_id)]  # prerequisites matter to those who hold a grant only
     demands = await _demands(session, held)
     brought = await _brought(session, person_id, held)
@@ -64,7 +65,7 @@ def _standing(
     role: Role | None,
     accepted: list[frozenset[str]],
     has_withdrawn: bool,
-    grants: list[tuple[AccessGrant, dict[str, Any]]],
+    grants: list[tuple[AccessGrant, AccessRequest | None]],
     request: AccessRequest | None,
     *,
     disabled: bool,
@@ -72,18 +73,20 @@ def _standing(
     demands: tuple[Demand, ...],
     brought: tuple[Brought, ...],
 ) -> Standing:
-    newest = grants[0][0] if grants else None
+    newest, asked = grants[0] if grants else (None, None)
     return Standing(
         role=role,
         is_safety=is_safety,
         is_disabled=disabled,
         accepted=tuple(accepted),
         has_withdrawn=has_withdrawn,
-        grants=tuple(_grant(grant, answers) for grant, answers in grants if grant.revoked_at is None),
+        grants=tuple(_grant(grant, row.fields if row else {}) for grant, row in grants if grant.revoked_at is None),
         request=request.state if request else None,
         request_id=request.id if request else None,
         request_reason=request.reason if request else "",
-        was_revoked=newest is not None and newest.revoked_at is not None,
+        was_revoked=newest is not None
+        and newest.revoked_at is not None
+        and (asked is None or asked.state is RequestState.REVOKED),  # else it was given up, or taken back
         revoke_reason=newest.revoke_reason if newest else "",
         demands=demands,
         brought=brought,
@@ -135,17 +138,17 @@ async def _accepted(
 
 async def _grants(
     session: AsyncSession, person_id: str, repo_ids: list[str]
-) -> dict[str, list[tuple[AccessGrant, dict[str, Any]]]]:
-    """Grants, newest first, each with the answers of the request that led to it."""
+) -> dict[str, list[tuple[AccessGrant, AccessRequest | None]]]:
+    """Grants, newest first, each with the request that led to it."""
     rows = await session.execute(
         sa.select(AccessGrant, AccessRequest)
         .outerjoin(AccessRequest, col(AccessRequest.id) == col(AccessGrant.request_id))
         .where(col(AccessGrant.person_id) == person_id, col(AccessGrant.repo_id).in_(repo_ids))
         .order_by(col(AccessGrant.granted_at).desc(), col(AccessGrant.id).desc())
     )
-    found: dict[str, list[tuple[AccessGrant, dict[str, Any]]]] = {}
+    found: dict[str, list[tuple[AccessGrant, AccessRequest | None]]] = {}
     for grant, request in rows:
-        found.setdefault(grant.repo_id, []).append((grant, dict(request.fields) if request else {}))
+        found.setdefault(grant.repo_id, []).append((grant, request))
     return found
 
 
@@ -172,16 +175,3 @@ async def _brought(session: AsyncSession, person_id: str, repo_ids: list[str]) -
     ):
         found[row.repo_id] = (*found.get(row.repo_id, ()), Brought(row.kind, row.value, row.ends_at))
     return found
-
-
-async def _latest_requests(session: AsyncSession, person_id: str, repo_ids: list[str]) -> dict[str, AccessRequest]:
-    rows = await session.scalars(
-        sa.select(AccessRequest)
-        .where(
-            col(AccessRequest.person_id) == person_id,
-            col(AccessRequest.repo_id).in_(repo_ids),
-            col(AccessRequest.state) != RequestState.DRAFT,
-        )
-        .order_by(col(AccessRequest.submitted_at), col(AccessRequest.id))
-    )
-    return {request.repo_id: request for request in rows}

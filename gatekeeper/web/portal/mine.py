@@ -56,12 +56,11 @@ async def requests(call: Call) -> Response:
     person_id = call.principal.person_id or ""
     page = await access.requests_of(call.session, person_id, after=call.request.query_params.get("after"), limit=_PAGE)
     grants = await access.grants_in_force(call.session, person_id, {row.repo.id for row in page.rows}, now())
-    newest: set[str] = set()
+    latest = await access.latest_requests(call.session, person_id, {row.repo.id for row in page.rows})
     items = []
     for row in page.rows:
-        is_newest = row.repo.id not in newest
+        is_newest = latest[row.repo.id].id == row.request.id
         items.append(_asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest))
-        newest.add(row.repo.id)
     # The newest approval has the page's one main button; the others lead there by their own pages.
     first = next((place for place, item in enumerate(items) if item.can_give_up), None)
     if first is not None:

@@ -287,6 +287,21 @@ async def test_who_gave_access_up_tells_what_became_of_the_copies(site: Site, mo
     assert str((await request_of(site)).close_out) == "deleted"
 
 
+async def test_who_gave_access_up_is_offered_the_form_again(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    await decide(site, "approve")
+    await ada.post(f"{MODEL}/access/withdraw")
+
+    mine, page = words((await ada.get("/requests")).text), (await ada.get(f"{MODEL}/access")).text
+    again = await ada.post(f"{MODEL}/access", data=inputs(page) | {"q-0": "University", "q-1": "DE", "q-2": "yes"})
+
+    assert "Ask again" in mine
+    assert "was revoked" not in words(page)
+    assert again.status_code == 303
+    assert (await request_of(site)).state is RequestState.IN_REVIEW
+
+
 @pytest.mark.parametrize("act", ["withdraw", "correct", "appeal", "confirm", "close-out"])
 async def test_who_has_not_asked_is_told_so_and_strangers_change_nothing(site: Site, model: Repo, act: str) -> None:
     await ask_for_access(await site.as_("ada"))
