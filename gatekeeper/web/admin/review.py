@@ -49,6 +49,7 @@ class Case:
     repo: Repo
     is_reviewer: bool
     is_barred: bool = False  # they decided what was appealed against
+    newer: AccessRequest | None = None  # what the applicant asked for since
 
 
 async def show(call: Call) -> Response:
@@ -63,7 +64,9 @@ async def case_of(call: Call) -> Case:
     is_asked = request.state is RequestState.REFERRED and request.referred_to == call.principal.person_id
     if not is_reviewer and not is_asked:
         raise missing()
-    return Case(request, repo, is_reviewer, call.principal.person_id in await access.barred(call.session, request))
+    is_barred = call.principal.person_id in await access.barred(call.session, request)
+    latest = await access.latest_requests(call.session, request.person_id, [repo.id], with_drafts=False)
+    return Case(request, repo, is_reviewer, is_barred, None if latest[repo.id] is request else latest[repo.id])
 
 
 def refuse_stale(request: AccessRequest, version: str) -> None:
@@ -163,6 +166,11 @@ def acts_for(call: Call, case: Case) -> frozenset[str]:
         possible -= {"answer"}
     if request.approvals_needed > 1 and request.state is not RequestState.IN_REVIEW:
         possible -= {"approve"}  # several people cannot turn it around at once: it goes back to review first
+    if request.state is RequestState.AWAITING_TERMS:
+        possible -= {"revoke"}  # there is no access yet: the approval is taken back
+    if case.newer is not None:
+        possible -= {"cancel"} if request.state is RequestState.IN_REVIEW else {"cancel", "approve"}
+        possible -= {"add-terms"} if case.newer.state in access.OPEN else set()
     possible -= {"claim"} if request.claimed_by else {"unclaim"}
     return frozenset(possible)
 
