@@ -1,5 +1,7 @@
 """Invitations into an organization: somebody with an account is asked, and says yes or no."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -99,15 +101,23 @@ async def waiting_for(session: AsyncSession, person_id: str) -> list[tuple[Membe
     return [(offer, organization) for offer, organization in rows]
 
 
-async def of(session: AsyncSession, organization: Organization) -> list[tuple[MembershipOffer, Person]]:
-    """Who is asked into an organization and has not answered, by name."""
+async def of(
+    session: AsyncSession, organizations: Iterable[Organization]
+) -> dict[str, list[tuple[MembershipOffer, Person]]]:
+    """Who is asked into each of `organizations` and has not answered, by its id; people by name."""
     rows = await session.execute(
         sa.select(MembershipOffer, Person)
         .join(Person, col(Person.id) == col(MembershipOffer.person_id))
-        .where(col(MembershipOffer.organization_id) == organization.id, col(MembershipOffer.expires_at) > now())
+        .where(
+            col(MembershipOffer.organization_id).in_([each.id for each in organizations]),
+            col(MembershipOffer.expires_at) > now(),
+        )
         .order_by(col(Person.name_key))
     )
-    return [(offer, person) for offer, person in rows]
+    found = defaultdict[str, list[tuple[MembershipOffer, Person]]](list)
+    for offer, person in rows:
+        found[offer.organization_id].append((offer, person))
+    return found
 
 
 async def clean_up(session: AsyncSession) -> None:

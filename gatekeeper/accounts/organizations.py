@@ -1,5 +1,8 @@
 """Organizations: namespaces shared by several people, each with a role."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -117,15 +120,20 @@ async def members(session: AsyncSession, organization: Organization) -> list[tup
     return [(person, role) for person, role in rows]
 
 
-async def safety_team(session: AsyncSession, organization: Organization) -> frozenset[str]:
-    """Ids of the people in its safety team, besides its administrators."""
-    return frozenset(
-        await session.scalars(
-            sa.select(col(Membership.person_id)).where(
-                col(Membership.organization_id) == organization.id, col(Membership.is_safety)
-            )
-        )
+async def memberships_in(
+    session: AsyncSession, organizations: Iterable[Organization]
+) -> dict[str, list[tuple[Person, Membership]]]:
+    """Who belongs to each of `organizations`, by its id; people by name."""
+    rows = await session.execute(
+        sa.select(Person, Membership)
+        .join(Membership, col(Membership.person_id) == col(Person.id))
+        .where(col(Membership.organization_id).in_([each.id for each in organizations]))
+        .order_by(col(Person.name_key))
     )
+    found = defaultdict[str, list[tuple[Person, Membership]]](list)
+    for person, held in rows:
+        found[held.organization_id].append((person, held))
+    return found
 
 
 async def organizations_of(session: AsyncSession, person_id: str) -> list[tuple[Organization, Role]]:

@@ -29,7 +29,7 @@ from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
 from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
-from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace
+from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace, load_namespaces
 from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
 from gatekeeper.authz.matrix import COLUMNS, as_markdown, matrix
@@ -86,6 +86,7 @@ __all__ = [
     "load_each",
     "load_many",
     "load_namespace",
+    "load_namespaces",
     "matrix",
     "propose",
     "readable",

@@ -3,7 +3,7 @@
 Every instant is kept as it is in the tables, so that ends are compared when deciding and no job has to run for them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -91,18 +91,26 @@ async def load_many(session: AsyncSession, principal: Principal, repos: Sequence
 
 async def load_namespace(session: AsyncSession, principal: Principal, name: str = "") -> Hub:
     """The facts for a right in a namespace (creating a repository, managing members), or in the hub without a name."""
-    person_id = principal.person_id
-    role: Role | None = None
-    owner_id: str | None = None
-    if name and person_id:
-        row = await session.get(Namespace, name.lower())
+    return (await load_namespaces(session, principal, [name]))[name]
+
+
+async def load_namespaces(session: AsyncSession, principal: Principal, names: Collection[str]) -> dict[str, Hub]:
+    """The same for several namespaces, by name."""
+    person_id, rows = principal.person_id, dict[str, Namespace]()
+    if person_id and (keys := [name.lower() for name in names if name]):
+        found = await session.scalars(sa.select(Namespace).where(col(Namespace.key).in_(keys)))
+        rows = {row.key: row for row in found}
+    disabled = await is_disabled(session, person_id)
+    hubs = {}
+    for name in names:
+        row, role = rows.get(name.lower()), None
         if row is not None and row.person_id == person_id:
             role = Role.ADMIN
         elif row is not None and row.organization_id is not None:
             role = principal.organizations.get(row.organization_id)
         owner_id = (row.person_id or row.organization_id) if row is not None else None
-    disabled = await is_disabled(session, person_id)
-    return Hub(person_id, namespace=name, role=role, is_disabled=disabled, owner_id=owner_id)
+        hubs[name] = Hub(person_id, namespace=name, role=role, is_disabled=disabled, owner_id=owner_id)
+    return hubs
 
 
 def as_proposal(base: Revision, commit: str, proposed: Proposed) -> Revision:

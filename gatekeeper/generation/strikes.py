@@ -121,11 +121,16 @@ async def appeal(
 
 
 async def strikes_to_review(
-    session: AsyncSession, condition: sa.ColumnElement[bool], *, is_reviewed: bool = False, limit: int = 100
+    session: AsyncSession,
+    condition: sa.ColumnElement[bool],
+    *,
+    is_reviewed: bool = False,
+    begin: Strike | None = None,
+    limit: int = 100,
 ) -> list[tuple[Strike, Repo, str]]:
     """Strikes at repositories that meet a condition on Repo, those with an appeal first, then the oldest.
 
-    With each comes its prompt, if the person lets the reviewer read it, else "".
+    With each comes its prompt, if the person lets the reviewer read it, else "". `begin` is the first one listed.
     """
     query = (
         sa.select(Strike, Repo, Generation)
@@ -133,10 +138,18 @@ async def strikes_to_review(
         .outerjoin(Generation, col(Generation.id) == col(Strike.generation_id))
         .where(condition, (col(Strike.state) == StrikeState.OPEN) != is_reviewed)
     )
-    order = [col(Strike.reviewed_at).desc()] if is_reviewed else [col(Strike.appealed_at).is_(None), col(Strike.id)]
+    identity, is_quiet = col(Strike.id), col(Strike.appealed_at).is_(None)
+    if is_reviewed:
+        query = query.order_by(col(Strike.reviewed_at).desc(), identity.desc())
+    else:
+        query = query.order_by(is_quiet, identity)
+    if begin is not None and is_reviewed:
+        query = query.where(sa.tuple_(col(Strike.reviewed_at), identity) <= (begin.reviewed_at, begin.id))
+    elif begin is not None:
+        query = query.where(sa.tuple_(is_quiet, identity) >= (begin.appealed_at is None, begin.id))
     return [
         (strike, repo, made.prompt or "" if made and strike.shows_prompt and not is_over(made, now()) else "")
-        for strike, repo, made in await session.execute(query.order_by(*order).limit(limit))
+        for strike, repo, made in await session.execute(query.limit(limit))
     ]
 
 

@@ -19,7 +19,7 @@ from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 
-_MOST = 500
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,20 @@ async def _request(call: Call) -> access.AccessRequest:
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
     seen = await see(call, call.repo, call.resource)
-    rows = (
+    # A form that was refused comes back at the head of the list, from wherever it was sent.
+    begin = await call.session.get(AccessGrant, call.params.get("id") or call.request.query_params.get("from", ""))
+    is_over, newest = col(AccessGrant.revoked_at).is_not(None), col(AccessGrant.id).desc()
+    query = sa.select(AccessGrant, Person).join(Person, col(Person.id) == col(AccessGrant.person_id))
+    if begin is not None and begin.revoked_at is None:
+        query = query.where(sa.or_(is_over, col(AccessGrant.id) <= begin.id))
+    elif begin is not None:
+        query = query.where(is_over, col(AccessGrant.id) <= begin.id)
+    listed = (
         await call.session.execute(
-            sa.select(AccessGrant, Person)
-            .join(Person, col(Person.id) == col(AccessGrant.person_id))
-            .where(col(AccessGrant.repo_id) == call.repo.id)
-            .order_by(col(AccessGrant.revoked_at).is_not(None), col(AccessGrant.granted_at).desc())
-            .limit(_MOST)
+            query.where(col(AccessGrant.repo_id) == call.repo.id).order_by(is_over, newest).limit(_PAGE + 1)
         )
     ).all()
+    rows, url = listed[:_PAGE], f"{repo_url(call.repo)}/grants"
     givers = {found.granted_by for found, _ in rows if found.granted_by}
     names = {
         row.id: row.name
@@ -148,6 +153,8 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         status=status,
         head=seen.head,
         grants=[_row(found, person, names) for found, person in rows],
+        first=url if begin else None,
+        more=f"{url}?from={listed[_PAGE][0].id}" if len(listed) > _PAGE else None,
         form=form,
         errors=errors or {},
     )

@@ -1,6 +1,7 @@
 """Organizations: mine (all of them for an administrator), their members, and making one."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -9,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, authz
 from gatekeeper.accounts import Organization, Role
+from gatekeeper.accounts.names import fold
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
@@ -16,6 +18,8 @@ from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
+
+_PAGE = 20
 
 
 @dataclass(frozen=True)
@@ -143,18 +147,25 @@ async def _page(
     status: int = 200,
 ) -> HTMLResponse:
     sees_all = runs_hub(call)
-    query = sa.select(Organization).where(col(Organization.deleted_at).is_(None)).order_by(col(Organization.name_key))
+    # A form that was refused comes back at the head of the list, from wherever it was sent.
+    begin = fold(call.params.get("organization", "") or call.request.query_params.get("from", ""))
+    query = sa.select(Organization).where(col(Organization.deleted_at).is_(None), col(Organization.name_key) >= begin)
     rows, me = [], call.principal.person_id or ""
     mine = {each.id: role for each, role in await accounts.organizations.organizations_of(call.session, me)}
     if not sees_all:
         query = query.where(col(Organization.id).in_(list(mine)))
-    for organization in (await call.session.scalars(query)).all():
-        members = await accounts.organizations.members(call.session, organization)
+    listed = (await call.session.scalars(query.order_by(col(Organization.name_key)).limit(_PAGE + 1))).all()
+    found = listed[:_PAGE]
+    memberships = await accounts.organizations.memberships_in(call.session, found)
+    offers = await accounts.offers.of(call.session, found)
+    hubs = await authz.load_namespaces(call.session, call.principal, [each.name for each in found])
+    for organization in found:
+        members = memberships[organization.id]
         if not sees_all and mine[organization.id] is Role.GUEST:
-            members = [(person, role) for person, role in members if person.id == me]
-        safety = await accounts.organizations.safety_team(call.session, organization)
-        hub = await authz.load_namespace(call.session, call.principal, organization.name)
-        may = authz.decide(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
+            members = [(person, held) for person, held in members if person.id == me]
+        may = authz.decide(
+            call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hubs[organization.name], now()
+        )
         rows.append(
             Row(
                 organization.id,
@@ -164,15 +175,15 @@ async def _page(
                     Member(
                         f"{organization.id}-{person.id}",
                         person.name,
-                        role.value,
-                        person.id in safety,
+                        held.role.value,
+                        held.is_safety,
                         bool(may) or person.id == me,
                     )
-                    for person, role in members
+                    for person, held in members
                 ),
                 tuple(
                     Invited(offer.id, person.name, offer.role.value, offer.is_safety)
-                    for offer, person in await accounts.offers.of(call.session, organization)
+                    for offer, person in offers[organization.id]
                     if may
                 ),
                 bool(may),
@@ -184,6 +195,8 @@ async def _page(
         status=status,
         sees_all=sees_all,
         organizations=rows,
+        first="/admin/organizations" if begin else None,
+        more=f"/admin/organizations?{urlencode({'from': listed[_PAGE].name_key})}" if len(listed) > _PAGE else None,
         invitations=[
             (offer.id, organization.name, offer.role.value, offer.is_safety)
             for offer, organization in await accounts.offers.waiting_for(call.session, me)

@@ -1,5 +1,7 @@
 """Strikes of people at the repositories in one's care: what safety stopped, appeals, and the review."""
 
+from urllib.parse import urlencode
+
 import sqlalchemy as sa
 from sqlmodel import col
 from starlette.responses import RedirectResponse, Response
@@ -54,9 +56,13 @@ async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Res
     if who:
         person = await accounts.people.find(call.session, who)
         condition = sa.and_(condition, col(Strike.person_id) == (person.id if person else None))
-    rows = await generation.strikes_to_review(call.session, condition, is_reviewed=is_reviewed, limit=PAGE)
-    may = {repo.id for repo in await decided(call, (repo for _, repo, _ in rows))}
-    rows = [row for row in rows if row[1].id in may]
+    begin = await call.session.get(Strike, query.get("from", ""))
+    rows = await generation.strikes_to_review(
+        call.session, condition, is_reviewed=is_reviewed, begin=begin, limit=PAGE + 1
+    )
+    more = {"person": who, "reviewed": query.get("reviewed", ""), "from": rows[PAGE][0].id} if len(rows) > PAGE else {}
+    may = {repo.id for repo in await decided(call, (repo for _, repo, _ in rows[:PAGE]))}
+    rows = [row for row in rows[:PAGE] if row[1].id in may]
     names = await names_of(call, [each for strike, _, _ in rows for each in (strike.person_id, strike.reviewed_by)])
     return render(
         call,
@@ -69,6 +75,7 @@ async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Res
             {"row": strike, "repo": repo, "prompt": prompt, "kind": words.STRIKE_KINDS[strike.kind]}
             for strike, repo, prompt in rows
         ],
+        more=f"/admin/strikes?{urlencode({key: value for key, value in more.items() if value})}" if more else None,
         states=words.STRIKE_STATES,
         names=names,
         errors=errors,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import accounts, community, releases, repos
 from gatekeeper.access.tables import AccessGrant, AccessRequest
-from gatekeeper.accounts import OPERATOR, Principal, namespaces
+from gatekeeper.accounts import OPERATOR, Principal, Role, namespaces
 from gatekeeper.community import ItemKind
 from gatekeeper.kit.clock import now
 from gatekeeper.notices.tables import Notice
@@ -54,6 +54,7 @@ LISTS = {
     "repositories in care": ("grace", "/admin/repositories"),
     "dashboard": ("grace", "/admin"),
     "grants": ("grace", "/lab/base/grants"),
+    "organizations": ("grace", "/admin/organizations"),
     "releases": ("grace", "/lab/base/releases"),
     "releases by API": ("ada", "/api/models/lab/base/releases"),
     "discussions": ("ada", "/lab/base/discussions"),
@@ -129,6 +130,9 @@ async def _grow(site: Site, numbers: range) -> None:
             await _release(session, base, commit, by, ladder)
             await community.discussions.open_discussion(session, base, title=f"Number {number}", text="Hello", by=by)
             person = await accounts.people.add(session, f"reader{number}", email=f"r{number}@example.org", by=OPERATOR)
+            group = await accounts.organizations.create(session, f"group{number}", by=by)
+            await accounts.offers.make(session, group, person, Role.READ, by=by)
+            await accounts.organizations.add_member(session, group, ada, Role.WRITE, by=by)
             await session.flush()  # the grant refers to them
             session.add(AccessGrant(repo_id=base.id, person_id=person.id, granted_by=person.id))
             session.add(

@@ -1,0 +1,67 @@
+"""Lists that go on over several pages: the links from page to page lead to every row, and to each once."""
+
+import re
+from html import unescape
+
+import pytest
+
+from gatekeeper import accounts
+from gatekeeper.access import AccessGrant
+from gatekeeper.accounts import OPERATOR
+from gatekeeper.generation.tables import Strike, StrikeKind, StrikeState
+from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
+from gatekeeper.web.admin import grants, organizations, strikes
+from tests.gatekeeper.web.site import MODEL, Site
+
+pytestmark = pytest.mark.anyio
+
+NAMES = ["anna", "bert", "cora"]
+LISTS = {
+    "/admin/organizations": r"aria-labelledby=\"o-\w+\"",
+    f"{MODEL}/grants": r"row-title\">(\w+)",
+    "/admin/strikes": r"row-title\">(\w+)",
+    "/admin/strikes?reviewed=yes": r"row-title\">(\w+)",
+}
+
+
+async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((organizations, "_PAGE"), (grants, "_PAGE"), (strikes, "PAGE")):
+        monkeypatch.setattr(module, name, 1)
+    async with site.gatekeeper.db.write() as session:
+        grace = await accounts.principals.for_person(session, site.people["grace"])
+        for name in NAMES:
+            person = await accounts.people.add(session, name, email=f"{name}@example.org", by=OPERATOR)
+            await accounts.organizations.create(session, f"group-{name}", by=grace)
+            await session.flush()  # the rows refer to them
+            ended = now() if name == "anna" else None
+            session.add(AccessGrant(repo_id=model.id, person_id=person.id, revoked_at=ended))
+            for state in (StrikeState.OPEN, StrikeState.UPHELD):
+                session.add(
+                    Strike(
+                        person_id=person.id,
+                        repo_id=model.id,
+                        kind=StrikeKind.PROMPT_RULE,
+                        state=state,
+                        reason="It was stopped.",
+                        appealed_at=now() if name == "bert" else None,
+                        reviewed_at=now() if state is StrikeState.UPHELD else None,
+                    )
+                )
+    browser = await site.as_("grace")
+
+    seen: dict[str, list[str]] = {}
+    for start, row in LISTS.items():
+        at: str | None = start
+        while at is not None:
+            page = (await browser.get(at)).text
+            seen.setdefault(start, []).extend(re.findall(row, page))
+            more = re.search(r'rel="next"\s+href="([^"]+)"', page)
+            at = unescape(more[1]) if more else None
+
+    assert len(seen.pop("/admin/organizations")) == len(set(NAMES)) + 1  # and the lab
+    assert [sorted(each) for each in seen.values()] == [NAMES] * 3
+    assert seen[f"{MODEL}/grants"][-1] == "anna"  # what ended comes last
+    assert seen["/admin/strikes"][0] == "bert"  # appeals come first
