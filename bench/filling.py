@@ -1,7 +1,8 @@
 """A hub full of people, requests, repositories and events, for bench/growth.py and bench/pages.py.
 
 Rows go in by large statements past the house's verbs: filling is not what is measured. Full size is 1,000,000 events,
-100,000 people, 100,000 requests and 10,000 repositories; `size` is always the number of events, and scales all of it.
+100,000 people, 100,000 requests, 10,000 repositories and 1,000 organizations; `size` is always the number of events,
+and scales all of it.
 """
 
 import hashlib
@@ -18,14 +19,16 @@ from sqlmodel import SQLModel, col
 
 from gatekeeper import app, community, ledger, licensing, releases, schema, tokens
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
-from gatekeeper.accounts import OPERATOR, people, principals, sessions
+from gatekeeper.accounts import OPERATOR, Role, namespaces, people, principals, sessions
 from gatekeeper.accounts.personal_keys import PersonalKey
-from gatekeeper.accounts.tables import Namespace, Person
+from gatekeeper.accounts.tables import Membership, Namespace, Organization, Person
+from gatekeeper.generation.tables import Generation, GenerationState, Strike, StrikeKind
+from gatekeeper.incidents.tables import Incident
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
 from gatekeeper.kit.personal import PersonKey
 from gatekeeper.ledger.tables import LedgerEvent
-from gatekeeper.notices.tables import Notice
+from gatekeeper.notices.tables import Notice, Webhook
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos import AddFile, RepoKind, catalogue, history
 from gatekeeper.repos.tables import CardTag, Gate, GitObject, GitRef, Repo
@@ -35,6 +38,7 @@ from gatekeeper.web.state import Gatekeeper
 URL = "http://bench.test"
 _BATCH = 5_000
 _DISCUSSIONS = 50
+_MEMBERS = 5  # of each organization
 _CARD = b"---\nlicense: mit\npipeline_tag: text-to-image\nbase_model: keeper/gated\n---\n# A model\n\nDraws pictures.\n"
 
 
@@ -49,6 +53,7 @@ class Known:
     keeper_id: str
     repo: Repo
     commit: str
+    places: dict[str, str]  # what stands for the captures of addresses, see bench/pages.py
 
 
 @asynccontextmanager
@@ -83,7 +88,22 @@ async def begin(gatekeeper: Gatekeeper) -> Known:
         terms = await releases.terms_in_force(session, repo, commit)
         assert terms is not None
         reading = await principals.for_person(session, reader)
-        await licensing.accept(session, reading, repo, terms, texts=list(terms.texts), method="api", key=keys.signing)
+        accepted = await licensing.accept(
+            session, reading, repo, terms, texts=list(terms.texts), method="api", key=keys.signing
+        )
+        namespace = await namespaces.find_namespace(session, "keeper")
+        assert namespace is not None
+        curated = await community.collections.create(session, namespace, "Good ones", by=owner)
+        incident = Incident(repo_id=repo.id, title="It draws pears", reporter_id=reader.id)
+        hook = Webhook(owner_id=reader.id, url="https://example.org/hook", domains=["repo"])
+        made = Generation(person_id=reader.id, repo_id=repo.id, commit_id=commit, prompt_sha256="p" * 64)
+        made.state = GenerationState.REFUSED
+        asked = AccessRequest(repo_id=repo.id, person_id=reader.id, state=RequestState.IN_REVIEW)
+        session.add_all([incident, hook, made, asked])
+        await session.flush()
+        session.add(Strike(person_id=reader.id, repo_id=repo.id, kind=StrikeKind.PROMPT_RULE, reason="It was stopped."))
+        event_id = await session.scalar(sa.select(sa.func.min(LedgerEvent.id)))
+        slug = curated.slug.partition("/")[2]
         _, cookie = await sessions.start(session, root, key=keys.sessions, user_agent="bench", days=1)
         _, other = await sessions.start(session, reader, key=keys.sessions, user_agent="bench", days=1)
         _, secret = await tokens.issue(session, reader, label="bench", role="read", key=keys.tokens)
@@ -95,6 +115,16 @@ async def begin(gatekeeper: Gatekeeper) -> Known:
             keeper_id=root.id,
             repo=repo,
             commit=commit,
+            places={
+                "/receipts/{id}": accepted.id,
+                "/generations/{id}": made.id,
+                "/settings/webhooks/{id}": hook.id,
+                "/admin/requests/{id}": asked.id,
+                "/admin/incidents/{id}": incident.id,
+                "/admin/ledger/{id}": str(event_id),
+                "slug": slug,
+                "sha256": terms.documents[0].sha256,
+            },
         )
 
 
@@ -108,6 +138,21 @@ async def fill(gatekeeper: Gatekeeper, known: Known, have: int, size: int) -> No
         Namespace,
         [Namespace(key=person.name_key, name=person.name, person_id=person.id) for person in persons],
     )
+    groups = [_organization(number) for number in range(-(-have // 1000), -(-size // 1000))]
+    await _insert(gatekeeper, Organization, groups)
+    await _insert(
+        gatekeeper,
+        Namespace,
+        [Namespace(key=group.name_key, name=group.name, organization_id=group.id) for group in groups],
+    )
+    members = [
+        Membership(organization_id=group.id, person_id=chosen.id, role=Role.WRITE)
+        for group in groups
+        for chosen in chance.sample(persons, _MEMBERS)
+    ]
+    if not have:
+        members.append(Membership(organization_id=groups[0].id, person_id=known.keeper_id, role=Role.ADMIN))
+    await _insert(gatekeeper, Membership, members)
     repos = [_repository(known, number) for number in range(have // 100, max(size // 100, 1))]
     await _insert(gatekeeper, Repo, repos)
     await _copy_history(gatekeeper, known, repos)
@@ -171,6 +216,10 @@ async def _write(gatekeeper: Gatekeeper, table: type[SQLModel], group: list[dict
 def _person(number: int) -> Person:
     name = f"person{number:07}"
     return Person(name=name, name_key=name, email=f"{name}@example.org", email_key=f"{name}@example.org")
+
+
+def _organization(number: int) -> Organization:
+    return Organization(name=f"group{number:05}", name_key=f"group{number:05}")
 
 
 def _repository(known: Known, number: int) -> Repo:

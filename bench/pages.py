@@ -3,13 +3,15 @@
     python bench/pages.py [--events 20000] [--rounds 9]
 
 Full size is 1,000,000 events, with 100,000 requests and 10,000 repositories (see bench/filling.py); fewer events scale
-all of it. Each page is asked at a tenth of the size too, which shows what grows. Goal at full size: a median below
-100 ms for every page. Times are of the whole application without sockets, in one process.
+all of it. Every page of the portal is asked by a reader and an administrator, every page of the panel by the latter;
+what is left out, and why, stands below. Each is asked at a tenth of the size too, which shows what grows. Goal at full
+size: a median below 100 ms for every page. Times are of the whole application without sockets, in one process.
 """
 
 import argparse
 import asyncio
 import logging
+import re
 import statistics
 import tempfile
 import time
@@ -21,50 +23,44 @@ import structlog
 from filling import URL, Known, begin, fill, opened
 from sqlalchemy import event
 
+from gatekeeper.web import admin, portal
 from gatekeeper.web.state import Gatekeeper
 
 FULL = 1_000_000
 GOAL_MS = 100
-_PAGES = {
-    "browser": (
-        "/",
-        "/models",
+# Lists narrowed to a few, and what programs ask instead of a page.
+_CHOICES = {
+    "reader": (
         "/models?q=model00",
         "/models?stage=research_preview",
         "/models?can=download",
-        "/keeper/gated",
-        "/keeper/gated/tree/main",
-        "/keeper/gated/access",
-        "/keeper/gated/discussions",
-        "/keeper/gated/discussions/1",
-        "/keeper/model000002/releases",
-        "/requests",
-        "/receipts",
-        "/notices",
-        "/collections",
-        "/settings/tokens",
         "/api/models?limit=100&full=true",
         "/api/models/keeper/gated",
     ),
-    "admin": (
-        "/models",
-        "/notices",
-        "/keeper/gated/grants",
-        "/admin",
-        "/admin/requests",
+    "administrator": (
         "/admin/requests?state=rejected",
-        "/admin/repositories",
-        "/admin/people",
         "/admin/people?q=person0000",
-        "/admin/ledger",
         "/admin/ledger?kind=repos:file:download",
         "/admin/ledger?since=2020-01-01&until=2020-02-01",
-        "/admin/incidents",
-        "/admin/storage",
-        "/admin/settings",
-        "/admin/webhooks",
     ),
 }
+_LEFT_OUT = {
+    r"/(datasets|spaces)/.*": "the same page as a model's",
+    r"/api/.*|.*\.(json|csv)|.*/{file}|/admin/ledger/{id}/proof": "a file or data, no page",
+    r"/(login|signup|reset|logout|settings/email).*": "for who is not signed in, or follows a link that is used once",
+    r"/settings/second-factor/app|/{ns}/{name}/commit/{rev}|/{ns}/{name}/compare": "sends on to a page that is asked",
+    r"/_styleguide|/verify/report|/admin/grants/revoke": "for developers; about what was just sent or ticked",
+    r"/{ns}/{name}/evaluations/{id}": "a report takes real images",
+    r"/{ns}/{name}/playground|/{ns}/{name}/tree/{rev}/{path:rest}": "no inference process, no folder in what is filled",
+    r".*/comment/{id}|/{ns}/{name}/compare/{range}": "one comment, two commits: nothing that grows with the hub",
+}
+_OF_ONE = {  # what belongs to one of the two
+    "/receipts/{id}": "reader",
+    "/generations/{id}": "reader",
+    "/settings/webhooks/{id}": "reader",
+    "/collections/{namespace}/{slug}/edit": "administrator",
+}
+_STAGED = "model000002"  # has releases
 
 
 def main() -> None:
@@ -108,20 +104,49 @@ async def _measure(application: Any, gatekeeper: Gatekeeper, known: Known, round
     event.listen(gatekeeper.db.engine.sync_engine, "before_cursor_execute", count)
     found = {}
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=application), base_url=URL, timeout=600) as client:
-        for who, headers in (("browser", known.browser), ("admin", known.admin)):
-            for path in _PAGES[who]:
+        for who, headers in (("reader", known.browser), ("administrator", known.admin)):
+            for name, path in _addresses(known, who).items():
                 took = []
                 for _ in range(rounds + 1):
                     statements, started = 0, time.perf_counter()
                     answer = await client.get(path, headers=headers)
                     took.append((time.perf_counter() - started) * 1000)
                     assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:300]}"
-                found[f"{'administrator' if who == 'admin' else 'reader'} {path}"] = (
-                    statistics.median(took[1:]),
-                    statements,
-                )
+                found[f"{who} {name}"] = (statistics.median(took[1:]), statements)
     event.remove(gatekeeper.db.engine.sync_engine, "before_cursor_execute", count)
     return found
+
+
+def _addresses(known: Known, who: str) -> dict[str, str]:
+    """Each page that one comes to, by its route; the panel's are for an administrator alone."""
+    routes = portal.ROUTES if who == "reader" else [*portal.ROUTES, *admin.ROUTES]
+    pages = {
+        route.pattern: _filled(known, route.pattern)
+        for route in routes
+        if "GET" in route.methods
+        and not any(re.fullmatch(left_out, route.pattern) for left_out in _LEFT_OUT)
+        and _OF_ONE.get(route.pattern, who) == who
+    }
+    return pages | {path: path for path in _CHOICES[who]}
+
+
+def _filled(known: Known, pattern: str) -> str:
+    is_staged = "/releases" in pattern
+    values = {
+        "ns": "keeper",
+        "name": _STAGED if is_staged else "gated",
+        "rev": known.commit if is_staged or "/commit/" in pattern else "main",
+        "path:rest": "README.md",
+        "num": "1",
+        "organization": "group00000",
+        "namespace": "keeper",
+        "person": "person0000000",
+        "purpose": "download",
+        "kind:kind": "models",
+        "id": known.places.get(pattern, ""),
+        **known.places,
+    }
+    return re.sub(r"{([^}]+)}", lambda match: values[match[1]], pattern)
 
 
 if __name__ == "__main__":
