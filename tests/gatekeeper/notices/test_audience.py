@@ -102,9 +102,9 @@ async def test_whose_access_or_work_an_act_changes_is_told(database: Database) -
         await access.approve(session, request, by=owner)
         request = await access.add_terms(session, await _latest(session), by=owner, conditions="Tell us more.")
         request = await access.cancel(session, request, by=owner)
-        await access.reject(session, request, by=owner, reason="No.")
-        await access.appeal(session, await _latest(session), by=ada, text="But why?")
-        await access.delegate(session, await _latest(session), heir, by=owner, comment="She goes on.")
+        request = await access.delegate(session, request, heir, by=owner, comment="She goes on.")
+        await access.reject(session, await access.recall(session, request, by=owner), by=owner, reason="No.")
+        await access.appeal(session, await _latest(session), by=eve, text="But why?")
         for event in await session.scalars(sa.select(LedgerEvent).order_by(LedgerEvent.id)):
             await tell_people(session, event, repo, always)
         told = {(notice.kind, notice.person_id) for notice in await session.scalars(sa.select(Notice))}
@@ -122,7 +122,7 @@ async def _latest(session: AsyncSession) -> AccessRequest:
 
 
 def test_every_act_of_the_request_machine_is_told_or_is_known_to_concern_nobody_else() -> None:
-    by_the_applicant = "save withdraw confirm close-out correct close"
+    by_the_applicant = "save withdraw confirm close-out correct close accept-rejection accept-revocation"
     told_otherwise = "activate undo expire"  # with the approval, not at all, before the end
     among_reviewers = "screen claim unclaim route answer recall vote approval"
     told = {kind.rpartition(":")[2] for kind in audience.TO_PERSON | audience.TO_REVIEWERS if "access:request" in kind}
