@@ -64,13 +64,22 @@ def sent_elsewhere(request: Request, principal: Principal, settings: Settings, a
         )
     if asks.is_dangerous and not is_recent(principal, settings):
         if wants_page(request):
-            return RedirectResponse(f"/login?again=1&next={quote(_back(request, settings), safe='/')}", 303)
+            return RedirectResponse(_again(_back(request, settings)), 303)
         raise NotAllowed(
             "This needs a recent sign-in.",
             next_step=f"Open {settings.public_url}/login?again=1 and sign in again.",
             code="SignInAgain",
         )
     return None
+
+
+def sign_in_first(request: Request, principal: Principal, settings: Settings) -> str:
+    """Where to sign in again before writing in a form that asks for it, so that nothing typed is lost; "" to go on."""
+    return "" if is_recent(principal, settings) else _again(_back(request, settings))
+
+
+def _again(path: str) -> str:
+    return f"/login?again=1&next={quote(path, safe='/')}"
 
 
 def _back(request: Request, settings: Settings) -> str:

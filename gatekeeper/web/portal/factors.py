@@ -11,7 +11,7 @@ from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.portal import entering, forms
 from gatekeeper.web.portal.views import render
 from gatekeeper.web.routing import RawRoute
-from gatekeeper.web.stepping import FACTORS_PAGE, is_recent, lacks_second_factor
+from gatekeeper.web.stepping import FACTORS_PAGE, lacks_second_factor
 
 _BODY_LIMIT = 40_000
 _APP_PAGE = f"{FACTORS_PAGE}/app"
@@ -138,7 +138,6 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         held=await factors.held(call.session, call.principal.person_id or ""),
         is_required=settings.admin_second_factor == "required" and call.principal.is_admin,
         is_lacking=lacks_second_factor(call.principal, settings),
-        is_recent=is_recent(call.principal, settings),
         asking=[each.name for each in await accounts.memberships.asking(call.session, call.principal.person_id)],
         errors=errors or {},
     )

@@ -20,7 +20,7 @@ from gatekeeper.licensing import Terms
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos import Card, Gate, Repo, RepoKind, cards, history
 from gatekeeper.repos.popularity import Popularity
-from gatekeeper.web import words
+from gatekeeper.web import stepping, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import page_path
 from gatekeeper.web.portal.restrictions import title_of
@@ -169,7 +169,8 @@ async def everyones_rights(call: Call, repo: Repo, seen: Seen) -> dict[Action, A
 
 def render(call: Call, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """The page for this call's principal."""
-    return page(call.request, call.principal, template, status=status, **context)
+    first = stepping.sign_in_first(call.request, call.principal, call.gatekeeper.settings)
+    return page(call.request, call.principal, template, status=status, sign_in_first=first, **context)
 
 
 def _head(

@@ -11,7 +11,8 @@ import time_machine
 from gatekeeper.accounts.throttle import PER_ADDRESS
 from gatekeeper.app import routes
 from gatekeeper.kit.clock import now
-from tests.gatekeeper.web.site import PASSWORD, Site, words
+from gatekeeper.repos import Repo
+from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, words
 
 pytestmark = pytest.mark.anyio
 PAGE = "/settings/second-factor"
@@ -104,6 +105,16 @@ async def test_dangerous_acts_ask_for_a_recent_sign_in_and_come_back(site: Site)
         again = await olga.post("/login", data={"name": "olga", "password": PASSWORD, "next": "/admin/people?x=1"})
         assert again.headers["location"] == "/admin/people?x=1"
         assert "was added" in words((await olga.post("/admin/people", data=new)).text)
+
+
+async def test_a_page_says_before_one_writes_that_its_acts_ask_for_a_recent_sign_in(site: Site, model: Repo) -> None:
+    grace, ada = await site.as_("grace"), await site.as_("ada")
+    address = f"{MODEL}/releases"
+    first = f"/login?again=1&amp;next={address}"
+    assert first not in (await grace.get(address)).text
+    with time_machine.travel(now() + timedelta(minutes=31), tick=True):
+        assert first in (await grace.get(address)).text
+        assert first not in (await ada.get(address)).text  # who reads has nothing to lose
 
 
 async def test_signing_in_again_gives_another_session(site: Site) -> None:
