@@ -79,22 +79,41 @@ async def maintainers(session: AsyncSession, repo: Repo) -> frozenset[str]:
     )
 
 
-async def quorum(session: AsyncSession, repo: Repo, release: Release, proposal: Proposal, rule: StageRule) -> Quorum:
-    """Count the approvals of a proposal by the rule of its stage, with the maintainers of this moment."""
+async def quorum(
+    session: AsyncSession,
+    repo: Repo,
+    release: Release,
+    proposal: Proposal,
+    rule: StageRule,
+    *,
+    is_always_open: bool = False,
+) -> Quorum:
+    """Count the approvals of a proposal by the rule of its stage, with the maintainers of this moment.
+
+    is_always_open  where too few people without a part in it are left, those with one count, down to who proposed it;
+                    where too few are left at all, all of them suffice
+    """
     everybody, made = await maintainers(session, repo), await makers(session, release)
     given = await approvals_of(session, proposal)
     standing = [approval.person_id for approval in given if still_counts(approval, proposal, release)]
     had_part = made.authors | made.handlers
+    proposer = {proposal.proposed_by}
     is_alone = len(everybody) == 1 and everybody <= had_part
-    if is_alone:
+    # Where nobody else is left: who did not make it may approve their own proposal, then who only merged another's
+    # work. Each is the second pair of eyes.
+    circles = [everybody - had_part - proposer, everybody - had_part, everybody - made.authors]
+    needed = rule.approvals
+    if is_always_open:
+        circles += [everybody - proposer, everybody]
+        needed = min(needed, len(everybody) or needed)
+        eligible = next((circle for circle in circles if len(circle) >= needed), everybody)
+    elif is_alone:
         eligible = everybody if rule.sole_maintainer else frozenset()
     else:
-        # Where nobody else is left: who did not make it may approve their own proposal, then who only merged another's
-        # work. Each is the second pair of eyes.
-        eligible = everybody - had_part - {proposal.proposed_by} or everybody - had_part or everybody - made.authors
+        eligible = next(filter(None, circles), frozenset())
     approved_by = tuple(person for person in standing if person in eligible)
     return Quorum(
-        needed=rule.approvals,
+        needed=needed,
         eligible=eligible,
         given_by=frozenset(standing),
         approved_by=approved_by,

@@ -5,7 +5,6 @@ carried out. Who asks counts as a yes only where nobody else is left. To stop ha
 maintainer suffices for.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -115,7 +114,7 @@ async def change_quorum(session: AsyncSession, proposal: Proposal, *, ladder: La
     repo = await _repo(session, release)
     rule = (await ladder_for(session, repo, ladder)).rule(release.stage)
     # A way down must never be barred because nobody else is there: the only maintainer suffices, and it is recorded.
-    return await quorum(session, repo, release, proposal, replace(rule, sole_maintainer=True))
+    return await quorum(session, repo, release, proposal, rule, is_always_open=True)
 
 
 async def waits_for_others(session: AsyncSession, release: Release, *, by: Principal, ladder: Ladder) -> bool:

@@ -10,11 +10,14 @@ from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases.tables import Release
 
 _MADE = frozenset({"repos:branch:commit", "repos:repo:duplicate"})
-_REWRITTEN = frozenset({"repos:branch:squash", "repos:branch:rewrite"})
+_SQUASH = "repos:branch:squash"
+_REWRITTEN = frozenset({_SQUASH, "repos:branch:rewrite"})
 
 # This room lies above this one: its tables are named, not imported.
 _PULL = sa.table("discussion", *map(sa.column, ("id", "repo_id", "merge_commit", "author_id")))
-_EVENT = sa.table("discussion_event", *map(sa.column, ("discussion_id", "kind", "author_id")))
+_EVENT = sa.table(
+    "discussion_event", *map(sa.column, ("discussion_id", "kind", "author_id")), sa.column("data", sa.JSON)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Makers:
     """People by id.
 
     authors   whose files they are
-    handlers  who merged them, or wrote the history anew in which they lie
+    handlers  who merged or squashed them, or wrote the history anew in which they lie
     """
 
     authors: frozenset[str]
@@ -41,8 +44,9 @@ async def makers(session: AsyncSession, release: Release) -> Makers:
             col(LedgerEvent.kind).in_(_MADE | _REWRITTEN),
         )
         events = list(await session.scalars(query))
-        proposed = await _proposed_by(session, release, commits)
+        proposed, squashed = await _proposed_by(session, release, commits)
         authors |= proposed
+        handlers |= squashed
         for event in events:
             if event.actor_id is not None:
                 (handlers if proposed or event.kind in _REWRITTEN else authors).add(event.actor_id)
@@ -51,11 +55,19 @@ async def makers(session: AsyncSession, release: Release) -> Makers:
     return Makers(frozenset(authors), frozenset(handlers))
 
 
-async def _proposed_by(session: AsyncSession, release: Release, commits: set[str]) -> set[str]:
-    """Who opened a pull request that was merged as one of the commits, or committed to it."""
+async def _proposed_by(session: AsyncSession, release: Release, commits: set[str]) -> tuple[set[str], set[str]]:
+    """Who opened a pull request that was merged as one of the commits or committed to it, and who only squashed it."""
     merged = sa.and_(_PULL.c.repo_id == release.repo_id, _PULL.c.merge_commit.in_(commits))
-    opened = sa.select(_PULL.c.author_id).where(merged)
-    committed = sa.select(_EVENT.c.author_id).where(
+    authors = set(await session.scalars(sa.select(_PULL.c.author_id).where(merged)))
+    query = sa.select(_EVENT.c.author_id, _EVENT.c.data["oid"].as_string().label("oid")).where(
         _EVENT.c.kind == "commit", _EVENT.c.discussion_id.in_(sa.select(_PULL.c.id).where(merged))
     )
-    return {person for person in await session.scalars(opened.union(committed)) if person is not None}
+    committed = (await session.execute(query)).all()
+    squashes = sa.select(col(LedgerEvent.subject_id), col(LedgerEvent.actor_id)).where(
+        col(LedgerEvent.repo_id) == release.repo_id,
+        col(LedgerEvent.kind) == _SQUASH,
+        col(LedgerEvent.subject_id).in_({row.oid for row in committed}),
+    )
+    squashed = {row.subject_id: row.actor_id for row in await session.execute(squashes)}
+    authors |= {row.author_id for row in committed if row.oid not in squashed}
+    return authors - {None}, set(squashed.values()) - {None}
