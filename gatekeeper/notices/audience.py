@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import jobs
+from gatekeeper import jobs, releases
 from gatekeeper.access import UNDO_WITHIN, was_undone
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import principals
@@ -208,13 +208,13 @@ async def _tell_followers(session: AsyncSession, event: LedgerEvent, repo: Repo,
 
 
 async def _tell_approvers(session: AsyncSession, event: LedgerEvent, repo: Repo) -> None:
-    """Whose approval of a promotion counts no more, because a criterion was waived after it."""
+    """Whose approval of a promotion counts no more, because a criterion was waived after it: maintainers still."""
     actor = await session.get(Person, event.actor_id) if event.actor_id else None
     facts = names_of(repo) | {
         "person": actor.name if actor is not None else "The operator",
         "commit": str(event.body["commit"])[:12],
     }
-    for person_id in event.body.get("lapsed", ()):
+    for person_id in await releases.maintainers(session, repo) & set(event.body.get("lapsed", ())):
         if person_id != event.actor_id:
             await tell(session, person_id, "approval-lapsed", event=event.id, **facts)
 

@@ -14,7 +14,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.notices.telling import tell
-from gatekeeper.releases import Holder
+from gatekeeper.releases import Holder, Release, Stage
 from gatekeeper.repos.tables import Repo, RepoKind
 
 TELL_HOLDERS = "notices:tell-holders"
@@ -31,36 +31,31 @@ TOLD = _OF_RELEASES | {"licensing:version:newer": "version-newer", "licensing:te
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
-    """The job TELL_HOLDERS: everybody whom the event concerns, some at a time.
+    """The job TELL_HOLDERS: everybody whom the event concerns, some at a time, each once however often it is run.
 
-    Of a release that is everybody with access to the repository, and everybody who fetched weights of the release, with
-    the digests that they hold.
+    Of a release that is everybody who may know of it because they have access, and everybody who fetched weights of
+    it, with the digests that they hold.
     """
-    after = ""
-    while True:
-        async with database.write() as session:
-            event = await session.get(LedgerEvent, payload["event"])
-            repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
-            if event is None or repo is None:
-                return
-            commit = str(event.body.get("commit", ""))
-            concerned = col(Person.id).in_(_concerned(event, repo, commit))
-            query = sa.select(col(Person.id)).where(concerned, col(Person.id) > after)
-            people = list(await session.scalars(query.order_by(col(Person.id)).limit(_PAGE)))
-            held = {each.person_id: each for each in await _holders(session, event, repo, commit)}
-            facts = names_of(repo) | {"commit": commit[:12], "day": str(event.body.get("deadline_at", ""))[:10]}
-            for person_id in people:
-                if person_id != event.actor_id:
-                    files = _files(held[person_id]) if person_id in held else ""
-                    await tell(session, person_id, TOLD[event.kind], event=event.id, files=files, **facts)
-        if len(people) < _PAGE:
+    async with database.read() as session:
+        event = await session.get(LedgerEvent, payload["event"])
+        repo = await session.get(Repo, event.repo_id) if event is not None and event.repo_id else None
+        if event is None or repo is None:
             return
-        after = people[-1]
+        commit = str(event.body.get("commit", ""))
+        query = sa.select(col(Person.id)).where(col(Person.id).in_(_concerned(event, repo, commit)))
+        people = [id for id in await session.scalars(query.order_by(col(Person.id))) if id != event.actor_id]
+        held = {each.person_id: _files(each) for each in await _holders(session, event, repo, commit)}
+    facts = names_of(repo) | {"commit": commit[:12], "day": str(event.body.get("deadline_at", ""))[:10]}
+    for start in range(0, len(people), _PAGE):
+        async with database.write() as session:
+            for person_id in people[start : start + _PAGE]:
+                files = held.get(person_id, "")
+                await tell(session, person_id, TOLD[event.kind], event=event.id, files=files, **facts)
 
 
-async def told_of_release(session: AsyncSession, repo: Repo, commit: str, *, most: int) -> list[Person]:
+async def told_of_release(session: AsyncSession, repo: Repo, release: Release, *, most: int) -> list[Person]:
     """Who is told when a release is held, resumed, put back or withdrawn, by name; up to `most`."""
-    concerned = col(Person.id).in_(_of_release(repo, commit))
+    concerned = col(Person.id).in_(_of_release(repo, release.commit_id, release.stage))
     query = sa.select(Person).where(concerned).order_by(col(Person.name_key)).limit(most)
     return list(await session.scalars(query))
 
@@ -74,7 +69,7 @@ def names_of(repo: Repo) -> dict[str, str]:
 def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[str] | sa.CompoundSelect[str]:
     """Ids of those to tell."""
     if event.kind in _OF_RELEASES:
-        return _of_release(repo, commit)
+        return _of_release(repo, commit, Stage(event.body["before"]["stage"]))
     if event.kind == "licensing:version:newer":
         return _with_access(repo)
     return sa.select(col(Acceptance.person_id)).where(
@@ -84,8 +79,14 @@ def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[str] | 
     )
 
 
-def _of_release(repo: Repo, commit: str) -> sa.CompoundSelect[str]:
-    return sa.union(_with_access(repo), releases.fetched_by(repo.id, commit))
+def _of_release(repo: Repo, commit: str, stage: Stage) -> sa.CompoundSelect[str]:
+    """Whoever fetched it, and with access those who may know of it at `stage`."""
+    access = _with_access(repo)
+    if stage is Stage.TRUSTED_TEST:
+        access = access.where(col(AccessGrant.is_tester))
+    elif stage in (Stage.DRAFT, Stage.INTERNAL):
+        access = access.where(sa.false())
+    return sa.union(access, releases.fetched_by(repo.id, commit))
 
 
 def _with_access(repo: Repo) -> sa.Select[str]:

@@ -20,7 +20,7 @@ async def show(call: Call) -> Response:
     """`GET .../releases/{rev}/drill`: who would get what instead, who holds which digest, who would be told."""
     release = await release_of(call)
     seen = await see(call, call.repo, call.resource)
-    told = await notices.told_of_release(call.session, call.repo, release.commit_id, most=_MOST_TOLD)
+    told = await notices.told_of_release(call.session, call.repo, release, most=_MOST_TOLD)
     return render(
         call,
         "admin/drill.html",

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper import access, ledger, licensing, notices, releases
 from gatekeeper.access import AccessRequest
 from gatekeeper.access.moves import ACTS
+from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import Person
 from gatekeeper.db import Database
 from gatekeeper.kit.signing import SigningKey
@@ -13,6 +14,7 @@ from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices import audience
 from gatekeeper.notices.audience import tell_people
 from gatekeeper.notices.tables import Notice
+from gatekeeper.releases import Stage
 from tests.gatekeeper.licensing.builders import LICENSE, accept_terms, commit_files, make_person, make_repo
 from tests.gatekeeper.releases.test_promotion import make_organization
 
@@ -73,12 +75,13 @@ async def test_a_waiver_tells_those_whose_approval_it_ends(database: Database) -
         return False
 
     async with database.write() as session:
-        repo, _, [uploader, second] = await make_organization(session, 2)
+        repo, _, [uploader, second, gone] = await make_organization(session, 3)
         commit = await commit_files(session, repo, {"extra.bin": b"x"}, by=uploader)
         ladder = releases.Ladder.load()
         proposal = await releases.propose(session, repo, commit, releases.Stage.GATED, by=uploader, ladder=ladder)
-        for by in (uploader, second):
+        for by in (uploader, second, gone):
             await releases.approve_proposal(session, proposal, by=by)
+        (await session.get_one(Person, gone.person_id)).is_disabled = True
         await releases.waive(session, proposal, "safetensors_only", by=uploader, reason="It is fine.")
         event = await session.scalar(sa.select(LedgerEvent).where(LedgerEvent.kind == "releases:proposal:waive"))
         assert event is not None
@@ -86,6 +89,39 @@ async def test_a_waiver_tells_those_whose_approval_it_ends(database: Database) -
         [notice] = list(await session.scalars(sa.select(Notice)))
     assert (notice.person_id, notice.kind) == (second.person_id, "approval-lapsed")
     assert "Your approval counts no more" in notices.say(notice.kind, notice.facts).text
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (Stage.INTERNAL, {"fetcher"}),
+        (Stage.TRUSTED_TEST, {"fetcher", "tester"}),
+        (Stage.RESEARCH_PREVIEW, {"fetcher", "tester", "reader"}),
+    ],
+)
+async def test_of_what_became_of_a_release_who_has_access_is_told_where_they_may_know_of_it(
+    database: Database, stage: Stage, told: set[str]
+) -> None:
+    async with database.write() as session:
+        owner, *people = [await make_person(session, name) for name in ("owner", "fetcher", "tester", "reader")]
+        names = {person.person_id: person.name for person in people}
+        repo, commit = await make_repo(session, owner)
+        release = await releases.enable_staging(session, repo, by=owner)
+        release.stage = stage
+        body = {"action": "download", "path": "w.safetensors", "digest": "a" * 64}
+        fetch = {"actor": people[0].person_id, "repo": repo.id, "subject": commit}
+        await ledger.record(session, "repos:file:download", **fetch, body=body)
+        for person in people[1:]:
+            session.add(AccessGrant(repo_id=repo.id, person_id=person.person_id, is_tester=person.name == "tester"))
+        await session.flush()
+        drilled = await notices.told_of_release(session, repo, release, most=10)
+        await releases.demote(session, release, Stage.DRAFT, by=owner, reason="No.", ladder=releases.Ladder.load())
+        event = await session.scalar(sa.select(LedgerEvent).where(LedgerEvent.kind == "releases:release:demote"))
+        assert event is not None
+    await notices.tell_holders(database, {"event": event.id})
+    async with database.read() as session:
+        reached = {names[notice.person_id] for notice in await session.scalars(sa.select(Notice))}
+    assert (reached, {person.name for person in drilled}) == (told, told)
 
 
 async def test_whose_access_or_work_an_act_changes_is_told(database: Database) -> None:
