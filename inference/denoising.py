@@ -98,10 +98,15 @@ def begin(ticket: Ticket, index: int, bucket: int, conditioning: Conditioning) -
     )
 
 
-def begin_again(sample: Sample, bucket: int) -> Sample:
-    """The same image before its first step, in another bucket. Its order is not charged for what is thrown away."""
-    sample.ticket.charge(-sample.seconds)
-    return begin(sample.ticket, sample.index, bucket, sample.conditioning)
+def begin_again(samples: list[Sample], bucket: int) -> list[Sample]:
+    """The same images before their first step, in another bucket; all of them or, where one cannot begin, none.
+
+    Their orders are not charged for what is thrown away.
+    """
+    again = [begin(sample.ticket, sample.index, bucket, sample.conditioning) for sample in samples]
+    for sample in samples:
+        sample.ticket.charge(-sample.seconds)
+    return again
 
 
 class NotFinite(Exception):

@@ -141,9 +141,17 @@ class Engine:
                 ticket.fail(*_explain(error))
 
     def _gathered(self, samples: list[Sample], waiting: list[Ticket]) -> list[Sample]:
-        """A young order's images: as they are, or from their beginning in the larger bucket that they now would get."""
-        bucket = self._buckets.choose(samples[0].ticket, self._samples, waiting)
-        return [sample if bucket <= sample.bucket else begin_again(sample, bucket) for sample in samples]
+        """A young order's images: as they are, or from their beginning in the larger bucket that they now would get.
+
+        Whatever stands against that, they go on as they are: nobody who comes may end an order in the making.
+        """
+        try:
+            bucket = self._buckets.choose(samples[0].ticket, self._samples, waiting)
+            small = [sample for sample in samples if sample.bucket < bucket]
+            return [sample for sample in samples if sample not in small] + begin_again(small, bucket)
+        except Exception as error:
+            log.info("an order stays in its bucket: %s", type(error).__name__)
+            return samples
 
     def _next(self, admitted: list[Ticket]) -> Ticket | None:
         """The first in the line, if all its rows find room; else the first of a light user.
@@ -236,7 +244,7 @@ class Engine:
     def _smaller(self, sample: Sample) -> Sample | None:
         """The same image from its beginning, in a smaller bucket that holds it."""
         bucket = self._buckets.after_failure(sample)
-        return begin_again(sample, bucket) if bucket is not None else None
+        return begin_again([sample], bucket)[0] if bucket is not None else None
 
     def _report(self, batch: list[Sample]) -> None:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():

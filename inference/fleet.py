@@ -22,6 +22,7 @@ from inference.safety.verdict import CheckerError, GuardedChecker
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
+GRACE_SECONDS = 5.0  # within which the order that a model was loaded for comes for it
 
 
 class NoRoom(Exception):
@@ -103,10 +104,11 @@ class Builder(Protocol):
 class Fleet:
     """Models by manifest digest. Used from the server's event loop; building happens in one thread at a time.
 
-    room       what memory there is
-    pinned     names of repositories whose models are never evicted
-    is_in_use  whether orders for a model (by digest) are being carried out; may be called from the loop only
-    on_ready   hears of every model that was loaded, in a thread of its own
+    room           what memory there is
+    pinned         names of repositories whose models are never evicted
+    is_in_use      whether orders for a model (by digest) are being carried out; may be called from the loop only
+    on_ready       hears of every model that was loaded, in a thread of its own
+    grace_seconds  how long a model that is ready waits for its first order before it makes room for another
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Fleet:
         pinned: frozenset[str] = frozenset(),
         is_in_use: Callable[[str], bool] = lambda digest: False,
         on_ready: Callable[[ModelManifest], None] = lambda manifest: None,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._build = build
         self._work_dir = work_dir
@@ -125,7 +128,9 @@ class Fleet:
         self._pinned = pinned
         self.is_in_use = is_in_use
         self._on_ready = on_ready
+        self._grace_seconds = grace_seconds
         self._models: dict[str, Model] = {}
+        self._ready_at: dict[str, float] = {}
         self._found_at: dict[str, float] = {}  # when each was last ordered
         self._states: dict[str, ModelState] = {}
         self._changed: dict[str, asyncio.Condition] = {}
@@ -199,7 +204,7 @@ class Fleet:
                 log.exception("model %s could not be loaded", manifest.repository)
                 self._fail(digest, ErrorCode.INTERNAL, "The model could not be loaded; the worker's log says why.")
             else:
-                self._models[digest] = model
+                self._models[digest], self._ready_at[digest] = model, time.monotonic()
                 kept = {"bytes_verified", "bytes_total", "is_pinned", "memory_bytes"}
                 self._set(digest, {**model.state.model_dump(exclude=kept), "memory_bytes": model.held_bytes})
                 log.info("model %s at %s is ready", manifest.repository, manifest.commit[:12])
@@ -217,18 +222,26 @@ class Fleet:
         """Evict until a model of this size fits, and hold its place. Raises NoRoom."""
         while not self._room.fits(digest, size_bytes):
             free_to_go = [key for key in self._models if not self._states[key].is_pinned]
-            if not free_to_go:
+            if not self._room.fits(digest, size_bytes, without=free_to_go):  # nobody goes in vain
                 raise NoRoom(
                     f"The model needs {size_bytes / 2**30:.1f} GiB, which this worker does not have"
                     f"{' beside the pinned models' if self._models else ''}."
                 )
-            await self._evict(min(free_to_go, key=lambda key: self._found_at.get(key, 0.0)))
+            await self._evict(min(free_to_go, key=lambda key: self._found_at.get(key, self._ready_at[key])))
         self._room.hold(digest, size_bytes)
 
     async def _evict(self, digest: str) -> None:
-        """Let a model go, after the orders that it has."""
+        """Let a model go, after the orders that it has.
+
+        The order that it was loaded for is still on its way when it is ready: without the grace, two models that do not
+        fit together would evict each other before either made an image.
+        """
+        stays_until = self._ready_at[digest] + self._grace_seconds
+        while digest not in self._found_at and time.monotonic() < stays_until:  # noqa: ASYNC110 - found in other threads
+            await asyncio.sleep(_POLL_SECONDS)
         state = self._states.pop(digest)
         del self._models[digest]
+        del self._ready_at[digest]
         self._found_at.pop(digest, None)
         log.info("model %s at %s makes room", state.repository, state.commit[:12])
         while self.is_in_use(digest):  # noqa: ASYNC110 - orders end in other threads, which know no event loop

@@ -1,7 +1,7 @@
 """The memory of the worker's device as an account: what models hold, and what is left for calls."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 MODELS_SHARE = 0.8  # of all; the rest is for calls, however many models are wanted
 
@@ -30,10 +30,10 @@ class Room:
         """What calls may take."""
         return max(self.total_bytes - self.models_bytes, 0)
 
-    def fits(self, digest: str, size_bytes: int) -> bool:
-        """Whether a model of this size may be held beside the others."""
+    def fits(self, digest: str, size_bytes: int, *, without: Collection[str] = ()) -> bool:
+        """Whether a model of this size may be held beside the others, `without` some of them."""
         with self._lock:
-            others = sum(size for key, size in self._held.items() if key != digest)
+            others = sum(size for key, size in self._held.items() if key != digest and key not in without)
         return others + size_bytes <= self.total_bytes * MODELS_SHARE
 
     def hold(self, digest: str, size_bytes: int) -> None:

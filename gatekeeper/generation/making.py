@@ -37,7 +37,9 @@ _UNREADABLE = "A file of this model cannot be read from the hub's storage now. N
 _LOST = "The inference process stopped while this was being made, twice. Nothing was charged; please order again."
 _ABSENT = "The inference process did not answer in time. Nothing was charged; please order again."
 _NOT_RECORDED = "What was made could not be recorded, so it is not given out. Nothing was charged."
+_CROWDED = "Other models take this one's place on the machine again and again. Nothing was charged; order again later."
 _LOOK_SECONDS = 0.25
+_MOST_LOADS = 5  # of one order's model
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,11 @@ class Maker:
             async with self._database.read() as session:
                 repo = await session.get_one(Repo, made.repo_id)
                 manifest = await worker_manifest(session, repo, made.commit_id)
-        order, needs_load = image_order(made, manifest, self._privacy_key), False
+        order, needs_load, loads = image_order(made, manifest, self._privacy_key), False, 0
         while True:
             try:
                 if needs_load:
+                    loads += 1
                     if (refused := await self._load(run, self._worker, manifest)) is not None:
                         return refused
                     order, needs_load = _from_now(order), False  # an order's time does not run while its model loads
@@ -139,6 +142,8 @@ class Maker:
                 if rejected.code is ErrorCode.DUPLICATE_ORDER:
                     await asyncio.sleep(_LOOK_SECONDS)  # the worker has not noticed yet that we left it before
                 elif rejected.needs_load and now() - made.started_at < claims.LEFT_FOR_GOOD:
+                    if loads == _MOST_LOADS:
+                        return Outcome(GenerationState.FAILED, code=rejected.code.value, reason=_CROWDED)
                     needs_load = True  # again, too: another order's model may have taken its place meanwhile
                 else:
                     raise

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from inference.contract import Event, ImageOrder, Limits
+from inference.contract import ErrorCode, Event, ImageOrder, Limits, LoadPhase, ModelState
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Model
 from inference.queue import FairQueue
@@ -30,7 +30,7 @@ class Asked:
         return {"thing": self.score}
 
 
-def desk_of(model: Model, classifier: Asked) -> Desk:
+def desk_of(model: Model | ModelState, classifier: Asked) -> Desk:
     queue = FairQueue(waiting_orders=9, waiting_per_person=9)
     return Desk(
         fleet=SimpleNamespace(find=lambda digest: model),  # type: ignore[arg-type]  # only asked for its model
@@ -40,6 +40,27 @@ def desk_of(model: Model, classifier: Asked) -> Desk:
         seals=Seals(b"k" * 32),
         plugins=Plugins({}, {"asked": GuardedClassifier(classifier, timeout_seconds=5, name="asked")}),
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (None, ErrorCode.MODEL_NOT_READY),
+        (ErrorCode.MODEL_REFUSED, ErrorCode.MODEL_REFUSED),
+        (ErrorCode.OUT_OF_MEMORY, ErrorCode.UNKNOWN_MODEL),
+        (ErrorCode.INTERNAL, ErrorCode.UNKNOWN_MODEL),
+    ],
+)
+def test_a_model_that_failed_for_want_of_something_is_asked_for_again(
+    tiny_model: Model, make_order: MakeOrder, error: ErrorCode | None, told: ErrorCode
+) -> None:
+    phase = LoadPhase.FAILED if error else LoadPhase.LOADING
+    desk = desk_of(tiny_model.state.model_copy(update={"phase": phase, "error": error}), Asked(0, lambda: None))
+
+    with pytest.raises(OrderProblem) as problem:
+        desk.submit(make_order(), lambda event: None)
+
+    assert problem.value.code is told
 
 
 @pytest.mark.parametrize(("score", "is_kept"), [(-0.5, True), (0.5, False)])

@@ -455,6 +455,29 @@ def test_an_order_that_cannot_fit_is_told_so_before_any_work(
     assert "smaller size" in large[-1].message
 
 
+def test_a_newcomer_for_whom_memory_is_short_ends_no_order_that_is_in_the_making(
+    make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket, tiny_model: Model
+) -> None:
+    spare = [tiny_model.call_bytes(24, 32, 32)]
+    engine = make_engine(spare_bytes=lambda: spare[0])
+    (first, events), (second, refused) = (
+        make_ticket(make_order(person_key=person, steps=20)) for person in ("first", "second")
+    )
+    engine.queue.put(first)
+    engine.tick()
+
+    spare[0] = 0  # another model is being loaded
+    engine.queue.put(second)
+    while engine.tick():
+        pass
+    engine._release.close()
+
+    assert len(images(events)) == 1
+    assert isinstance(refused[-1], Failed)
+    assert refused[-1].code is ErrorCode.OUT_OF_MEMORY
+    assert all(person.left_at is not None for person in engine._shares._persons.values())
+
+
 def test_orders_beyond_the_rows_wait_their_turn(
     make_engine: Callable[..., Engine], make_order: MakeOrder, make_ticket: MakeTicket
 ) -> None:

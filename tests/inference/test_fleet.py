@@ -30,8 +30,8 @@ def named(make_manifest: Callable[..., ModelManifest]) -> Callable[[str], ModelM
     return make
 
 
-def fleet(models: int, *, pinned: frozenset[str] = frozenset()) -> Fleet:
-    return Fleet(build, room=Room(int(models * SIZE / 0.8)), pinned=pinned)
+def fleet(models: int, *, pinned: frozenset[str] = frozenset(), grace_seconds: float = 0.0) -> Fleet:
+    return Fleet(build, room=Room(int(models * SIZE / 0.8)), pinned=pinned, grace_seconds=grace_seconds)
 
 
 async def load(fleet: Fleet, manifest: ModelManifest) -> ModelState:
@@ -66,6 +66,39 @@ async def test_a_pinned_model_stays_and_one_that_finds_no_room_is_told_so(
     assert "pinned" in (state.message or "")
     assert isinstance(models.find(pinned.digest), Model)
     assert [state.is_pinned for state in models.states()] == [True, False]
+
+
+async def test_of_two_models_that_do_not_fit_together_each_stays_until_its_first_order_has_come(
+    named: Callable[[str], ModelManifest],
+) -> None:
+    models, wanted = fleet(1, grace_seconds=20), list(map(named, ("one", "two")))
+    working: set[str] = set()
+    models.is_in_use = working.__contains__
+
+    async def order(manifest: ModelManifest) -> None:
+        await load(models, manifest)
+        await asyncio.sleep(0.1)  # the news travels to the web process, and the order back
+        assert isinstance(models.find(manifest.digest), Model)
+        working.add(manifest.digest)
+        await asyncio.sleep(0.1)
+        working.remove(manifest.digest)
+
+    await asyncio.gather(*map(order, wanted))
+
+    assert models.find(wanted[0].digest) is None
+
+
+async def test_nobody_goes_for_a_model_that_would_not_fit_without_them_either(
+    named: Callable[[str], ModelManifest],
+) -> None:
+    models, small, large = fleet(1), named("small"), named("large")
+    await load(models, small)
+    models._build = lambda manifest, directory, watch: watch.expect(2 * SIZE)  # type: ignore[assignment,return-value]
+
+    state = await load(models, large)
+
+    assert (state.phase, state.error) == (LoadPhase.FAILED, ErrorCode.OUT_OF_MEMORY)
+    assert isinstance(models.find(small.digest), Model)
 
 
 async def test_a_model_that_goes_finishes_its_orders_first(named: Callable[[str], ModelManifest]) -> None:

@@ -485,6 +485,30 @@ async def test_a_model_that_loads_long_and_is_evicted_again_does_not_end_its_ord
     assert (made.state, len(story.worker.loaded)) == (GenerationState.DONE, 3)
 
 
+async def test_an_order_gives_up_where_its_model_never_stays(database: Database, folder: ImageFolder) -> None:
+    class Crowded(StubWorker):
+        async def load(self, *args: Any, **more: Any) -> ModelState:
+            state = await super().load(*args, **more)
+            self.needs_load = True
+            return state
+
+    story = await tell(database, folder, Crowded(needs_load=True))
+    made = await story.end()
+    assert (made.state, len(story.worker.loaded)) == (GenerationState.FAILED, 5)
+    assert "again and again" in str(generation.why_none(made))
+
+
+async def test_a_model_too_large_for_the_machine_is_told_so_each_time(database: Database, folder: ImageFolder) -> None:
+    class Small(StubWorker):
+        async def load(self, *args: Any, **more: Any) -> ModelState:
+            state = await super().load(*args, **more)
+            self.needs_load = True
+            return state.model_copy(update={"phase": LoadPhase.FAILED, "error": ErrorCode.OUT_OF_MEMORY})
+
+    story = await tell(database, folder, Small(needs_load=True))
+    assert [(await story.end()).code for _ in range(2)] == ["model_refused"] * 2
+
+
 async def test_who_comes_again_goes_on_where_they_were(database: Database, folder: ImageFolder) -> None:
     story = await tell(database, folder, StubWorker())
     made = await story.order()
