@@ -151,7 +151,9 @@ class Desk:
         if ticket.expire():
             return ticket
         try:
-            screened = screen_order(order, self.rules) or classify_order(order, self.plugins.prompt_checks.values())
+            screened = screen_order(order, self.rules) or classify_order(
+                order, self.plugins.prompt_checks.values(), is_over=lambda: ticket.is_over or ticket.is_late
+            )
             if isinstance(screened, Refused):
                 ticket.end(screened)
                 return ticket

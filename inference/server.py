@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -55,6 +56,7 @@ _STATUSES = {
     ErrorCode.QUEUE_FULL: 429,
 }
 OTHER_STATUS = 409
+SCREENED_AT_ONCE = 40  # in threads of their own: a prompt check that hangs must not hold up cancelling and loading
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -96,6 +98,7 @@ def create_app(settings: Settings) -> Starlette:
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={OrderProblem: on_problem})
     app.state.desk, app.state.workshop, app.state.settings = desk, workshop, settings
+    app.state.screening = anyio.CapacityLimiter(SCREENED_AT_ONCE)
     app.state.settings_in_force = in_force(settings) if settings.socket is not None else ()
     return app
 
@@ -175,7 +178,7 @@ async def order(request: Request) -> Response:
     def accept() -> Ticket:
         return desk.submit(desk.read_order(body), emit)
 
-    ticket = await run_in_threadpool(accept)
+    ticket = await anyio.to_thread.run_sync(accept, limiter=request.app.state.screening)
 
     async def lines() -> AsyncIterator[bytes]:
         # The reader may leave while no event comes: a step can take long, and a queue longer.

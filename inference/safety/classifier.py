@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from inference.contract import CheckFacts, ConceptScore, ImageOrder, RefusalCode, Refused
@@ -47,10 +48,13 @@ class GuardedClassifier:
         at_once = getattr(classifier, "at_once", 1)
         self._threads = TimedThreads(f"classifier-{name}", timeout_seconds=timeout_seconds, at_once=at_once)
 
-    def classify(self, text: str) -> CheckFacts:
-        """The scores of one text. Raises ClassifierError, and only that."""
+    def classify(self, text: str, *, is_over: Callable[[], bool] = lambda: False) -> CheckFacts:
+        """The scores of one text. Raises ClassifierError, and only that.
+
+        is_over  whether nobody waits for them any more
+        """
         try:
-            scores: object = self._threads.call(self._classifier.classify, text)
+            scores: object = self._threads.call(partial(self._classifier.classify, text), is_over=is_over)
         except TimedOut as error:
             raise ClassifierError(f"the classifier {self.name} gave no scores: {error}") from error
         except Exception as error:
@@ -68,7 +72,9 @@ class GuardedClassifier:
         )
 
 
-def classify_order(order: ImageOrder, classifiers: Iterable[GuardedClassifier]) -> Refused | tuple[CheckFacts, ...]:
+def classify_order(
+    order: ImageOrder, classifiers: Iterable[GuardedClassifier], *, is_over: Callable[[], bool] = lambda: False
+) -> Refused | tuple[CheckFacts, ...]:
     """What every classifier says of the prompt, or the order's refusal.
 
     Negative prompts are the rules' alone: a classifier cannot tell what is asked for from what is to be avoided.
@@ -76,7 +82,7 @@ def classify_order(order: ImageOrder, classifiers: Iterable[GuardedClassifier]) 
     said: list[CheckFacts] = []
     for classifier in classifiers:
         try:
-            facts = classifier.classify(order.prompt)
+            facts = classifier.classify(order.prompt, is_over=is_over)
         except ClassifierError as error:
             log.error("order refused: %s", error)
             rule = f"classifier.{classifier.name}"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import PIL.Image
@@ -63,7 +64,7 @@ class GuardedChecker:
     def check(self, images: list[PIL.Image.Image], margin: float) -> list[Verdict]:
         """Exactly one sound verdict for each image. Raises CheckerError, and only that."""
         try:
-            verdicts = self._threads.call(self._checker.check, images, margin)
+            verdicts = self._threads.call(partial(self._checker.check, images, margin))
         except TimedOut as error:
             raise CheckerError(f"the check {self.name} gave no verdict: {error}") from error
         except Exception as error:

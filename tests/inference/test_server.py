@@ -4,11 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -267,6 +269,26 @@ async def test_cancelling_needs_a_signature_for_that_very_order(http: httpx2.Asy
     response = await http.request("DELETE", "/orders/one", content=sealed(CancelOrder(id="other")))
 
     assert response.status_code == 400
+
+
+async def test_orders_that_are_being_screened_leave_threads_for_everything_else() -> None:
+    freed = threading.Event()
+    app = create_app(Settings(fake=True, key=KEY.decode(), port=1))
+    app.state.desk.submit = lambda order, emit: freed.wait(20) and app.state.desk._request(order)
+    everything_else = anyio.to_thread.current_default_thread_limiter()
+    most, everything_else.total_tokens = everything_else.total_tokens, 2
+    try:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://worker") as client:
+            orders = [asyncio.create_task(client.post("/orders", content=sealed(order_of("a" * 64)))) for _ in range(3)]
+            while app.state.screening.borrowed_tokens < len(orders):
+                await asyncio.sleep(0.01)
+            answer = await client.request("DELETE", "/orders/one", content=sealed(CancelOrder(id="one")))
+            assert (answer.status_code, freed.is_set()) == (404, False)
+            freed.set()
+            assert {(await order).status_code for order in orders} == {404}
+    finally:
+        freed.set()
+        everything_else.total_tokens = most
 
 
 async def test_a_reader_who_leaves_cancels_the_order(http: httpx2.AsyncClient, model: str) -> None:

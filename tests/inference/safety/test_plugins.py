@@ -103,7 +103,7 @@ def test_waiting_for_ones_turn_is_not_being_late_and_a_call_that_hangs_fails_alo
         def classify(self, text: str) -> Any:
             if text == "stuck":
                 freed.wait(20)
-            time.sleep(0.06)
+            time.sleep(0.03)
             return {"violence": -0.5}
 
     slow = GuardedClassifier(Slow(None), timeout_seconds=0.3, name="slow")
@@ -120,6 +120,30 @@ def test_waiting_for_ones_turn_is_not_being_late_and_a_call_that_hangs_fails_alo
     freed.set()
 
     assert answered == [True, False, *[True] * 6]
+
+
+def test_who_left_waits_for_no_turn_and_a_thread_that_does_not_start_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entered, freed = threading.Event(), threading.Event()
+
+    class Held(Told):
+        def classify(self, text: str) -> Any:
+            entered.set()
+            freed.wait(20)
+            return {"violence": -0.5}
+
+    guard = GuardedClassifier(Held(None), timeout_seconds=20, name="held")
+    with monkeypatch.context() as patch, pytest.raises(ClassifierError, match="RuntimeError"):
+        patch.setattr(threading.Thread, "start", lambda thread: (_ for _ in ()).throw(RuntimeError("no more threads")))
+        guard.classify("a cat")
+    with ThreadPoolExecutor(1) as people:
+        first = people.submit(guard.classify, "a cat")
+        assert entered.wait(20)
+        with pytest.raises(ClassifierError, match="no turn"):
+            guard.classify("a dog", is_over=lambda: True)
+        freed.set()
+        assert first.result().scores[0].score == -0.5
 
 
 def test_a_judge_is_asked_several_questions_at_once() -> None:
