@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import PIL.Image
@@ -134,9 +135,10 @@ def test_who_left_waits_for_no_turn_and_a_thread_that_does_not_start_is_replaced
             return {"violence": -0.5}
 
     guard = GuardedClassifier(Held(None), timeout_seconds=20, name="held")
-    with monkeypatch.context() as patch, pytest.raises(ClassifierError, match="RuntimeError"):
-        patch.setattr(threading.Thread, "start", lambda thread: (_ for _ in ()).throw(RuntimeError("no more threads")))
-        guard.classify("a cat")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        with pytest.raises(ClassifierError, match="RuntimeError"):
+            guard.classify("a cat")
     with ThreadPoolExecutor(1) as people:
         first = people.submit(guard.classify, "a cat")
         assert entered.wait(20)
