@@ -32,7 +32,6 @@ async def approved(
     is_tester: bool = False,
     conditions: str = "",
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> AccessRequest:
     """Record the yes, and make the grant if nothing is missing."""
     fresh = await moves.step(
@@ -50,19 +49,12 @@ async def approved(
             "reason_code": "",
         },
         data={"conditions": conditions} if conditions else None,
-        policy=policy,
     )
-    return await activate(session, fresh, by=by, at=at, rules=rules, policy=policy)
+    return await activate(session, fresh, by=by, at=at, rules=rules)
 
 
 async def activate(
-    session: AsyncSession,
-    request: AccessRequest,
-    *,
-    by: Principal | None,
-    at: datetime,
-    rules: Rules | None = None,
-    policy: str | None = None,
+    session: AsyncSession, request: AccessRequest, *, by: Principal | None, at: datetime, rules: Rules | None = None
 ) -> AccessRequest:
     """Make the grant of an approved request, unless conditions or prerequisites still lack: then it waits."""
     repo = await session.get_one(Repo, request.repo_id)
@@ -78,8 +70,8 @@ async def activate(
             "The access that was approved has ended by date before it began.",
             next_step="Ask the maintainers to decide again.",
         )
-    await supersede(session, request, by=by, at=at, policy=policy)
-    fresh = await moves.step(session, request, moves.ACTIVATE, by=by, at=at, policy=policy)
+    await supersede(session, request, by=by, at=at)
+    fresh = await moves.step(session, request, moves.ACTIVATE, by=by, at=at)
     await open_grant(
         session,
         fresh,
@@ -88,14 +80,11 @@ async def activate(
         ends_at=ends_at,
         is_tester=request.is_tester,
         notice_days=(rules or Rules.load()).expiry_notice_days,
-        policy=policy,
     )
     return fresh
 
 
-async def activate_waiting(
-    session: AsyncSession, person_id: str, *, at: datetime, policy: str | None = None
-) -> list[AccessRequest]:
+async def activate_waiting(session: AsyncSession, person_id: str, *, at: datetime) -> list[AccessRequest]:
     """Look again at a person's approved requests that waited, after something they lacked was added."""
     await moves.take_turn(session, person_id)
     waiting = await session.scalars(
@@ -110,7 +99,7 @@ async def activate_waiting(
             continue
         if await _refusal(session, request, await session.get_one(Repo, request.repo_id)) is not None:
             continue
-        fresh = await activate(session, request, by=None, at=at, policy=policy)
+        fresh = await activate(session, request, by=None, at=at)
         if fresh.state is RequestState.ACTIVE:
             done.append(fresh)
     return done
@@ -139,9 +128,7 @@ async def _refusal(session: AsyncSession, request: AccessRequest, repo: Repo) ->
     )
 
 
-async def supersede(
-    session: AsyncSession, request: AccessRequest, *, by: Principal | None, at: datetime, policy: str | None
-) -> None:
+async def supersede(session: AsyncSession, request: AccessRequest, *, by: Principal | None, at: datetime) -> None:
     """End what the grant of this request replaces: a person has one grant for a repository."""
     older = await session.scalars(
         sa.select(AccessGrant).where(
@@ -156,7 +143,7 @@ async def supersede(
             replaced = await settle(session, replaced, at)
             if replaced.state in moves.CLOSE.sources:
                 facts = {"grant_id": grant.id, "successor_id": request.id}
-                await moves.step(session, replaced, moves.CLOSE, by=by, at=at, facts=facts, policy=policy)
+                await moves.step(session, replaced, moves.CLOSE, by=by, at=at, facts=facts)
         grant.revoked_at, grant.revoke_reason = at, ""
         session.add(grant)
     await session.flush()  # the new grant must not meet the old one

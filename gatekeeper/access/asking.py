@@ -58,7 +58,6 @@ async def submit(
     rule: AskRule | None = None,
     is_renewal: bool = False,
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> AccessRequest:
     """Ask for access, or answer a request that was returned. Needs an answer to every question and accepted terms.
 
@@ -82,7 +81,7 @@ async def submit(
     if last is None or last.state not in _IN_HAND:
         await gate.must_not_flood(session, person_id, rules)
         last = await _create(session, principal, repo, predecessor, at)
-    request = await _submitted(session, last, principal, answers, bundle, asked, rule, at, policy=policy)
+    request = await _submitted(session, last, principal, answers, bundle, asked, rule, at)
     verdict = await screening.screen(session, request, repo, asked, rules, stage=rule.stage, at=at)
     request = await moves.step(
         session,
@@ -96,17 +95,14 @@ async def submit(
             "is_flagged": verdict.is_flagged,
             "queue": verdict.queue or (request.queue if request.screened else rules.queues[0].name),
         },
-        policy=policy,
     )
     if verdict.reject_reason:
-        return await moves.step(
-            session, request, moves.REJECT, by=None, at=at, reason=verdict.reject_reason, policy=policy
-        )
+        return await moves.step(session, request, moves.REJECT, by=None, at=at, reason=verdict.reject_reason)
     is_automatic = rule.is_automatic or (not repo.is_staged and repo.gate is Gate.AUTO)
     is_automatic = is_automatic or (verdict.is_approved and rule.approvals <= 1)
     if is_automatic and not verdict.is_flagged and not await decisions.needs_reviewer(session, request):
         return await activation.approved(
-            session, request, by=None, at=at, ends_at=activation.proposed_end(request, at), rules=rules, policy=policy
+            session, request, by=None, at=at, ends_at=activation.proposed_end(request, at), rules=rules
         )
     await jobs.enqueue(
         session,
@@ -151,8 +147,6 @@ async def _submitted(
     asked: Form,
     rule: AskRule,
     at: datetime,
-    *,
-    policy: str | None,
 ) -> AccessRequest:
     """The step itself. Evidence commits to the answers by a salted digest; replaced answers stay in the history."""
     salt = secrets.token_hex(16)
@@ -180,7 +174,6 @@ async def _submitted(
         }
         | ({"submitted_at": at} if is_first else {}),
         data={"salt": salt} | ({} if is_first else {"before": request.fields}),
-        policy=policy,
     )
 
 

@@ -29,7 +29,6 @@ async def block(
     repo: Repo | None = None,
     organization: Organization | None = None,
     is_revoking: bool = False,
-    policy: str | None = None,
 ) -> AccessBlock:
     """Take no more requests from a person: for `repo`, for `organization`'s repositories, or for all.
 
@@ -62,17 +61,17 @@ async def block(
     )
     session.add(made)
     await session.flush()  # evidence names it
-    await _record(session, made, "block", by=by, is_revoking=is_revoking, policy=policy)
+    await _record(session, made, "block", by=by, is_revoking=is_revoking)
     if is_revoking:
         for grant in await _grants(session, made, now()):
             if grant.revoked_at is None:  # else it ended with the one before
-                await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+                await grants.revoke(session, grant, by=by, reason=reason)
         for request in await _waiting(session, made):
-            await moves.step(session, request, moves.REVOKE, by=by, at=now(), reason=reason, policy=policy)
+            await moves.step(session, request, moves.REVOKE, by=by, at=now(), reason=reason)
     return made
 
 
-async def unblock(session: AsyncSession, made: AccessBlock, *, by: Principal, policy: str | None = None) -> AccessBlock:
+async def unblock(session: AsyncSession, made: AccessBlock, *, by: Principal) -> AccessBlock:
     """Take requests again. Raises Conflict when somebody did so already."""
     at = now()
     won = await session.scalar(
@@ -85,7 +84,7 @@ async def unblock(session: AsyncSession, made: AccessBlock, *, by: Principal, po
     if won is None:
         raise errors.Conflict("This block was lifted already.", next_step="Reload the list of blocks.")
     fresh = await session.get_one(AccessBlock, made.id, populate_existing=True)
-    await _record(session, fresh, "unblock", by=by, policy=policy)
+    await _record(session, fresh, "unblock", by=by)
     return fresh
 
 
@@ -183,13 +182,7 @@ def _under(made: AccessBlock) -> sa.Select[str]:
 
 
 async def _record(
-    session: AsyncSession,
-    made: AccessBlock,
-    act: str,
-    *,
-    by: Principal,
-    is_revoking: bool = False,
-    policy: str | None = None,
+    session: AsyncSession, made: AccessBlock, act: str, *, by: Principal, is_revoking: bool = False
 ) -> None:
     key = await key_of(session, made.person_id)
     await ledger.record(
@@ -205,5 +198,4 @@ async def _record(
             "reason_commitment": key.commit(made.reason, about=made.id),
         }
         | ({"is_revoking": is_revoking} if act == "block" else {}),
-        policy=policy,
     )

@@ -33,7 +33,6 @@ async def approve(
     is_tester: bool = False,
     conditions: str = "",
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> AccessGrant | None:
     """Say yes to what was asked for, until `ends_at` if that is set. Also turns a rejection or a revocation around.
 
@@ -48,7 +47,7 @@ async def approve(
     check_end(ends_at, at)
     conditions = moves.checked_words(conditions)
     if request.state in moves.APPROVAL.sources and request.approvals_needed > 1:
-        request = await _say_yes(session, request, by=by, at=at, policy=policy)
+        request = await _say_yes(session, request, by=by, at=at)
         if len(await approvals(session, request)) < request.approvals_needed:
             return None
     elif request.state in moves.APPROVE.sources - moves.APPROVAL.sources:
@@ -57,17 +56,9 @@ async def approve(
                 f"This needs {request.approvals_needed} reviewers, so it is not turned around by one.",
                 next_step="Take the decision back first, then each of them approves.",
             )
-        await _must_be_newest(session, request, by=by, at=at, policy=policy)
+        await _must_be_newest(session, request, by=by, at=at)
     fresh = await activation.approved(
-        session,
-        request,
-        by=by,
-        at=at,
-        ends_at=ends_at,
-        is_tester=is_tester,
-        conditions=conditions,
-        rules=rules,
-        policy=policy,
+        session, request, by=by, at=at, ends_at=ends_at, is_tester=is_tester, conditions=conditions, rules=rules
     )
     if fresh.state is not RequestState.ACTIVE:
         return None
@@ -82,7 +73,6 @@ async def reject(
     reason: str,
     reason_code: str = "",
     reapply_at: datetime | None = None,
-    policy: str | None = None,
 ) -> AccessRequest:
     """Turn the request down, with a reason that the applicant reads; from `reapply_at` on they may ask again."""
     await _may_decide(session, request, by)
@@ -99,30 +89,21 @@ async def reject(
         reason=reason,
         facts=facts | ({"reapply_at": reapply_at} if reapply_at else {}),
         values={"reason_code": reason_code, "reapply_at": reapply_at},
-        policy=policy,
     )
 
 
-async def cancel(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, policy: str | None = None
-) -> AccessRequest:
+async def cancel(session: AsyncSession, request: AccessRequest, *, by: Principal) -> AccessRequest:
     """Take a decision back: the request is in review again, and a grant it led to ends."""
     await _may_decide(session, request, by)
     at = now()
-    await _must_be_newest(session, request, by=by, at=at, policy=policy)
-    fresh = await moves.step(session, request, moves.CANCEL, by=by, at=at, policy=policy)
+    await _must_be_newest(session, request, by=by, at=at)
+    fresh = await moves.step(session, request, moves.CANCEL, by=by, at=at)
     await end_grant(session, request, at=at, reason="cancelled")
     return fresh
 
 
 async def suspend(
-    session: AsyncSession,
-    request: AccessRequest,
-    *,
-    by: Principal,
-    reason: str,
-    reason_code: str = "",
-    policy: str | None = None,
+    session: AsyncSession, request: AccessRequest, *, by: Principal, reason: str, reason_code: str = ""
 ) -> AccessRequest:
     """Let access not count for now, with a reason that the holder reads. Binds on the next request."""
     _not_applicant(request, by)
@@ -131,35 +112,23 @@ async def suspend(
     request = await activation.settle(session, request, at)
     facts = {"reason_code": reason_code} if reason_code else {}
     fresh = await moves.step(
-        session,
-        request,
-        moves.SUSPEND,
-        by=by,
-        at=at,
-        reason=reason,
-        facts=facts,
-        values={"reason_code": reason_code},
-        policy=policy,
+        session, request, moves.SUSPEND, by=by, at=at, reason=reason, facts=facts, values={"reason_code": reason_code}
     )
     await suspend_grant(session, fresh, at=at)
     return fresh
 
 
-async def resume(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, policy: str | None = None
-) -> AccessRequest:
+async def resume(session: AsyncSession, request: AccessRequest, *, by: Principal) -> AccessRequest:
     """Let suspended access count again; its end stays where it was."""
     _not_applicant(request, by)
     at = now()
     request = await activation.settle(session, request, at)
-    fresh = await moves.step(session, request, moves.RESUME, by=by, at=at, policy=policy)
+    fresh = await moves.step(session, request, moves.RESUME, by=by, at=at)
     await suspend_grant(session, fresh, at=None)
     return fresh
 
 
-async def add_terms(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, conditions: str, policy: str | None = None
-) -> AccessRequest:
+async def add_terms(session: AsyncSession, request: AccessRequest, *, by: Principal, conditions: str) -> AccessRequest:
     """Make access wait until its holder agrees to further conditions."""
     await _may_decide(session, request, by)
     conditions = moves.checked_reason(conditions, what="An added condition")
@@ -173,7 +142,6 @@ async def add_terms(
         at=at,
         values={"conditions": conditions, "conditions_accepted_at": None},
         data={"conditions": conditions},
-        policy=policy,
     )
     await end_grant(session, fresh, at=at, reason="")
     return fresh
@@ -212,9 +180,7 @@ async def barred(session: AsyncSession, request: AccessRequest) -> frozenset[str
     return frozenset(each for each in found if each is not None)
 
 
-async def _say_yes(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, at: datetime, policy: str | None
-) -> AccessRequest:
+async def _say_yes(session: AsyncSession, request: AccessRequest, *, by: Principal, at: datetime) -> AccessRequest:
     speaker = by.person_id or _OPERATOR
     if speaker in await approvals(session, request):
         raise errors.Conflict(
@@ -226,7 +192,7 @@ async def _say_yes(
     await session.flush()  # counted right after
     given = len(await approvals(session, request))
     facts = {"given": given, "needed": request.approvals_needed}
-    return await moves.step(session, request, moves.APPROVAL, by=by, at=at, facts=facts, policy=policy)
+    return await moves.step(session, request, moves.APPROVAL, by=by, at=at, facts=facts)
 
 
 async def reviewers(session: AsyncSession, repo: Repo) -> frozenset[str]:
@@ -250,13 +216,11 @@ async def reviewers(session: AsyncSession, repo: Repo) -> frozenset[str]:
     return frozenset(found)
 
 
-async def _must_be_newest(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, at: datetime, policy: str | None
-) -> None:
+async def _must_be_newest(session: AsyncSession, request: AccessRequest, *, by: Principal, at: datetime) -> None:
     """Raise Conflict for a decided request under a newer one. A draft, which only its author sees, gives way."""
     last = await latest_request(session, request.person_id, request.repo_id)
     if last is not None and last.state is RequestState.DRAFT and last.id != request.id:
-        await moves.step(session, last, moves.WITHDRAW, by=by, at=at, policy=policy)
+        await moves.step(session, last, moves.WITHDRAW, by=by, at=at)
         last = await latest_request(session, request.person_id, request.repo_id)
     if last is not None and last.id != request.id:
         raise errors.Conflict(

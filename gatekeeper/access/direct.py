@@ -28,7 +28,6 @@ async def grant_directly(
     is_tester: bool = False,
     rule: AskRule | None = None,
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> AccessGrant | None:
     """Give access to somebody who need not have asked. An open request of theirs is approved by this.
 
@@ -48,13 +47,11 @@ async def grant_directly(
     last = await latest_request(session, person.id, repo.id)
     last = await activation.settle(session, last, at) if last is not None else None
     if last is not None and last.state in _IN_OTHER_HANDS:
-        last = await moves.step(session, last, moves.RECALL, by=by, at=at, policy=policy)
+        last = await moves.step(session, last, moves.RECALL, by=by, at=at)
     if last is not None and last.state in moves.APPROVE.sources:
-        return await deciding.approve(
-            session, last, by=by, ends_at=ends_at, is_tester=is_tester, rules=rules, policy=policy
-        )
+        return await deciding.approve(session, last, by=by, ends_at=ends_at, is_tester=is_tester, rules=rules)
     if last is not None and last.state is RequestState.DRAFT:
-        await moves.step(session, last, moves.WITHDRAW, by=by, at=at, policy=policy)
+        await moves.step(session, last, moves.WITHDRAW, by=by, at=at)
     if last is not None and last.state in (RequestState.AWAITING_TERMS, RequestState.SUSPENDED):
         raise await moves.conflict(session, last, moves.APPROVE)
     is_enough = rule.approvals <= 1
@@ -85,13 +82,10 @@ async def grant_directly(
         repo=repo.id,
         subject=request.id,
         body={"before": None, "after": request.state, "person_id": person.id, "ends_at": ends_at},
-        policy=policy,
     )
     if not is_enough:
-        return await deciding.approve(
-            session, request, by=by, ends_at=ends_at, is_tester=is_tester, rules=rules, policy=policy
-        )
-    await activation.supersede(session, request, by=by, at=at, policy=policy)
+        return await deciding.approve(session, request, by=by, ends_at=ends_at, is_tester=is_tester, rules=rules)
+    await activation.supersede(session, request, by=by, at=at)
     return await open_grant(
         session,
         request,
@@ -100,5 +94,4 @@ async def grant_directly(
         ends_at=ends_at,
         is_tester=is_tester,
         notice_days=(rules or Rules.load()).expiry_notice_days,
-        policy=policy,
     )

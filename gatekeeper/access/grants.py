@@ -70,7 +70,6 @@ async def open_grant(
     ends_at: datetime | None,
     is_tester: bool,
     notice_days: Iterable[int] = (),
-    policy: str | None = None,
 ) -> AccessGrant:
     """Make the grant of a request that has just become active.
 
@@ -101,7 +100,6 @@ async def open_grant(
             "is_tester": is_tester,
             "is_direct": request.is_direct,
         },
-        policy=policy,
     )
     for days in notice_days:
         if ends_at is not None and ends_at - timedelta(days=days) > at:
@@ -143,20 +141,14 @@ async def open_grant_of(session: AsyncSession, request: AccessRequest) -> Access
 
 
 async def revoke(
-    session: AsyncSession,
-    grant: AccessGrant,
-    *,
-    by: Principal,
-    reason: str,
-    reason_code: str = "",
-    policy: str | None = None,
+    session: AsyncSession, grant: AccessGrant, *, by: Principal, reason: str, reason_code: str = ""
 ) -> AccessGrant:
     """End a grant at once, with a reason that its holder reads. Access is revoked, the license is not.
 
     Should there be more of the same person and repository, they end with it.
     """
     reason = moves.checked_reason(reason, what="A revocation")
-    ended = await _end(session, grant, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
+    ended = await _end(session, grant, moves.REVOKE, by=by, reason=reason, reason_code=reason_code)
     others = await session.scalars(
         sa.select(AccessGrant).where(
             col(AccessGrant.person_id) == grant.person_id,
@@ -166,7 +158,7 @@ async def revoke(
         )
     )
     for other in others.all():
-        await _end(session, other, moves.REVOKE, by=by, reason=reason, reason_code=reason_code, policy=policy)
+        await _end(session, other, moves.REVOKE, by=by, reason=reason, reason_code=reason_code)
     return ended
 
 
@@ -213,14 +205,7 @@ async def latest_requests(
 
 
 async def _end(
-    session: AsyncSession,
-    grant: AccessGrant,
-    act: moves.Act,
-    *,
-    by: Principal,
-    reason: str,
-    reason_code: str = "",
-    policy: str | None = None,
+    session: AsyncSession, grant: AccessGrant, act: moves.Act, *, by: Principal, reason: str, reason_code: str = ""
 ) -> AccessGrant:
     at = now()
     await moves.take_turn(session, grant.person_id)
@@ -244,7 +229,6 @@ async def _end(
             reason=reason,
             facts={"grant_id": grant.id} | ({"reason_code": reason_code} if reason_code else {}),
             values={"reason_code": reason_code},
-            policy=policy,
         )
     else:
         key = await key_of(session, grant.person_id)
@@ -257,7 +241,6 @@ async def _end(
             subject=grant.id,
             body={"person_id": grant.person_id}
             | ({"reason_commitment": key.commit(reason, about=grant.id)} if reason else {}),
-            policy=policy,
         )
     return await session.get_one(AccessGrant, grant.id, populate_existing=True)
 

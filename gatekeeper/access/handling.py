@@ -63,13 +63,7 @@ async def route(
 
 
 async def give_back(
-    session: AsyncSession,
-    request: AccessRequest,
-    *,
-    by: Principal,
-    comment: str,
-    marked: tuple[str, ...] = (),
-    policy: str | None = None,
+    session: AsyncSession, request: AccessRequest, *, by: Principal, comment: str, marked: tuple[str, ...] = ()
 ) -> AccessRequest:
     """Return a request to the applicant, who changes the answers and sends it again.
 
@@ -92,7 +86,6 @@ async def give_back(
         reason=comment,
         facts={"marked": len(marked)},
         data={"marked": list(marked)},
-        policy=policy,
     )
 
 

@@ -109,7 +109,6 @@ async def step(
     facts: dict[str, Any] | None = None,
     values: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
-    policy: str | None = None,
 ) -> AccessRequest:
     """Take one step, compare-and-set on the request's version, record it and remember its words.
 
@@ -181,7 +180,6 @@ async def step(
         | ({"reason_commitment": key.commit(reason, about=request.id)} if reason else {})
         | ({"conditions_commitment": key.commit(conditions, about=request.id)} if conditions else {})
         | (facts or {}),
-        policy=policy,
     )
     return fresh
 

@@ -37,7 +37,6 @@ async def record(
     repo: Repo | None = None,
     ends_at: datetime | None = None,
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> Prerequisite:
     """Record that a person has a prerequisite, with what was seen.
 
@@ -65,13 +64,11 @@ async def record(
     )
     session.add(made)
     await session.flush()  # evidence names it
-    await _record(session, made, "set", by=by, policy=policy)
+    await _record(session, made, "set", by=by)
     return made
 
 
-async def take_back(
-    session: AsyncSession, made: Prerequisite, *, by: Principal, reason: str, policy: str | None = None
-) -> Prerequisite:
+async def take_back(session: AsyncSession, made: Prerequisite, *, by: Principal, reason: str) -> Prerequisite:
     """Let a prerequisite not count any more. Raises Conflict when it does not already."""
     reason = moves.checked_reason(reason, what="Taking a prerequisite back")
     won = await session.scalar(
@@ -84,7 +81,7 @@ async def take_back(
     if won is None:
         raise errors.Conflict("This prerequisite was taken back already.", next_step="Reload the list.")
     fresh = await session.get_one(Prerequisite, made.id, populate_existing=True)
-    await _record(session, fresh, "withdraw", by=by, reason=reason, policy=policy)
+    await _record(session, fresh, "withdraw", by=by, reason=reason)
     return fresh
 
 
@@ -96,7 +93,6 @@ async def require(
     by: Principal,
     accepted: Sequence[str] = (),
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> RepoRequirement:
     """Demand a prerequisite of everybody who uses a grant of this repository.
 
@@ -111,19 +107,17 @@ async def require(
         found = RepoRequirement(repo_id=repo.id, kind=known.kind)
     found.accepted = values
     session.add(found)
-    await _record_requirement(session, repo, known.kind, values, "require", by=by, policy=policy)
+    await _record_requirement(session, repo, known.kind, values, "require", by=by)
     return found
 
 
-async def no_longer_require(
-    session: AsyncSession, repo: Repo, kind: str, *, by: Principal, policy: str | None = None
-) -> None:
+async def no_longer_require(session: AsyncSession, repo: Repo, kind: str, *, by: Principal) -> None:
     """Stop demanding a prerequisite. Raises NotFound when it was not demanded."""
     found = await session.get(RepoRequirement, (repo.id, kind))
     if found is None:
         raise errors.NotFound(f"{repo.full_name} does not demand this.", next_step="Reload the page.")
     await session.delete(found)
-    await _record_requirement(session, repo, kind, [], "waive", by=by, policy=policy)
+    await _record_requirement(session, repo, kind, [], "waive", by=by)
 
 
 async def requirements_of(session: AsyncSession, repo: Repo) -> list[RepoRequirement]:
@@ -227,9 +221,7 @@ def _checked_value(kind: str, value: str) -> str:
     return text
 
 
-async def _record(
-    session: AsyncSession, made: Prerequisite, act: str, *, by: Principal, reason: str = "", policy: str | None
-) -> None:
+async def _record(session: AsyncSession, made: Prerequisite, act: str, *, by: Principal, reason: str = "") -> None:
     key = await key_of(session, made.person_id)
     await ledger.record(
         session,
@@ -245,12 +237,11 @@ async def _record(
             "evidence_commitment": key.commit(made.evidence, about=made.id),
         }
         | ({"reason_commitment": key.commit(reason, about=made.id)} if reason else {}),
-        policy=policy,
     )
 
 
 async def _record_requirement(
-    session: AsyncSession, repo: Repo, kind: str, accepted: list[str], act: str, *, by: Principal, policy: str | None
+    session: AsyncSession, repo: Repo, kind: str, accepted: list[str], act: str, *, by: Principal
 ) -> None:
     await ledger.record(
         session,
@@ -260,5 +251,4 @@ async def _record_requirement(
         repo=repo.id,
         subject=repo.id,
         body={"kind": kind, "accepted": accepted},
-        policy=policy,
     )

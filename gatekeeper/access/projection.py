@@ -122,7 +122,6 @@ async def handle_hub(
     user: str | None = None,
     request_id: str | None = None,
     reason: str | None = None,
-    policy: str | None = None,
 ) -> AccessRequest:
     """Move a request to another status, as the Hub's `handle` call does. `pending` takes a decision back."""
     _must_be_gated(repo)
@@ -141,22 +140,16 @@ async def handle_hub(
         raise _not_there(f"The request of {person.name} for {repo.full_name} is {status} already.")
     match status:
         case HubStatus.ACCEPTED:
-            await _accept(session, request, by=by, policy=policy)
+            await _accept(session, request, by=by)
         case HubStatus.PENDING:
-            await deciding.cancel(session, request, by=by, policy=policy)
+            await deciding.cancel(session, request, by=by)
         case HubStatus.REJECTED:
-            await _reject(session, request, by=by, reason=reason or _NO_REASON, policy=policy)
+            await _reject(session, request, by=by, reason=reason or _NO_REASON)
     return await session.get_one(AccessRequest, request.id, populate_existing=True)
 
 
 async def grant_hub(
-    session: AsyncSession,
-    repo: Repo,
-    user: str,
-    *,
-    by: Principal,
-    rule: gate.AskRule | None = None,
-    policy: str | None = None,
+    session: AsyncSession, repo: Repo, user: str, *, by: Principal, rule: gate.AskRule | None = None
 ) -> AccessGrant | None:
     """Give access to a named person, as the Hub's `grant` call does, until the end that the stage proposes."""
     _must_be_gated(repo)
@@ -168,33 +161,30 @@ async def grant_hub(
         by=by,
         ends_at=now() + timedelta(days=days) if days else None,
         rule=rule,
-        policy=policy,
     )
 
 
-async def _accept(session: AsyncSession, request: AccessRequest, *, by: Principal, policy: str | None) -> None:
+async def _accept(session: AsyncSession, request: AccessRequest, *, by: Principal) -> None:
     if request.state is RequestState.SUSPENDED:
-        await deciding.resume(session, request, by=by, policy=policy)
+        await deciding.resume(session, request, by=by)
         return
     if request.state in moves.RECALL.sources:
         request = await handling.recall(session, request, by=by)
     ends_at = activation.proposed_end(request, now())
-    await deciding.approve(session, request, by=by, ends_at=ends_at, policy=policy)
+    await deciding.approve(session, request, by=by, ends_at=ends_at)
 
 
-async def _reject(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, reason: str, policy: str | None
-) -> None:
+async def _reject(session: AsyncSession, request: AccessRequest, *, by: Principal, reason: str) -> None:
     if request.state in moves.REVOKE.sources:
         grant = await grants.open_grant_of(session, request)
         if grant is not None:
-            await grants.revoke(session, grant, by=by, reason=reason, policy=policy)
+            await grants.revoke(session, grant, by=by, reason=reason)
             return
     if request.state in moves.RECALL.sources:
         request = await handling.recall(session, request, by=by)
     if request.state is RequestState.AWAITING_TERMS:
-        request = await deciding.cancel(session, request, by=by, policy=policy)
-    await deciding.reject(session, request, by=by, reason=reason, policy=policy)
+        request = await deciding.cancel(session, request, by=by)
+    await deciding.reject(session, request, by=by, reason=reason)
 
 
 def _has_grant_in_force(instant: datetime) -> sa.ColumnElement[bool]:

@@ -20,9 +20,7 @@ _USES = ("repos:file:download", "repos:history:fetch", "generation:order:submit"
 _INSTEAD = "Take the decision back on the request's page, which begins a new round of review."
 
 
-async def undo(
-    session: AsyncSession, request: AccessRequest, *, by: Principal, policy: str | None = None
-) -> AccessRequest:
+async def undo(session: AsyncSession, request: AccessRequest, *, by: Principal) -> AccessRequest:
     """Take back what one decided less than a minute ago; the request waits as it did before, in the same round.
 
     Decision and undo both stay in the evidence; the applicant is told of neither. Raises NotAllowed for somebody
@@ -55,7 +53,6 @@ async def undo(
             "conditions": "",
             "conditions_accepted_at": None,
         },
-        policy=policy,
     )
     await end_grant(session, request, at=at, reason="")
     await session.execute(

@@ -23,20 +23,10 @@ async def vouch(
     repo: Repo | None = None,
     ends_at: datetime | None = None,
     rules: Rules | None = None,
-    policy: str | None = None,
 ) -> Prerequisite:
     """Record that a person has a prerequisite, with what was seen; see `prerequisites.record`."""
     made = await prerequisites.record(
-        session,
-        person,
-        kind,
-        by=by,
-        evidence=evidence,
-        value=value,
-        repo=repo,
-        ends_at=ends_at,
-        rules=rules,
-        policy=policy,
+        session, person, kind, by=by, evidence=evidence, value=value, repo=repo, ends_at=ends_at, rules=rules
     )
-    await activation.activate_waiting(session, person.id, at=made.set_at, policy=policy)
+    await activation.activate_waiting(session, person.id, at=made.set_at)
     return made

@@ -58,7 +58,6 @@ async def start(
     *,
     by: Principal,
     contests: EvaluationReport | None = None,
-    policy: str | None = None,
 ) -> EvaluationRun:
     """Begin a run with settings that the grid's `plan` gave, or that a contested report was made with.
 
@@ -98,7 +97,7 @@ async def start(
     )
     session.add(run)
     await session.flush()  # the job and the page name it
-    await _record(session, run, "start", by=by, policy=policy, settings=run.settings, contests=run.contests)
+    await _record(session, run, "start", by=by, settings=run.settings, contests=run.contests)
     await jobs.enqueue(session, JOB, {"run": run.id})
     return run
 
@@ -145,9 +144,7 @@ def state_after(act: str) -> RunState:
     return _ACTS[act]
 
 
-async def change(
-    session: AsyncSession, run: EvaluationRun, to: RunState, *, by: Principal, policy: str | None = None
-) -> EvaluationRun:
+async def change(session: AsyncSession, run: EvaluationRun, to: RunState, *, by: Principal) -> EvaluationRun:
     """Pause, go on with, or cancel a run. What is being made this moment is finished. Raises Conflict if it ended."""
     come_from = {RunState.PAUSED: (RunState.RUNNING,), RunState.RUNNING: (RunState.PAUSED,), RunState.CANCELLED: _OPEN}
     before = run.state
@@ -157,7 +154,7 @@ async def change(
     if to is RunState.RUNNING:
         await jobs.enqueue(session, JOB, {"run": run.id})
     act = next(act for act, state in _ACTS.items() if state is to)
-    await _record(session, run, act, by=by, policy=policy, before=before, after=to)
+    await _record(session, run, act, by=by, before=before, after=to)
     return run
 
 
@@ -271,9 +268,7 @@ async def _step(session: AsyncSession, run: EvaluationRun, **values: Any) -> Non
         set_committed_value(run, name, value)
 
 
-async def _record(
-    session: AsyncSession, run: EvaluationRun, act: str, *, by: Principal, policy: str | None, **body: Any
-) -> None:
+async def _record(session: AsyncSession, run: EvaluationRun, act: str, *, by: Principal, **body: Any) -> None:
     await ledger.record(
         session,
         f"evaluation:run:{act}",
@@ -282,5 +277,4 @@ async def _record(
         repo=run.repo_id,
         subject=run.id,
         body={"commit": run.commit_id, "grid_sha256": run.grid_sha256, **body},
-        policy=policy,
     )

@@ -22,62 +22,36 @@ MOST_MESSAGE = 280
 _PAGE = 200
 
 
-async def note(
-    session: AsyncSession, incident: Incident, *, text: str, by: Principal, policy: str | None = None
-) -> None:
+async def note(session: AsyncSession, incident: Incident, *, text: str, by: Principal) -> None:
     """Write something down for those who handle the incident."""
     incident = await require_open(session, incident, by)
-    await step(session, incident, "note", by=by, note=checked(text, "The note"), policy=policy)
+    await step(session, incident, "note", by=by, note=checked(text, "The note"))
 
 
-async def hold(
-    session: AsyncSession,
-    incident: Incident,
-    release: Release,
-    *,
-    reason: str,
-    by: Principal,
-    policy: str | None = None,
-) -> Release:
+async def hold(session: AsyncSession, incident: Incident, release: Release, *, reason: str, by: Principal) -> Release:
     """Stop a release because of the incident: `releases.hold`, and a step of the timeline."""
     incident = await require_open(session, incident, by)
     repo = await catalogue.by_id(session, release.repo_id)
-    held = await releases.hold(session, release, by=by, reason=reason, policy=policy)
+    held = await releases.hold(session, release, by=by, reason=reason)
     if repo is not None:
         await linking.attach(session, incident, linking.revision(repo, release.commit_id))
     data = {"repo_id": release.repo_id, "commit": release.commit_id, "release_id": release.id}
-    await step(session, incident, "hold", by=by, note=reason.strip(), data=data, policy=policy)
+    await step(session, incident, "hold", by=by, note=reason.strip(), data=data)
     return held
 
 
-async def suspend(
-    session: AsyncSession,
-    incident: Incident,
-    grant: AccessGrant,
-    *,
-    reason: str,
-    by: Principal,
-    policy: str | None = None,
-) -> None:
+async def suspend(session: AsyncSession, incident: Incident, grant: AccessGrant, *, reason: str, by: Principal) -> None:
     """Let somebody's access not count for now: `access.suspend`. The reason is the person's to read, not kept here."""
     incident = await require_open(session, incident, by)
     request = await access.get(session, grant.request_id or "")
-    await access.suspend(session, request, by=by, reason=reason, policy=policy)
+    await access.suspend(session, request, by=by, reason=reason)
     await linking.attach(session, incident, linking.grant(grant))
     data = {"repo_id": grant.repo_id, "grant_id": grant.id}
-    await step(session, incident, "suspend", by=by, data=data, policy=policy)
+    await step(session, incident, "suspend", by=by, data=data)
 
 
 async def tell(
-    session: AsyncSession,
-    incident: Incident,
-    repo: Repo,
-    commit: str,
-    *,
-    message: str,
-    sha256: str = "",
-    by: Principal,
-    policy: str | None = None,
+    session: AsyncSession, incident: Incident, repo: Repo, commit: str, *, message: str, sha256: str = "", by: Principal
 ) -> int:
     """Have everybody told who holds weights of a revision, or only one file of it; returns how many that are now.
 
@@ -92,7 +66,7 @@ async def tell(
         )
     await linking.attach(session, incident, linking.revision(repo, commit))
     data = {"repo_id": repo.id, "commit": commit, "sha256": sha256, "people": len(holders)}
-    made = await step(session, incident, "notify", by=by, note=message, data=data, policy=policy)
+    made = await step(session, incident, "notify", by=by, note=message, data=data)
     await jobs.enqueue(session, TELL, {"step": made.id})
     return len(holders)
 

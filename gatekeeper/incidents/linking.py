@@ -51,25 +51,21 @@ def image(record: ImageRecord) -> Subject:
     return Subject(LinkKind.IMAGE, number_text(record.number), record.repo_id)
 
 
-async def link(
-    session: AsyncSession, incident: Incident, subject: Subject, *, by: Principal, policy: str | None = None
-) -> None:
+async def link(session: AsyncSession, incident: Incident, subject: Subject, *, by: Principal) -> None:
     """Say that an open incident is about something. Raises Conflict when that was said already."""
     incident = await require_open(session, incident, by)
     if not await attach(session, incident, subject):
         raise errors.Conflict("The incident is linked to this already.", next_step="Look at its links.")
     data = {"kind": subject.kind, "target": subject.target, "repo_id": subject.repo_id}
-    await step(session, incident, "link", by=by, data=data, policy=policy)
+    await step(session, incident, "link", by=by, data=data)
 
 
-async def unlink(
-    session: AsyncSession, incident: Incident, found: IncidentLink, *, by: Principal, policy: str | None = None
-) -> None:
+async def unlink(session: AsyncSession, incident: Incident, found: IncidentLink, *, by: Principal) -> None:
     """Say that an open incident is not about something after all. What was done about it stays done."""
     incident = await require_open(session, incident, by)
     data = {"kind": found.kind, "target": found.target, "repo_id": found.repo_id}
     await session.delete(found)
-    await step(session, incident, "unlink", by=by, data=data, policy=policy)
+    await step(session, incident, "unlink", by=by, data=data)
 
 
 async def attach(session: AsyncSession, incident: Incident, subject: Subject) -> bool:

@@ -19,14 +19,7 @@ _MOST_TOLD = 50
 
 
 async def report(
-    session: AsyncSession,
-    repo: Repo,
-    *,
-    title: str,
-    description: str,
-    by: Principal,
-    subject: Subject | None = None,
-    policy: str | None = None,
+    session: AsyncSession, repo: Repo, *, title: str, description: str, by: Principal, subject: Subject | None = None
 ) -> Incident:
     """Take what somebody says is wrong with a repository or an image; its maintainers are told and look at it.
 
@@ -43,7 +36,7 @@ async def report(
             next_step="Try again tomorrow, or write to the people who run this hub if it cannot wait.",
         )
     made = await _make(session, repo, title, description, by=by, state=IncidentState.REPORTED)
-    await step(session, made, "report", by=by, policy=policy)
+    await step(session, made, "report", by=by)
     if subject is not None:
         await attach(session, made, subject)
     for person_id in sorted(await _handlers(session, repo))[:_MOST_TOLD]:
@@ -55,29 +48,16 @@ async def report(
 
 
 async def open_incident(
-    session: AsyncSession,
-    repo: Repo | None,
-    *,
-    title: str,
-    description: str,
-    severity: Severity,
-    by: Principal,
-    policy: str | None = None,
+    session: AsyncSession, repo: Repo | None, *, title: str, description: str, severity: Severity, by: Principal
 ) -> Incident:
     """Begin an incident about a repository, or (None) about the hub itself."""
     made = await _make(session, repo, title, description, by=by, state=IncidentState.OPEN, severity=severity)
-    await step(session, made, "open", by=by, data={"severity": severity}, policy=policy)
+    await step(session, made, "open", by=by, data={"severity": severity})
     return made
 
 
 async def take_up(
-    session: AsyncSession,
-    incident: Incident,
-    *,
-    title: str,
-    severity: Severity,
-    by: Principal,
-    policy: str | None = None,
+    session: AsyncSession, incident: Incident, *, title: str, severity: Severity, by: Principal
 ) -> Incident:
     """Make an open incident of a report."""
     values = {
@@ -86,43 +66,37 @@ async def take_up(
         "severity": severity,
     }
     fresh = await move(session, incident, by=by, sources=[IncidentState.REPORTED], values=values)
-    await step(session, fresh, "take-up", by=by, data={"severity": severity}, policy=policy)
+    await step(session, fresh, "take-up", by=by, data={"severity": severity})
     return fresh
 
 
-async def dismiss(
-    session: AsyncSession, incident: Incident, *, reason: str, by: Principal, policy: str | None = None
-) -> Incident:
+async def dismiss(session: AsyncSession, incident: Incident, *, reason: str, by: Principal) -> Incident:
     """Put a report away that nothing follows from. The reason is for the handlers; nothing becomes public."""
     reason = checked(reason, "The reason")
     values = {"state": IncidentState.DISMISSED, "closed_at": now()}
     fresh = await move(session, incident, by=by, sources=[IncidentState.REPORTED], values=values)
-    await step(session, fresh, "dismiss", by=by, note=reason, policy=policy)
+    await step(session, fresh, "dismiss", by=by, note=reason)
     await _answer_reporter(session, fresh)
     return fresh
 
 
-async def close(
-    session: AsyncSession, incident: Incident, *, public_note: str, by: Principal, policy: str | None = None
-) -> Incident:
+async def close(session: AsyncSession, incident: Incident, *, public_note: str, by: Principal) -> Incident:
     """End an incident with words that everybody reads: on the pages of its repositories and in the report."""
     public_note = checked(public_note, "The public note")
     values = {"state": IncidentState.CLOSED, "closed_at": now(), "public_note": public_note}
     fresh = await move(session, incident, by=by, sources=[IncidentState.OPEN], values=values)
-    await step(session, fresh, "close", by=by, note=public_note, policy=policy)
+    await step(session, fresh, "close", by=by, note=public_note)
     await _answer_reporter(session, fresh)
     return fresh
 
 
-async def reopen(
-    session: AsyncSession, incident: Incident, *, reason: str, by: Principal, policy: str | None = None
-) -> Incident:
+async def reopen(session: AsyncSession, incident: Incident, *, reason: str, by: Principal) -> Incident:
     """Take an incident up again that was over. Its public note is taken off the pages; the timeline keeps it."""
     reason = checked(reason, "The reason")
     values = {"state": IncidentState.OPEN, "closed_at": None, "public_note": ""}
     sources = [IncidentState.CLOSED, IncidentState.DISMISSED]
     fresh = await move(session, incident, by=by, sources=sources, values=values)
-    await step(session, fresh, "reopen", by=by, note=reason, policy=policy)
+    await step(session, fresh, "reopen", by=by, note=reason)
     return fresh
 
 

@@ -30,7 +30,6 @@ async def step(
     by: Principal | None,
     note: str = "",
     data: dict[str, Any] | None = None,
-    policy: str | None = None,
 ) -> IncidentStep:
     """Keep a step for its handlers, and its evidence without words.
 
@@ -49,7 +48,6 @@ async def step(
         repo=incident.repo_id,
         subject=incident.id,
         body={"state": incident.state, **(data or {})},
-        policy=policy,
     )
     await session.flush()  # links and jobs name it
     return made

@@ -35,7 +35,6 @@ async def ask_change(
     reason: str,
     target: Stage | None = None,
     until: datetime | None = None,
-    policy: str | None = None,
 ) -> Proposal:
     """Ask for a change of a release. Who asks has said yes, whether or not that counts.
 
@@ -68,15 +67,13 @@ async def ask_change(
         "until": until,
         "reason_sha256": sha256_hex(reason.encode()),
     }
-    await record(session, made, release, "ask", by=by, body=body, policy=policy)
+    await record(session, made, release, "ask", by=by, body=body)
     if by.person_id is not None:
-        await approve_proposal(session, made, by=by, policy=policy)
+        await approve_proposal(session, made, by=by)
     return made
 
 
-async def carry_out(
-    session: AsyncSession, proposal: Proposal, *, by: Principal, ladder: Ladder, policy: str | None = None
-) -> Release:
+async def carry_out(session: AsyncSession, proposal: Proposal, *, by: Principal, ladder: Ladder) -> Release:
     """Do what was asked for. Raises Conflict with details {"approvals"} while too few people said yes."""
     must_be_open(proposal)
     release = await rows.get(session, proposal.release_id)
@@ -98,14 +95,12 @@ async def carry_out(
     reason = proposal.note
     match proposal.act:
         case Act.DEMOTE:
-            return await holds.demote(
-                session, release, proposal.target, by=by, reason=reason, ladder=ladder, body=body, policy=policy
-            )
+            return await holds.demote(session, release, proposal.target, by=by, reason=reason, ladder=ladder, body=body)
         case Act.WITHDRAW:
-            return await holds.withdraw(session, release, by=by, reason=reason, body=body, policy=policy)
+            return await holds.withdraw(session, release, by=by, reason=reason, body=body)
         case _:
             until = proposal.until if proposal.act is Act.EMBARGO else None
-            return await holds.embargo(session, release, until, by=by, reason=reason, body=body, policy=policy)
+            return await holds.embargo(session, release, until, by=by, reason=reason, body=body)
 
 
 async def change_quorum(session: AsyncSession, proposal: Proposal, *, ladder: Ladder) -> Quorum:

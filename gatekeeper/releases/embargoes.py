@@ -38,7 +38,7 @@ async def due(session: AsyncSession) -> list[str]:
     return list(found)
 
 
-async def open_or_hold(session: AsyncSession, release_id: str, *, ladder: Ladder, policy: str | None = None) -> Release:
+async def open_or_hold(session: AsyncSession, release_id: str, *, ladder: Ladder) -> Release:
     """Open a release whose embargo is over if every criterion of its stage is green, else hold it.
 
     The embargo stays with a held one: once the hold is lifted, all is checked again.
@@ -49,13 +49,11 @@ async def open_or_hold(session: AsyncSession, release_id: str, *, ladder: Ladder
     repo = await catalogue.by_id(session, release.repo_id)
     red = await _red(session, repo, release, ladder) if repo else ["The repository was deleted."]
     if not red:
-        return await change(session, release, "open", {"embargoed_until": None}, by=OPERATOR, policy=policy)
+        return await change(session, release, "open", {"embargoed_until": None}, by=OPERATOR)
     reason = f"At the end of the embargo not every criterion was met. {' '.join(red)}"[:MAX_REASON_CHARS]
     _log.error("a release did not open at the end of its embargo", release=release.id, unmet=len(red))
     values = {"held_at": now(), "hold_reason": reason, "is_hub_hold": False}
-    return await change(
-        session, release, "hold", values, by=OPERATOR, reason=reason, body={"unmet": red}, policy=policy
-    )
+    return await change(session, release, "hold", values, by=OPERATOR, reason=reason, body={"unmet": red})
 
 
 async def _red(session: AsyncSession, repo: Repo, release: Release, ladder: Ladder) -> list[str]:

@@ -22,14 +22,7 @@ from gatekeeper.repos import catalogue
 from gatekeeper.repos.tables import Repo
 
 
-async def hold(
-    session: AsyncSession,
-    release: Release,
-    *,
-    by: Principal,
-    reason: str,
-    policy: str | None = None,
-) -> Release:
+async def hold(session: AsyncSession, release: Release, *, by: Principal, reason: str) -> Release:
     """Stop all use of a release at once, because something may be wrong. Everybody who sees it reads the reason.
 
     Where an administrator of the hub does it, who is none of its maintainers, only such a one lifts it.
@@ -41,12 +34,10 @@ async def hold(
     repo = await catalogue.by_id(session, release.repo_id)
     by_hub = repo is not None and by.person_id not in await maintainers(session, repo)
     values = {"held_at": now(), "hold_reason": reason, "is_hub_hold": by_hub}
-    return await change(session, release, "hold", values, by=by, reason=reason, body={"by_hub": by_hub}, policy=policy)
+    return await change(session, release, "hold", values, by=by, reason=reason, body={"by_hub": by_hub})
 
 
-async def resume(
-    session: AsyncSession, release: Release, *, by: Principal, reason: str = "", policy: str | None = None
-) -> Release:
+async def resume(session: AsyncSession, release: Release, *, by: Principal, reason: str = "") -> Release:
     """End a hold: the release is again what it was at its stage.
 
     Raises NotAllowed for a hold by the hub that somebody else than its administrators would lift.
@@ -60,20 +51,16 @@ async def resume(
             next_step="Ask them to lift it; say what was done about their reason.",
         )
     values = {"held_at": None, "hold_reason": "", "is_hub_hold": False}
-    return await change(session, release, "resume", values, by=by, reason=reason.strip(), policy=policy)
+    return await change(session, release, "resume", values, by=by, reason=reason.strip())
 
 
-async def deprecate(
-    session: AsyncSession, release: Release, *, by: Principal, reason: str, policy: str | None = None
-) -> Release:
+async def deprecate(session: AsyncSession, release: Release, *, by: Principal, reason: str) -> Release:
     """Advise against a release that stays available, or no longer advise against it if it was."""
     reason = checked_reason(reason, what="A deprecation")
     _must_not_be_withdrawn(release)
     is_ending = release.deprecated_at is not None
     values = {"deprecated_at": None if is_ending else now()}
-    return await change(
-        session, release, "undeprecate" if is_ending else "deprecate", values, by=by, reason=reason, policy=policy
-    )
+    return await change(session, release, "undeprecate" if is_ending else "deprecate", values, by=by, reason=reason)
 
 
 async def demote(
@@ -85,33 +72,26 @@ async def demote(
     reason: str,
     ladder: Ladder,
     body: dict[str, Any] | None = None,
-    policy: str | None = None,
 ) -> Release:
     """Put a release back to a lower stage. Up again it comes only by a new proposal: open ones end."""
     reason = checked_reason(reason, what="A demotion")
     check(release, Act.DEMOTE, ladder=ladder, target=target)
-    await end_promotions(session, release, by=by, because="demote", policy=policy)
+    await end_promotions(session, release, by=by, because="demote")
     repo = await session.get_one(Repo, release.repo_id)
     bundle_sha256 = await bind(session, repo, release, target, by=by, ladder=ladder)
     values = {"stage": target, "staged_at": now(), "bundle_sha256": bundle_sha256}
-    return await change(session, release, "demote", values, by=by, reason=reason, body=body, policy=policy)
+    return await change(session, release, "demote", values, by=by, reason=reason, body=body)
 
 
 async def withdraw(
-    session: AsyncSession,
-    release: Release,
-    *,
-    by: Principal,
-    reason: str,
-    body: dict[str, Any] | None = None,
-    policy: str | None = None,
+    session: AsyncSession, release: Release, *, by: Principal, reason: str, body: dict[str, Any] | None = None
 ) -> Release:
     """Take a release back for good. A tombstone with the reason and the license text stays."""
     reason = checked_reason(reason, what="A withdrawal")
     _must_not_be_withdrawn(release)
-    await end_promotions(session, release, by=by, because="withdraw", policy=policy)
+    await end_promotions(session, release, by=by, because="withdraw")
     values = {"withdrawn_at": now(), "hold_reason": reason}
-    return await change(session, release, "withdraw", values, by=by, reason=reason, body=body, policy=policy)
+    return await change(session, release, "withdraw", values, by=by, reason=reason, body=body)
 
 
 async def embargo(
@@ -122,7 +102,6 @@ async def embargo(
     by: Principal,
     reason: str,
     body: dict[str, Any] | None = None,
-    policy: str | None = None,
 ) -> Release:
     """Announce that nothing of the release is given out before an instant; None lifts the embargo.
 
@@ -132,9 +111,7 @@ async def embargo(
     _must_not_be_withdrawn(release)
     _check_embargo(release, until)
     act = "embargo" if until else "lift"
-    return await change(
-        session, release, act, {"embargoed_until": until}, by=by, reason=reason, body=body, policy=policy
-    )
+    return await change(session, release, act, {"embargoed_until": until}, by=by, reason=reason, body=body)
 
 
 def check(

@@ -47,7 +47,6 @@ async def set_rule(
     soak_days: int = 0,
     testers: int = 0,
     criteria: Collection[str] = (),
-    policy: str | None = None,
 ) -> OrganizationRule:
     """Ask for more than the hub does at one stage; what is less than the hub's changes nothing.
 
@@ -80,7 +79,6 @@ async def set_rule(
         token=by.token_id,
         subject=organization.id,
         body={"stage": stage, "before": before, "after": _facts(row)},
-        policy=policy,
     )
     return row
 

@@ -27,15 +27,7 @@ from gatekeeper.repos.tables import Repo
 
 
 async def propose(
-    session: AsyncSession,
-    repo: Repo,
-    commit: str,
-    target: Stage,
-    *,
-    by: Principal,
-    ladder: Ladder,
-    note: str = "",
-    policy: str | None = None,
+    session: AsyncSession, repo: Repo, commit: str, target: Stage, *, by: Principal, ladder: Ladder, note: str = ""
 ) -> Proposal:
     """Ask to move a revision up to a stage. The criteria are checked and kept with the proposal as they stand.
 
@@ -74,14 +66,11 @@ async def propose(
         "propose",
         by=by,
         body={"before": None, "after": made.state, "target": target, "unmet": _unmet(findings)},
-        policy=policy,
     )
     return made
 
 
-async def waive(
-    session: AsyncSession, proposal: Proposal, criterion: str, *, by: Principal, reason: str, policy: str | None = None
-) -> Proposal:
+async def waive(session: AsyncSession, proposal: Proposal, criterion: str, *, by: Principal, reason: str) -> Proposal:
     """Let one unmet criterion pass, with a reason that shows publicly beside the release.
 
     Approvals given so far count no more, for nobody who gave one has seen it.
@@ -103,13 +92,11 @@ async def waive(
     lapsed = [one.person_id for one in await approvals_of(session, proposal) if still_counts(one, proposal, release)]
     fresh = await step(session, proposal, ProposalState.OPEN, criteria=changed)
     body = {"criterion": criterion, "reason_sha256": sha256_hex(reason.encode()), "lapsed": lapsed}
-    await record(session, fresh, release, "waive", by=by, body=body, policy=policy)
+    await record(session, fresh, release, "waive", by=by, body=body)
     return fresh
 
 
-async def promote(
-    session: AsyncSession, proposal: Proposal, *, by: Principal, ladder: Ladder, policy: str | None = None
-) -> Release:
+async def promote(session: AsyncSession, proposal: Proposal, *, by: Principal, ladder: Ladder) -> Release:
     """Make a proposal effective: criteria are checked again on the released files, approvals counted.
 
     Raises Conflict with details {"criteria", "approvals"} that say what is missing.
@@ -148,7 +135,7 @@ async def promote(
         "waived": [finding.id for finding in findings if finding.waived_by],
     }
     values = {"stage": proposal.target, "staged_at": at, "bundle_sha256": bundle_sha256}
-    return await rows.change(session, release, "promote", values, by=by, body=body, policy=policy)
+    return await rows.change(session, release, "promote", values, by=by, body=body)
 
 
 async def current_findings(session: AsyncSession, proposal: Proposal, *, ladder: Ladder) -> list[Finding]:

@@ -19,13 +19,7 @@ _OPENING = frozenset({Act.PROMOTE, Act.LIFT})
 
 
 async def approve_proposal(
-    session: AsyncSession,
-    proposal: Proposal,
-    *,
-    by: Principal,
-    note: str = "",
-    seen: str | None = None,
-    policy: str | None = None,
+    session: AsyncSession, proposal: Proposal, *, by: Principal, note: str = "", seen: str | None = None
 ) -> Approval:
     """Say yes to a proposal as it stands. Who may count is decided when it is promoted.
 
@@ -54,7 +48,7 @@ async def approve_proposal(
     made.release_version, made.proposal_version = release.version, proposal.version
     session.add(made)
     await session.flush()  # the unique constraint speaks here
-    await record(session, proposal, release, "approve", by=by, body={"approval_id": made.id}, policy=policy)
+    await record(session, proposal, release, "approve", by=by, body={"approval_id": made.id})
     return made
 
 
@@ -74,9 +68,7 @@ def standing_at(proposal: Proposal, release: Release) -> str:
     return f"{release.version}.{proposal.version}"
 
 
-async def end_promotions(
-    session: AsyncSession, release: Release, *, by: Principal, because: str, policy: str | None = None
-) -> None:
+async def end_promotions(session: AsyncSession, release: Release, *, by: Principal, because: str) -> None:
     """End every open promotion of a release that goes down: up again it comes by a new one.
 
     because  the act on the release, for the evidence
@@ -85,12 +77,10 @@ async def end_promotions(
         if proposal.act is Act.PROMOTE and proposal.state is ProposalState.OPEN:
             fresh = await step(session, proposal, ProposalState.WITHDRAWN)
             body = {"before": ProposalState.OPEN, "after": fresh.state, "because": because}
-            await record(session, fresh, release, "withdraw", by=by, body=body, policy=policy)
+            await record(session, fresh, release, "withdraw", by=by, body=body)
 
 
-async def close_proposal(
-    session: AsyncSession, proposal: Proposal, *, by: Principal, reason: str, policy: str | None = None
-) -> Proposal:
+async def close_proposal(session: AsyncSession, proposal: Proposal, *, by: Principal, reason: str) -> Proposal:
     """End an open proposal without effect: taken back by who made it, refused by anybody else."""
     reason = rows.checked_reason(reason, what="Ending a proposal")
     must_be_open(proposal)
@@ -99,7 +89,7 @@ async def close_proposal(
     release = await rows.get(session, proposal.release_id)
     fresh = await step(session, proposal, state)
     body = {"before": ProposalState.OPEN, "after": state, "reason_sha256": sha256_hex(reason.encode())}
-    await record(session, fresh, release, "withdraw" if is_own else "refuse", by=by, body=body, policy=policy)
+    await record(session, fresh, release, "withdraw" if is_own else "refuse", by=by, body=body)
     return fresh
 
 
@@ -195,14 +185,7 @@ def must_be_open(proposal: Proposal) -> None:
 
 
 async def record(
-    session: AsyncSession,
-    proposal: Proposal,
-    release: Release,
-    act: str,
-    *,
-    by: Principal,
-    body: dict[str, Any],
-    policy: str | None,
+    session: AsyncSession, proposal: Proposal, release: Release, act: str, *, by: Principal, body: dict[str, Any]
 ) -> None:
     """Leave evidence of an act on a proposal."""
     await ledger.record(
@@ -213,7 +196,6 @@ async def record(
         repo=release.repo_id,
         subject=proposal.id,
         body={"release_id": release.id, "commit": release.commit_id, **body},
-        policy=policy,
     )
 
 

@@ -21,7 +21,7 @@ MAX_REASON_CHARS = 2_000
 _MAX_HISTORY = 1_000
 
 
-async def enable_staging(session: AsyncSession, repo: Repo, *, by: Principal, policy: str | None = None) -> Release:
+async def enable_staging(session: AsyncSession, repo: Repo, *, by: Principal) -> Release:
     """From now on releases decide about this repository, not its `private` and `gated` settings.
 
     The head of main becomes a draft: nobody but the owners sees anything until a release is promoted.
@@ -42,7 +42,6 @@ async def enable_staging(session: AsyncSession, repo: Repo, *, by: Principal, po
         repo=repo.id,
         subject=repo.id,
         body={"before": before, "after": {"is_staged": True}},
-        policy=policy,
     )
     head = await history.resolve_revision(session, repo, "main")
     return await ensure(session, repo, head, by=by)
@@ -184,7 +183,6 @@ async def change(
     by: Principal,
     reason: str = "",
     body: dict[str, Any] | None = None,
-    policy: str | None = None,
 ) -> Release:
     """Change a release, compare-and-set on its version, and record the act with what was before and after.
 
@@ -215,7 +213,6 @@ async def change(
         body={"before": before, "after": facts(fresh), "commit": release.commit_id}
         | ({"reason_sha256": sha256_hex(reason.encode())} if reason else {})
         | (body or {}),
-        policy=policy,
     )
     return fresh
 

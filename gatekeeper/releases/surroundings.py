@@ -105,7 +105,7 @@ async def quotas_limit(session: AsyncSession, quotas: Mapping[str, Any]) -> tupl
     return True, f"At most, of one person: {numbers}."
 
 
-async def record_drill(session: AsyncSession, release: Release, *, by: Principal, policy: str | None = None) -> None:
+async def record_drill(session: AsyncSession, release: Release, *, by: Principal) -> None:
     """Keep that somebody went through the drill of this release: who would fall back to what, who holds what."""
     await ledger.record(
         session,
@@ -115,5 +115,4 @@ async def record_drill(session: AsyncSession, release: Release, *, by: Principal
         repo=release.repo_id,
         subject=release.id,
         body={"commit": release.commit_id},
-        policy=policy,
     )

@@ -105,9 +105,7 @@ async def begin(
     if health is not None and (lost := reporting.lacking(health, grid.kind, settings)):
         raise Invalid(" ".join(lost.values()), status=422, details={"fields": lost})
     _check_orders(grid, settings, level)
-    return await runs.start(
-        session, repo, commit, grid, settings, by=by, contests=contests, policy=gatekeeper.policies.sha256
-    )
+    return await runs.start(session, repo, commit, grid, settings, by=by, contests=contests)
 
 
 async def contest(

@@ -43,7 +43,7 @@ async def steer(call: Call) -> EvaluationRun:
         raise NotAllowed(
             "A counter-run is stopped by whoever started it.", next_step="Ask an administrator of the hub."
         )
-    return await runs.change(call.session, run, to, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    return await runs.change(call.session, run, to, by=call.principal)
 
 
 def manages(call: Call) -> bool:

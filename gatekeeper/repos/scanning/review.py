@@ -66,8 +66,8 @@ async def flagged(s: AsyncSession, *, limit: int) -> list[Flagged]:
     ]
 
 
-async def scan_again(s: AsyncSession, repo: Repo, *, by: Principal, policy: str | None = None) -> None:
+async def scan_again(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
     """Have everything that the repository's references lead to looked at anew, by the job that looks at new files."""
     commits = await work.heads(s, repo)
-    await ledger.record(s, "repos:file:rescan", actor=by.person_id, token=by.token_id, repo=repo.id, policy=policy)
+    await ledger.record(s, "repos:file:rescan", actor=by.person_id, token=by.token_id, repo=repo.id)
     await jobs.enqueue(s, arrivals.SCAN_JOB, {"repo": repo.id, "commits": commits, "since": now()})

@@ -71,7 +71,6 @@ async def add(call: Call) -> Response:
                 repo=repo,
                 organization=organization,
                 is_revoking=form.is_revoking,
-                policy=call.gatekeeper.policies.sha256,
             )
     except Invalid as error:
         field = "person" if "themselves" in error.message else "reason"
@@ -87,7 +86,7 @@ async def lift(call: Call) -> Response:
     found = await call.session.get(AccessBlock, call.params["id"])
     if found is None or not await _may_lift(call, found):
         raise missing
-    await access.unblock(call.session, found, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    await access.unblock(call.session, found, by=call.principal)
     return RedirectResponse("/admin/blocks?done=unblocked", 303)
 
 

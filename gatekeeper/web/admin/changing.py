@@ -37,9 +37,7 @@ async def agree(call: Call) -> Response:
     release, proposal = await release_of(call), await proposal_of(call)
 
     async def act() -> None:
-        await releases.approve_proposal(
-            call.session, proposal, by=call.principal, policy=call.gatekeeper.policies.sha256
-        )
+        await releases.approve_proposal(call.session, proposal, by=call.principal)
 
     done = await _try(call, release, "", act)
     return done or RedirectResponse(f"{_url(call, release)}?done=proposal-approved", 303)
@@ -50,9 +48,7 @@ async def carry_out(call: Call) -> Response:
     release, proposal = await release_of(call), await proposal_of(call)
 
     async def act() -> None:
-        await releases.carry_out(
-            call.session, proposal, by=call.principal, ladder=ladder(call), policy=call.gatekeeper.policies.sha256
-        )
+        await releases.carry_out(call.session, proposal, by=call.principal, ladder=ladder(call))
 
     return await _try(call, release, "", act) or RedirectResponse(f"{_url(call, release)}?done=change-made", 303)
 
@@ -64,9 +60,7 @@ async def close(call: Call) -> Response:
     reason = forms.text(sent, f"close-{proposal.id}", most=3000)
 
     async def act() -> None:
-        await releases.close_proposal(
-            call.session, proposal, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
-        )
+        await releases.close_proposal(call.session, proposal, by=call.principal, reason=reason)
 
     where = f"close-{proposal.id}"
     refused = await _try(call, release, where, act, sent)
@@ -76,27 +70,27 @@ async def close(call: Call) -> Response:
 async def waive(call: Call) -> Response:
     """`POST .../proposals/{id}/waive`: let one criterion pass, publicly."""
     release, proposal = await release_of(call), await proposal_of(call)
-    sent, policy = await forms.read(call.request), call.gatekeeper.policies.sha256
+    sent = await forms.read(call.request)
     criterion = forms.text(sent, "criterion", most=60)
     field = f"waive-{proposal.id}-{criterion}"
     reason = forms.text(sent, field, most=3000)
     try:
         async with call.session.begin_nested():
-            await releases.waive(call.session, proposal, criterion, by=call.principal, reason=reason, policy=policy)
+            await releases.waive(call.session, proposal, criterion, by=call.principal, reason=reason)
     except (Invalid, Conflict) as error:
         return await list_page(call, sent, errors={field: error.sentence}, status=422)
     return RedirectResponse(f"{_url(call, release)}?done=waived", 303)
 
 
 async def _ask(call: Call, release: Release, act: str, sent: FormData) -> bool:
-    session, by, policy = call.session, call.principal, call.gatekeeper.policies.sha256
+    session, by = call.session, call.principal
     reason = forms.text(sent, f"reason-{act}", most=3000)
     until = _until(forms.text(sent, f"until-{act}", most=40)) if act in ("announce", "embargo") else None
     match act:
         case "deprecate":
-            await releases.deprecate(session, release, by=by, reason=reason, policy=policy)
+            await releases.deprecate(session, release, by=by, reason=reason)
         case "announce" if release.embargoed_until is None:
-            await releases.embargo(session, release, until, by=by, reason=reason, policy=policy)
+            await releases.embargo(session, release, until, by=by, reason=reason)
         case Act.EMBARGO | Act.LIFT:
             return await ask_change(call, release, Act(act), reason=reason, until=until)
         case _:

@@ -77,7 +77,6 @@ async def grant(call: Call) -> Response:
                 is_tester=form.is_tester,
                 rule=access.AskRule.of(stage_rule(call)),
                 rules=request_rules(call),
-                policy=call.gatekeeper.policies.sha256,
             )
     except (Invalid, Conflict, NotAllowed) as error:
         name = "ends_on" if isinstance(error, Invalid) else "person"
@@ -97,9 +96,7 @@ async def suspend(call: Call) -> Response:
     reason = forms.text(await forms.read(call.request), field)
     try:
         async with call.session.begin_nested():
-            await access.suspend(
-                call.session, request, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
-            )
+            await access.suspend(call.session, request, by=call.principal, reason=reason)
     except Invalid as error:
         form = Form(ends_on=_proposed_end(call), reason=reason)
         return await _page(call, form, errors={field: error.sentence}, status=422)
@@ -108,7 +105,7 @@ async def suspend(call: Call) -> Response:
 
 async def resume(call: Call) -> Response:
     """`POST /{ns}/{name}/grants/{id}/resume`."""
-    await access.resume(call.session, await _request(call), by=call.principal, policy=call.gatekeeper.policies.sha256)
+    await access.resume(call.session, await _request(call), by=call.principal)
     return RedirectResponse(f"{repo_url(call.repo)}/grants?done=access-resumed", 303)
 
 

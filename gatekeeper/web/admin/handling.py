@@ -61,7 +61,6 @@ async def _approve(call: Call, request: AccessRequest, sent: FormData) -> str:
         is_tester="is_tester" in sent,
         conditions=conditions,
         rules=request_rules(call),
-        policy=_policy(call),
     )
     return _DONE[(await access.get(call.session, request.id)).state]
 
@@ -75,13 +74,7 @@ async def _reject(call: Call, request: AccessRequest, sent: FormData) -> str:
         raise _Wrong("reapply_on", "This day is over. Choose a later one, or none.")
     reason, code = _reason(call, sent, "reject", "reason")
     await access.reject(
-        call.session,
-        request,
-        by=call.principal,
-        reason=reason,
-        reason_code=code,
-        reapply_at=reapply_at,
-        policy=_policy(call),
+        call.session, request, by=call.principal, reason=reason, reason_code=code, reapply_at=reapply_at
     )
     return "rejected"
 
@@ -89,9 +82,7 @@ async def _reject(call: Call, request: AccessRequest, sent: FormData) -> str:
 async def _return(call: Call, request: AccessRequest, sent: FormData) -> str:
     comment, _ = _reason(call, sent, "return", "comment")
     marked = tuple(dict.fromkeys(forms.texts(sent, "marked")))
-    await access.give_back(
-        call.session, request, by=call.principal, comment=comment, marked=marked, policy=_policy(call)
-    )
+    await access.give_back(call.session, request, by=call.principal, comment=comment, marked=marked)
     return "request-changed"
 
 
@@ -132,42 +123,34 @@ async def _delegate(call: Call, request: AccessRequest, sent: FormData) -> str:
 
 async def _suspend(call: Call, request: AccessRequest, sent: FormData) -> str:
     reason, code = _reason(call, sent, "suspend", "suspend_reason")
-    await access.suspend(
-        call.session, request, by=call.principal, reason=reason, reason_code=code, policy=_policy(call)
-    )
+    await access.suspend(call.session, request, by=call.principal, reason=reason, reason_code=code)
     return "request-changed"
 
 
 async def _revoke(call: Call, request: AccessRequest, sent: FormData) -> str:
     reason, code = _reason(call, sent, "revoke", "revoke_reason")
     grant = await _grant(call, request)
-    await access.revoke(call.session, grant, by=call.principal, reason=reason, reason_code=code, policy=_policy(call))
+    await access.revoke(call.session, grant, by=call.principal, reason=reason, reason_code=code)
     return "revoked"
 
 
 async def _add_terms(call: Call, request: AccessRequest, sent: FormData) -> str:
-    await access.add_terms(
-        call.session,
-        request,
-        by=call.principal,
-        conditions=forms.text(sent, "new_conditions"),
-        policy=_policy(call),
-    )
+    await access.add_terms(call.session, request, by=call.principal, conditions=forms.text(sent, "new_conditions"))
     return "request-changed"
 
 
 async def _cancel(call: Call, request: AccessRequest, sent: FormData) -> str:
-    await access.cancel(call.session, request, by=call.principal, policy=_policy(call))
+    await access.cancel(call.session, request, by=call.principal)
     return "request-changed"
 
 
 async def _undo(call: Call, request: AccessRequest, sent: FormData) -> str:
-    await access.undo(call.session, request, by=call.principal, policy=_policy(call))
+    await access.undo(call.session, request, by=call.principal)
     return "undone"
 
 
 async def _resume(call: Call, request: AccessRequest, sent: FormData) -> str:
-    await access.resume(call.session, request, by=call.principal, policy=_policy(call))
+    await access.resume(call.session, request, by=call.principal)
     return "request-changed"
 
 
@@ -271,10 +254,6 @@ async def _grant(call: Call, request: AccessRequest) -> access.AccessGrant:
     if grant is None or (grant.ends_at is not None and grant.ends_at <= now()):
         raise Conflict("There is no access left that could be ended.", next_step="Reload the request.")
     return grant
-
-
-def _policy(call: Call) -> str:
-    return call.gatekeeper.policies.sha256
 
 
 ROUTES = [

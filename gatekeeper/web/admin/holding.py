@@ -26,7 +26,7 @@ async def hold(call: Call) -> Response:
     reason = forms.text(sent, "reason")
     try:
         async with call.session.begin_nested():
-            await releases.hold(call.session, release, by=call.principal, reason=reason, policy=_policy(call))
+            await releases.hold(call.session, release, by=call.principal, reason=reason)
     except Invalid as error:
         return await _page(call, release, reason=reason, errors={"reason": error.sentence}, status=422)
     return _back(call, "held")
@@ -34,7 +34,7 @@ async def hold(call: Call) -> Response:
 
 async def resume(call: Call) -> Response:
     """`POST .../releases/{rev}/resume`."""
-    await releases.resume(call.session, await release_of(call), by=call.principal, policy=_policy(call))
+    await releases.resume(call.session, await release_of(call), by=call.principal)
     return _back(call, "resumed")
 
 
@@ -57,10 +57,6 @@ async def _page(
         form={"reason": reason},
         errors=errors or {},
     )
-
-
-def _policy(call: Call) -> str:
-    return call.gatekeeper.policies.sha256
 
 
 def _back(call: Call, done: str) -> Response:

@@ -115,9 +115,7 @@ async def revoke(call: Call) -> Response:
     held = await _chosen(call, ids)
 
     async def end(grant: AccessGrant) -> None:
-        await access.revoke(
-            call.session, grant, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
-        )
+        await access.revoke(call.session, grant, by=call.principal, reason=reason)
 
     try:
         outcomes = await access.decide_many(call.session, [each.grant for each in held], end)

@@ -27,9 +27,7 @@ async def take_up(call: Call) -> Response:
     async def act(incident: Incident) -> None:
         if severity not in set(Severity):
             raise Invalid("Say how bad it is.", next_step="Choose from the list.")
-        await incidents.take_up(
-            call.session, incident, title=title, severity=Severity(severity), by=call.principal, policy=_policy(call)
-        )
+        await incidents.take_up(call.session, incident, title=title, severity=Severity(severity), by=call.principal)
 
     return await _try(call, act, "title", "incident-opened")
 
@@ -39,9 +37,7 @@ async def dismiss(call: Call) -> Response:
     reason = forms.text(await forms.read(call.request), "reason")
     return await _try(
         call,
-        lambda incident: incidents.dismiss(
-            call.session, incident, reason=reason, by=call.principal, policy=_policy(call)
-        ),
+        lambda incident: incidents.dismiss(call.session, incident, reason=reason, by=call.principal),
         "reason",
         "incident-dismissed",
     )
@@ -52,7 +48,7 @@ async def note(call: Call) -> Response:
     text = forms.text(await forms.read(call.request), "note")
     return await _try(
         call,
-        lambda incident: incidents.note(call.session, incident, text=text, by=call.principal, policy=_policy(call)),
+        lambda incident: incidents.note(call.session, incident, text=text, by=call.principal),
         "note",
         "incident-noted",
     )
@@ -66,7 +62,7 @@ async def close(call: Call) -> Response:
         await _require_all(
             call, incident, "The note would stand on the pages of repositories that are in the care of others."
         )
-        await incidents.close(call.session, incident, public_note=text, by=call.principal, policy=_policy(call))
+        await incidents.close(call.session, incident, public_note=text, by=call.principal)
 
     return await _try(call, act, "public_note", "incident-closed")
 
@@ -77,7 +73,7 @@ async def reopen(call: Call) -> Response:
 
     async def act(incident: Incident) -> None:
         await _require_all(call, incident, "Its note stands on pages that are in the care of others.")
-        await incidents.reopen(call.session, incident, reason=reason, by=call.principal, policy=_policy(call))
+        await incidents.reopen(call.session, incident, reason=reason, by=call.principal)
 
     return await _try(call, act, "reason", "incident-reopened")
 
@@ -89,7 +85,7 @@ async def link(call: Call) -> Response:
 
     async def act(incident: Incident) -> None:
         subject = await _subject(call, **named)
-        await incidents.link(call.session, incident, subject, by=call.principal, policy=_policy(call))
+        await incidents.link(call.session, incident, subject, by=call.principal)
 
     return await _try(call, act, "repository", "incident-linked")
 
@@ -99,7 +95,7 @@ async def unlink(call: Call) -> Response:
     found = await _linked(call, None)
 
     async def act(incident: Incident) -> None:
-        await incidents.unlink(call.session, incident, found, by=call.principal, policy=_policy(call))
+        await incidents.unlink(call.session, incident, found, by=call.principal)
 
     return await _try(call, act, "", "incident-unlinked")
 
@@ -115,7 +111,7 @@ async def hold(call: Call) -> Response:
         release = await releases.stage_of(call.session, repo, found.target)
         if release is None:
             raise Invalid("This revision was never released.", next_step="There is nothing to hold.")
-        await incidents.hold(call.session, incident, release, reason=reason, by=call.principal, policy=_policy(call))
+        await incidents.hold(call.session, incident, release, reason=reason, by=call.principal)
 
     return await _try(call, act, f"reason-{found.id}", "held")
 
@@ -129,7 +125,7 @@ async def suspend(call: Call) -> Response:
         if not await decided(call, [repo], Action.REVIEW):
             raise NotAllowed("You do not handle access to this repository.", next_step="Ask one of its owners.")
         grant = await call.session.get_one(AccessGrant, found.target)
-        await incidents.suspend(call.session, incident, grant, reason=reason, by=call.principal, policy=_policy(call))
+        await incidents.suspend(call.session, incident, grant, reason=reason, by=call.principal)
 
     return await _try(call, act, f"reason-{found.id}", "access-suspended")
 
@@ -142,14 +138,7 @@ async def tell(call: Call) -> Response:
     async def act(incident: Incident) -> None:
         repo = await _repo_of(call, found)
         await incidents.tell(
-            call.session,
-            incident,
-            repo,
-            found.target,
-            message=message,
-            sha256=sha256.strip(),
-            by=call.principal,
-            policy=_policy(call),
+            call.session, incident, repo, found.target, message=message, sha256=sha256.strip(), by=call.principal
         )
 
     return await _try(call, act, f"message-{found.id}", "holders-told")
@@ -237,10 +226,6 @@ async def _image(call: Call, text: str) -> Subject:
             next_step="Look at the image on /verify and copy the number of its record.",
         )
     return linking.image(record)
-
-
-def _policy(call: Call) -> str:
-    return call.gatekeeper.policies.sha256
 
 
 ROUTES = [

@@ -124,7 +124,6 @@ async def open_incident(call: Call) -> Response:
                 description=form.description,
                 severity=Severity(form.severity),
                 by=call.principal,
-                policy=call.gatekeeper.policies.sha256,
             )
     except Invalid as error:
         name = "title" if error.message.startswith("The title") else "description"

@@ -51,7 +51,6 @@ async def save(call: Call) -> Response:
                 approvals=numbers["approvals"],
                 soak_days=numbers["soak_days"],
                 testers=numbers["testers"],
-                policy=call.gatekeeper.policies.sha256,
             )
     except Invalid as error:
         field = next((name for name in _NUMBERS if name in error.message), _NUMBERS[0])

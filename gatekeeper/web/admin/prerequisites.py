@@ -81,7 +81,6 @@ async def vouch(call: Call) -> Response:
             repo=repo,
             ends_at=until,
             rules=request_rules(call),
-            policy=call.gatekeeper.policies.sha256,
         )
 
     return await _try(call, form, record, done="vouched")
@@ -96,9 +95,7 @@ async def take_back(call: Call) -> Response:
     reason = forms.text(sent, f"reason-{found.id}")
 
     async def end() -> None:
-        await access.take_back(
-            call.session, found, by=call.principal, reason=reason, policy=call.gatekeeper.policies.sha256
-        )
+        await access.take_back(call.session, found, by=call.principal, reason=reason)
 
     return await _try(call, Form("reason", value=reason), end, done="taken-back", field=found.id)
 
@@ -118,7 +115,6 @@ async def require(call: Call) -> Response:
             by=call.principal,
             accepted=[value for value in form.value.split(",") if value.strip()],
             rules=request_rules(call),
-            policy=call.gatekeeper.policies.sha256,
         )
 
     return await _try(call, form, demand, done="required")
@@ -129,9 +125,7 @@ async def waive(call: Call) -> Response:
     repo = await call.session.get(Repo, call.params["repo"])
     if repo is None or repo.deleted_at is not None or not await may_review(call, repo):
         raise NotFound("There is no such repository.", next_step="Take it from the list.")
-    await access.no_longer_require(
-        call.session, repo, call.params["kind"], by=call.principal, policy=call.gatekeeper.policies.sha256
-    )
+    await access.no_longer_require(call.session, repo, call.params["kind"], by=call.principal)
     return RedirectResponse(f"{_HERE}?done=not-demanded", 303)
 
 

@@ -95,19 +95,19 @@ async def decide(call: Call) -> Response:
 
 def _decision(call: Call, typed: Typed) -> Callable[[AccessRequest], Awaitable[object]] | None:
     """The verb that is carried out on each."""
-    session, by, policy = call.session, call.principal, call.gatekeeper.policies.sha256
+    session, by = call.session, call.principal
     rules = request_rules(call)
     match typed.decision:
         case "approve":
             return lambda request: access.approve(
-                session, request, by=by, ends_at=access.proposed_end(request, now()), rules=rules, policy=policy
+                session, request, by=by, ends_at=access.proposed_end(request, now()), rules=rules
             )
         case "reject":
-            return lambda request: access.reject(session, request, by=by, reason=typed.reason, policy=policy)
+            return lambda request: access.reject(session, request, by=by, reason=typed.reason)
         case "claim":
             return lambda request: access.claim(session, request, by=by)
         case "undo":
-            return lambda request: access.undo(session, request, by=by, policy=policy)
+            return lambda request: access.undo(session, request, by=by)
     return None
 
 

@@ -98,13 +98,13 @@ async def ask_change(
     call: Call, release: Release, act: Act, *, reason: str, target: Stage | None = None, until: datetime | None = None
 ) -> bool:
     """Ask for a change, and carry it out where nobody else has to agree. Returns whether it was."""
-    session, by, rules, policy = call.session, call.principal, ladder(call), call.gatekeeper.policies.sha256
+    session, by, rules = call.session, call.principal, ladder(call)
     proposal = await releases.ask_change(
-        session, release, act, by=by, ladder=rules, reason=reason, target=target, until=until, policy=policy
+        session, release, act, by=by, ladder=rules, reason=reason, target=target, until=until
     )
     count = await releases.change_quorum(session, proposal, ladder=rules)
     if count.is_reached:
-        await releases.carry_out(session, proposal, by=by, ladder=rules, policy=policy)
+        await releases.carry_out(session, proposal, by=by, ladder=rules)
     return count.is_reached
 
 

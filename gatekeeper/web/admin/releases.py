@@ -117,7 +117,7 @@ async def show(call: Call) -> Response:
 
 async def enable(call: Call) -> Response:
     """`POST .../releases/enable`."""
-    await releases.enable_staging(call.session, call.repo, by=call.principal, policy=_policy(call))
+    await releases.enable_staging(call.session, call.repo, by=call.principal)
     return _back(call, "staged")
 
 
@@ -139,7 +139,6 @@ async def propose(call: Call) -> Response:
                 by=call.principal,
                 ladder=ladder(call),
                 note=forms.text(sent, f"note-{commit[:10]}"),
-                policy=_policy(call),
             )
     except (Invalid, Conflict) as error:
         return await list_page(call, sent, errors={f"target-{commit[:10]}": error.sentence}, status=422)
@@ -152,7 +151,7 @@ async def approve(call: Call) -> Response:
     seen = forms.text(await forms.read(call.request), "seen", most=40) or None
     try:
         async with call.session.begin_nested():
-            await releases.approve_proposal(call.session, proposal, by=call.principal, seen=seen, policy=_policy(call))
+            await releases.approve_proposal(call.session, proposal, by=call.principal, seen=seen)
     except (Invalid, Conflict) as error:
         return await list_page(call, errors={"": error.sentence}, status=422)
     return _back(call, "proposal-approved")
@@ -163,7 +162,7 @@ async def promote(call: Call) -> Response:
     proposal = await proposal_of(call)
     try:
         async with call.session.begin_nested():
-            await releases.promote(call.session, proposal, by=call.principal, ladder=ladder(call), policy=_policy(call))
+            await releases.promote(call.session, proposal, by=call.principal, ladder=ladder(call))
     except (Invalid, Conflict) as error:
         return await list_page(call, errors={"": error.sentence}, status=422)
     return _back(call, "promoted")
@@ -268,10 +267,6 @@ def _criterion(call: Call, release: Release, finding: Finding) -> Criterion:
     return Criterion(
         finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, href, evidence, can_waive
     )
-
-
-def _policy(call: Call) -> str:
-    return call.gatekeeper.policies.sha256
 
 
 def _back(call: Call, done: str) -> Response:

@@ -43,7 +43,7 @@ async def rescan(call: Call) -> Response:
     repo = await catalogue.by_id(call.session, call.params["id"])
     if repo is None:
         raise NotFound("There is no such repository.", next_step="Take it from the page of storage.")
-    await scanning.scan_again(call.session, repo, by=call.principal, policy=call.gatekeeper.policies.sha256)
+    await scanning.scan_again(call.session, repo, by=call.principal)
     return RedirectResponse("/admin/storage?done=rescan", 303)
 
 

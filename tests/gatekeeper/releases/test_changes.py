@@ -98,11 +98,10 @@ async def test_an_embargo_that_is_over_opens_only_if_everything_is_green(
         assert same.embargoed_until == at + DAY
     with time_machine.travel(at + DAY, tick=False):
         assert await releases.due(session) == [release.id]
-        opened = await releases.open_or_hold(session, release.id, ladder=ladder, policy="c" * 64)
+        opened = await releases.open_or_hold(session, release.id, ladder=ladder)
         assert (opened.embargoed_until, opened.held_at) == (None, None)
         assert await releases.due(session) == []
-    [event] = await events(session, "releases:release:open")
-    assert event.policy_sha256 == "c" * 64
+    assert len(await events(session, "releases:release:open")) == 1
 
 
 async def test_a_red_criterion_at_the_instant_holds_it_and_lifting_the_hold_checks_again(
