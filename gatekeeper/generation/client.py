@@ -4,7 +4,7 @@
     ├── WorkerLost        the connection broke before the order ended: nothing is known of the order any more
     │   └── WorkerAbsent  there was no connection: nothing was sent
     ├── WorkerMismatch    the worker speaks another version of the contract
-    └── OrderRejected     the worker did not accept the order; `code`, `problems` and `is_busy` say why
+    └── OrderRejected     the worker did not accept the order; `code` and `problems` say why
 
 An order that was accepted ends with one terminal event (`Done`, `Refused`, `Failed`) or with `WorkerLost`.
 """
@@ -76,11 +76,6 @@ class OrderRejected(WorkerError):
         self.code = code
         self.message = message
         self.problems = problems
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether trying again later can help."""
-        return self.code in {ErrorCode.QUEUE_FULL, ErrorCode.MODEL_NOT_READY}
 
     @property
     def needs_load(self) -> bool:
