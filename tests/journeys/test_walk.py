@@ -1,6 +1,6 @@
 """Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, in all widths and themes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -18,6 +18,10 @@ _WALKS = {
     "ada": (("/", MODEL, "/settings"), 34),
     "maintainer": (("/", MODEL, "/settings", "/admin"), 53),
 }
+# In which theme and width axe looks: over the three, pages that several people see are looked at in all four.
+_WIDE_AND_LIGHT = (("light", WIDTHS[-1]), ("dark", WIDTHS[0]))
+_WIDE_AND_DARK = (("dark", WIDTHS[-1]), ("light", WIDTHS[0]))
+_LOOKS = {None: _WIDE_AND_LIGHT, "ada": _WIDE_AND_DARK, "maintainer": _WIDE_AND_LIGHT}
 _ONE_ROW = 64  # pixels of the header at most
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _UNPRINTED = """() => [...document.querySelectorAll('main table, main .legal, main .rows')]
@@ -46,7 +50,7 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
         seen += 1
         faults += [f"{path}: {text}" for url, text in complaints if url == page.url]
         complaints.clear()
-        faults += [f"{path}: {fault}" for fault in _faults(page)]
+        faults += [f"{path}: {fault}" for fault in _faults(page, _LOOKS[person])]
         print(pattern, path)
     assert not faults, "\n".join(faults)
     assert seen >= least
@@ -59,7 +63,7 @@ def _reports(page: Page) -> list[str]:
     return [f"{first}?against={counter.rpartition('/')[2]}&adjective=&adjective=angry", safety]
 
 
-def _faults(page: Page) -> list[str]:
+def _faults(page: Page, looks: Iterable[tuple[str, int]]) -> list[str]:
     faults = []
     if page.locator("h1").count() != 1:
         faults.append(f"{page.locator('h1').count()} main headings")
@@ -72,9 +76,10 @@ def _faults(page: Page) -> list[str]:
     page.emulate_media(media="print")
     faults += [f"not printed: {each}" for each in page.evaluate(_UNPRINTED)]
     page.emulate_media(media="screen")
-    for theme in ("light", "dark"):
+    for theme, width in looks:
+        page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         for violation in Axe().run(page, options=_AXE).response["violations"]:
             where = ", ".join(str(node["target"]) for node in violation["nodes"][:3])
-            faults.append(f"{violation['id']} in the {theme} at {where}")
+            faults.append(f"{violation['id']} in the {theme} at {width}: {where}")
     return faults
