@@ -41,6 +41,7 @@ async def block(
     repo_id, organization_id = repo.id if repo else None, organization.id if organization else None
     if repo_id and organization_id:
         raise ValueError("a block is for a repository or for an organization")
+    await moves.take_turn(session, person.id)
     twin = await session.scalar(
         sa.select(col(AccessBlock.id)).where(
             col(AccessBlock.person_id) == person.id,

@@ -41,6 +41,7 @@ async def approve(
     """
     await _may_decide(session, request, by)
     repo = await session.get_one(Repo, request.repo_id)
+    await moves.take_turn(session, request.person_id)  # a block that is made meanwhile is seen, or sees the grant
     if await blocks.is_blocked(session, request.person_id, repo):
         raise blocks.refusal(repo)
     at = now()

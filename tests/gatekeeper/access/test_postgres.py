@@ -34,6 +34,8 @@ async def test_of_two_acts_at_once_one_wins_on_postgresql() -> None:
             repo, _ = await make_repo(session, owner, files={"a.txt": b"a"})
         for pair in PAIRS:
             await _decided_once(database, repo, owner, pair)
+        for _ in range(5):
+            await _blocked_whole(database, repo, owner)
         await _given_once_and_revoked_whole(database, repo, owner, other)
         await database.close()
 
@@ -64,6 +66,22 @@ async def _decided_once(database: Database, repo: Repo, owner: Principal, pair: 
         )
         assert list(await session.scalars(told)) == [f"access:request:{pair[won.index(True)]}"]
         assert await _open_grants(session, ada) == (1 if pair[won.index(True)] == "approve" else 0)
+
+
+async def _blocked_whole(database: Database, repo: Repo, owner: Principal) -> None:
+    async with database.write() as session:
+        asked = await access.submit(session, await make_person(session), repo, fields=None, bundle=None)
+        person = await session.get_one(Person, asked.person_id)
+
+    async def approve(session: AsyncSession) -> object:
+        return await access.approve(session, await session.merge(asked, load=False), by=owner)
+
+    async def block(session: AsyncSession) -> object:
+        return await access.block(session, person, by=owner, reason="Misuse.", is_revoking=True)
+
+    assert (await _at_once(database, approve, block))[1]
+    async with database.read() as session:
+        assert await _open_grants(session, Principal(person.id, person.name)) == 0
 
 
 async def _given_once_and_revoked_whole(database: Database, repo: Repo, owner: Principal, other: Principal) -> None:
