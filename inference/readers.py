@@ -19,6 +19,7 @@ a report that names it says exactly what has looked.
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ from inference.contract import ReaderFacts, Reading
 from inference.emoji import reader_dir, reading, weights_dir
 from inference.looking import ImageReader, ReaderError
 from inference.plainfiles import UnsafeFile, read_json, tensor_count
+
+log = logging.getLogger(__name__)
 
 BATCH = 64
 
@@ -97,12 +100,18 @@ class ClipReader:
 
 
 def load_readers(directories: tuple[Path, ...] | None) -> dict[str, ImageReader]:
-    """The readers of these directories by digest; None: the bundled model's, if it is installed. Raises ReaderError."""
+    """The readers of these directories by digest; None: the bundled model's, if it is installed. Raises ReaderError.
+
+    One whose labels cannot be counted with is left out: evaluations ask for readers by digest and find none.
+    """
     if directories is None:
         readers = [bundled_reader()] if (reader_dir() / "labels.json").is_file() else []
     else:
         readers = [read_directory(directory) for directory in directories]
-    return {reader.facts.sha256: reader for reader in readers}
+    for reader in readers:
+        if reader.facts.fault:
+            log.warning("the reader %s is left out: %s", reader.facts.name, reader.facts.fault)
+    return {reader.facts.sha256: reader for reader in readers if not reader.facts.fault}
 
 
 def read_directory(directory: Path) -> ClipReader:

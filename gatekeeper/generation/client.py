@@ -107,7 +107,7 @@ class Worker:
 
     async def health(self) -> Health:
         """The worker as it is. Raises WorkerLost, WorkerMismatch."""
-        health = Health.model_validate_json(await self._ask("GET", "/health"))
+        health = _parsed(Health.model_validate_json, (await self._ask("GET", "/health")).decode())
         if health.contract_version != CONTRACT_VERSION:
             raise WorkerMismatch(
                 f"the worker speaks contract version {health.contract_version}, this process {CONTRACT_VERSION}"

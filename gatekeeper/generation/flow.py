@@ -46,7 +46,7 @@ async def flow(session: AsyncSession) -> Flow:
             col(Generation.state),
             col(Generation.started_at),
             col(Generation.finished_at),
-            col(Generation.charged_images),
+            col(Generation.image_sha256),
             col(Generation.charged_seconds),
         )
         .where(col(Generation.started_at) >= hours[0], col(Generation.is_evaluation).is_(False))
@@ -54,10 +54,10 @@ async def flow(session: AsyncSession) -> Flow:
         .limit(_MOST)
     )
     ends, images, seconds, waits = Counter[GenerationState](), Counter[datetime](), 0.0, []
-    for state, started_at, finished_at, charged_images, charged_seconds in rows:
+    for state, started_at, finished_at, delivered, charged_seconds in rows:
         ends[state] += 1
         if state is GenerationState.DONE and finished_at is not None:
-            images[finished_at.replace(minute=0, second=0, microsecond=0)] += charged_images
+            images[finished_at.replace(minute=0, second=0, microsecond=0)] += len(delivered)
             seconds += charged_seconds
             waits.append((finished_at - started_at).total_seconds())
     waits.sort()

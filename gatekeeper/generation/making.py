@@ -7,7 +7,7 @@ record, receipt and evidence are durable.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -28,7 +28,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.storage import Store, object_key
 from gatekeeper.repos.tables import Repo
-from inference.contract import ErrorCode, ImageOrder, LoadPhase, ModelManifest, Preview, Started
+from inference.contract import Done, ErrorCode, Event, Failed, ImageOrder, LoadPhase, ModelManifest, Preview, Started
 
 _log = structlog.get_logger("gatekeeper.generation")
 
@@ -174,18 +174,28 @@ class Maker:
         return Outcome(GenerationState.FAILED, code=code.value, reason=reason)
 
     async def _follow(self, run: Run, made: Generation, worker: Worker, order: ImageOrder) -> Outcome:
-        outcome = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST)
+        outcome, reason = Outcome(GenerationState.FAILED, code="worker_lost", reason=_LOST), None
         async with contextlib.aclosing(worker.submit(order)) as events:  # type: ignore[type-var]
             async for event in events:
-                if isinstance(event, Started) and (reason := await self._prepare(made, outcome)) is not None:
-                    return _refused(reason)
-                if not isinstance(event, Preview) or event.withheld is not None:
-                    run.note(outcome, event)
-                elif (reason := (await self.right(made)).refusal) is not None:
-                    return _refused(reason)
-                elif ready := await self._certifier.certify_preview(self._database, made, order, event, outcome):
-                    run.note(outcome, ready)
-        return outcome
+                if reason is None and (reason := await self._follow_one(run, made, order, event, outcome)) is not None:
+                    await worker.cancel(order.id)
+                if isinstance(event, Done | Failed):  # read up to it also where the right ended, for what was computed
+                    outcome.compute_seconds = event.compute_seconds
+        return outcome if reason is None else _refused(outcome, reason)
+
+    async def _follow_one(
+        self, run: Run, made: Generation, order: ImageOrder, event: Event, outcome: Outcome
+    ) -> str | None:
+        """Take in one event. Returns why the images may not be given out any more."""
+        if isinstance(event, Started) and (reason := await self._prepare(made, outcome)) is not None:
+            return reason
+        if not isinstance(event, Preview) or event.withheld is not None:
+            run.note(outcome, event)
+        elif (reason := (await self.right(made)).refusal) is not None:
+            return reason
+        elif ready := await self._certifier.certify_preview(self._database, made, order, event, outcome):
+            run.note(outcome, ready)
+        return None
 
     async def _finish(self, run: Run, made: Generation, outcome: Outcome) -> None:
         """Files first, then record, receipt and evidence in one transaction, then the news."""
@@ -208,7 +218,7 @@ class Maker:
             if right.refusal is None:
                 outcome = await self._certifier.certify(self._database, made, outcome, model=right.model)
             else:
-                outcome = _refused(right.refusal)
+                outcome = _refused(outcome, right.refusal)
         outcome.flagged = tuple(run.flagged.values())
         files = outcome.certified.items()
         parts = [await self._folder.write(made, index, certified.content) for index, certified in files]
@@ -243,5 +253,6 @@ def _from_now(order: ImageOrder) -> ImageOrder:
     return order.model_copy(update={"deadline_at": now() + timedelta(seconds=ORDER_SECONDS)})
 
 
-def _refused(reason: str) -> Outcome:
-    return Outcome(GenerationState.FAILED, code=NO_RIGHT, reason=reason)
+def _refused(outcome: Outcome, reason: str) -> Outcome:
+    """What was made is not given out; what it took and what safety stopped stays."""
+    return replace(outcome, state=GenerationState.FAILED, code=NO_RIGHT, reason=reason, images=[])

@@ -118,7 +118,11 @@ async def record_outcome(
         "withheld": [_withheld(event) for event in outcome.withheld],
     }
     # What our side could not finish costs nothing; a right that ended, as by revoking one's own token, is not that.
-    is_own_doing = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED} or outcome.code == NO_RIGHT
+    # Nor is an order of which everything was withheld because no check could say what it shows.
+    is_unchecked = all(event.code is WithheldCode.IMAGE_UNCHECKED for event in outcome.withheld)
+    is_in_vain = outcome.state is GenerationState.DONE and is_unchecked and not statements and not previews
+    is_ended = outcome.state in {GenerationState.DONE, GenerationState.CANCELLED} or outcome.code == NO_RIGHT
+    is_own_doing = is_ended and not is_in_vain
     made.charged_images = len(statements) + len(previews) if is_own_doing else 0
     made.charged_seconds = round(outcome.compute_seconds, 3) if is_own_doing else 0
     session.add(made)

@@ -61,7 +61,7 @@ async def _make(session: AsyncSession, at: datetime, public: "sa.Select[str]") -
             col(Generation.finished_at),
             sa.and_(orders, col(Generation.state) == GenerationState.DONE),
             since,
-            of=sa.func.sum(col(Generation.charged_images)),
+            of=sa.func.sum(sa.func.json_array_length(col(Generation.image_sha256))),
         ),
         "images_refused": await _monthly(
             session,

@@ -40,7 +40,7 @@ def lacking(health: Health, kind: ReportKind, settings: Mapping[str, Any]) -> di
     """What a run with these settings needs and the inference process does not have: a sentence for each setting."""
     found = {}
     if kind is ReportKind.BIAS:
-        here = {reader.sha256: reader.name for reader in health.readers}
+        here = {reader.sha256: reader.name for reader in health.readers if not reader.fault}
         if settings["reader"] and settings["reader"] not in here:
             named = ", ".join(f"{name} ({sha256})" for sha256, name in here.items()) or "no reader"
             found["reader"] = f"This reader is not attached to the inference process, which has {named}."
@@ -129,7 +129,7 @@ async def _reader(gatekeeper: Gatekeeper, sha256: str) -> Reader:
 async def readers(gatekeeper: Gatekeeper) -> list[Reader]:
     """Who can look at images here. Raises Unavailable."""
     facts = (await _health(gatekeeper)).readers
-    return [Reader(e.sha256, e.name, e.grouped_by, e.attributes, e.confusion) for e in facts]
+    return [Reader(e.sha256, e.name, e.grouped_by, e.attributes, e.confusion) for e in facts if not e.fault]
 
 
 async def _health(gatekeeper: Gatekeeper) -> Health:

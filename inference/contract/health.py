@@ -1,8 +1,6 @@
 """The worker as it is, its readers, and how it says no."""
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from inference.contract.base import CONTRACT_VERSION, Answer, Sha256
 from inference.contract.codes import ErrorCode
@@ -49,20 +47,21 @@ class ReaderFacts(Answer):
     attributes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _can_be_counted_with(self) -> Self:
+    @property
+    def fault(self) -> str:
+        """Why what it reads cannot be counted with; empty where it can."""
         if narrow := [name for name, values in self.attributes.items() if len(set(values)) < max(len(values), 2)]:
-            raise ValueError(f"the attribute {narrow[0]} needs at least two different values")
+            return f"the attribute {narrow[0]} needs at least two different values"
         for name, groups in self.confusion.items():
             size = len(self.attributes.get(name, ()))
             for group, rows in groups.items():
                 is_square = len(rows) == size and all(len(row) == size for row in rows)
                 if not is_square or any(min(row) < 0 or not any(row) for row in rows):
-                    raise ValueError(
+                    return (
                         f"the confusion of {name} for {group} needs a row of counts for each value of the attribute, "
                         "with an image in each"
                     )
-        return self
+        return ""
 
 
 class SettingFact(Answer):

@@ -1,10 +1,12 @@
 """Readers: images looked at over the socket, and the bundled one by its digest."""
 
 import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -101,8 +103,29 @@ def test_the_readers_digest_is_over_names_and_contents(tmp_path: Path) -> None:
         ({}, {"gender": {"doctor": ((9,),)}}, "gender for doctor"),
     ],
 )
-def test_a_reader_whose_labels_cannot_be_counted_with_is_none(
+def test_a_reader_whose_labels_cannot_be_counted_with_says_why(
     attributes: dict[str, tuple[str, ...]], confusion: dict[str, dict[str, tuple[tuple[int, ...], ...]]], words: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
-        ReaderFacts(sha256="a" * 64, name="odd", dimensions=2, attributes=attributes, confusion=confusion)
+    facts = ReaderFacts(sha256="a" * 64, name="odd", dimensions=2, attributes=attributes, confusion=confusion)
+    assert words in facts.fault
+
+
+def test_a_reader_that_cannot_be_counted_with_is_left_out_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("transformers", reason="the inference extra is not installed")
+    from inference import readers
+
+    def read(directory: Path) -> SimpleNamespace:
+        attributes = {"gender": ("man", "woman") if directory.name == "sound" else ("man",)}
+        sha256 = hashlib.sha256(directory.name.encode()).hexdigest()
+        return SimpleNamespace(
+            facts=ReaderFacts(sha256=sha256, name=directory.name, dimensions=2, attributes=attributes)
+        )
+
+    monkeypatch.setattr(readers, "read_directory", read)
+
+    found = readers.load_readers((Path("odd"), Path("sound")))
+
+    assert [reader.facts.name for reader in found.values()] == ["sound"]
+    assert "the reader odd is left out: the attribute gender needs" in caplog.text

@@ -55,7 +55,7 @@ def cells(made: Generation, model: str) -> tuple[object, ...]:
         made.stage,
         made.state.value,
         made.settings.get("images", ""),
-        made.charged_images,
+        len(made.image_sha256),
         f"{made.charged_seconds:.3f}",
         instant_text(made.started_at),
         instant_text(made.finished_at) if made.finished_at else "",

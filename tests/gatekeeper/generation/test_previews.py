@@ -14,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatekeeper.db import Database
 from gatekeeper.generation import Generation, GenerationState, ImageFolder, Right, Strike, StrikeKind
 from gatekeeper.generation.client import WorkerLost
+from gatekeeper.generation.flow import flow
 from gatekeeper.provenance import ImageRecord, find_record, number_text
-from inference.contract import ErrorCode, Event, Failed, ImageOrder, Preview, Started
+from gatekeeper.transparency.figures import refresh
+from gatekeeper.web.portal.usage import COLUMNS, cells
+from inference.contract import Done, ErrorCode, Event, Failed, ImageOrder, Preview, Started
 from tests.gatekeeper.generation.stub import StubWorker, all_good, image, withheld
 from tests.gatekeeper.generation.test_studio import Story, tell
 from tests.gatekeeper.licensing.builders import events
@@ -93,6 +96,25 @@ async def test_previews_of_a_cancelled_order_are_charged_and_on_record(database:
             assert record is not None
             assert (record.is_preview, record.image_sha256) == (True, examined.sha256)
             assert noted == {"record": number_text(record.number), "image_sha256": record.image_sha256}
+
+
+async def test_an_image_that_was_withheld_after_a_preview_is_charged_and_not_counted_as_delivered(
+    database: Database, folder: ImageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.transparency.report.FEWEST", 1)  # small numbers are told, too
+
+    def half(order: ImageOrder) -> list[Any]:
+        ends = [image(order, 0), withheld(order, 1), Done(delivered=1, withheld=1, compute_seconds=0.5)]
+        return [Started(steps=9), look(order, 1), *ends]
+
+    story = await tell(database, folder, StubWorker(half))
+    made = await story.end(images=2, previews=1)
+    assert (made.charged_images, len(made.image_sha256)) == (2, 1)
+    async with database.write() as session:
+        assert (await flow(session)).images == 1
+        report = await refresh(session, visible=sa.true())
+    assert cells(made, "demo/model")[COLUMNS.index("images")] == 1
+    assert report.months[-1].images == 1
 
 
 @pytest.mark.parametrize(

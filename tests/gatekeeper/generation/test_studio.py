@@ -292,7 +292,7 @@ async def test_order_without_image_ends_with_its_reason_and_costs_nothing_that_w
     made = await story.end()
     assert (made.state, made.code, made.image_sha256) == (state, code, [])
     assert made.charged_images == charged
-    assert made.charged_seconds == (0.1 if state is GenerationState.DONE else 0)
+    assert made.charged_seconds == (0.1 if answer is nothing_left else 0)
     assert made.finished_at is not None
     assert not folder.root.exists()
     with pytest.raises(raises) as told:
@@ -318,6 +318,7 @@ async def test_right_that_ended_meanwhile_gives_no_image(database: Database, fol
     story.studio.recheck = held
     made = await story.end()
     assert (made.state, made.code, made.charged_images) == (GenerationState.FAILED, "no_longer_allowed", 0)
+    assert (made.charged_seconds, story.worker.cancelled) == (0.5, [made.id])  # it was their own doing
     assert not folder.root.exists()
     with pytest.raises(NotAllowed, match="on hold"):
         generation.require_images(made)
@@ -337,6 +338,7 @@ async def test_right_is_asked_while_the_engine_works_and_again_at_the_end(
     story.studio.recheck = held_late
     made = await story.end()
     assert (made.state, made.code, answers) == (GenerationState.FAILED, "no_longer_allowed", [])
+    assert (made.charged_seconds, made.image_sha256) == (0.5, [])
 
 
 async def test_one_image_withheld_does_not_stop_the_others(database: Database, folder: ImageFolder) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gatekeeper.generation.client import OrderRejected, Worker, WorkerLost
@@ -73,6 +74,15 @@ async def test_a_model_is_loaded_and_an_image_made(supervisor: Supervisor) -> No
     assert states[-1] == state
     assert isinstance(events[-2], Image)
     assert (await supervisor.worker.models())[0].digest == MANIFEST.digest
+
+
+async def test_health_that_is_not_the_contracts_is_a_workers_that_does_not_answer() -> None:
+    worker = Worker("http://worker", key=KEY)
+    odd = httpx2.MockTransport(lambda request: httpx2.Response(200, json={"is_ready": "odd"}))
+    worker._http = httpx2.AsyncClient(base_url="http://worker", transport=odd)
+    with pytest.raises(WorkerLost, match="something else than the contract"):
+        await worker.health()
+    await worker.close()
 
 
 async def test_what_the_worker_rejects_says_why(supervisor: Supervisor) -> None:
