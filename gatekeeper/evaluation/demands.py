@@ -16,8 +16,6 @@ from gatekeeper.evaluation.tables import EvaluationReport, ReportKind
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.repos.tables import Repo
 
-_MOST = 1_000  # reports that are looked at
-
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -84,11 +82,10 @@ async def check(
         return False, f"The grid “{demand.of}” that this stage demands is not among the policies."
     else:
         id, what, sha256 = grid.id, f"the grid “{grid.title}”", grid.sha256
-    found = await reports.list_for(session, repo, kind=demand.kind, limit=_MOST)
-    alike = [each for each in found if each.grid_id == id]
-    on_files = [each for each in alike if each.manifest_sha256 == manifest_sha256]
+    on_files = await reports.on_files(session, repo, demand.kind, id, manifest_sha256)
     if not on_files:
-        other = " There is one on other files." if alike else ""
+        is_elsewhere = await reports.is_there(session, repo, demand.kind, id)
+        other = " There is one on other files." if is_elsewhere else ""
         return False, f"There is no {demand.kind} report on exactly these files with {what}.{other}"
     present = [each for each in on_files if _grid_sha256(each) == sha256]
     if not present:

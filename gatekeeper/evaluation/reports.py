@@ -184,14 +184,19 @@ async def of_run(session: AsyncSession, run: EvaluationRun) -> EvaluationReport:
     return found
 
 
-async def list_for(
-    session: AsyncSession, repo: Repo, *, kind: ReportKind | None = None, limit: int = 50
+async def on_files(
+    session: AsyncSession, repo: Repo, kind: ReportKind, grid_id: str, manifest_sha256: str
 ) -> Sequence[EvaluationReport]:
-    """Reports of the repository, newest first."""
-    query = sa.select(EvaluationReport).where(col(EvaluationReport.repo_id) == repo.id)
-    if kind is not None:
-        query = query.where(col(EvaluationReport.kind) == kind)
-    return (await session.scalars(query.order_by(col(EvaluationReport.id).desc()).limit(limit))).all()
+    """Every report on exactly these files with a grid, in any of its versions, newest first."""
+    query = sa.select(EvaluationReport).where(*_with_grid(repo, kind, grid_id))
+    query = query.where(col(EvaluationReport.manifest_sha256) == manifest_sha256)
+    return (await session.scalars(query.order_by(col(EvaluationReport.id).desc()))).all()
+
+
+async def is_there(session: AsyncSession, repo: Repo, kind: ReportKind, grid_id: str) -> bool:
+    """Whether the repository has a report with a grid, on whichever files."""
+    query = sa.select(sa.exists().where(*_with_grid(repo, kind, grid_id)))
+    return bool(await session.scalar(query))
 
 
 async def commits_of(session: AsyncSession, repo: Repo) -> list[tuple[str, str]]:
@@ -240,3 +245,11 @@ async def talks_of(session: AsyncSession, report: EvaluationReport) -> Sequence[
     """Ids of the discussions that a report is linked with."""
     query = sa.select(col(EvaluationTalk.discussion_id)).where(col(EvaluationTalk.report_id) == report.id)
     return (await session.scalars(query.order_by(col(EvaluationTalk.discussion_id)))).all()
+
+
+def _with_grid(repo: Repo, kind: ReportKind, grid_id: str) -> Sequence[sa.ColumnElement[bool]]:
+    return [
+        col(EvaluationReport.repo_id) == repo.id,
+        col(EvaluationReport.kind) == kind,
+        col(EvaluationReport.grid_id) == grid_id,
+    ]

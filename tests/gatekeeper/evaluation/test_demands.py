@@ -5,10 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.evaluation import EvaluationReport, ReportKind, StageSafety, demands, grids
+from gatekeeper.evaluation import EvaluationReport, EvaluationRun, ReportKind, StageSafety, demands, grids
 from gatekeeper.evaluation.demands import Demand
+from gatekeeper.kit.ids import new_id
 from tests.gatekeeper.evaluation.people import grid_text
+from tests.gatekeeper.licensing.builders import make_person, make_repo
 
 GRID = grids.parse(tomllib.loads(grid_text()))
 SAFETY = StageSafety("medium", 0.01, ("nudity",), ("no-medical",), "a" * 64)
@@ -67,6 +71,28 @@ def test_a_report_from_before_these_things_were_kept_does_not_count() -> None:
     for name in ("rules_sha256", "image_checks", "restrictions"):
         del old.body["settings"][name]
     assert len(demands.lacks(old, BIAS, SAFETY, GRID)) == 3
+
+
+@pytest.mark.anyio
+async def test_a_report_counts_however_many_were_made_after_it_on_other_files(session: AsyncSession) -> None:
+    repo, commit = await make_repo(session, await make_person(session))
+    facts = {"repo_id": repo.id, "commit_id": commit, "grid_id": GRID.id, "grid_sha256": GRID.sha256}
+    made = [new_id() for _ in range(1_001)]
+    on_files = [{"manifest_sha256": "f" * 64 if id == min(made) else "e" * 64} for id in made]
+    runs = [{"id": id, "images_total": 1, **facts, **files} for id, files in zip(made, on_files, strict=True)]
+    await session.execute(sa.insert(EvaluationRun), runs)
+    good = {"kind": ReportKind.BIAS, "seeds": 12, "body": people(seeds=12).body}
+    rows = [
+        {"id": run["id"], "run_id": run["id"], **facts, **good, **files}
+        for run, files in zip(runs, on_files, strict=True)
+    ]
+    await session.execute(sa.insert(EvaluationReport), rows)
+
+    async def said(manifest_sha256: str) -> tuple[bool, str]:
+        return await demands.check(session, repo, manifest_sha256, BIAS, SAFETY, {"stub": GRID})
+
+    assert (await said("f" * 64))[0]
+    assert (await said("d" * 64))[1].endswith("There is one on other files.")
 
 
 def _read_by_another() -> EvaluationReport:
