@@ -35,9 +35,10 @@ async def ask(call: Call) -> Response:
 async def agree(call: Call) -> Response:
     """`POST .../proposals/{id}/agree`: say yes to a change."""
     release, proposal = await release_of(call), await proposal_of(call)
+    seen = forms.text(await forms.read(call.request), "seen", most=40) or None
 
     async def act() -> None:
-        await releases.approve_proposal(call.session, proposal, by=call.principal)
+        await releases.approve_proposal(call.session, proposal, by=call.principal, seen=seen)
 
     done = await _try(call, release, "", act)
     return done or RedirectResponse(f"{_url(call, release)}?done=proposal-approved", 303)
@@ -63,7 +64,7 @@ async def close(call: Call) -> Response:
         await releases.close_proposal(call.session, proposal, by=call.principal, reason=reason)
 
     where = f"close-{proposal.id}"
-    refused = await _try(call, release, where, act, sent)
+    refused = await _try(call, release, where, act, sent, is_listed=proposal.act is Act.PROMOTE)
     return refused or RedirectResponse(f"{_url(call, release)}?done=proposal-closed", 303)
 
 
@@ -107,13 +108,22 @@ def _until(text: str) -> datetime:
 
 
 async def _try(
-    call: Call, release: Release, field: str, act: Callable[[], Awaitable[None]], sent: FormData | None = None
+    call: Call,
+    release: Release,
+    field: str,
+    act: Callable[[], Awaitable[None]],
+    sent: FormData | None = None,
+    *,
+    is_listed: bool = False,
 ) -> Response | None:
-    """Do it, or show the page again with what was wrong and what was typed."""
+    """Do it, or show the page again with what was wrong and what was typed: the list where the form stands there."""
     try:
         async with call.session.begin_nested():
             await act()
     except (Invalid, Conflict) as error:
+        if is_listed:
+            where = field if isinstance(error, Invalid) else ""  # a form whose proposal is over stands there no more
+            return await list_page(call, sent, errors={where: error.sentence}, status=422)
         return await _refused(call, release, field, error, sent)
     return None
 

@@ -29,7 +29,8 @@ async def _take_up(
     count = await act(call.session, kind)
     if not count:
         raise Conflict("No job of this kind is set aside any more.", next_step="Load the overview again.")
-    await ledger.record(call.session, event, actor=call.principal.person_id, body={"kind": kind, "count": count})
+    by, body = call.principal, {"kind": kind, "count": count}
+    await ledger.record(call.session, event, actor=by.person_id, token=by.token_id, body=body)
     return RedirectResponse(f"/admin?done={done}", 303)
 
 

@@ -57,6 +57,7 @@ class ChangeView:
     asked_at: datetime
     reason: str
     approvals_text: str
+    seen: str
     can_approve: bool
     can_carry_out: bool
 
@@ -129,7 +130,7 @@ async def page(
         stage=release.stage.value,
         timeline=[_happening(event) for event in await releases.timeline(call.session, release)],
         waivers=await _waivers(call, release),
-        changes=[await _change(call, change) for change in await releases.changes_of(call.session, release)]
+        changes=[await _change(call, release, change) for change in await releases.changes_of(call.session, release)]
         if may_change
         else [],
         may_change=may_change and release.withdrawn_at is None,
@@ -161,7 +162,7 @@ async def _waivers(call: Call, release: Release) -> list[Waiver]:
     return found
 
 
-async def _change(call: Call, proposal: Proposal) -> ChangeView:
+async def _change(call: Call, release: Release, proposal: Proposal) -> ChangeView:
     count = await releases.change_quorum(call.session, proposal, ladder=ladder(call))
     person = await accounts.people.get(call.session, proposal.proposed_by) if proposal.proposed_by else None
     me = call.principal.person_id
@@ -177,6 +178,7 @@ async def _change(call: Call, proposal: Proposal) -> ChangeView:
         asked_at=proposal.proposed_at,
         reason=proposal.note,
         approvals_text=count.sentence,
+        seen=releases.standing_at(proposal, release),
         can_approve=me in count.eligible and me not in count.given_by,
         can_carry_out=count.is_reached,
     )

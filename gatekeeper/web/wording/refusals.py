@@ -21,6 +21,7 @@ REFUSALS: dict[Code, tuple[str, str, str]] = {
         "Read and accept the present ones",
         _ACCESS,
     ),
+    Code.TERMS_WITHDRAWN: ("You withdrew your acceptance of the license.", "Read and accept it again", _ACCESS),
     Code.ACCESS_NOT_REQUESTED: ("A maintainer has to approve you first.", "Ask for access", _ACCESS),
     Code.REQUEST_PENDING: ("Your request is waiting for a decision.", "See how it stands", _ACCESS),
     Code.REQUEST_RETURNED: ("Your request came back with a question.", "Read and answer it", _ACCESS),

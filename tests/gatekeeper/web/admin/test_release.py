@@ -89,6 +89,12 @@ async def test_a_change_that_was_asked_for_is_ended_without_effect(site: Site, m
     assert "0 of 1 approvals are given." in words(page)
     closing = re.findall(r'action="([^"]+/close)"', page)[0]
     assert (await grace.post(closing.replace("/close", "/carry-out"))).status_code == 422
+    alan = await site.as_("alan")
+    read = (await alan.get(address)).text
+    seen = re.findall(r'name="seen" value="([^"]+)"', read)[0]
+    await grace.post(f"{address}/hold", data={"reason": "Something else."})
+    late = await alan.post(closing.replace("/close", "/agree"), data={"seen": seen})
+    assert (late.status_code, "has changed since you read it" in words(late.text)) == (422, True)
     assert (await grace.post(closing, data={})).status_code == 422
     assert (await grace.post(closing, data={f"close-{closing.split('/')[-2]}": "Not after all."})).status_code == 303
     assert "Asked for" not in words((await grace.get(address)).text)

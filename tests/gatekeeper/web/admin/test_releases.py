@@ -48,7 +48,14 @@ async def test_promotion_without_approval_says_what_lacks_and_can_be_taken_back(
     assert answer.status_code == 422
     assert "0 of 1 approvals" in words(answer.text)
 
-    taken = await grace.post(f"{approve}/close", data={f"close-{approve.rpartition('/')[2]}": "Too early."})
+    field = f"close-{approve.rpartition('/')[2]}"
+    wrong = await grace.post(f"{approve}/close", data={field: "Too <early>. " * 200})
+    assert (wrong.status_code, "Too &lt;early&gt;." in wrong.text, f"{approve}/close" in wrong.text) == (
+        422,
+        True,
+        True,
+    )
+    taken = await grace.post(f"{approve}/close", data={field: "Too early."})
     page = (await grace.get(f"{DRAFT}/releases")).text
 
     assert taken.status_code == 303
