@@ -58,16 +58,17 @@ async def makers(session: AsyncSession, release: Release) -> Makers:
 async def _proposed_by(session: AsyncSession, release: Release, commits: set[str]) -> tuple[set[str], set[str]]:
     """Who opened a pull request that was merged as one of the commits or committed to it, and who only squashed it."""
     merged = sa.and_(_PULL.c.repo_id == release.repo_id, _PULL.c.merge_commit.in_(commits))
-    authors = set(await session.scalars(sa.select(_PULL.c.author_id).where(merged)))
-    query = sa.select(_EVENT.c.author_id, _EVENT.c.data["oid"].as_string().label("oid")).where(
+    opened = sa.select(_PULL.c.author_id, sa.null().label("oid")).where(merged)
+    committed = sa.select(_EVENT.c.author_id, _EVENT.c.data["oid"].as_string()).where(
         _EVENT.c.kind == "commit", _EVENT.c.discussion_id.in_(sa.select(_PULL.c.id).where(merged))
     )
-    committed = (await session.execute(query)).all()
+    found = [(row.author_id, row.oid) for row in await session.execute(opened.union(committed))]
+    if not found:
+        return set(), set()
     squashes = sa.select(col(LedgerEvent.subject_id), col(LedgerEvent.actor_id)).where(
         col(LedgerEvent.repo_id) == release.repo_id,
         col(LedgerEvent.kind) == _SQUASH,
-        col(LedgerEvent.subject_id).in_({row.oid for row in committed}),
+        col(LedgerEvent.subject_id).in_({oid for _, oid in found}),
     )
     squashed = {row.subject_id: row.actor_id for row in await session.execute(squashes)}
-    authors |= {row.author_id for row in committed if row.oid not in squashed}
-    return authors - {None}, set(squashed.values()) - {None}
+    return {by for by, oid in found if oid not in squashed} - {None}, set(squashed.values()) - {None}
