@@ -82,11 +82,12 @@ async def check(
         return False, f"The grid “{demand.of}” that this stage demands is not among the policies."
     else:
         id, what, sha256 = grid.id, f"the grid “{grid.title}”", grid.sha256
-    on_files = await reports.on_files(session, repo, demand.kind, id, manifest_sha256)
-    if not on_files:
-        is_elsewhere = await reports.is_there(session, repo, demand.kind, id)
-        other = " There is one on other files." if is_elsewhere else ""
+    alike = await reports.files_of(session, repo, demand.kind, id)
+    ids = [report for report, files in alike if files == manifest_sha256]
+    if not ids:
+        other = " There is one on other files." if alike else ""
         return False, f"There is no {demand.kind} report on exactly these files with {what}.{other}"
+    on_files = await reports.get_each(session, ids)
     present = [each for each in on_files if _grid_sha256(each) == sha256]
     if not present:
         return False, f"The {demand.kind} report is on an older version of {what}."

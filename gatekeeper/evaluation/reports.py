@@ -184,19 +184,15 @@ async def of_run(session: AsyncSession, run: EvaluationRun) -> EvaluationReport:
     return found
 
 
-async def on_files(
-    session: AsyncSession, repo: Repo, kind: ReportKind, grid_id: str, manifest_sha256: str
-) -> Sequence[EvaluationReport]:
-    """Every report on exactly these files with a grid, in any of its versions, newest first."""
-    query = sa.select(EvaluationReport).where(*_with_grid(repo, kind, grid_id))
-    query = query.where(col(EvaluationReport.manifest_sha256) == manifest_sha256)
-    return (await session.scalars(query.order_by(col(EvaluationReport.id).desc()))).all()
-
-
-async def is_there(session: AsyncSession, repo: Repo, kind: ReportKind, grid_id: str) -> bool:
-    """Whether the repository has a report with a grid, on whichever files."""
-    query = sa.select(sa.exists().where(*_with_grid(repo, kind, grid_id)))
-    return bool(await session.scalar(query))
+async def files_of(session: AsyncSession, repo: Repo, kind: ReportKind, grid_id: str) -> list[tuple[str, str]]:
+    """Every report of the repository with a grid, in any of its versions, newest first: (id, digest of its files)."""
+    query = sa.select(col(EvaluationReport.id), col(EvaluationReport.manifest_sha256)).where(
+        col(EvaluationReport.repo_id) == repo.id,
+        col(EvaluationReport.kind) == kind,
+        col(EvaluationReport.grid_id) == grid_id,
+    )
+    rows = await session.execute(query.order_by(col(EvaluationReport.id).desc()))
+    return [(row.id, row.manifest_sha256) for row in rows]
 
 
 async def commits_of(session: AsyncSession, repo: Repo) -> list[tuple[str, str]]:
@@ -245,11 +241,3 @@ async def talks_of(session: AsyncSession, report: EvaluationReport) -> Sequence[
     """Ids of the discussions that a report is linked with."""
     query = sa.select(col(EvaluationTalk.discussion_id)).where(col(EvaluationTalk.report_id) == report.id)
     return (await session.scalars(query.order_by(col(EvaluationTalk.discussion_id)))).all()
-
-
-def _with_grid(repo: Repo, kind: ReportKind, grid_id: str) -> Sequence[sa.ColumnElement[bool]]:
-    return [
-        col(EvaluationReport.repo_id) == repo.id,
-        col(EvaluationReport.kind) == kind,
-        col(EvaluationReport.grid_id) == grid_id,
-    ]
