@@ -1,13 +1,14 @@
 """Images that wait to be decoded and checked, and whose turn it is: fair between persons, as the engine is.
 
-Finished images go before looks at unfinished ones, and background orders behind all others. Else `Shares` decides,
+Finished images go before looks at unfinished ones, and background orders behind all others; what nobody waits for any
+more goes first, for it takes no time. Else `Shares` decides,
 with an account of its own: what checking takes is another thing than what denoising takes. An image's looks stay
 before it.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,9 @@ class Line:
     def take(self) -> Making:
         """The next. There must be one; `served` must follow."""
         with self._lock:
+            if (gone := next(filter(_is_gone, self._waiting), None)) is not None:
+                self._waiting.remove(gone)
+                return gone
             finished = {(id(each.ticket), each.index) for each in self._waiting if each.look is None}
             orders: dict[str, set[int]] = {}
             for each in self._waiting:
@@ -83,15 +87,25 @@ class Line:
             self._waiting.remove(making)
             return making
 
-    def served(self, making: Making, seconds: float) -> None:
-        """It took so long."""
+    def charge(self, tickets: Sequence[Ticket], seconds: float) -> None:
+        """The machine worked so long for all of these; who has not lined up yet does not pay."""
         with self._lock:
-            self._shares.charge(_person(making), seconds)
-            if not self._count(_person(making)):
+            persons = [ticket.order.person_key for ticket in tickets if ticket.order.person_key in self._shares]
+            for person in persons:
+                self._shares.charge(person, seconds / len(persons))
+
+    def served(self, making: Making) -> None:
+        """Nothing more is done for it."""
+        with self._lock:
+            if _person(making) in self._shares and not self._count(_person(making)):
                 self._shares.leave(_person(making))
 
     def _count(self, person: str) -> int:
-        return sum(_person(making) == person for making in self._waiting)
+        return sum(_person(making) == person and not _is_gone(making) for making in self._waiting)
+
+
+def _is_gone(making: Making) -> bool:
+    return making.ticket.is_over or making.ticket.is_late
 
 
 def _person(making: Making) -> str:

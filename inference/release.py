@@ -9,8 +9,9 @@ import base64
 import io
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from inference.contract import CheckFacts, Image, Preview, ReceiptFacts, SldFact
 from inference.line import FloatImage, Line, Making
 from inference.safety import levels
 from inference.safety.verdict import CheckerError, GuardedChecker, Verdict
+from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ class Release:
     def release_next(self) -> None:
         """Check the image whose turn it is and say what became of it."""
         making = self._line.take()
-        ticket, began = making.ticket, self._clock()
+        ticket = making.ticket
         try:
             if ticket.is_over or ticket.expire():
                 return
@@ -82,7 +84,7 @@ class Release:
             log.error("image withheld: %s", type(error).__name__)
             outcome = self._withheld(making, WithheldCode.IMAGE_UNCHECKED, "The image could not be checked.", ())
         finally:
-            self._line.served(making, self._clock() - began)
+            self._line.served(making)
         if making.look is None:
             ticket.settle(outcome)
             return
@@ -93,21 +95,22 @@ class Release:
                 ticket.tell(Preview(index=making.index, step=making.look, png_base64="", withheld=outcome))
 
     def _outcome(self, making: Making) -> Image | Withheld:
-        pixels = self._pixels(making)
-        began = self._clock()
-        try:
+        with self._charged(making.decoding):
+            pixels = making.pixels()
+        with self._charged((making.ticket,)):
             return self._checked(making, pixels)
-        finally:
-            making.ticket.charge(self._clock() - began)
 
-    def _pixels(self, making: Making) -> FloatImage:
+    @contextmanager
+    def _charged(self, tickets: Sequence[Ticket]) -> Iterator[None]:
+        """What is done within is charged to these, in equal parts: to their orders, and to their places in the line."""
         began = self._clock()
         try:
-            return making.pixels()
+            yield
         finally:
             seconds = self._clock() - began
-            for ticket in making.decoding:
-                ticket.charge(seconds / len(making.decoding))
+            for ticket in tickets:
+                ticket.charge(seconds / len(tickets))
+            self._line.charge(tickets, seconds)
 
     def _checked(self, making: Making, pixels: FloatImage) -> Image | Withheld:
         unchecked = WithheldCode.IMAGE_UNCHECKED

@@ -37,6 +37,10 @@ class Shares:
         self._now = 0.0
         self._persons: dict[str, _Person] = {}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether anything is known of this person."""
+        return name in self._persons
+
     def enter(self, name: str, weight: float) -> None:
         """An order of this person begins."""
         person = self._persons.setdefault(name, _Person(weight, self._now, self._most))

@@ -5,6 +5,7 @@ Beside the denoiser images are decoded and checked, one after another, as the re
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 import torch
 
 from inference import engine as module
-from inference.contract import ConceptScore, Done, Event, Image, ImageOrder, Preview, SldLevel
+from inference.contract import ConceptScore, Done, ErrorCode, Event, Image, ImageOrder, Preview, SldLevel
 from inference.engine import Engine
 from inference.fleet import Model
+from inference.line import Making
 from inference.release import Release, Runtime
 from inference.safety.verdict import GuardedChecker, Verdict
 from inference.ticket import Ticket
@@ -88,7 +90,11 @@ def make_machine(
 ) -> Callable[..., Machine]:
     machines: list[Machine] = []
 
-    def build(*, check_seconds: float = 0.0) -> Machine:
+    def build(*, check_seconds: float = 0.0, decode_seconds: float = 0.0) -> Machine:
+        def decode(model: Model, latents: torch.Tensor) -> Any:
+            machine.checked_until += decode_seconds * len(latents)
+            return np.zeros((len(latents), 3, 8, 8), "f4")
+
         def take() -> None:
             machine.checked_until += check_seconds
 
@@ -97,6 +103,7 @@ def make_machine(
         checker = GuardedChecker(Checker(take), timeout_seconds=20)
         machine = Machine(engine, make_ticket, replace(tiny_model, checker=checker))
         monkeypatch.setattr(release._pool, "submit", machine.checks.append)
+        monkeypatch.setattr("inference.decoding.decode", decode)
         machines[:] = [machine]
         return machine
 
@@ -105,7 +112,6 @@ def make_machine(
         return [torch.zeros(sample.rows, *sample.latents.shape[1:]) for sample in batch]
 
     monkeypatch.setattr(module, "denoise", denoise)
-    monkeypatch.setattr("inference.decoding.decode", lambda model, latents: np.zeros((len(latents), 3, 8, 8), "f4"))
     return build
 
 
@@ -122,12 +128,12 @@ def test_a_light_user_waits_at_most_three_times_as_long_as_on_an_empty_system(
     def light_order() -> ImageOrder:
         return make_order(person_key="light", steps=steps, sld=SldLevel.STRONG)
 
-    machine = make_machine(check_seconds=check_seconds)
+    machine = make_machine(check_seconds=check_seconds, decode_seconds=check_seconds / 2)
     alone = light_order()
     machine.put(alone)
     empty = machine.run_until_ended(alone)
 
-    machine = make_machine(check_seconds=check_seconds)
+    machine = make_machine(check_seconds=check_seconds, decode_seconds=check_seconds / 2)
     for number in range(40):
         machine.put(make_order(person_key=f"heavy {number % heavy_users}", steps=50, images=images, previews=8))
     waits = []
@@ -167,6 +173,45 @@ def test_checking_is_charged_to_the_order(make_machine: Callable[..., Machine], 
     done = machine.events[order.id][-1]
     assert isinstance(done, Done)
     assert done.compute_seconds == pytest.approx(2 * 1.5 + 4 * ROW_SECONDS * 4)
+
+
+def test_who_is_decoded_first_does_not_pay_for_those_who_are_decoded_with_them(
+    make_machine: Callable[..., Machine], make_order: MakeOrder
+) -> None:
+    machine = make_machine(decode_seconds=3.0)
+    machine.model = replace(machine.model, image_sizes=(2, 1))
+    machine.put(make_order(person_key="one", steps=1), make_order(person_key="two", steps=1))
+    while machine.tick():
+        pass
+
+    persons = machine.engine._release._line._shares._persons
+    assert {name: person.clock for name, person in persons.items()} == {"one": 3.0, "two": 3.0}
+    assert [events[-1].compute_seconds for events in machine.events.values()] == [  # type: ignore[union-attr]
+        pytest.approx(3.0 + ROW_SECONDS * 2)
+    ] * 2
+
+
+def test_images_of_orders_that_are_over_wait_in_nobodys_way(
+    make_machine: Callable[..., Machine], make_order: MakeOrder
+) -> None:
+    machine = make_machine(check_seconds=1.5)
+    line = machine.engine._release._line
+    given_up, wanted, late = (
+        make_order(person_key="one"),
+        make_order(person_key="one"),
+        make_order(person_key="two", deadline_at=datetime.now(UTC)),
+    )
+    tickets = [machine.make_ticket(order, machine.model)[0] for order in (wanted, given_up, late)]
+    for ticket in tickets:
+        line.put(Making(ticket, 0, lambda: np.zeros((3, 8, 8), "f4"), None, "ddim", "float32"))
+    tickets[1].fail(ErrorCode.CANCELLED, "No longer wanted.")
+
+    assert line._count("one") == 1
+    taken = []
+    for _ in tickets:
+        taken.append(making := line.take())
+        line.served(making)
+    assert [making.ticket for making in taken] == [tickets[1], tickets[2], tickets[0]]
 
 
 def test_without_credit_everybody_gets_the_share_of_their_weight(
