@@ -140,9 +140,10 @@ class ModelBuilder:
     @torch.inference_mode()
     def _prepared(self, model: Model, watch: LoadWatch) -> Model:
         """The model with its denoiser on the device's path; every bucket that is compiled or recorded was called."""
+        model = replace(model, kernels=self._path.kernels(model.device, model.dtype))
         if self._path == PLAIN:
-            return replace(model, kernels=str(self._path))
-        model = replace(model, denoiser=self._path.prepared(model.parts["unet"]), kernels=str(self._path))
+            return model
+        model = replace(model, denoiser=self._path.prepared(model.parts["unet"]))
         buckets = self._buckets if self._path.compiled or self._path.recorded else ()
         for number, bucket in enumerate(buckets, start=1):
             watch.building(f"Warming up: call {number} of {len(buckets)}.")

@@ -60,6 +60,11 @@ class DevicePath:
         names = [name for name in ("channels_last", "compiled", "recorded") if getattr(self, name)]
         return " ".join([*names, f"attention={self.attention}"])
 
+    def kernels(self, device: str, dtype: torch.dtype) -> str:
+        """For the receipt: the switches, and where a GPU computes in float32, that it does so without TF32."""
+        is_exact = device.startswith("cuda") and dtype is torch.float32
+        return f"{self} tf32=off" if is_exact else str(self)
+
     def prepared(self, denoiser: Any, *, backend: str = "inductor") -> Callable[..., Any]:
         """The denoiser as it is to be called, in inference mode."""
         if self.channels_last:

@@ -47,6 +47,18 @@ def test_auto_is_everything_on_a_gpu_and_nothing_on_a_cpu() -> None:
     assert not DevicePath.choose(settings(cuda_graphs="on"), "cpu").recorded
 
 
+@pytest.mark.parametrize(
+    ("device", "dtype", "kernels"),
+    [
+        ("cuda:0", torch.float32, "attention=auto tf32=off"),
+        ("cuda:0", torch.bfloat16, "attention=auto"),
+        ("cpu", torch.float32, "attention=auto"),
+    ],
+)
+def test_the_receipt_says_that_float32_on_a_gpu_is_float32(device: str, dtype: torch.dtype, kernels: str) -> None:
+    assert DevicePath().kernels(device, dtype) == kernels
+
+
 def test_the_image_checker_is_where_the_models_are(tiny_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices: list[Any] = []
 
