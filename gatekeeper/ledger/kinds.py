@@ -59,7 +59,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
     "repos": {
         "branch": "create delete commit push rewrite squash",
         "file": "copy delete download flag receive rescan share",
-        "history": "fetch",
+        "history": "fetch rewrite",
         "mirror": "begin bring",
         "repo": "create delete duplicate like move unlike update",
         "shadow": "create",

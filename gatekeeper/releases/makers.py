@@ -12,6 +12,7 @@ from gatekeeper.releases.tables import Release
 _MADE = frozenset({"repos:branch:commit", "repos:repo:duplicate"})
 _SQUASH = "repos:branch:squash"
 _REWRITTEN = frozenset({_SQUASH, "repos:branch:rewrite"})
+_HISTORY = "repos:history:rewrite"  # its subject is the repository
 
 # This room lies above this one: its tables are named, not imported.
 _PULL = sa.table("discussion", *map(sa.column, ("id", "repo_id", "merge_commit", "author_id")))
@@ -39,18 +40,26 @@ async def makers(session: AsyncSession, release: Release) -> Makers:
     known, commits = {release.commit_id}, {release.commit_id}
     while commits:
         query = sa.select(LedgerEvent).where(
-            col(LedgerEvent.subject_id).in_(commits),
+            col(LedgerEvent.subject_id).in_({*commits, release.repo_id}),
             col(LedgerEvent.repo_id) == release.repo_id,
-            col(LedgerEvent.kind).in_(_MADE | _REWRITTEN),
+            col(LedgerEvent.kind).in_({*_MADE, *_REWRITTEN, _HISTORY}),
         )
         events = list(await session.scalars(query))
         proposed, squashed = await _proposed_by(session, release, commits)
         authors |= proposed
         handlers |= squashed
+        before: set[str] = set()
         for event in events:
+            if event.kind == _HISTORY:
+                old = {pair["before"] for pair in event.body["renamed"] if pair["commit"] in commits}
+                if not old:
+                    continue
+            else:
+                old = {event.body["before"]} if event.kind in _REWRITTEN else set()
+            before |= old
             if event.actor_id is not None:
-                (handlers if proposed or event.kind in _REWRITTEN else authors).add(event.actor_id)
-        commits = {event.body["before"] for event in events if event.kind in _REWRITTEN} - known
+                (handlers if proposed or old else authors).add(event.actor_id)
+        commits = before - known
         known |= commits
     return Makers(frozenset(authors), frozenset(handlers))
 

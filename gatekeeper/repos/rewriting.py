@@ -18,6 +18,7 @@ from gatekeeper.repos.objects import EMPTY_TREE, FOLDER_MODE
 from gatekeeper.repos.tables import Repo
 
 _COMMIT_TYPE = 1
+_PAIRS = 500  # in one event
 
 
 async def squash(s: AsyncSession, repo: Repo, branch: str, *, message: str, by: Principal) -> str:
@@ -81,6 +82,11 @@ async def drop_files(s: AsyncSession, repo: Repo, digests: Collection[str], *, b
         old = await revisions.resolve_revision(s, repo, row.name)
         if old in renamed:
             await _point(s, repo, row.name, old=row.object_id, new=renamed[old], kind="repos:branch:rewrite", by=by)
+    pairs = [{"commit": new, "before": old} for old, new in renamed.items()]
+    for start in range(0, len(pairs), _PAIRS):
+        body = {"renamed": pairs[start : start + _PAIRS]}
+        who = {"actor": by.person_id, "token": by.token_id}
+        await ledger.record(s, "repos:history:rewrite", **who, repo=repo.id, subject=repo.id, body=body)
     return renamed
 
 

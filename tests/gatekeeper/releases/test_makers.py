@@ -40,13 +40,17 @@ async def test_who_uploaded_what_was_squashed_does_not_count(
     assert (set(count.eligible), count.is_reached) == ({second.person_id}, False)
 
 
-async def test_who_uploaded_what_was_written_anew_does_not_count(session: AsyncSession, ladder: Ladder) -> None:
+@pytest.mark.parametrize("is_head", [True, False])
+async def test_who_uploaded_what_was_written_anew_does_not_count(
+    session: AsyncSession, ladder: Ladder, is_head: bool
+) -> None:
     repo, _, [uploader, second] = await make_organization(session, 2)
     _, sha256 = await large(session, repo, uploader, "w.bin", b"weights")
-    await commit(session, repo, "main", [AddFile("a.txt", b"a")], summary="After", by=uploader)
-    await releases.delete_files(session, repo, [sha256], rewrite_history=True, by=second)
-    head = await history.resolve_revision(session, repo, "main")
-    count = await standing(session, repo, head, ladder, proposer=second, approver=uploader)
+    made = await commit(session, repo, "main", [AddFile("a.txt", b"a")], summary="After", by=uploader)
+    if not is_head:
+        await commit(session, repo, "main", [AddFile("b.txt", b"b")], summary="Later", by=second)
+    renamed = await releases.delete_files(session, repo, [sha256], rewrite_history=True, by=second)
+    count = await standing(session, repo, renamed[made], ladder, proposer=second, approver=uploader)
     assert (set(count.eligible), count.is_reached) == ({second.person_id}, False)
 
 
