@@ -178,7 +178,10 @@ _EVENTS: dict[str, dict[str, str]] = {
         "rescan": "Had files scanned again",
         "share": "Took over large files that are here already",
     },
-    "repos:history": {"fetch": "Cloned or fetched with Git"},
+    "repos:history": {
+        "fetch": "Cloned or fetched with Git",
+        "rewrite": "Gave commits other ids by a rewrite of history",
+    },
     "repos:mirror": {"begin": "Began a mirror", "bring": "Brought a mirror up to date"},
     "repos:repo": {
         "create": "Made a repository",
