@@ -98,6 +98,7 @@ def test_no_door_disagrees_with_the_decision(hub: Hub, content: str, case: Case,
             hub.write(lambda session, change=change: change(session, hub.gatekeeper, made))  # type: ignore[misc]
             if change is changes.an_hour_passes:
                 stack.enter_context(time_machine.travel(now() + timedelta(hours=1, seconds=1)))
+                hub.end_embargoes()
             _agree(hub, made)
 
 
