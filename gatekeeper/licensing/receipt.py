@@ -28,10 +28,11 @@ VERSION = 1
 ACCEPTANCE = "gatekeeper-acceptance"
 IMAGE = "gatekeeper-image"
 EVALUATION = "gatekeeper-evaluation"
-MAX_RECEIPT_BYTES = 2**20
+MAX_RECEIPT_BYTES = 16 * 2**20  # of a report with its body
 
 _PROOF = "proof"
 _FRAME = frozenset({"format", "version", "statement", "event", "key", "signature"})
+_REPORT = frozenset({"receipt", "body"})  # with further fields beside them
 _REQUIRED = {
     ACCEPTANCE: frozenset(
         {"receipt_id", "repository", "commit", "person", "texts", "bundle_sha256", "method", "accepted_at"}
@@ -84,7 +85,30 @@ async def with_proof(session: AsyncSession, receipt: dict[str, Any]) -> dict[str
 
 
 def verify_receipt(receipt: Any, public: bytes) -> Verdict:
-    """Check a receipt offline. Pure: needs no database and no network, and never raises for a bad receipt."""
+    """Check a receipt, or a report with the receipt in it, offline.
+
+    Pure: needs no database and no network, and never raises for a bad receipt.
+    """
+    if isinstance(receipt, dict) and set(receipt) >= _REPORT:
+        return _verify_report(receipt, public)
+    return _verify_one(receipt, public)
+
+
+def _verify_report(report: dict[str, Any], public: bytes) -> Verdict:
+    """A report is genuine where its receipt is and its body is the one that the receipt names."""
+    verdict = _verify_one(report["receipt"], public)
+    if verdict.statement is None:
+        return verdict
+    try:
+        is_its_own = verdict.statement.get("body_sha256") == digest_of(report["body"])
+    except (ValueError, TypeError, RecursionError):
+        is_its_own = False
+    if is_its_own:
+        return verdict
+    return Verdict(False, "The report is not the one that was signed: its body was changed.", verdict.format)
+
+
+def _verify_one(receipt: Any, public: bytes) -> Verdict:
     if not isinstance(receipt, dict) or set(receipt) - {_PROOF} != _FRAME or not isinstance(receipt["statement"], dict):
         return Verdict(False, f"This is not a receipt: it must have exactly the fields {', '.join(sorted(_FRAME))}.")
     format = receipt["format"]

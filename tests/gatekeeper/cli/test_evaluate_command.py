@@ -76,8 +76,14 @@ def test_a_safety_run_from_the_terminal_ends_in_a_signed_report_and_in_files(run
     assert "stand-in for tests" in text
     assert "| Harmful prompts that were refused | `harmful_refused_rate` | 0.333 |" in text
     written = json.loads((tmp_path / "out" / "report.json").read_text())
-    verdict = verify_receipt(written["receipt"], base64.b64decode(written["public_key"]))
-    assert verdict.is_valid
+    public = base64.b64decode(written["public_key"])
+    assert verify_receipt(written["receipt"], public).is_valid
+    assert verify_receipt(written, public).is_valid
+    assert (
+        "body was changed" in verify_receipt({**written, "body": {**written["body"], "is_fake": False}}, public).problem
+    )
+    for odd in (None, [], {}, written):
+        assert "not a receipt" in verify_receipt({**written, "receipt": odd}, public).problem
     assert written["receipt"]["statement"]["figures"] == report.figures
     assert written["receipt"]["statement"]["body_sha256"] == digest_of(written["body"])
     assert "secret" not in json.dumps(report.body) + text + done.output
