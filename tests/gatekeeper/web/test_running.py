@@ -11,6 +11,7 @@ import pytest
 from gatekeeper import accounts, evaluation, releases, repos
 from gatekeeper.app import close
 from gatekeeper.evaluation import promptsets, reports, runs
+from gatekeeper.generation import measuring
 from gatekeeper.repos import RepoKind
 from tests.gatekeeper.evaluation.people import PeopleWorker
 from tests.gatekeeper.web.evaluations import FEW, policies, safety_report
@@ -82,7 +83,8 @@ async def test_a_counter_run_is_made_as_its_report_was_or_not_at_all(site: Site)
         repo = await repos.require(session, RepoKind.MODEL, MODEL.removeprefix("/"))
         commit = await repos.resolve_revision(session, repo, "main")
         by = await accounts.principals.for_person(session, site.people["grace"])
-        run = await runs.start(session, repo, commit, grid, grid.plan(sld_level="off", margin=0.0), by=by)
+        settings = grid.plan(evaluation.StageSafety("off", 0.0, (), (), measuring.rules_here().sha256))
+        run = await runs.start(session, repo, commit, grid, settings, by=by)
         body = reports.written(grid, [], None, None)
         report = await reports.make(session, run, repo, grid, body, key=house.keys.signing)
 
