@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.identity_provider import node
-from tests.journeys.conftest import Demo, running_demo, sign_in
-from tests.journeys.tour import live
+from tests.journeys.conftest import Demo, running_demo, seed_reports
+from tests.journeys.tour import live, open_page
 from tests.journeys.walk import walk
 
 LEAST = 95
@@ -73,15 +73,11 @@ def _pages(
     cookies: dict[str | None, str] = {}
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser)
-        people: dict[str | None, Page] = {}
-        for person in _STARTS:
-            context = opened.new_context(base_url=demo.url, locale="en-US", timezone_id="UTC")
-            people[person] = context.new_page()
-            people[person].set_default_timeout(60_000)
-            if person:
-                sign_in(people[person], demo, person)
-            cookies[person] = "; ".join(f"{each['name']}={each['value']}" for each in context.cookies())
-        live(people["ada"], people["maintainer"])
+        seed_reports(demo)
+        people = {person: open_page(opened, demo, person) for person in (*_STARTS, "grace")}
+        for person, page in people.items():
+            cookies[person] = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
+        live(people, lambda page, name, heading: None)
         for person, starts in _STARTS.items():
             for pattern, path in walk(people[person], *starts) if is_whole else ():
                 # As it was sent, before any script: that is what has to be valid.

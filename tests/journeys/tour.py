@@ -7,7 +7,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -85,9 +85,9 @@ def main() -> None:
     ):
         browser = playwright.chromium.launch(executable_path=path)
         seed_reports(demo)
-        pages = {person: _page(browser, demo, person) for person in (None, "ada", "grace", "maintainer")}
+        pages = {person: open_page(browser, demo, person) for person in (None, "ada", "grace", "maintainer")}
         tour.chapter("From the license to an image", "ada asks for access, is let in and makes an image.")
-        live(tour, pages)
+        live(pages, tour.take)
         taken: set[str] = set()
         for person, title, text, starts in _CHAPTERS:
             tour.chapter(title, text)
@@ -96,7 +96,7 @@ def main() -> None:
                 taken.add(pattern)
         tour.chapter("On a phone, in the dark", "The same pages, 320 pixels wide.")
         for person, paths in _ON_A_PHONE:
-            page = _page(browser, demo, person, width=_PHONE, color_scheme="dark")
+            page = open_page(browser, demo, person, width=_PHONE, color_scheme="dark")
             for place in paths:
                 page.goto(place)
                 tour.take(page, f"phone-{_slug(place)}", shown=_PHONE)
@@ -105,25 +105,28 @@ def main() -> None:
     print(f"{tour.count} pictures in docs/tour.md")
 
 
-def live(tour: Tour, pages: dict[str | None, Page]) -> None:
-    """What makes pages worth looking at: requests, an approval, an image, a discussion; with its moments."""
+def live(pages: Mapping[str | None, Page], take: Callable[[Page, str, str], None]) -> None:
+    """What makes pages worth looking at: requests, an approval, an image, a discussion.
+
+    take  is given the page at each moment, a name and a heading for it
+    """
     ada, grace, maintainer = pages["ada"], pages["grace"], pages["maintainer"]
     ada.goto(f"{MODEL}/access")
-    tour.take(ada, "moment-form", "The license and the questions")
+    take(ada, "moment-form", "The license and the questions")
     for person, page in (("ada", ada), ("grace", grace)):
         _ask(page, _ANSWERS[person])
     ada.goto("/requests")
-    tour.take(ada, "moment-waiting", "A request that waits")
+    take(ada, "moment-waiting", "A request that waits")
     maintainer.goto("/admin/requests")
-    tour.take(maintainer, "moment-queue", "The queue of the maintainers")
+    take(maintainer, "moment-queue", "The queue of the maintainers")
     maintainer.locator("main a[href^='/admin/requests/']").get_by_text("ada", exact=True).click()
-    tour.take(maintainer, "moment-review", "A request before its decision")
+    take(maintainer, "moment-review", "A request before its decision")
     approve(maintainer)
     ada.goto("/requests")
-    tour.take(ada, "moment-approved", "A request that was approved")
+    take(ada, "moment-approved", "A request that was approved")
     ada.goto(f"{MODEL}/playground")
     ada.locator("[name=prompt]").first.fill("a red apple")
-    tour.take(ada, "moment-playground", "The playground")
+    take(ada, "moment-playground", "The playground")
     ada.locator("main form button.button-main").first.click()
     ada.wait_for_url("**/generations/**")
     ada.locator("main img").first.wait_for()
@@ -135,12 +138,12 @@ def live(tour: Tour, pages: dict[str | None, Page]) -> None:
     ada.wait_for_load_state()
     *_, safety, counter, first = ada.request.get(f"/api/models{MODEL}/evaluations").json()["evaluations"]
     ada.goto(f"{MODEL}/evaluations/{first['id']}?against={counter['id']}&adjective=&adjective=angry")
-    tour.take(ada, "moment-bias", "A bias report and the one that contests it (both made up for this tour)")
+    take(ada, "moment-bias", "A bias report and the one that contests it (both made up for this tour)")
     ada.goto(f"{MODEL}/evaluations/{safety['id']}")
-    tour.take(ada, "moment-safety", "A safety report (made up for this tour)")
+    take(ada, "moment-safety", "A safety report (made up for this tour)")
 
 
-def _page(browser: Browser, demo: Demo, person: str | None, *, width: int = _WIDTH, **options: str) -> Page:
+def open_page(browser: Browser, demo: Demo, person: str | None, *, width: int = _WIDTH, **options: str) -> Page:
     context = browser.new_context(
         base_url=demo.url,
         locale="en-US",
