@@ -38,7 +38,10 @@ async def failed(call: Call) -> Response:
     return render(
         call,
         "admin/webhooks_failed.html",
-        rows=[(row, names.get(hook.owner_id, _ERASED), urlsplit(hook.url).netloc) for row, hook in page.items],
+        rows=[
+            (row, hook.disabled_at is None, names.get(hook.owner_id, _ERASED), urlsplit(hook.url).netloc)
+            for row, hook in page.items
+        ],
         newer=_FAILED if after else None,
         older=f"{_FAILED}?after={page.after}" if page.after else None,
     )
