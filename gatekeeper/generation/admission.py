@@ -84,11 +84,13 @@ async def admit(
     terms: Terms,
     process: str,
     once: Once | None = None,
+    is_awaited: bool = False,
     is_evaluation: bool = False,
 ) -> Admitted:
     """Take the order in: reserve what it needs, record it as running. The caller commits, then starts it.
 
     process        that will make it
+    is_awaited     its caller waits on the line, and without `once` cannot ask for it again
     is_evaluation  it waits behind everybody's orders, and outside of all quotas
     Raises TooMany with details["retry_after_seconds"] when a quota has no room, Invalid for a key that was used before.
     """
@@ -131,6 +133,7 @@ async def admit(
         token_id=principal.token_id,
         stage=ruling.stage.value if ruling.stage else "",
         is_evaluation=is_evaluation,
+        is_awaited=is_awaited and once is None,
         charged_images=request.images,
         charged_seconds=seconds,
         started_at=at,

@@ -75,5 +75,10 @@ async def give_up(session: AsyncSession, generation_id: str) -> None:
     )
 
 
+def is_for_nobody(made: Generation) -> bool:
+    """Whether an order that was left has nobody who could still have its images."""
+    return made.is_awaited or now() - made.started_at > LEFT_FOR_GOOD
+
+
 def _left() -> sa.ColumnElement[bool]:
     return sa.and_(col(Generation.claimed_until) <= now(), col(Generation.state) == GenerationState.RUNNING)

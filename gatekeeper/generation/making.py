@@ -21,7 +21,7 @@ from gatekeeper.generation.client import OrderRejected, Worker, WorkerAbsent, Wo
 from gatekeeper.generation.images import ImageFolder
 from gatekeeper.generation.manifests import ORDER_SECONDS, image_order, worker_manifest
 from gatekeeper.generation.orders import OrderRequest
-from gatekeeper.generation.outcomes import NO_RIGHT, Outcome, record_outcome
+from gatekeeper.generation.outcomes import INTERRUPTED, NO_RIGHT, Outcome, record_outcome
 from gatekeeper.generation.runs import Run, WorkerStopped
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
@@ -95,9 +95,12 @@ class Maker:
         try:
             outcome = await self._attempt(run, made, manifest)
         except asyncio.CancelledError:
-            if not run.is_cancelled:  # the server stops
+            if run.is_cancelled:
+                outcome = Outcome(GenerationState.CANCELLED, code="cancelled")
+            elif made.is_awaited:  # the server stops, and its caller's line with it
+                outcome = Outcome(GenerationState.FAILED, code=INTERRUPTED, reason=_LEFT)
+            else:
                 return
-            outcome = Outcome(GenerationState.CANCELLED, code="cancelled")
         except OrderRejected as rejected:
             reason = " ".join((rejected.message, *rejected.problems))
             outcome = Outcome(GenerationState.FAILED, code=rejected.code.value, reason=reason)
@@ -121,8 +124,9 @@ class Maker:
         """Have the order made; once more when the worker died of it or beside it."""
         if made.is_unwanted:
             return Outcome(GenerationState.CANCELLED, code="cancelled")
-        if now() - made.started_at > claims.LEFT_FOR_GOOD or self._worker is None:
-            return Outcome(GenerationState.FAILED, code="interrupted", reason=_LEFT)
+        is_for_nobody = run.was_left and claims.is_for_nobody(made)
+        if is_for_nobody or self._worker is None:
+            return Outcome(GenerationState.FAILED, code=INTERRUPTED, reason=_LEFT)
         if manifest is None:
             async with self._database.read() as session:
                 repo = await session.get_one(Repo, made.repo_id)

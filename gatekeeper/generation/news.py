@@ -3,7 +3,7 @@
 from typing import Any
 
 from gatekeeper import errors
-from gatekeeper.generation.outcomes import NO_RIGHT
+from gatekeeper.generation.outcomes import INTERRUPTED, NO_RIGHT
 from gatekeeper.generation.tables import Generation, GenerationState
 from inference.contract import ErrorCode, RefusalCode, WithheldCode
 
@@ -64,7 +64,7 @@ def why_none(made: Generation) -> errors.GatekeeperError | None:
             return errors.Unavailable(
                 "The server is stopping; the order goes on when it is back.",
                 code="StillRunning",
-                next_step=f"Ask for /api/generations/{made.id} in a moment.",
+                next_step=f"Send it again with the same Idempotency-Key, or ask for /api/generations/{made.id}.",
             )
         case GenerationState.FAILED:
             return _failure(made)
@@ -100,6 +100,8 @@ def _failure(made: Generation) -> errors.GatekeeperError:
             return errors.Invalid(made.reason, status=422, next_step="Order a smaller size, or fewer images at once.")
         case code if code == NO_RIGHT:
             return errors.NotAllowed(made.reason, code="NoLongerAllowed", next_step="See how you stand on its page.")
+        case code if code == INTERRUPTED:
+            return errors.Unavailable(made.reason, code="Interrupted", next_step="The server is back in a moment.")
         case ErrorCode.QUEUE_FULL:
             return errors.TooMany(made.reason, next_step="Try again soon.", details={"retry_after_seconds": 10})
         case ErrorCode.MODEL_REFUSED | ErrorCode.CHECKER_MISMATCH:

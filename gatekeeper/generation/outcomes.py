@@ -18,6 +18,7 @@ from inference.contract import Image, RefusalCode, Withheld, WithheldCode
 from inference.safety.verdict import OWN_CHECK
 
 NO_RIGHT = "no_longer_allowed"
+INTERRUPTED = "interrupted"
 
 
 @dataclass

@@ -55,11 +55,13 @@ class Update:
 class Run:
     """An order in the making. When another process takes it over, its updates begin anew, with other ids.
 
-    flagged  what the check found in the last look at an image, by its index
+    was_left  another process began it
+    flagged   what the check found in the last look at an image, by its index
     """
 
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     task: "asyncio.Task[None] | None" = None
+    was_left: bool = False
     is_cancelled: bool = False
     is_ending: bool = False  # its end is being recorded and must not be interrupted
     is_left: bool = False  # nothing more will be told here, though the order has not ended

@@ -1,7 +1,7 @@
 """Carrying orders out: hands them to the inference process, tells whoever watches, records what came of them.
 
 An order belongs to the server once it is admitted: it goes on when its watcher leaves, when the server starts anew, and
-once more when the worker dies.
+once more when the worker dies. One that is awaited on the line ends with its caller and with its server.
 """
 
 import asyncio
@@ -89,12 +89,13 @@ class Studio:
         self.require_worker()
         return await worker_manifest(session, repo, commit)
 
-    def start(self, made: Generation, manifest: ModelManifest | None = None) -> None:
+    def start(self, made: Generation, manifest: ModelManifest | None = None, *, was_left: bool = False) -> None:
         """Begin an order that this process has claimed, its transaction committed; returns at once.
 
         manifest  what `prepare` gave in that transaction
+        was_left  by another process
         """
-        run = self._runs[made.id] = Run()
+        run = self._runs[made.id] = Run(was_left=was_left)
         run.task = asyncio.create_task(self._make(run, made, manifest))
 
     async def watch(self, made: Generation, after: str = "") -> AsyncIterator[Update]:
@@ -167,10 +168,10 @@ class Studio:
             left = await claims.take_over(session, self.process)
         for made in left:
             if made.id not in self._runs:
-                self.start(made)
+                self.start(made, was_left=True)
 
     async def close(self) -> None:
-        """Stop making anything; the orders go on where the next process takes them over."""
+        """Stop making anything; the orders go on where the next process takes them over, awaited ones end here."""
         self._is_closing = True
         for run in self._runs.values():
             if run.task is not None and not run.is_ending:

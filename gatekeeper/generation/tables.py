@@ -31,6 +31,7 @@ class Generation(SQLModel, table=True):
     charged_images, charged_seconds  what counts against the quotas: reserved at first, settled at the end
     claimed_by, claimed_until        the process that makes it, and until when it is believed (see generation.claims)
     losses                           how often the inference process died while making it
+    is_awaited                       only a caller on the line can have its images: it ends when they or their server go
     """
 
     __tablename__ = "generation"
@@ -64,6 +65,7 @@ class Generation(SQLModel, table=True):
     claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  # None once it has ended
     is_unwanted: bool = Field(default=False)  # cancelled, to be noticed by the process that makes it
     losses: int = Field(default=0)
+    is_awaited: bool = Field(default=False)
 
 
 class QuotaChange(SQLModel, table=True):

@@ -21,7 +21,7 @@ _TYPES = {
 }
 _SHORT_SECONDS = 60
 # What may be different in a moment although nobody does anything. The client repeats other 409, 429 and 5xx, too.
-_PASSING = ("ModelLoading", "Unavailable", "StillRunning")
+_PASSING = ("ModelLoading", "Unavailable", "StillRunning", "Interrupted")
 
 
 def for_openai(route: RawRoute) -> RawRoute:

@@ -27,7 +27,13 @@ async def generate(call: Call) -> Response:
     asked = openai_schemas.images_request(await read_body(call.request, limit=_BODY_LIMIT))
     await worker_is_up(call.gatekeeper)
     admitted, repo = await begin_named(
-        call, asked.model, asked.revision, asked.values, names=openai_schemas.NAMES, defaults=asked.defaults
+        call,
+        asked.model,
+        asked.revision,
+        asked.values,
+        names=openai_schemas.NAMES,
+        defaults=asked.defaults,
+        is_awaited=True,
     )
     start(call, admitted)
     made = admitted.made

@@ -46,12 +46,14 @@ async def begin(
     *,
     names: Mapping[str, str] | None = None,
     defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+    is_awaited: bool = False,
 ) -> Admitted:
     """Take an order in, inside the caller's write transaction. What is returned is for `start` after its commit.
 
-    resource  loaded in this session, so that the decision and the charge are of one instant
-    names     our field -> the name the caller used, for messages
-    defaults  what holds for fields that were not given, by what the stage offers
+    resource    loaded in this session, so that the decision and the charge are of one instant
+    names       our field -> the name the caller used, for messages
+    defaults    what holds for fields that were not given, by what the stage offers
+    is_awaited  the caller gets the images by this very call
     """
     gatekeeper, principal, instant = call.gatekeeper, call.principal, now()
     allowed = authz.require(gatekeeper.policies, principal, Action.GENERATE, resource, instant)
@@ -77,6 +79,7 @@ async def begin(
         terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
         process=gatekeeper.studio.process,
         once=once(call, resource),
+        is_awaited=is_awaited,
     )
     return replace(admitted, manifest=manifest)
 
@@ -106,6 +109,7 @@ async def begin_named(
     *,
     names: Mapping[str, str] | None = None,
     defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+    is_awaited: bool = False,
 ) -> tuple[Admitted, Repo]:
     """`begin`, of what a body names: found before the writers' lock is taken, and again where something changed since.
 
@@ -117,7 +121,9 @@ async def begin_named(
         if not await call.stands(session):
             call.principal = await authenticate(call.request, session, call.gatekeeper)
             repo, resource = await named(call, session, model, revision)
-        return await begin(call, session, repo, resource, values, names=names, defaults=defaults), repo
+        return await begin(
+            call, session, repo, resource, values, names=names, defaults=defaults, is_awaited=is_awaited
+        ), repo
 
 
 async def named(call: Call, session: AsyncSession, model: str, revision: str | None) -> tuple[Repo, Resource]:
@@ -174,7 +180,7 @@ async def ended(call: Call, made: Generation) -> Generation:
 
 async def abandon(call: Call, made: Generation) -> None:
     """The caller went away: stop the order, unless they will ask for it again."""
-    if made.idempotency_key is None:
+    if made.is_awaited:
         await call.gatekeeper.studio.cancel(made)
 
 

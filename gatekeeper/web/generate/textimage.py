@@ -25,7 +25,9 @@ async def text_to_image(call: Call) -> Response:
         async with call.gatekeeper.db.write() as session:
             if not await call.stands(session):
                 await call.recheck(session)
-            admitted = await begin(call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES)
+            admitted = await begin(
+                call, session, call.repo, call.resource, values, names=schemas.CLIENT_NAMES, is_awaited=True
+            )
         start(call, admitted)
         made = await ended(call, admitted.made)
         index = generation.require_images(made)[0]

@@ -88,14 +88,21 @@ class Story:
             self.ada = await make_person(session)
             self.repo, self.commit = await make_repo(session, await make_person(session), files=FILES)
 
-    async def order(self, **values: Any) -> Generation:
+    async def order(self, *, is_awaited: bool = False, **values: Any) -> Generation:
         request = OrderRequest.parse({"prompt": "a secret cat", "seed": 41, **values}, level=LEVEL)
         async with self.database.write() as session:
             bundle = await releases.terms_in_force(session, self.repo, self.commit)
             terms = Terms(SAFETY, LEVEL, Ruling(("terms-open-use",), "f" * 64, Stage.GATED), PRIVACY, bundle)
             await self.studio.prepare(session, self.repo, self.commit)
             admitted = await generation.admit(
-                session, self.ada, self.repo, self.commit, request, terms=terms, process=self.studio.process
+                session,
+                self.ada,
+                self.repo,
+                self.commit,
+                request,
+                terms=terms,
+                process=self.studio.process,
+                is_awaited=is_awaited,
             )
         self.studio.start(admitted.made)
         return admitted.made
@@ -427,6 +434,24 @@ async def test_an_order_is_taken_over_when_its_process_is_gone_and_ends_once(
     assert folder.path(ended, 0).is_file()
     async with database.write() as session:
         assert len(await events(session, "generation:order:finish")) == 1
+
+
+@pytest.mark.parametrize("is_in_order", [True, False], ids=["stopped", "killed"])
+async def test_an_order_awaited_on_the_line_ends_uncharged_with_its_server(
+    database: Database, folder: ImageFolder, is_in_order: bool
+) -> None:
+    story = await tell(database, folder, StubWorker())
+    story.worker.gate = asyncio.Event()
+    made = await story.order(is_awaited=True)
+    await asyncio.sleep(0.05)
+    following = story.process()
+    if is_in_order:
+        await story.studio.close()
+    with time_machine.travel(now() + claims.LEASE + timedelta(seconds=1)):
+        await following.keep_up()
+        ended = await following.wait(made)
+    assert (ended.state, ended.code) == (GenerationState.FAILED, "interrupted")
+    assert (ended.charged_images, ended.charged_seconds, len(story.worker.orders)) == (0, 0, 1)
 
 
 async def test_an_order_is_cancelled_through_another_process(database: Database, folder: ImageFolder) -> None:

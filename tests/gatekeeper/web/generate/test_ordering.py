@@ -1,7 +1,10 @@
 """What an order was decided on is read once, and again where it changed before the order was taken in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import httpx2
+import openai
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
@@ -62,3 +65,25 @@ async def test_the_facts_of_a_second_order_are_not_read_again(site: Site, model:
         assert (await client.post("/models/lab/emoji", json={"inputs": "a cat"}, headers=headers)).status_code == 200
     before = asked[: next(number for number, text in enumerate(asked) if "INSERT INTO generation" in text)]
     assert not [text for text in before if "FROM access_token" in text or "FROM access_grant" in text]
+
+
+async def test_a_client_that_repeats_across_a_restart_is_charged_once(site: Site, model: Repo) -> None:
+    stopped = site.worker(StubWorker())
+    stopped.gate = asyncio.Event()
+    _, headers = await grace(site)
+    secret = headers["authorization"].removeprefix("Bearer ")
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=site.app))
+    client = openai.AsyncOpenAI(base_url=f"{site.url}/v1", api_key=secret, http_client=http)
+    asking = asyncio.create_task(client.images.generate(model="lab/emoji", prompt="a cat", size="64x64"))
+    while not stopped.orders:
+        await asyncio.sleep(0.01)
+    before = site.gatekeeper.studio
+    site.worker(StubWorker())
+    await before.close()
+    answer = await asking
+    await site.gatekeeper.studio.keep_up()
+    async with site.gatekeeper.db.read() as session:
+        left, again = await session.scalars(sa.select(Generation).order_by(col(Generation.id)))
+    assert (left.code, left.charged_images, left.charged_seconds) == ("interrupted", 0, 0)
+    assert (again.id, again.charged_images) == ((answer.model_extra or {})["id"], 1)
+    await client.close()
