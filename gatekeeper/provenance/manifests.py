@@ -35,7 +35,7 @@ class SignatureState(StrEnum):
     """What the signed metadata of a file is worth."""
 
     TRUSTED = "trusted"  # this hub signed exactly these bytes
-    EXPIRED = "expired"  # intact, by a signer of this hub whose certificate has ended
+    EXPIRED = "expired"  # intact, by somebody whose certificate has ended; whose it was, only a record can tell
     VALID = "valid"  # intact, by somebody whom this hub does not know
     INVALID = "invalid"  # the file was changed afterwards, or the metadata is broken
     MISSING = "missing"
@@ -47,7 +47,7 @@ class Signature:
 
     signer    who signed, as their certificate says; to be believed only where `state` is trusted
     problems  C2PA's codes of what is wrong
-    facts     what this hub stated, only where it signed
+    facts     what this hub stated, where it signed; where the certificate has ended, what its signer did
     """
 
     state: SignatureState
@@ -119,7 +119,8 @@ class ManifestReader:
                 return Signature(SignatureState.TRUSTED, signer, facts=_facts(manifest))
             case "Trusted" | "Valid":
                 return Signature(SignatureState.VALID, signer)
-            case _ if is_ours and _EXPIRED in problems and set(problems) <= _OF_TRUST:
+            # Whose an ended certificate was nothing here tells: its issuer is not checked, its number is public.
+            case _ if _EXPIRED in problems and set(problems) <= _OF_TRUST:
                 return Signature(SignatureState.EXPIRED, signer, problems, _facts(manifest))
         return Signature(SignatureState.INVALID, signer, problems)
 

@@ -1,14 +1,14 @@
 """What to tell of a file: signature, watermark and record, each with what it proves and what it does not."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.provenance import records
-from gatekeeper.provenance.manifests import SignatureState
+from gatekeeper.provenance.manifests import Signature, SignatureState
 from gatekeeper.provenance.notary import Examination
 from gatekeeper.provenance.tables import ImageRecord
 from gatekeeper.repos.tables import Repo
@@ -85,6 +85,10 @@ class Verdict:
 async def judge(session: AsyncSession, examination: Examination, *, is_public: IsPublic) -> Verdict:
     """The examined file beside our records; of the model only what anybody may know now."""
     exact = await records.by_digest(session, examination.sha256)
+    signature = examination.signature
+    if signature.state is SignatureState.EXPIRED and exact is None:  # anybody could have made that certificate
+        unknown = Signature(SignatureState.INVALID, signature.signer, signature.problems)
+        examination = replace(examination, signature=unknown)
     stated = _number_of(examination.signature.facts.get("record"))
     numbers = {number for number in (examination.number, stated) if number is not None}
     named = {record.number: record for record in await records.by_number(session, numbers)}
@@ -108,7 +112,7 @@ def _number_of(text: object) -> int | None:
         return None
 
 
-_OURS = {"trusted", "expired", "found", "exact"}
+_OURS = {"trusted", "found", "exact"}
 _SIGNATURE = {
     SignatureState.TRUSTED: Finding(
         "signature",
@@ -123,8 +127,9 @@ _SIGNATURE = {
         "signature",
         "expired",
         "Signed by this hub with a certificate that has ended.",
-        "The file is as it was signed by a key of this hub.",
-        "It does not show that it was signed while the certificate was valid: the record below may.",
+        "The file is as this hub signed it: its digest is in the record below. Without that, an ended certificate "
+        "would prove nothing.",
+        "By itself the signature no longer shows who made it, nor when.",
     ),
     SignatureState.VALID: Finding(
         "signature",
@@ -137,7 +142,8 @@ _SIGNATURE = {
         "signature",
         "invalid",
         "The signature does not hold.",
-        "The file was changed after it was signed, or its signed metadata is damaged or was copied from another file.",
+        "The file was changed after it was signed, its signed metadata is damaged or was copied from another file, or "
+        "the certificate of its signer is not valid, or no longer.",
         "It does not show where the image came from, and nothing that its metadata states can be relied on.",
     ),
     SignatureState.MISSING: Finding(

@@ -4,13 +4,20 @@ import atexit
 import io
 import shutil
 import tempfile
+import time
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gatekeeper.provenance import Notary
+from gatekeeper.kit.clock import now
+from gatekeeper.provenance import Credential, ImageFormat, Notary
+from gatekeeper.provenance.certificates import make_leaf
+from gatekeeper.provenance.manifests import ManifestWriter
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="gatekeeper-notary-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
@@ -46,3 +53,13 @@ def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
+
+
+def ended(authorities: list[Credential], *, serial: int, facts: Mapping[str, Any]) -> list[bytes]:
+    """A picture, signed by a certificate of each authority with this number, after all of them have ended."""
+    with mock.patch("cryptography.x509.random_serial_number", return_value=serial):
+        signers = [make_leaf(authority, "hub.test", valid=timedelta(seconds=1)) for authority in authorities]
+    files = [ManifestWriter(signer).write(png(texture(64)), ImageFormat.PNG, facts) for signer in signers]
+    while now() < signers[-1].leaf.not_valid_after_utc + timedelta(seconds=1):  # the reader looks at its own clock
+        time.sleep(0.1)
+    return files

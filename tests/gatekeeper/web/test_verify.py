@@ -5,22 +5,29 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from anyio import to_thread
+from click.testing import CliRunner
 from cryptography import x509
 from PIL import Image
 
-from gatekeeper import tokens
+from gatekeeper import provenance, tokens
+from gatekeeper.cli.main import main
 from gatekeeper.generation import Generation
 from gatekeeper.kit.canonical import sha256_hex
+from gatekeeper.provenance import Credential
+from gatekeeper.provenance.certificates import make_authority
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web.verifying import FIELD
 from inference.contract import ImageOrder, Preview
 from tests.gatekeeper.generation.stub import StubWorker, all_good, png_of
-from tests.gatekeeper.provenance.builders import png, texture
+from tests.gatekeeper.provenance.builders import ended, png, texture
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +200,34 @@ async def test_an_image_from_elsewhere_is_nothing_of_ours(site: Site) -> None:
     found = await ask(site, png(texture(64)))
     assert [found[way]["state"] for way in ("signature", "watermark", "record")] == ["missing", "not_found", "none"]
     assert all(found[way]["proves"] and found[way]["does_not_prove"] for way in ("signature", "watermark", "record"))
+
+
+async def test_of_certificates_that_have_ended_only_our_records_tell_which_were_ours(
+    site: Site, model: Repo, tmp_path: Path
+) -> None:
+    site.worker(StubWorker())
+    facts = (await ask(site, await image_of(site)))["signature"]["facts"]
+    ours = Credential.parse((site.gatekeeper.settings.keys_dir / "provenance" / "authority.pem").read_bytes())
+    forger = make_authority("hub.test", valid=timedelta(days=900))
+    serial = site.gatekeeper.notary.authority.credential.leaf.serial_number  # in every image, for everybody to read
+    genuine, forged = ended([ours, forger], serial=serial, facts=facts)
+
+    async with site.gatekeeper.db.write() as session:
+        record = await provenance.find_record(session, facts["record"])
+        assert record is not None
+        record.image_sha256 = sha256_hex(genuine)
+    told = await ask(site, genuine)
+    assert (told["signature"]["state"], told["record"]["state"]) == ("expired", "exact")
+    assert told["signature"]["facts"] == facts
+
+    refused = await ask(site, forged)
+    assert (refused["signature"]["state"], refused["signature"]["facts"]) == ("invalid", {})
+    assert (refused["record"]["state"], refused["record"]["details"]) == ("none", None)
+    file = tmp_path / "forged.png"
+    file.write_bytes(forged)
+    env = {"GATEKEEPER_DATA_DIR": str(site.gatekeeper.settings.data_dir)}
+    result = await to_thread.run_sync(lambda: CliRunner().invoke(main, ["verify", str(file)], env=env))
+    assert (result.exit_code, "Nothing shows" in result.output) == (1, True), result.output
 
 
 async def test_the_page_needs_neither_account_nor_script(site: Site, model: Repo) -> None:
