@@ -166,6 +166,8 @@ class Chaos:
         for row in rows:
             ends[f"{row.state} {row.code}".strip()] += 1
             self.problems += [f"{row.id}: {problem}" for problem in self._problems(row, finished[row.id])]
+        if ends["failed worker_lost"] > self.kills:  # what was lost once is alone when the worker is killed again
+            self.problems.append(f"{ends['failed worker_lost']} orders were lost for good to {self.kills} kills")
         kept = {path.name.rpartition("-")[0] for path in self.folder.root.glob("*")}
         delivered = {row.id for row in rows if row.image_sha256}
         self.problems += [f"{id}: a file that nobody was given" for id in kept - delivered]

@@ -47,6 +47,7 @@ CHECKER_SHA256 = hashlib.sha256(b"fake checker").hexdigest()
 CONCEPT = "fake-flag"
 _FLAGGED = (255, 0, 255)  # color of the corner pixel by which the fake checker knows what to say
 _BROKEN = (255, 255, 0)
+_LAST_WORD_SECONDS = 0.05  # in which it is told that an order began, as long before a denoiser could crash
 
 
 class FakeChecker:
@@ -118,6 +119,7 @@ class FakeLane:
         order = ticket.order
         ticket.tell(Started(steps=order.steps))
         if "fake-crash" in order.prompt:
+            time.sleep(_LAST_WORD_SECONDS)
             os._exit(70)
         if "fake-fail" in order.prompt:
             ticket.fail(ErrorCode.INTERNAL, "The worker failed while making this image.")

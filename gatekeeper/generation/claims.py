@@ -14,7 +14,7 @@ from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
 
 LEASE = timedelta(seconds=30)
-MOST_LOSSES = 2  # an order that was being made when its worker died is made again once
+MOST_LOSSES = 2  # an order that was being made when its worker died is made again once, alone
 LEFT_FOR_GOOD = timedelta(hours=1)  # nobody waits for an order that was left this long
 _BATCH = 50
 

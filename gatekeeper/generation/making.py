@@ -24,6 +24,7 @@ from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.outcomes import INTERRUPTED, NO_RIGHT, Outcome, record_outcome
 from gatekeeper.generation.runs import Run, WorkerStopped
 from gatekeeper.generation.tables import Generation, GenerationState
+from gatekeeper.generation.turns import Turns
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.repos.storage import Store, object_key
@@ -40,6 +41,7 @@ _NOT_RECORDED = "What was made could not be recorded, so it is not given out. No
 _CROWDED = "Other models take this one's place on the machine again and again. Nothing was charged; order again later."
 _LOOK_SECONDS = 0.25
 _MOST_LOADS = 5  # of one order's model
+_MOST_SPARED = 1  # losses of an order that seems to have waited only
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Maker:
         self._privacy_key = privacy_key
         self._certifier = certifier
         self._process = process
+        self._turns = Turns()
         self.recheck = recheck
 
     async def make(self, run: Run, made: Generation, manifest: ModelManifest | None) -> None:
@@ -121,7 +124,11 @@ class Maker:
         await self._finish(run, made, outcome)
 
     async def _attempt(self, run: Run, made: Generation, manifest: ModelManifest | None) -> Outcome:
-        """Have the order made; once more when the worker died of it or beside it."""
+        """Have the order made; once more, alone, when the worker died while making it.
+
+        Those that only waited are sent again with all others. The word that one has begun may be lost with the worker,
+        so nobody is taken for one that waited twice.
+        """
         if made.is_unwanted:
             return Outcome(GenerationState.CANCELLED, code="cancelled")
         is_for_nobody = run.was_left and claims.is_for_nobody(made)
@@ -131,17 +138,36 @@ class Maker:
             async with self._database.read() as session:
                 repo = await session.get_one(Repo, made.repo_id)
                 manifest = await worker_manifest(session, repo, made.commit_id)
+        is_suspect, spared = made.losses > 0, 0
+        while True:
+            async with self._turns.take(alone=is_suspect):
+                try:
+                    return await self._send(run, made, self._worker, manifest)
+                except (WorkerLost, WorkerStopped) as lost:
+                    if run.is_cancelled or isinstance(lost, WorkerAbsent):
+                        raise
+                    if spared < _MOST_SPARED and not (is_suspect or run.has_begun):
+                        spared += 1
+                    else:
+                        async with self._database.write() as session:
+                            is_suspect = await claims.lose(session, made.id, self._process)
+                        if not is_suspect:
+                            raise
+                    run.tell("retrying", {})
+
+    async def _send(self, run: Run, made: Generation, worker: Worker, manifest: ModelManifest) -> Outcome:
+        """The order sent to the worker, and followed: as soon as it is there, and has the model."""
         order, needs_load, loads = image_order(made, manifest, self._privacy_key), False, 0
         while True:
             try:
                 if needs_load:
                     loads += 1
-                    if (refused := await self._load(run, self._worker, manifest)) is not None:
+                    if (refused := await self._load(run, worker, manifest)) is not None:
                         return refused
                     order, needs_load = _from_now(order), False  # an order's time does not run while its model loads
-                return await self._follow(run, made, self._worker, order)
+                return await self._follow(run, made, worker, order)
             except WorkerAbsent:  # the order never got there, so this is no loss
-                await self._worker.until_up(order.deadline_at)
+                await worker.until_up(order.deadline_at)
             except OrderRejected as rejected:
                 if rejected.code is ErrorCode.DUPLICATE_ORDER:
                     await asyncio.sleep(_LOOK_SECONDS)  # the worker has not noticed yet that we left it before
@@ -151,15 +177,6 @@ class Maker:
                     needs_load = True  # again, too: another order's model may have taken its place meanwhile
                 else:
                     raise
-            except (WorkerLost, WorkerStopped):
-                if run.is_cancelled:
-                    raise
-                async with self._database.write() as session:
-                    is_last = not await claims.lose(session, made.id, self._process)
-                if is_last:
-                    raise
-                run.tell("retrying", {})
-                order = _from_now(order)
 
     async def _load(self, run: Run, worker: Worker, manifest: ModelManifest) -> Outcome | None:
         """Have the model made ready; the order's end where it cannot be."""

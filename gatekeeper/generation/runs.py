@@ -93,6 +93,17 @@ class Run:
         """The last of these that was told."""
         return next((update for update in reversed(self._updates) if update and update.type in types), None)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether by the last that was told the worker makes it or loads its model, and does not only let it wait."""
+        match next((update for update in reversed(self._updates) if update), None):
+            case Update(type="started" | "progress" | "preview"):
+                return True
+            case Update(type="loading", data=progress):
+                return bool(progress["bytes_total"])
+            case _:
+                return False
+
     async def follow(self, after: str = "") -> AsyncIterator[Update]:
         """Everything after the update with that id (from the beginning if it is not known), until the end."""
         ids = [update.id if update else "" for update in self._updates]

@@ -1,7 +1,7 @@
 """Carrying orders out: hands them to the inference process, tells whoever watches, records what came of them.
 
 An order belongs to the server once it is admitted: it goes on when its watcher leaves, when the server starts anew, and
-once more when the worker dies. One that is awaited on the line ends with its caller and with its server.
+once more when the worker dies while making it. One that is awaited on the line ends with its caller and its server.
 """
 
 import asyncio

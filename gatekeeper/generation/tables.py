@@ -30,7 +30,7 @@ class Generation(SQLModel, table=True):
 
     charged_images, charged_seconds  what counts against the quotas: reserved at first, settled at the end
     claimed_by, claimed_until        the process that makes it, and until when it is believed (see generation.claims)
-    losses                           how often the inference process died while making it
+    losses                           how often the inference process died while making it, or loading its model
     is_awaited                       only a caller on the line can have its images: it ends when they or their server go
     """
 
