@@ -137,7 +137,12 @@ async def standings(session: AsyncSession, scopes: Sequence[Scope], *, at: datet
 
 
 async def reserve(session: AsyncSession, scopes: Sequence[Scope], *, images: int, seconds: float, at: datetime) -> None:
-    """See that every scope has room for an order. Raises TooMany that says when to come back."""
+    """See that every scope has room for an order.
+
+    Raises TooMany that says when to come back and of what there is too much, Invalid for what will never fit.
+    """
+    for scope in scopes:
+        _require_fit(scope, images=images, seconds=seconds)
     for stands in await standings(session, scopes, at=at):
         await _require_room(session, stands, images=images, seconds=seconds, at=at)
 
@@ -145,31 +150,68 @@ async def reserve(session: AsyncSession, scopes: Sequence[Scope], *, images: int
 async def _require_room(session: AsyncSession, stands: Standing, *, images: int, seconds: float, at: datetime) -> None:
     scope, budget = stands.scope, stands.scope.budget
     if stands.running >= budget.concurrency:
+        verb = "is" if stands.running == 1 else "are"
+        whose = "your orders" if scope.who == "You" else f"the orders of {scope.who[0].lower()}{scope.who[1:]}"
         raise errors.TooMany(
-            f"{stands.running} orders of {scope.who[0].lower()}{scope.who[1:]} are being made; more do not run at "
-            f"once here.",
+            f"{stands.running} of {whose}{scope.where} {verb} being made; more do not run at once.",
             next_step="Wait for one of them, or cancel it.",
-            details={"retry_after_seconds": _BUSY_SECONDS, "limit": budget.concurrency, "remaining": 0},
+            details={
+                "retry_after_seconds": _BUSY_SECONDS,
+                "kind": "orders",
+                "limit": budget.concurrency,
+                "remaining": 0,
+            },
         )
     if images > stands.images_left:
         wait = await _wait(session, scope, col(Generation.charged_images), budget.images_per_day - images, at)
+        less = f"Ask for at most {stands.images_left} now, or come" if stands.images_left else "Come"
         raise errors.TooMany(
-            f"{scope.who} may make {budget.images_per_day} images{scope.where} in 24 hours and have made "
+            f"{scope.who} may make {_counted(budget.images_per_day, 'image')}{scope.where} in 24 hours and have made "
             f"{stands.images}.",
-            next_step=f"Ask for at most {stands.images_left} now, or come back in {_readable(wait)}.",
-            details={"retry_after_seconds": wait, "limit": budget.images_per_day, "remaining": stands.images_left},
+            next_step=f"{less} back in {_readable(wait)}.",
+            details=_of_window("images", wait, budget.images_per_day, stands.images_left),
         )
     if stands.seconds + seconds > budget.compute_seconds_per_day:
-        wait = await _wait(
-            session, scope, col(Generation.charged_seconds), budget.compute_seconds_per_day - seconds, at
-        )
+        room = budget.compute_seconds_per_day - seconds
+        wait = await _wait(session, scope, col(Generation.charged_seconds), room, at)
         left = max(int(budget.compute_seconds_per_day - stands.seconds), 0)
         raise errors.TooMany(
-            f"{scope.who} may use {budget.compute_seconds_per_day} seconds of computing{scope.where} in 24 hours; "
-            f"{stands.seconds:.0f} are used or reserved, and this order needs about {seconds:.0f}.",
+            f"{scope.who} may use {_counted(budget.compute_seconds_per_day, 'second')} of computing{scope.where} in 24 "
+            f"hours; {stands.seconds:.0f} are used or reserved, and this order needs about {seconds:.0f}.",
             next_step=f"Ask for fewer steps or images, or come back in {_readable(wait)}.",
-            details={"retry_after_seconds": wait, "limit": budget.compute_seconds_per_day, "remaining": left},
+            details=_of_window("compute_seconds", wait, budget.compute_seconds_per_day, left),
         )
+
+
+def _require_fit(scope: Scope, *, images: int, seconds: float) -> None:
+    """Refuse an order that is larger than the whole budget: for it there is no time to come back."""
+    budget = scope.budget
+    if not all((budget.images_per_day, budget.compute_seconds_per_day, budget.concurrency)):
+        raise _never(f"{scope.who} may make no images{scope.where}.", "Ask the hub's administrator for a quota.")
+    if images > budget.images_per_day:
+        raise _never(
+            f"{scope.who} may make {_counted(budget.images_per_day, 'image')}{scope.where} in 24 hours, and this order "
+            f"asks for {images}.",
+            f"Ask for at most {budget.images_per_day}.",
+        )
+    if seconds > budget.compute_seconds_per_day:
+        fitting = int(images * budget.compute_seconds_per_day / seconds)
+        raise _never(
+            f"{scope.who} may use {_counted(budget.compute_seconds_per_day, 'second')} of computing{scope.where} in 24 "
+            f"hours, and this order alone needs about {seconds:.0f}.",
+            f"Ask for at most {_counted(fitting, 'such image')}."
+            if fitting
+            else "Ask for fewer steps or a smaller size.",
+        )
+
+
+def _never(message: str, next_step: str) -> errors.Invalid:
+    return errors.Invalid(message, status=422, next_step=next_step, code="BeyondQuota")
+
+
+def _of_window(kind: str, wait: int, limit: int, remaining: int) -> dict[str, Any]:
+    window = {"window_seconds": int(WINDOW.total_seconds())}
+    return {"retry_after_seconds": wait, "kind": kind, "limit": limit, "remaining": remaining, **window}
 
 
 async def _wait(session: AsyncSession, scope: Scope, charged: Mapped[Any], room: float, at: datetime) -> int:
@@ -195,3 +237,7 @@ def _readable(seconds: int) -> str:
     if seconds < 7_200:
         return f"{-(-seconds // 60)} minutes"
     return f"{-(-seconds // 3600)} hours"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -183,7 +183,7 @@ def test_more_orders_at_once_than_allowed_wait_for_429(hub: Hub, model: str) -> 
         for place in places:
             http.delete(place)
     assert third.status_code == 429
-    assert third.headers["ratelimit"].startswith('"images";r=0;t=')
+    assert "ratelimit" not in third.headers  # they are not counted over a time
     assert int(third.headers["retry-after"]) > 0
 
 

@@ -6,16 +6,20 @@ from gatekeeper.errors import TooMany
 from gatekeeper.web.guard import Call
 from gatekeeper.web.respond import error_json, has_credential
 
-_DAY_SECONDS = 86_400
-
 
 def rate_headers(error: TooMany) -> dict[str, str]:
-    """`RateLimit` and `RateLimit-Policy` of a refusal."""
-    seconds = int(error.details.get("retry_after_seconds", 60))
-    limit = int(error.details.get("limit", 1))
+    """`RateLimit` and `RateLimit-Policy` of a refusal, where what was used up is counted over a time.
+
+    Of orders that run at once, and of a full queue, `Retry-After` says all there is to say.
+    """
+    if "window_seconds" not in error.details:
+        return {}
+    kind, seconds, limit, remaining, window = (
+        error.details[name] for name in ("kind", "retry_after_seconds", "limit", "remaining", "window_seconds")
+    )
     return {
-        "RateLimit": f'"images";r=0;t={seconds}',
-        "RateLimit-Policy": f'"fixed window";"images";q={limit};w={_DAY_SECONDS}',
+        "RateLimit": f'"{kind}";r={remaining};t={seconds}',
+        "RateLimit-Policy": f'"fixed window";"{kind}";q={limit};w={window}',
     }
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -109,7 +110,13 @@ async def test_quota_of_24_hours_says_when_to_come_back(
     with time_machine.travel(start + timedelta(hours=1), tick=False):
         with pytest.raises(TooMany, match="have made 4") as refused:
             await order(session, ada, place, images=3)
-        assert refused.value.details == {"retry_after_seconds": 23 * 3600 + 1, "limit": 6, "remaining": 2}
+        assert refused.value.details == {
+            "retry_after_seconds": 23 * 3600 + 1,
+            "kind": "images",
+            "limit": 6,
+            "remaining": 2,
+            "window_seconds": 24 * 3600,
+        }
         await order(session, ada, place, images=2)
     with time_machine.travel(start + timedelta(hours=24, seconds=-1), tick=False), pytest.raises(TooMany):
         await order(session, ada, place)
@@ -144,8 +151,9 @@ async def test_few_orders_of_a_person_run_at_once(
 ) -> None:
     level = replace(LEVEL, concurrency=1)
     first = await order(session, ada, place, level=level)
-    with pytest.raises(TooMany, match="at once"):
+    with pytest.raises(TooMany, match=f"1 of your orders of {place[0].full_name} is being made") as refused:
         await order(session, ada, place, level=level)
+    assert "window_seconds" not in refused.value.details
     first.state = GenerationState.DONE
     await session.flush()
     await order(session, ada, place, level=level)
@@ -197,6 +205,25 @@ async def test_compute_is_reserved_by_what_the_last_order_took(
     with pytest.raises(TooMany, match="80 are used or reserved, and this order needs about 40") as refused:
         await order(session, ada, place, level=tight)
     assert refused.value.details["retry_after_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        ({"images_per_day": 2}, "in 24 hours, and this order asks for 3. Ask for at most 2."),
+        ({"images_per_day": 0}, "may make no images .* Ask the hub's administrator for a quota."),
+        ({"concurrency": 0}, "may make no images .* Ask the hub's administrator for a quota."),
+        ({"compute_seconds_per_day": 5}, "this order alone needs about 6. Ask for at most 2 such images."),
+        ({"compute_seconds_per_day": 1}, "this order alone needs about 6. Ask for fewer steps or a smaller size."),
+    ],
+)
+async def test_an_order_beyond_the_whole_budget_is_not_told_to_come_back(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str], budget: dict[str, int], told: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        await order(session, ada, place, images=3, level=replace(LEVEL, **budget))
+    assert (refused.value.status, refused.value.code) == (422, "BeyondQuota")
+    assert re.search(told, refused.value.sentence)
 
 
 async def test_an_organization_s_people_share_its_quota(session: AsyncSession, place: tuple[Repo, str]) -> None:

@@ -7,10 +7,12 @@ import httpx2
 import openai
 import pytest
 import sqlalchemy as sa
+from huggingface_hub.utils import parse_ratelimit_headers
 from sqlmodel import col
 
-from gatekeeper import tokens
-from gatekeeper.generation import Generation
+from gatekeeper import generation, tokens
+from gatekeeper.accounts import OPERATOR
+from gatekeeper.generation import Change, Generation
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.tokens.tables import AccessToken
@@ -87,3 +89,19 @@ async def test_a_client_that_repeats_across_a_restart_is_charged_once(site: Site
     assert (left.code, left.charged_images, left.charged_seconds) == ("interrupted", 0, 0)
     assert (again.id, again.charged_images) == ((answer.model_extra or {})["id"], 1)
     await client.close()
+
+
+async def test_the_public_client_reads_what_is_used_up_and_when_it_frees(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    _, headers = await grace(site)
+    async with site.gatekeeper.db.write() as session:
+        few = Change(images_per_day=1)
+        await generation.change_quota(session, site.people["grace"], few, reason="For tests.", by=OPERATOR)
+    client = site.browser()
+    answers = [await client.post(path, content=BODIES[path], headers=headers) for path in BODIES]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    for answer in answers[1:]:
+        told = parse_ratelimit_headers(answer.headers)
+        assert told is not None
+        assert (told.resource_type, told.remaining, told.limit, told.window_seconds) == ("images", 0, 1, 86_400)
+        assert 86_000 < told.reset_in_seconds == int(answer.headers["retry-after"])

@@ -44,10 +44,14 @@ async def test_an_administrator_changes_somebody_s_quota_with_a_reason(site: Sit
     assert (await olga.post("/admin/quotas", data=change)).status_code == 303
     assert "Too many apples." in words((await olga.get("/admin/quotas")).text)
 
-    refused = await ada.post(f"{MODEL}/playground", data=ORDER)
+    beyond = await ada.post(f"{MODEL}/playground", data=ORDER)
+    assert beyond.status_code == 422
+    assert "Ask for at most 1." in words(beyond.text)
+    assert (await ada.post(f"{MODEL}/playground", data=ORDER | {"images": "1"})).status_code == 303
+    refused = await ada.post(f"{MODEL}/playground", data=ORDER | {"images": "1"})
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 0
-    assert "You may make 1 images on this hub in 24 hours" in words(refused.text)
+    assert "You may make 1 image on this hub in 24 hours and have made 1. Come back in" in words(refused.text)
 
 
 async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(site: Site, model: Repo) -> None:
