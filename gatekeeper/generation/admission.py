@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from gatekeeper import errors, ledger, licensing
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.generation import claims, quotas
 from gatekeeper.generation.images import is_over
+from gatekeeper.generation.manifests import ORDER_SECONDS
 from gatekeeper.generation.orders import OrderRequest
 from gatekeeper.generation.quota_changes import changes_for, weight_of
 from gatekeeper.generation.safety import Safety, SafetyLevel
@@ -23,6 +25,8 @@ from gatekeeper.repos.tables import Repo
 from inference.contract import ModelManifest
 
 _FIRST_SECONDS_PER_STEP = 0.1  # what a step is taken for before a model has made anything
+_LOOKED_AT = 5  # orders of a model
+_FEWEST_STEPS = 20
 _MADE_NOTHING = (GenerationState.FAILED, GenerationState.CANCELLED)
 
 
@@ -178,27 +182,33 @@ async def _earlier(session: AsyncSession, person_id: str, key: str, asked: str, 
 
 
 async def _expected_seconds(session: AsyncSession, repo: Repo, commit: str, request: OrderRequest) -> float:
-    """Compute seconds to reserve: as long as the model's last order took, for each step of an image of that size."""
-    last = (
-        await session.execute(
-            sa.select(col(Generation.settings), col(Generation.charged_seconds))
-            .where(
-                col(Generation.repo_id) == repo.id,
-                col(Generation.commit_id) == commit,
-                col(Generation.state) == GenerationState.DONE,
-                col(Generation.charged_seconds) > 0,
-            )
-            .order_by(col(Generation.id).desc())
-            .limit(1)
+    """Compute seconds to reserve: what the model's last orders took, for images of that size in that many steps.
+
+    In the middle of a few orders, and at most what an order may take, so that no odd one shuts larger ones out.
+    """
+    last = await session.execute(
+        sa.select(col(Generation.settings), col(Generation.charged_seconds))
+        .where(
+            col(Generation.repo_id) == repo.id,
+            col(Generation.commit_id) == commit,
+            col(Generation.state) == GenerationState.DONE,
+            col(Generation.charged_seconds) > 0,
         )
-    ).first()
-    steps = request.steps * request.images
-    if last is None:
-        return steps * _FIRST_SECONDS_PER_STEP
-    made, asked = _pixels(last.settings), _pixels(request.settings())
-    larger = asked / made if made and asked else 1.0
-    once: float = last.charged_seconds / float(last.settings["steps"] * last.settings["images"])
-    return round(steps * larger * once, 3)
+        .order_by(col(Generation.id).desc())
+        .limit(_LOOKED_AT)
+    )
+    asked = request.settings()
+    likely = [seconds * _work(asked, beside=made) / _work(made, beside=asked) for made, seconds in last]
+    if not likely:
+        return request.steps * request.images * _FIRST_SECONDS_PER_STEP
+    return round(min(median(likely), ORDER_SECONDS), 3)
+
+
+def _work(settings: dict[str, int | None], *, beside: dict[str, int | None]) -> int:
+    """What an order asks of the engine, to be compared with another's; pixels count where both name their size."""
+    pixels = _pixels(settings) if _pixels(settings) and _pixels(beside) else 1
+    # Decoding and checking an image take their time however few its steps are.
+    return (settings["images"] or 1) * max(settings["steps"] or 1, _FEWEST_STEPS) * pixels
 
 
 def _pixels(settings: dict[str, int | None]) -> int:

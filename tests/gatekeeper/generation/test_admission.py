@@ -29,6 +29,7 @@ from gatekeeper.generation import (
     quota_changes,
     quotas,
 )
+from gatekeeper.generation.manifests import ORDER_SECONDS
 from gatekeeper.generation.quotas import Standing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
@@ -193,18 +194,34 @@ async def test_a_key_of_images_that_are_gone_makes_new_ones(
         assert (await admitted(session, ada, place, once=Once("mine"))).is_new
 
 
-async def test_compute_is_reserved_by_what_the_last_order_took(
+async def test_compute_is_reserved_by_what_the_last_orders_took(
     session: AsyncSession, ada: Principal, place: tuple[Repo, str]
 ) -> None:
     first = await order(session, ada, place)
     assert first.charged_seconds == pytest.approx(20 * 0.1)
     first.state, first.charged_seconds = GenerationState.DONE, 40.0
-    larger = await admitted(session, ada, place, images=2, steps=10)
-    assert larger.made.charged_seconds == pytest.approx(40.0)
-    tight = replace(LEVEL, compute_seconds_per_day=100)
-    with pytest.raises(TooMany, match="80 are used or reserved, and this order needs about 40") as refused:
+    larger = await admitted(session, ada, place, steps=50)
+    assert larger.made.charged_seconds == pytest.approx(100.0)
+    tight = replace(LEVEL, compute_seconds_per_day=170)
+    with pytest.raises(TooMany, match="140 are used or reserved, and this order needs about 40") as refused:
         await order(session, ada, place, level=tight)
     assert refused.value.details["retry_after_seconds"] > 0
+
+
+async def test_no_odd_order_makes_the_next_ones_expensive(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    async def reserved(**values: Any) -> float:
+        return (await admitted(session, ada, place, **values)).made.charged_seconds
+
+    tiny = (await admitted(session, ada, place, steps=1, width=64, height=64)).made
+    tiny.state, tiny.charged_seconds = GenerationState.DONE, 8.0  # nearly all of it by a slow check
+    assert await reserved(steps=40) == pytest.approx(16.0)
+    assert await reserved(steps=40, width=1024, height=1024) == ORDER_SECONDS
+    for _ in range(2):
+        usual = (await admitted(session, ada, place, steps=20, width=64, height=64)).made
+        usual.state, usual.charged_seconds = GenerationState.DONE, 1.0
+    assert await reserved(steps=40) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
