@@ -27,7 +27,7 @@ from gatekeeper.authz.audiences import in_words
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
-from gatekeeper.authz.decide import capabilities, decide, error_for, require, require_global, require_path
+from gatekeeper.authz.decide import Capabilities, decide, error_for, require, require_global, require_path
 from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace, load_namespaces
 from gatekeeper.authz.fetching import fetchable
@@ -47,6 +47,7 @@ __all__ = [
     "Action",
     "Allowed",
     "BrokenPolicies",
+    "Capabilities",
     "Code",
     "Copied",
     "Decision",
@@ -69,7 +70,6 @@ __all__ = [
     "as_markdown",
     "at_release",
     "candidates",
-    "capabilities",
     "check",
     "copyable",
     "decide",

@@ -1,5 +1,6 @@
 """The only place that answers "may they"."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from gatekeeper import errors
@@ -81,11 +82,24 @@ def require_global(policies: Policies, principal: Principal, action: Action, ins
     return require(policies, principal, action, Hub(person_id=principal.person_id), instant)
 
 
-def capabilities(
-    policies: Policies, principal: Principal, resource: Resource, instant: datetime
-) -> dict[Action, Decision]:
-    """The answer for every right that concerns a repository."""
-    return {action: decide(policies, principal, action, resource, instant) for action in REPOSITORY}
+class Capabilities(Mapping[Action, Decision]):
+    """The answer for every right that concerns a repository, each decided when it is first asked for."""
+
+    def __init__(self, policies: Policies, principal: Principal, resource: Resource, instant: datetime) -> None:
+        self._asked = (policies, principal, resource, instant)
+        self._decided: dict[Action, Decision] = {}
+
+    def __getitem__(self, action: Action) -> Decision:
+        if action not in self._decided:
+            policies, principal, resource, instant = self._asked
+            self._decided[action] = decide(policies, principal, action, resource, instant)
+        return self._decided[action]
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(REPOSITORY)
+
+    def __len__(self) -> int:
+        return len(REPOSITORY)
 
 
 def error_for(denied: Denied, principal: Principal, action: Action) -> errors.GatekeeperError:

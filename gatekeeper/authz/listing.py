@@ -198,6 +198,7 @@ def _holds(principal: Principal, standing: str, instant: datetime) -> list[sa.Co
     return [col(Repo.id).in_(grant.where(col(AccessGrant.is_tester)) if standing == _TESTER else grant)]
 
 
+@lru_cache(maxsize=1024)
 def _in_places(places: frozenset[str]) -> sa.ColumnElement[bool]:
     """Repositories that stand at one of the places; a staged one counts as a draft until something is released."""
     stages = places & _STAGES

@@ -1,6 +1,5 @@
 """What hangs on a name, and on an organization: said before it is renamed or deleted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ from gatekeeper.community.collections_tables import Collection
 from gatekeeper.errors import Conflict
 from gatekeeper.notices.tables import WebhookWatch
 from gatekeeper.notices.webhooks import space_key
-from gatekeeper.repos.tables import Repo
+from gatekeeper.repos.owned import Owned, owned_by
 from gatekeeper.tokens.tables import ServiceAccount
 
 
@@ -24,11 +23,10 @@ from gatekeeper.tokens.tables import ServiceAccount
 class Named:
     """What is called after a person or an organization.
 
-    repositories  names of those that are theirs
-    watches       webhooks that watch the name
+    watches  webhooks that watch the name
     """
 
-    repositories: Sequence[str]
+    repositories: Owned
     collections: int
     watches: int
 
@@ -51,21 +49,16 @@ class Foreseen(Named):
         """What must be settled before it can be deleted, None if nothing stands in the way."""
         if not self.repositories:
             return None
-        names = ", ".join(self.repositories[:10])
-        more = f" and {len(self.repositories) - 10} more" if len(self.repositories) > 10 else ""
         return Conflict(
-            f"There are repositories of this organization: {names}{more}.", next_step="Transfer or delete them first."
+            f"There are repositories of this organization: {self.repositories}.",
+            next_step="Transfer or delete them first.",
         )
 
 
 async def named(session: AsyncSession, owner: Person | Organization) -> Named:
     """What is called after `owner` now."""
-    theirs = sa.or_(col(Repo.owner_person_id) == owner.id, col(Repo.owner_organization_id) == owner.id)
-    repositories = await session.scalars(
-        sa.select(Repo).where(theirs, col(Repo.key).is_not(None)).order_by(col(Repo.key))
-    )
     return Named(
-        repositories=[repo.full_name for repo in repositories],
+        repositories=await owned_by(session, owner.id),
         collections=await _count(session, col(Collection.namespace_key) == fold(owner.name)),
         watches=await _count(session, col(WebhookWatch.key) == space_key(owner.name)),
     )

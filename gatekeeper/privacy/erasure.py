@@ -26,6 +26,7 @@ from gatekeeper.notices.tables import Notice
 from gatekeeper.privacy.holds import hold_on
 from gatekeeper.privacy.removal import references, remove
 from gatekeeper.privacy.tables import Erasure
+from gatekeeper.repos.owned import Owned, owned_by
 from gatekeeper.repos.tables import Repo, RepoKind, RepoRedirect
 from gatekeeper.tokens import oauth
 from gatekeeper.tokens.oauth.tables import Application
@@ -46,7 +47,7 @@ class Foreseen:
     counts         how many rows of each table would go or be cleared
     """
 
-    repositories: Sequence[str]
+    repositories: Owned
     organizations: Sequence[str]
     is_held: bool
     is_last_admin: bool
@@ -60,9 +61,9 @@ class Foreseen:
                 "A legal hold keeps this person's records.", next_step="Ask an administrator of this hub about it."
             )
         if self.repositories:
-            names = ", ".join(self.repositories[:10])
             return Conflict(
-                f"There are repositories of this person: {names}.", next_step="Transfer or delete them first."
+                f"There are repositories of this person: {self.repositories}.",
+                next_step="Transfer or delete them first.",
             )
         if self.organizations:
             names = ", ".join(self.organizations[:10])
@@ -78,11 +79,6 @@ class Foreseen:
 
 async def foresee(session: AsyncSession, person: Person) -> Foreseen:
     """What would happen, and what stands in the way. Changes nothing."""
-    repositories = await session.scalars(
-        sa.select(Repo)
-        .where(col(Repo.owner_person_id) == person.id, col(Repo.deleted_at).is_(None))
-        .order_by(col(Repo.key))
-    )
     counts: dict[str, int] = {}
     for column in _of_person(person):
         amount = await session.scalar(sa.select(sa.func.count()).select_from(column.table).where(column == person.id))
@@ -91,7 +87,7 @@ async def foresee(session: AsyncSession, person: Person) -> Foreseen:
         col(Person.is_admin).is_(True), col(Person.is_disabled).is_(False), col(Person.id) != person.id
     )
     return Foreseen(
-        repositories=[repo.full_name for repo in repositories],
+        repositories=await owned_by(session, person.id),
         organizations=await _only_admin_of(session, person),
         is_held=await hold_on(session, person.id) is not None,
         is_last_admin=person.is_admin and not await session.scalar(admins),

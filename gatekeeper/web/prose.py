@@ -108,7 +108,12 @@ def summary_of(card: Card) -> str:
     own = card.data.get("summary")
     if isinstance(own, str) and own.strip():
         return _shortened(own)
-    tokens = _parser().parse(card.text[:_SUMMARY_SOURCE])
+    return _first_paragraph(card.text[:_SUMMARY_SOURCE])
+
+
+@lru_cache(maxsize=512)  # lists show the same cards again and again
+def _first_paragraph(text: str) -> str:
+    tokens = _parser().parse(text)
     for before, token in pairwise(tokens):
         if before.type == "paragraph_open" and before.level == 0 and token.type == "inline":
             words = "".join(

@@ -37,7 +37,7 @@ async def standing(call: Call) -> Response:
         if terms is not None
         else None
     )
-    rights = authz.capabilities(call.gatekeeper.policies, call.principal, call.resource, instant)
+    rights = authz.Capabilities(call.gatekeeper.policies, call.principal, call.resource, instant)
     status = None if stands.request is None else access.hub_status(stands.request, stands.grant)
     body = schemas.standing(
         call.repo,

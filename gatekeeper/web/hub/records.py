@@ -42,7 +42,7 @@ async def releases(call: Call) -> Response:
     rows = []
     found = {release.id: release for release in await list_for(call.session, call.repo)}
     for known in call.resource.releases:
-        rights = authz.capabilities(policies, call.principal, authz.at_release(call.resource, known), instant)
+        rights = authz.Capabilities(policies, call.principal, authz.at_release(call.resource, known), instant)
         release = found.get(known.release_id or "")
         if release is not None and rights[Action.KNOW]:
             rows.append((release, rights))

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from gatekeeper import authz, releases
-from gatekeeper.authz import Action
+from gatekeeper.authz import Action, Capabilities
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo, RepoKind, catalogue
 from gatekeeper.web.guard import Call
-from gatekeeper.web.portal.views import Rights, see_each
+from gatekeeper.web.portal.views import see_each
 
 CAN = {"ask": Action.REQUEST_ACCESS, "download": Action.DOWNLOAD, "generate": Action.GENERATE}
 _KNOWN = "know"
@@ -30,7 +30,7 @@ class Numbers:
     cans: Mapping[str, int]
 
 
-def can(rights: Rights, what: str) -> bool:
+def can(rights: Capabilities, what: str) -> bool:
     """Whether a reader can do this, and has something to gain by it."""
     is_theirs = what == "ask" and bool(rights[Action.DOWNLOAD])  # nothing is left to ask for
     return bool(rights[CAN[what]]) and not is_theirs

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from gatekeeper import authz, releases
 from gatekeeper.accounts import ANONYMOUS, Principal
-from gatekeeper.authz import Action, Allowed, Code, Decision, Resource, Revision
+from gatekeeper.authz import Action, Allowed, Capabilities, Code, Decision, Resource, Revision
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Terms
@@ -26,8 +26,6 @@ from gatekeeper.web.kinds import page_path
 from gatekeeper.web.portal.restrictions import title_of
 from gatekeeper.web.prose import summary_of
 from gatekeeper.web.templating import page
-
-Rights = dict[Action, Decision]
 
 # Nobody in particular who is signed in: what "everyone" may come to by accepting or asking.
 _OF_IMAGES = (Action.GENERATE, Action.GENERATE_ADJUSTED)
@@ -89,7 +87,7 @@ class Seen:
     """A repository with everything that its pages need about this reader."""
 
     head: Head
-    rights: Rights
+    rights: Capabilities
     card: Card
     commit: str
     revision: Revision | None
@@ -109,7 +107,7 @@ async def see(call: Call, repo: Repo, resource: Resource) -> Seen:
 async def see_each(call: Call, rows: Sequence[tuple[Repo, Resource]]) -> list[Seen]:
     """The same for many, without their tabs: for rows of a list."""
     session, instant, policies = call.session, now(), call.gatekeeper.policies
-    rights = {repo.id: authz.capabilities(policies, call.principal, resource, instant) for repo, resource in rows}
+    rights = {repo.id: Capabilities(policies, call.principal, resource, instant) for repo, resource in rows}
     known = {repo_id: each[Action.KNOW].revision for repo_id, each in rights.items()}
     commits = {repo_id: call.commit or (revision.commit if revision else "") for repo_id, revision in known.items()}
     if branches := [repo_id for repo_id, commit in commits.items() if not commit]:
@@ -176,7 +174,7 @@ def render(call: Call, template: str, *, status: int = 200, **context: Any) -> H
 def _head(
     call: Call,
     repo: Repo,
-    rights: Rights,
+    rights: Capabilities,
     revision: Revision | None,
     *,
     commit: str,
@@ -213,7 +211,7 @@ def _mine(decision: Decision) -> Answer:
     return Answer(*words.MINE.get(decision.code, ("no", "No")))
 
 
-def _may(rights: Rights, kind: words.KindFacts) -> str:
+def _may(rights: Capabilities, kind: words.KindFacts) -> str:
     can = ["make images"] if kind.makes_images and rights[Action.GENERATE] else []
     can += [f"download {kind.content}"] if rights[Action.DOWNLOAD] else []
     if not can:

@@ -11,6 +11,7 @@ from gatekeeper.accounts.tables import Role
 from gatekeeper.authz import (
     Action,
     Allowed,
+    Capabilities,
     Code,
     Denied,
     Grant,
@@ -18,7 +19,6 @@ from gatekeeper.authz import (
     Policies,
     Revision,
     action_for_path,
-    capabilities,
     decide,
     require,
     require_global,
@@ -43,7 +43,7 @@ SECOND = timedelta(seconds=1)
 
 def test_private_repository_is_hidden_from_outsiders_whatever_they_ask(policies: Policies) -> None:
     for principal in (ANONYMOUS, ADA):
-        for action, decision in capabilities(policies, principal, repo(principal, is_private=True), NOW).items():
+        for action, decision in Capabilities(policies, principal, repo(principal, is_private=True), NOW).items():
             assert isinstance(decision, Denied), action
             assert decision.hides, action
 
@@ -190,7 +190,7 @@ def test_operator_governs_and_accepts_nothing(policies: Policies) -> None:
 def test_a_disabled_person_may_nothing(policies: Policies) -> None:
     for role in (None, Role.ADMIN):
         resource = repo(ADA, role=role, is_disabled=True)
-        for action, decision in capabilities(policies, ADA, resource, NOW).items():
+        for action, decision in Capabilities(policies, ADA, resource, NOW).items():
             assert isinstance(decision, Denied), action
             assert decision.code is Code.ACCOUNT_DISABLED
     hub = Hub("ada", role=Role.ADMIN, is_disabled=True)

@@ -80,7 +80,7 @@ async def test_a_renamed_person_keeps_what_is_theirs_and_nobody_gets_the_old_nam
         person = await accounts.people.get(session, ada.id)
         assert person is not None
         after = await owners.named(session, person)
-        assert (after.repositories, after.collections, after.watches) == (["countess/m", "countess/new"], 1, 1)
+        assert (str(after.repositories), after.collections, after.watches) == ("countess/m, countess/new", 1, 1)
     [event] = [event for event in await events(site) if event.kind == "accounts:person:rename"]
     assert (event.actor_id, event.subject_id, event.body) == (ada.id, ada.id, {})  # evidence knows ids, not names
 
