@@ -74,9 +74,12 @@ class ModelBuilder:
 
     def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
         """The model in float32."""
-        checker = self._checkers.attach(manifest)
+        checker = self._checkers.attach(manifest, parts.weights.values())
         if checker is None:
-            log.warning("no trusted checker fits model %s: its orders will fail", manifest.repository)
+            log.warning(
+                "model %s names no trusted checker made for it, and there is no default: its orders fail",
+                manifest.repository,
+            )
         denoiser = parts.components.get("unet") or parts.components["transformer"]
         scale = 2 ** (len(parts.components["vae"].config.block_out_channels) - 1)
         side = int(denoiser.config.sample_size or 64) * scale

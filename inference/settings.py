@@ -44,9 +44,9 @@ class Settings(BaseSettings):
     """Private directory for assembled models; empty means a temporary one."""
     checkers: Annotated[tuple[Path, ...] | None, NoDecode] = None
     """Directories of the safety checkers this server trusts, attached to models by digest, separated as in PATH; empty
-    means the bundled one."""
+    means the bundled one. `models.json` in a directory lists the models that its checker was made for."""
     default_checker: Sha256 | None = None
-    """Digest of the trusted checker for models that name none; without one such models make nothing."""
+    """Digest of the trusted checker for models that name none made for them; without one such models make nothing."""
     readers: Annotated[tuple[Path, ...] | None, NoDecode] = None
     """Directories of the readers for evaluations, separated as in PATH; empty means the bundled model's."""
     rules_file: Path | None = None

@@ -2,6 +2,7 @@
 # torch and diffusers leave many functions without annotations.
 """Packing: the trained parts as a Stable Diffusion pipeline in diffusers' layout, float16, with its vocabulary."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -62,6 +63,9 @@ def pack(out: Path, target: Path) -> None:
     for name in ("vocab.json", "merges.txt"):
         shutil.copyfile(out / "tokenizer" / name, weights / "tokenizer" / name)
     _tidy(weights)
+    files = [file for part in ("text_encoder", "unet", "vae") for file in (weights / part).glob("*.safetensors")]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    _write_json(weights / "safety_checker" / "models.json", {"weights_sha256": digests})
     gallery = render.load(out)
     _write_json(weights / "vocabulary.json", describe(gallery))
     _write_reader(out, reader_directory)

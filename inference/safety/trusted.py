@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,27 @@ from inference.safety.verdict import CheckerError, GuardedChecker
 log = logging.getLogger(__name__)
 
 PREFIX = "safety_checker/"
+MODELS = "models.json"
 
 
 class TrustedCheckers:
     """Checkers by digest.
 
-    default  digest of the checker for models that name no trusted one; None: such models get none, and make nothing
+    made_for  of checkers that were made for certain models: the digests of those models' weights, by the checker's own
+    default   digest of the checker for models that name none made for them; None: they get none, and make nothing
     """
 
-    def __init__(self, checkers: dict[str, GuardedChecker], *, default: str | None = None) -> None:
+    def __init__(
+        self,
+        checkers: dict[str, GuardedChecker],
+        *,
+        made_for: Mapping[str, frozenset[str]],
+        default: str | None = None,
+    ) -> None:
         if default is not None and default not in checkers:
             raise CheckerError("INFERENCE_DEFAULT_CHECKER names a checker that is not among INFERENCE_CHECKERS")
         self._checkers = checkers
+        self._made_for = made_for
         self._default = default
 
     @property
@@ -37,15 +48,21 @@ class TrustedCheckers:
         """Of all of them, and of which is the default."""
         return hashlib.sha256(" ".join([*sorted(self._checkers), self._default or ""]).encode()).hexdigest()
 
-    def attach(self, manifest: ModelManifest) -> GuardedChecker | None:
+    def attach(self, manifest: ModelManifest, weights: Collection[str]) -> GuardedChecker | None:
         """The server's own copy of the checker whose weights the manifest names, else the default.
 
         Only the digest is taken from the manifest; its files are not read, and its configuration does not count.
+
+        weights  digests of every weight file that the model is built from
         """
         named = [file.sha256 for file in manifest.files if file.path.startswith(PREFIX)]
-        trusted = [digest for digest in named if digest in self._checkers]
-        digest = trusted[0] if len(trusted) == 1 else self._default
+        # INVARIANT: a repository does not choose its check: one that was made for other models is none for this one.
+        fitting = [digest for digest in named if digest in self._checkers and self._serves(digest, weights)]
+        digest = fitting[0] if len(fitting) == 1 else self._default
         return self._checkers[digest] if digest is not None else None
+
+    def _serves(self, digest: str, weights: Collection[str]) -> bool:
+        return digest not in self._made_for or self._made_for[digest].issuperset(weights)
 
 
 def trusted_checkers(
@@ -60,7 +77,12 @@ def trusted_checkers(
         directories = (bundled,) if bundled.is_dir() else ()
     loaded = [read_checker(directory, device) for directory in directories]
     checkers = {checker.sha256: GuardedChecker(checker, timeout_seconds=timeout_seconds) for checker in loaded}
-    return TrustedCheckers(checkers, default=default)
+    made_for = {
+        checker.sha256: models_of(directory)
+        for checker, directory in zip(loaded, directories, strict=True)
+        if (directory / MODELS).is_file()
+    }
+    return TrustedCheckers(checkers, made_for=made_for, default=default)
 
 
 def read_checker(directory: Path, device: str = "cpu") -> ConceptChecker:
@@ -89,6 +111,21 @@ def read_checker(directory: Path, device: str = "cpu") -> ConceptChecker:
         raise CheckerError(f"the checker in {directory.name} cannot be loaded: {error}") from error
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     return ConceptChecker(module, processor, sha256=sha256, concepts=names)
+
+
+def models_of(directory: Path) -> frozenset[str]:
+    """Digests of the weights of the models that a checker was made for, as the file beside it lists them.
+
+    Raises CheckerError for a file of another form: it must not be taken for one that allows every model.
+    """
+    try:
+        listed = read_json(directory / MODELS, name=MODELS)
+        digests = listed["weights_sha256"]
+        if digests and all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
+            return frozenset(digests)
+    except (OSError, UnsafeFile, TypeError, KeyError) as error:
+        raise CheckerError(f"{MODELS} of the checker in {directory.name} cannot be read: {error}") from error
+    raise CheckerError(f"{MODELS} of the checker in {directory.name} must list SHA-256 digests as weights_sha256")
 
 
 def weight_file(directory: Path) -> Path:

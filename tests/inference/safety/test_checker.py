@@ -1,5 +1,8 @@
 """The image check: scores as the known checker computes them, and no image without a sound verdict."""
 
+import hashlib
+import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ import PIL.Image
 import pytest
 import torch
 
+from inference.building import ModelBuilder
 from inference.contract import (
     ConceptScore,
     Event,
@@ -21,9 +25,10 @@ from inference.contract import (
     Withheld,
     WithheldCode,
 )
-from inference.fleet import Model
+from inference.emoji import weights_dir
+from inference.fleet import LoadWatch, Model
 from inference.safety.checker import ConceptChecker
-from inference.safety.trusted import TrustedCheckers, read_checker, trusted_checkers
+from inference.safety.trusted import MODELS, TrustedCheckers, models_of, read_checker, trusted_checkers
 from inference.safety.verdict import CheckerError, GuardedChecker, Verdict
 
 Run = Callable[..., list[list[Event]]]
@@ -204,7 +209,7 @@ def test_the_servers_copy_is_attached_by_digest(
 ) -> None:
     manifest = manifest_of(tiny_dir)
 
-    attached = checkers.attach(manifest)
+    attached = checkers.attach(manifest, ())
 
     assert attached is not None
     assert attached.sha256 in {file.sha256 for file in manifest.files}
@@ -221,10 +226,52 @@ def test_a_model_that_names_no_trusted_checker_gets_the_default_or_none(
 
     with_default = trusted_checkers((tiny_dir / "safety_checker",), default=sha256, timeout_seconds=1)
 
-    assert checkers.attach(stranger) is None
-    attached = with_default.attach(stranger)
+    assert checkers.attach(stranger, ()) is None
+    attached = with_default.attach(stranger, ())
     assert attached is not None
     assert attached.sha256 == sha256
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_a_checker_that_was_made_for_a_model_is_none_for_another_that_names_it(
+    tiny_dir: Path, manifest_of: Callable[..., ModelManifest], tmp_path: Path, part: str
+) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for copy in (own, other):
+        shutil.copytree(tiny_dir, copy)
+    [weights] = (other / part).glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    files = [file for file in manifest_of(own).files if file.path.endswith(".safetensors")]
+    digests = [file.sha256 for file in files if not file.path.startswith("safety_checker/")]
+    (own / "safety_checker" / MODELS).write_text(json.dumps({"weights_sha256": digests}))
+    checkers = trusted_checkers((own / "safety_checker",), default=None, timeout_seconds=20)
+
+    def built(directory: Path) -> Model:
+        work = tmp_path / f"{directory.name}-work"
+        return ModelBuilder(checkers, store=None, device="cpu", dtype="float32")(
+            manifest_of(directory), work, LoadWatch()
+        )
+
+    assert built(own).checker is not None
+    assert built(other).checker is None
+
+
+@pytest.mark.parametrize("listed", ["", "{}", "[]", '{"weights_sha256": []}', '{"weights_sha256": ["*"]}'])
+def test_a_list_of_models_that_cannot_be_read_stops_the_start(tiny_dir: Path, tmp_path: Path, listed: str) -> None:
+    shutil.copytree(tiny_dir, tmp_path / "own")
+    (tmp_path / "own" / "safety_checker" / MODELS).write_text(listed)
+
+    with pytest.raises(CheckerError, match=MODELS):
+        trusted_checkers((tmp_path / "own" / "safety_checker",), default=None, timeout_seconds=1)
+
+
+def test_the_bundled_checker_is_the_bundled_models_alone() -> None:
+    parts = [file for file in weights_dir().glob("*/*.safetensors") if file.parent.name != "safety_checker"]
+    assert len(parts) == 3
+    digests = {hashlib.sha256(part.read_bytes()).hexdigest() for part in parts}
+    assert models_of(weights_dir() / "safety_checker") == digests
 
 
 def test_a_default_that_is_not_trusted_stops_the_start(tiny_dir: Path) -> None:
