@@ -33,7 +33,7 @@ class Decoding:
         self._is_apart = len(latents) == 1
 
     def pixels(self, index: int) -> FloatImage:
-        """(3, height, width) float32 in [0, 1]: one of the images."""
+        """(3, height, width) float32 in about [0, 1]: one of the images."""
         if not self._is_apart and self._images is None:
             try:
                 self._images = decode(self._model, self._latents)
@@ -63,10 +63,13 @@ def look_at(sample: Sample, latents: Tensor) -> Making:
 
 
 def decode(model: Model, latents: Tensor) -> npt.NDArray[np.float32]:
-    """(image, 3, height, width) float32 in [0, 1] from final latents (image, channel, height, width)."""
+    """(image, 3, height, width) float32 in about [0, 1] from final latents (image, channel, height, width).
+
+    Not clamped: infinity would become white, and nobody could tell any more.
+    """
     with torch.inference_mode():
         images = decoded(model.parts["vae"], latents.to(model.dtype))
-        pixels: npt.NDArray[np.float32] = (images.float() / 2 + 0.5).clamp(0, 1).cpu().numpy()
+        pixels: npt.NDArray[np.float32] = (images.float() / 2 + 0.5).cpu().numpy()
     return pixels
 
 

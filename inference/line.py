@@ -19,14 +19,14 @@ from inference.ticket import Ticket
 
 MOST_LOOKS = 4  # where so much of a person waits already, further looks are left out
 
-FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in [0, 1] if all went well
+FloatImage = npt.NDArray[np.float32]  # (3, height, width), values in about [0, 1] if all went well
 
 
 @dataclass(frozen=True, eq=False)
 class Making:
     """One image that was made and not yet checked.
 
-    pixels     computes (3, height, width) float values in [0, 1]; called in the release thread
+    pixels     computes (3, height, width) float values in about [0, 1]; called in the release thread
     bucket     rows per denoiser call; None outside the step engine
     scheduler  name for the receipt
     look       steps after which this is a look at an unfinished image; None: it is finished

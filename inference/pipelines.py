@@ -103,7 +103,7 @@ class PipelineLane:
 
 @torch.inference_mode()
 def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
-    """(3, height, width) float32 in [0, 1]: one image of an order. Raises OrderOver when the order ends meanwhile."""
+    """(3, height, width) float32 in about [0, 1]: one image of an order. Raises OrderOver when it ends meanwhile."""
     request, order = ticket.request, ticket.order
     model = request.model
     name = request.scheduler
@@ -112,6 +112,7 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     )
     pipeline: Any = assembled(model, scheduler)
     pipeline.set_progress_bar_config(disable=True)
+    pipeline.image_processor.denormalize = _denormalized
 
     def on_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if ticket.is_over or ticket.is_late:
@@ -133,6 +134,11 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     )
     image: FloatImage = result.images[0].float().cpu().numpy()
     return image
+
+
+def _denormalized(images: torch.Tensor) -> torch.Tensor:
+    """From [-1, 1] to [0, 1], as diffusers does, but without its clamp: that makes infinity white before it is seen."""
+    return images * 0.5 + 0.5
 
 
 def assembled(model: Model, scheduler: Any) -> Any:

@@ -195,6 +195,6 @@ class Release:
 
 
 def to_picture(pixels: FloatImage) -> PIL.Image.Image:
-    """(3, height, width) in [0, 1] to RGB, rounded as diffusers does."""
+    """(3, height, width) in about [0, 1] to RGB, clamped and rounded as diffusers does."""
     array = (np.clip(pixels, 0, 1).transpose(1, 2, 0) * 255).round().astype(np.uint8)
     return PIL.Image.fromarray(array)

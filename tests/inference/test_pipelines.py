@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference.contract import ErrorCode, Event, Failed, Image, ImageOrder, ModelManifest, Progress, Scheduler, SldLevel
+from inference.contract import (
+    ErrorCode,
+    Event,
+    Failed,
+    Image,
+    ImageOrder,
+    ModelManifest,
+    Progress,
+    Scheduler,
+    SldLevel,
+    Withheld,
+    WithheldCode,
+)
 from inference.desk import model_problems
 from inference.fleet import Model, ModelRefused
 from inference.pipelines import OrderOver, PipelineLane, run_pipeline
@@ -66,6 +78,19 @@ def test_a_foreign_pipeline_is_made_checked_and_receipted(
     assert events[-1].type == "done"
     assert max(event.step for event in events if isinstance(event, Progress)) == 2
     assert next(event.png_base64 for event in carry_out(order) if isinstance(event, Image)) == first.png_base64
+
+
+def test_infinity_out_of_a_foreign_decoder_is_withheld_and_not_white(
+    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder], foreign: Model
+) -> None:
+    hook = foreign.parts["vae"].decoder.register_forward_hook(lambda *call: torch.full_like(call[-1], float("inf")))
+    try:
+        events = carry_out(make_order(steps=1))
+    finally:
+        hook.remove()
+
+    [withheld] = [event for event in events if isinstance(event, Withheld)]
+    assert withheld.code is WithheldCode.IMAGE_UNCHECKED
 
 
 def test_what_a_foreign_pipeline_cannot_do_is_a_sentence(

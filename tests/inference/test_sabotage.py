@@ -74,6 +74,9 @@ def digest_of(image: PIL.Image.Image) -> str:
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
+WHITE = digest_of(PIL.Image.new("RGB", (32, 32), "white"))
+
+
 def raises(good: list[Verdict]) -> Any:
     raise RuntimeError
 
@@ -169,8 +172,8 @@ class _Faulty(torch.nn.Module):
                 raise RuntimeError("injected")
             case "memory":
                 raise torch.OutOfMemoryError("injected")
-            case "nan":
-                result[0][...] = float("nan")
+            case "nan" | "inf" as fault:
+                result[0][...] = float(fault)
         return result
 
 
@@ -182,7 +185,7 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
     faulty = {
         "text_encoder": _Faulty(tiny_model.parts["text_encoder"], chance, ["raise"]),
         "unet": _Faulty(tiny_model.parts["unet"], chance, ["raise", "nan", "memory"]),
-        "vae": _Faulty(tiny_model.parts["vae"], chance, ["raise", "nan", "nan", "memory"]),
+        "vae": _Faulty(tiny_model.parts["vae"], chance, ["raise", "nan", "inf", "inf", "memory"]),
     }
     lies = [*SABOTAGE.values(), lambda good: [verdict(0.5)], *[lambda good: good] * 12]
 
@@ -268,6 +271,7 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
     assert released
     assert left <= own.passed  # as many of each picture as were passed, by each of both
     assert left <= second.passed
+    assert WHITE not in own.passed  # what infinity would become
     wire = "".join(event.model_dump_json() for events in lines.values() for event in events)
     assert wire.count(PNG) == len(released) + len(previews)
     for image in released:
