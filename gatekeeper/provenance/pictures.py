@@ -46,7 +46,9 @@ def read(content: bytes) -> tuple[Image.Image, ImageFormat]:
         with Image.open(io.BytesIO(content), formats=[each.value for each in ImageFormat]) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large()
-            kind = ImageFormat((image.format or "").lower())
+            # Telephones put further pictures, as of depth, behind a JPEG's first; Pillow has a name for that.
+            name = "JPEG" if image.format == "MPO" else image.format or ""
+            kind = ImageFormat(name.lower())
             return image.convert("RGB"), kind
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large() from error

@@ -130,6 +130,13 @@ def test_reading_a_file_makes_the_server_fetch_nothing() -> None:
             server.accept()
 
 
+def test_a_photograph_with_further_pictures_behind_it_is_a_jpeg() -> None:
+    first, file = texture(96), io.BytesIO()
+    first.save(file, "MPO", save_all=True, append_images=[emoji(96)])
+    found = NOTARY.examine(file.getvalue())
+    assert (found.kind, found.width, found.signature.state) == (ImageFormat.JPEG, 96, SignatureState.MISSING)
+
+
 def bomb(width: int, height: int) -> bytes:
     """A small PNG file of very many pixels."""
 
