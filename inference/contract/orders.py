@@ -18,6 +18,7 @@ class PromptRule(Order):
     terms        any of these (phrases of words) makes the rule fire
     together     further groups: one term of each must be present too (all of them for the rule to fire)
     unless       phrases that are harmless although they contain a term ("bath bomb")
+    never_with   the rule does not fire where one of these stands in the same text as its terms
     restriction  id of the license restriction that the rule enforces, shown to the person
     is_hard      no order can waive it
     is_licensed  it holds only where the license in force has the restriction
@@ -31,6 +32,7 @@ class PromptRule(Order):
     terms: Annotated[tuple[str, ...], Field(min_length=1)]
     together: tuple[tuple[str, ...], ...] = ()
     unless: tuple[str, ...] = ()
+    never_with: tuple[str, ...] = ()
     restriction: str | None = None
     is_hard: bool = False
     is_licensed: bool = False

@@ -6,6 +6,7 @@ It is the first layer and the cheapest. What no rule names passes on to steering
 import hashlib
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,8 @@ from typing import Any
 from inference.contract import ImageOrder, PromptRule, RefusalCode, Refused, RulesFacts
 from inference.safety.matching import SHORTEST_STEM, Index, Phrase, Spans, phrase_of
 from inference.safety.normalize import readings
+
+Read = tuple[dict[Phrase, Spans], frozenset[int]]  # of one reading: what stands where, and which words are its own
 
 BUILT_IN = Path(__file__).parent / "rules.toml"
 
@@ -74,7 +77,7 @@ def read_rules(path: Path = BUILT_IN) -> RuleSet:
     if len({rule.id for rule in rules}) != len(rules):
         raise RulesError(f"{path.name}: a rule id appears twice")
     for rule in rules:
-        for term in _phrases(rule):
+        for term in (*_terms(rule), *rule.unless):
             phrase = phrase_of(term)
             if not phrase.words or (phrase.is_stem and len(phrase.words[-1]) < SHORTEST_STEM):
                 raise RulesError(f"{path.name}: {rule.id} has a term without letters, or a stem of fewer than three")
@@ -102,12 +105,9 @@ def screen(
         and (not rule.is_licensed or rule.restriction in licensed)
     )
     index = _index(in_force)
-    found = [index.find(reading) for reading in readings(text)]
-    if beside is None:
-        fired = [rule for rule in in_force if any(_fires(rule, places) for places in found)]
-    else:
-        around = [index.find(reading) for reading in readings(beside)] if any(found) else []
-        fired = [rule for rule in in_force if _fires_beside(rule, found, around)]
+    found = _read(index, text)
+    around = found if beside is None or not found else _read(index, beside)
+    fired = [rule for rule in in_force if _fires(rule, found, around)] if found else []
     return Screened(tuple(sorted(fired, key=lambda rule: not rule.is_hard))) if fired else Allowed()
 
 
@@ -163,8 +163,10 @@ def _with_words(rule: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, A
 
 
 def _with_groups(rule: dict[str, Any], whole: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """`together_of` names rules whose terms make one more group: "id", or "id together" for their second group."""
+    """`together_of` names rules whose terms make one more group: "id", or "id together" for their second group;
+    `unless_of` names rules whose harmless phrases are this one's too."""
     rule = dict(rule)
+    rule["unless"] = [*rule["unless"], *(phrase for id in rule.pop("unless_of", []) for phrase in whole[id]["unless"])]
     if names := rule.pop("together_of", []):
         asked = [name.partition(" ") for name in names]
         words = [
@@ -176,29 +178,46 @@ def _with_groups(rule: dict[str, Any], whole: dict[str, dict[str, Any]]) -> dict
 
 @lru_cache(maxsize=64)
 def _index(rules: tuple[PromptRule, ...]) -> Index:
-    return Index.of(phrase for rule in rules for phrase in _phrases(rule))
+    return Index.of([term for rule in rules for term in _terms(rule)], [term for rule in rules for term in rule.unless])
 
 
-def _fires(rule: PromptRule, places: dict[Phrase, Spans]) -> bool:
-    return bool(places) and all(_has_any(group, rule.unless, places) for group in (rule.terms, *rule.together))
+def _read(index: Index, text: str) -> list[Read]:
+    """What stands where in each reading of a text, and which of its words the plainest one has not, or not as often.
+
+    Only what has such a word counts in another reading. The rest is judged in the plainest, where harmless phrases
+    stand as they were written: "a naked mole-rat" is no "naked molerat".
+    """
+    plain, *others = readings(text)
+    had = Counter(plain)
+    read = [(index.find(plain), frozenset(range(len(plain))))]
+    for other in others:
+        more = Counter(other) - had
+        read.append((index.find(other), frozenset(i for i, word in enumerate(other) if word in more)))
+    return [(places, own) for places, own in read if places]
 
 
-def _fires_beside(
-    rule: PromptRule, found: Iterable[dict[Phrase, Spans]], around: Iterable[dict[Phrase, Spans]]
-) -> bool:
-    """An inverted rule: a term in the negative prompt and one of each group in the prompt, in any of their readings."""
-    groups = [(rule.terms, found), *((group, around) for group in rule.together)]
-    return all(any(places and _has_any(terms, rule.unless, places) for places in read) for terms, read in groups)
+def _fires(rule: PromptRule, found: list[Read], around: list[Read]) -> bool:
+    """A term, and one of each group; each in any reading, for one prompt may have several disguises.
 
-
-def _has_any(terms: tuple[str, ...], unless: tuple[str, ...], places: dict[Phrase, Spans]) -> bool:
-    """Whether a term stands in the reading outside of every harmless phrase."""
-    spans = [span for term in terms for span in places.get(phrase_of(term), ())]
-    if not spans:
+    around  where the groups are looked for: the same text, or the prompt of a negative prompt
+    """
+    if any(_has(phrase, rule, found) for phrase in rule.never_with):
         return False
-    harmless = {i for phrase in unless for start, end in places.get(phrase_of(phrase), ()) for i in range(start, end)}
-    return any(not harmless.issuperset(range(start, end)) for start, end in spans)
+    return any(_has(term, rule, found) for term in rule.terms) and all(
+        any(_has(term, rule, around) for term in group) for group in rule.together
+    )
 
 
-def _phrases(rule: PromptRule) -> tuple[str, ...]:
-    return (*rule.terms, *(term for group in rule.together for term in group), *rule.unless)
+def _has(term: str, rule: PromptRule, read: list[Read]) -> bool:
+    """Whether a term stands in a reading outside of every harmless phrase."""
+    phrase = phrase_of(term)
+    for places, own in read:
+        if spans := [span for span in places.get(phrase, ()) if not own.isdisjoint(range(*span))]:
+            harmless = {i for each in rule.unless for span in places.get(phrase_of(each), ()) for i in range(*span)}
+            if any(not harmless.issuperset(range(*span)) for span in spans):
+                return True
+    return False
+
+
+def _terms(rule: PromptRule) -> tuple[str, ...]:
+    return (*rule.terms, *(term for group in rule.together for term in group), *rule.never_with)

@@ -32,11 +32,24 @@ DISGUISES = {
     "digits": "b0mb",
     "signs": "d@gger",
     "one as l": "exp1osive",
+    "ones as i and as l": "a p1sto1",
+    "in two words of a phrase": "m1dd1e f1nger",
+    "small l as I": "a PlSTOL",
+    "capital I as l": "an expIosive",
+    "Greek and Latin capitals": "KΝΙFΕ",
+    "Lisu letters": "ꓗꓠꓲFꓰ",
+    "a Greek letter that is similar": "gμn",
+    "a hooked letter": "ƘNIFE",
+    "a letter that cannot be seen": "bo\u3164mb",
     "spaces": "b o m b",
     "dots": "b.o.m.b",
     "underscores": "b_o_m_b",
     "inner hyphen": "gre-nade",
+    "many spaces": "b     o     m     b",
     "one space": "gren ade",
+    "one space in a short word": "bo mb",
+    "written together": "a handgrenade",
+    "article and word": "abomb",
     "stretched": "booooomb",
     "stretched everywhere": "piiiistooool",
     "after a harmless one": "a bath bomb and a bomb",
@@ -54,6 +67,17 @@ HARMLESS = [
     "a gunmetal car",
     "a trifle dessert",
     "a naked mole rat",
+    "a naked mole-rat",
+    "a Swiss-Army knife",
+    "a murder mystery-dinner",
+    "Al Gore's speech",
+    "a photobomb",
+    "the gunsmith's tailor shop",
+    "a fork, knife and spoon",
+    "a white power strip",
+    "a heroine and more heroines",
+    "my pen is blue",
+    "the son's ex",
     "nude lipstick advertisement",
     "ketchup on a sleeping man's shirt",
     "a girl in a red dress",
@@ -93,6 +117,68 @@ def test_reading_a_text_takes_as_long_as_it_has_letters(letters: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_harmless_look_alike_passes(text: str) -> None:
     assert screen(text, RULES.rules) == Allowed()
+
+
+HARD = [rule for rule in RULES.rules if rule.is_hard]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nsfw 12yo",
+        "nsfw, 13-yr-old",
+        "nsfw, an 8yr old",
+        "nsfw, twelve year old",
+        "nsfw, aged 12",
+        "nsfw, 12 to 18 year olds",
+        "a sexualised minor",
+        "nsfw tween",
+        "nsfw high schooler",
+        "naked mole rat and a naked minor",
+        "a 12yo beside a 30 year old, nsfw",
+        "chiiild, n.s.f.w",  # each word with a disguise of its own
+        "c h i l d, nsfww\u200bw",
+        "nsfwchild",
+        "m1n0r, nsfw",
+    ],
+)
+def test_who_is_a_minor_is_seen_however_it_is_written(text: str) -> None:
+    assert isinstance(screen(text, HARD), Screened)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a sexy 25 year old woman",
+        "a sexy 25-y.o.",
+        "30 yo naked man",
+        "a 45 years old nude model drawing class",
+        "a sexy twenty-one-year-old",
+        "10 years old whisky, sexy bottle",
+        "aged 12 years, sexy bottle",
+        "sheet music in C minor with a sexy saxophone",
+        "a baby in a nude-colored onesie",
+        "a girl in nude tights",
+        "naked mole-rat babies",
+        "asexual reproduction of plants, for children",
+        "yo, sexy graffiti",
+        "sexy Nicole Kidman",
+    ],
+)
+def test_nobody_is_accused_of_what_they_did_not_write(text: str) -> None:
+    assert screen(text, HARD) == Allowed()
+
+
+def test_garments_are_not_taken_from_minors_unless_by_who_is_careful() -> None:
+    def fired(negative: str, prompt: str = "a child") -> list[tuple[str, bool]]:
+        match screen(negative, RULES.rules, beside=prompt):
+            case Screened(rules):
+                return [(rule.id, rule.is_hard) for rule in rules]
+        return []
+
+    assert fired("shirt, pants, underwear") == fired("bra, bikini") == fired("diaper") == [("minors.garments", False)]
+    assert fired("attire") == [("minors.undressed", True)]
+    assert fired("nude, underwear, swimsuit") == fired("hat, skirt", "a woman in trousers") == []
 
 
 def test_a_refusal_names_rule_reason_and_restriction(make_order: Callable[..., ImageOrder]) -> None:
