@@ -54,6 +54,7 @@ def page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    offers_sign_in: bool = True,
     **context: Any,
 ) -> HTMLResponse:
     """The page `template`, for `me`.
@@ -69,10 +70,10 @@ def page(
         "section": "/" + path.split("/", 2)[1],
         "return_query": f"?next={quote(path, safe='/')}" if path not in ("/", "/login") else "",
         "done": words.DONE.get(request.query_params.get("done", ""), ""),
-        "offers_sign_in": True,
+        "offers_sign_in": offers_sign_in,
         "unread": request.scope.get("gatekeeper.unread", 0),
     }
-    text = environment().get_template(template).render(known | context)
+    text = environment().get_template(template).render(**known, **context)
     return HTMLResponse(text, status, headers=_PAGE_HEADERS | (headers or {}))
 
 

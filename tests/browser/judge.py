@@ -14,8 +14,8 @@ from playwright.sync_api import sync_playwright
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.identity_provider import node
-from tests.journeys.conftest import Demo, running_demo, seed_reports
-from tests.journeys.tour import live, open_page
+from tests.journeys.conftest import Demo, running_demo
+from tests.journeys.tour import LIVE, fill, live, open_page
 from tests.journeys.walk import walk
 
 LEAST = 95
@@ -73,11 +73,11 @@ def _pages(
     cookies: dict[str | None, str] = {}
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser)
-        seed_reports(demo)
-        people = {person: open_page(opened, demo, person) for person in (*_STARTS, "grace")}
+        fill(demo)
+        people = {person: open_page(opened, demo, person) for person in (*_STARTS, *LIVE)}
         for person, page in people.items():
             cookies[person] = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
-        live(people, lambda page, name, heading: None)
+        live(people, lambda *_, **__: None)
         for person, starts in _STARTS.items():
             for pattern, path in walk(people[person], *starts) if is_whole else ():
                 # As it was sent, before any script: that is what has to be valid.

@@ -87,16 +87,16 @@ def sign_in(page: Page, demo: Demo, person: str) -> None:
     page.wait_for_url(demo.url + "/**")
 
 
-def seed_reports(demo: Demo) -> None:
-    """Give the demo's model reports, beside the running server."""
-    command = [sys.executable, "-m", "tests.journeys.reports", str(demo.data_dir)]
+def seed(demo: Demo, module: str) -> None:
+    """Have `tests.journeys.<module>` fill the demo's data, beside the running server."""
+    command = [sys.executable, "-m", f"tests.journeys.{module}", str(demo.data_dir)]
     subprocess.run(command, env=_environment(demo.data_dir), cwd=ROOT, check=True, timeout=120)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        seed_reports(demo)
+        seed(demo, "reports")
         yield demo
 
 

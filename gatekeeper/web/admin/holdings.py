@@ -126,7 +126,7 @@ async def revoke(call: Call) -> Response:
         call,
         "admin/revoked.html",
         sees_all=runs_hub(call),
-        done=sum(not problem for problem in problems.values()),
+        carried_out=sum(not problem for problem in problems.values()),
         outcomes=[_row(each) | {"problem": problems[each.grant.id]} for each in held],
     )
 

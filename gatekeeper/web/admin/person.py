@@ -23,7 +23,7 @@ async def show(call: Call) -> Response:
     return render(
         call,
         "admin/person.html",
-        path=path,
+        base=path,
         person=person,
         organizations=await accounts.organizations.organizations_of(call.session, person.id),
         browsers=await browsers_of(call, call.session, person.id),

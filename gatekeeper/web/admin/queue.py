@@ -76,7 +76,7 @@ async def decide(call: Call) -> Response:
         sees_all=runs_hub(call),
         here=choice.query,
         back=f"{QUEUE}?{choice.query}",
-        done=sum(not outcome.problem for outcome in outcomes),
+        carried_out=sum(not outcome.problem for outcome in outcomes),
         outcomes=[
             {
                 "id": outcome.id,

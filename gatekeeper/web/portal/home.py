@@ -17,7 +17,8 @@ from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.browse import Wanted, listed
 from gatekeeper.web.portal.mine import NEXT_STEPS
-from gatekeeper.web.portal.views import Seen, render, repo_url, see_each
+from gatekeeper.web.portal.views import Seen, render, repo_url, see, see_each
+from gatekeeper.web.portal.way import onward
 from gatekeeper.web.templating import day_words
 
 _NEWEST = 5
@@ -72,7 +73,8 @@ async def _mine(call: Call, me: str) -> Response:
     visible = authz.listing_filter(call.gatekeeper.policies, call.principal, instant)
     newest = await catalogue.listing(session, RepoKind.MODEL, visible=visible, limit=_LOOKED_AT)
     seen = await _see(call, [*own, *newest, *(repo for _, repo in steps), *(repo for *_, repo in talk)])
-    mine = [seen[repo.id] for repo in {repo.id: repo for repo in (*own, *newest)}.values() if repo.id in seen]
+    mine = [repo for repo in {repo.id: repo for repo in (*own, *newest)}.values() if repo.id in seen]
+    usable = [repo for repo in mine if any(seen[repo.id][0].rights[action] for action in _USES)][: _NEWEST + 1]
     told = await notices.listing(session, me, limit=_NEWEST)
     happened = [*_of_releases(call, steps, seen), *_of_talk(talk, seen)]
     return render(
@@ -84,7 +86,8 @@ async def _mine(call: Call, me: str) -> Response:
             *_terms(seen[repo.id] for repo in own if repo.id in seen),
             *_ends([repo for repo in own if repo.id not in asking], grants, instant + _SOON),
         ],
-        usable=[each.head for each, _ in mine if any(each.rights[action] for action in _USES)][: _NEWEST + 1],
+        usable=[seen[repo.id][0].head for repo in usable],
+        onward=onward(await see(call, usable[0], seen[usable[0].id][1])) if usable else None,
         requests=[
             (row.repo.full_name, repo_url(row.repo), words.REQUEST_STATES[row.request.state])
             for row in asked.rows

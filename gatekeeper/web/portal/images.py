@@ -20,6 +20,7 @@ from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
 from gatekeeper.web.templating import day_words
 
 _PAGE = 24
+_LAST = 3  # images that the playground shows
 _SCORES_SHOWN = 5
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
@@ -51,28 +52,20 @@ async def mine(call: Call) -> Response:
     """`GET /generations`."""
     after = call.request.query_params.get("after")
     rows = await generation.list_own(call.session, call.principal, after=after, limit=_PAGE + 1)
-    items = []
-    for made in rows[:_PAGE]:
-        pictures = _pictures(made)
-        first = next((picture for picture in pictures if picture.href), None)
-        items.append(
-            {
-                "url": f"/generations/{made.id}",
-                "title": _title(made),
-                "started_at": made.started_at,
-                "image_href": first.href if first else "",
-                "receipt_href": first.receipt_href if first else "",
-                "may_delete": _may_delete(made),
-                "note": _STATES[made.state] if not pictures else pictures[0].note or _STATES[made.state],
-            }
-        )
     return render(
         call,
         "portal/generations.html",
-        items=items,
+        items=[_item(made) for made in rows[:_PAGE]],
         newer="/generations" if after else None,
         older=f"/generations?after={rows[_PAGE - 1].id}" if len(rows) > _PAGE else None,
     )
+
+
+async def last(call: Call, repo: Repo) -> list[dict[str, Any]]:
+    """The newest orders of a model that came to an image, of the last few of all."""
+    rows = await generation.list_own(call.session, call.principal, limit=_PAGE)
+    items = (_item(made) for made in rows if made.repo_id == repo.id)
+    return [item for item in items if item["image_href"]][:_LAST]
 
 
 async def one(call: Call) -> Response:
@@ -179,6 +172,20 @@ def _progress(call: Call, made: Generation) -> str:
 
 def _may_delete(made: Generation) -> bool:
     return made.state is not GenerationState.RUNNING and not generation.is_over(made, now())
+
+
+def _item(made: Generation) -> dict[str, Any]:
+    pictures = _pictures(made)
+    first = next((picture for picture in pictures if picture.href), None)
+    return {
+        "url": f"/generations/{made.id}",
+        "title": _title(made),
+        "started_at": made.started_at,
+        "image_href": first.href if first else "",
+        "receipt_href": first.receipt_href if first else "",
+        "may_delete": _may_delete(made),
+        "note": _STATES[made.state] if not pictures else pictures[0].note or _STATES[made.state],
+    }
 
 
 def _title(made: Generation) -> str:

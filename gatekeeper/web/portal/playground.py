@@ -17,7 +17,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.web.generate import ordering
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal import forms
+from gatekeeper.web.portal import forms, images
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.portal.vocabulary import Vocabulary, strange_note, vocabulary_of
 from gatekeeper.web.portal.way import way_in, way_to_images
@@ -159,6 +159,7 @@ async def _page(
         strange_note=strange_note(vocabulary, form.prompt) if form.prompt else "",
         limits=level,
         left=await _left(call, level) if may and person_id else None,
+        last=await images.last(call, call.repo) if may else [],
     )
 
 

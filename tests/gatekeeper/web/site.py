@@ -173,7 +173,7 @@ async def ask_for_access(browser: httpx2.AsyncClient, model: str = MODEL, **answ
     """Fill in the form of the access page as a browser would, every question answered, and send it."""
     page = await browser.get(f"{model}/access")
     kept = inputs(page.text)
-    accept = re.search(r'name="accept-1"\s+value="([0-9a-f]{64})"', page.text)
-    assert accept is not None, words(page.text)
-    given = {"accept-1": accept[1], "q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
+    accept = dict(re.findall(r'name="(accept-\d)"\s+value="([0-9a-f]{64})"', page.text))
+    assert accept, words(page.text)
+    given = accept | {"q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
     return await browser.post(f"{model}/access", data=kept | {name: value for name, value in given.items() if value})

@@ -33,6 +33,10 @@ async def test_without_script_an_order_ends_on_the_page_of_its_image(site: Site,
     again = re.search(r'href="([^"]+)">Change it and try again', page)[1]
     assert 'value="leaves &amp; stems"' in (await ada.get(unescape(again))).text
     assert "Images and prompt are gone for good" in words(page)
+    assert address[1] in (await ada.get(f"{MODEL}/playground")).text  # beside the next order
+    home = (await ada.get("/")).text
+    assert re.search(rf'button-main"\s+href="{MODEL}/playground"', home)
+    assert home.count("A small model that draws emoji") == 1
     alan = await site.as_("alan")
     assert (await alan.get(answer.headers["location"])).status_code == 404
     assert (await alan.get(address[1])).status_code == 404

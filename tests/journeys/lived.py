@@ -1,0 +1,183 @@
+"""A hub in which many people have lived a while, for the tour: `python -m tests.journeys.lived DATA_DIR`.
+
+The demo's model has been asked for, answered, reported and changed; a laboratory beside it has more of everything.
+Everything goes through the rooms' own verbs or the pages' own forms.
+"""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatekeeper import access, accounts, community, incidents, releases, repos
+from gatekeeper.access import AccessRequest
+from gatekeeper.accounts import OPERATOR, Person, Principal, Role
+from gatekeeper.app import build
+from gatekeeper.cli.demo import NAME, NAMESPACE
+from gatekeeper.incidents import Severity, linking
+from gatekeeper.kit.clock import now
+from gatekeeper.releases import Ladder, Stage
+from gatekeeper.repos import AddFile, Repo, RepoKind
+from gatekeeper.settings import Settings
+from tests.gatekeeper.web.site import PASSWORD, Site, ask_for_access
+
+MODEL = f"/{NAMESPACE}/{NAME}"
+APPLICANTS = {  # name: (full name, affiliation, purpose)
+    "noether": ("Emmy Noether", "University of Göttingen", "Research on safety or bias"),
+    "turing": ("Alan Turing", "University of Manchester", "Trying out the hub"),
+    "lovelace": ("Ada Lovelace", "None", "Teaching"),
+    "hopper": ("Grace Hopper", "Vassar College", "Teaching"),
+    "kahn": ("Robert Kahn", "City College", "Research on safety or bias"),
+    "wu": ("Chien-Shiung Wu", "Columbia University", "Research on safety or bias"),
+    "johnson": ("Katherine Johnson", "West Virginia State", "Teaching"),
+    "meitner": ("Lise Meitner", "None: an artist", "other"),
+    "franklin": ("Rosalind Franklin", "King’s College London", "Research on safety or bias"),
+    "curie": ("Marie Curie", "Sorbonne", "Trying out the hub"),
+    "lamarr": ("Hedy Lamarr", "None: posters for a film", "other"),
+    "germain": ("Sophie Germain", "École polytechnique", "Teaching"),
+}
+
+
+@dataclass
+class _Hub:
+    """What every act here needs."""
+
+    site: Site
+    session: AsyncSession
+    by: Principal
+    repo: Repo
+
+    async def request(self, name: str) -> AccessRequest:
+        """This person's request for the model."""
+        found = await access.latest_request(self.session, self.site.people[name].id, self.repo.id)
+        assert found is not None, name
+        return found
+
+
+async def live(data_dir: Path) -> None:
+    """Fill the hub in `data_dir`."""
+    app = build(Settings(data_dir=data_dir, public_url="http://localhost", inference_url="off", _env_file=None))
+    house = app._app.state.gatekeeper  # type: ignore[attr-defined]
+    site = Site(app, house, {}, "http://localhost")
+    try:
+        await _people(site)
+        for name, (full, affiliation, purpose) in APPLICANTS.items():
+            answers = {"q-0": full, "q-1": affiliation, "q-2": purpose, "q-3": "yes"}
+            answer = await ask_for_access(await site.as_(name), MODEL, **answers)
+            assert answer.status_code == 303, answer.text
+        await site.model("sketch", stage=Stage.RESEARCH_PREVIEW)
+        await site.model("portrait", stage=Stage.INTERNAL)
+        await site.plain(RepoKind.DATASET, "emoji-names")
+        async with house.db.write() as session:
+            repo = await repos.require(session, RepoKind.MODEL, MODEL[1:])
+            by = await accounts.principals.for_person(session, site.people["maintainer"])
+            hub = _Hub(site, session, by, repo)
+            await _answer(hub)
+            await _report(hub)
+            await _change(hub)
+            await _discuss(hub)
+    finally:
+        await house.db.close()
+
+
+async def _people(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        maintainer = await accounts.people.find(session, "maintainer")
+        assert maintainer is not None
+        site.people["maintainer"] = maintainer
+        for name in (*APPLICANTS, "grace"):
+            email = f"{name}@example.org"
+            site.people[name] = await accounts.people.add(session, name, email=email, password=PASSWORD, by=OPERATOR)
+        lab = await accounts.organizations.create(session, "lab", by=OPERATOR, fullname="The laboratory")
+        for name, role in (("grace", Role.ADMIN), ("noether", Role.WRITE), ("wu", Role.READ)):
+            await accounts.organizations.add_member(session, lab, site.people[name], role, by=OPERATOR)
+        team = await accounts.teams.create(session, lab, "painters", by=OPERATOR)
+        await accounts.teams.add(session, lab, team, site.people["wu"], by=OPERATOR)
+
+
+async def _answer(hub: _Hub) -> None:
+    session, by = hub.session, hub.by
+    for name in ("noether", "turing", "hopper"):
+        await access.approve(session, await hub.request(name), by=by, ends_at=now() + timedelta(days=90))
+    await access.approve(
+        session, await hub.request("wu"), by=by, conditions="Publish what you find about bias before the year is over."
+    )
+    await access.reject(
+        session, await hub.request("lamarr"), by=by, reason="Posters can be made with the open models of this hub."
+    )
+    await access.give_back(
+        session, await hub.request("meitner"), by=by, comment="Which pictures do you want to make, and for whom?"
+    )
+    request = await hub.request("kahn")
+    await access.refer(session, request, hub.site.people["noether"], by=by, comment="Do you know this project?")
+    await access.claim(session, await hub.request("franklin"), by=by)
+    await access.block(session, hub.site.people["germain"], by=by, reason="Sold images as photographs.", repo=hub.repo)
+    await access.save_template(
+        session,
+        hub.repo,
+        by=by,
+        act="reject",
+        title="No time for it now",
+        text="We cannot look after more people at the moment. Please ask again in three months.",
+    )
+
+
+async def _report(hub: _Hub) -> None:
+    session, by = hub.session, hub.by
+    incident = await incidents.open_incident(
+        session,
+        hub.repo,
+        title="Faces of one skin tone where none is named",
+        description="Ten prompts for a doctor gave ten images of the same person. The bias report had said less.",
+        severity=Severity.HIGH,
+        by=by,
+    )
+    await incidents.link(session, incident, linking.repository(hub.repo), by=by)
+    await incidents.link(session, incident, linking.person(hub.site.people["noether"]), by=by)
+    await incidents.note(session, incident, text="Seen again with seeds 1 to 40; a report on it is being made.", by=by)
+
+
+async def _change(hub: _Hub) -> None:
+    """A second revision under a changed license, a step up the ladder, and asked to go further."""
+    session, by, repo = hub.session, hub.by, hub.repo
+    ladder = Ladder.load()
+    head = await repos.resolve_revision(session, repo, "main")
+    texts = {}
+    for path in ("README.md", "LICENSE"):
+        entry = await repos.entry(session, repo, head, path)
+        texts[path] = (await repos.listing.read_blob(session, repo, entry.oid)).decode().rstrip()
+    texts["README.md"] += (
+        "\n\n## What changed in this revision\n\nThe license names one more use that it does not permit.\n"
+    )
+    texts["LICENSE"] += "\n\n(n) To present an image of the Model as a photograph of something that happened.\n"
+    files = [AddFile(path, text.encode()) for path, text in texts.items()]
+    made = await repos.commit(session, repo, "main", files, summary="Name one more use", by=by)
+    oid = made if isinstance(made, str) else made.oid
+    for stage in (Stage.INTERNAL, Stage.GATED):
+        proposal = await releases.propose(session, repo, oid, stage, by=by, ladder=ladder, note="A clearer license.")
+        if stage is Stage.INTERNAL:
+            await releases.promote(session, proposal, by=by, ladder=ladder)
+    await releases.waive(
+        session, proposal, "no_open_incident", by=by, reason="The incident is about what every revision does."
+    )
+
+
+async def _discuss(hub: _Hub) -> None:
+    session, people = hub.session, hub.site.people
+
+    async def by(person: Person) -> Principal:
+        return await accounts.principals.for_person(session, person)
+
+    title = "Which seeds were used for the pictures in the card?"
+    text = "I would like to make the same sheet again, with other professions."
+    made = await community.discussions.open_discussion(
+        session, hub.repo, title=title, text=text, by=await by(people["noether"])
+    )
+    await community.acts.comment(session, hub.repo, made, "Seeds 0 to 63, in the order of the table.", by=hub.by)
+
+
+if __name__ == "__main__":
+    asyncio.run(live(Path(sys.argv[1])))
