@@ -12,8 +12,9 @@ from sqlmodel import col
 
 from gatekeeper import errors, ledger
 from gatekeeper.access import moves
+from gatekeeper.access.grants import in_force
 from gatekeeper.access.rules import Rules
-from gatekeeper.access.tables import Prerequisite, RepoRequirement
+from gatekeeper.access.tables import AccessGrant, Prerequisite, RepoRequirement
 from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
@@ -98,17 +99,21 @@ async def require(
 
     accepted  the values that count, such as countries; empty: any
     """
+    wanted = demand(repo, kind, accepted, rules=rules)
+    found = await session.get(RepoRequirement, (repo.id, wanted.kind)) or wanted
+    found.accepted = wanted.accepted
+    session.add(found)
+    await _record_requirement(session, found, "require", by=by)
+    return found
+
+
+def demand(repo: Repo, kind: str, accepted: Sequence[str] = (), *, rules: Rules | None = None) -> RepoRequirement:
+    """What `require` would demand, checked and not kept. Raises Invalid."""
     known = (rules or Rules.load()).kind(kind)
     values = sorted({_checked_value(known.kind, value) for value in accepted})
     if len(values) > 300:
         raise errors.Invalid("At most 300 values can be named.", next_step="Name fewer.")
-    found = await session.get(RepoRequirement, (repo.id, known.kind))
-    if found is None:
-        found = RepoRequirement(repo_id=repo.id, kind=known.kind)
-    found.accepted = values
-    session.add(found)
-    await _record_requirement(session, repo, known.kind, values, "require", by=by)
-    return found
+    return RepoRequirement(repo_id=repo.id, kind=known.kind, accepted=values)
 
 
 async def no_longer_require(session: AsyncSession, repo: Repo, kind: str, *, by: Principal) -> None:
@@ -117,7 +122,24 @@ async def no_longer_require(session: AsyncSession, repo: Repo, kind: str, *, by:
     if found is None:
         raise errors.NotFound(f"{repo.full_name} does not demand this.", next_step="Reload the page.")
     await session.delete(found)
-    await _record_requirement(session, repo, kind, [], "waive", by=by)
+    await _record_requirement(session, found, "waive", by=by)
+
+
+def holders_without(repo_id: str, kind: str, accepted: Sequence[str], at: datetime) -> sa.Select[str]:
+    """Ids of the people with a grant in force at `at` who have not what a repository demands: it counts for nothing."""
+    shown = sa.select(col(Prerequisite.person_id)).where(
+        col(Prerequisite.kind) == kind,
+        col(Prerequisite.withdrawn_at).is_(None),
+        sa.or_(col(Prerequisite.ends_at).is_(None), col(Prerequisite.ends_at) > at),
+        sa.or_(col(Prerequisite.repo_id).is_(None), col(Prerequisite.repo_id) == repo_id),
+        *([col(Prerequisite.value).in_(accepted)] if accepted else []),
+    )
+    return holders(repo_id, at).where(col(AccessGrant.person_id).not_in(shown))
+
+
+def holders(repo_id: str, at: datetime) -> sa.Select[str]:
+    """Ids of the people with a grant in force at `at`."""
+    return sa.select(col(AccessGrant.person_id)).distinct().where(col(AccessGrant.repo_id) == repo_id, in_force(at))
 
 
 async def requirements_of(session: AsyncSession, repo: Repo) -> list[RepoRequirement]:
@@ -240,15 +262,13 @@ async def _record(session: AsyncSession, made: Prerequisite, act: str, *, by: Pr
     )
 
 
-async def _record_requirement(
-    session: AsyncSession, repo: Repo, kind: str, accepted: list[str], act: str, *, by: Principal
-) -> None:
+async def _record_requirement(session: AsyncSession, found: RepoRequirement, act: str, *, by: Principal) -> None:
     await ledger.record(
         session,
         f"access:prerequisite:{act}",
         actor=by.person_id,
         token=by.token_id,
-        repo=repo.id,
-        subject=repo.id,
-        body={"kind": kind, "accepted": accepted},
+        repo=found.repo_id,
+        subject=found.repo_id,
+        body={"kind": found.kind, "accepted": found.accepted},
     )

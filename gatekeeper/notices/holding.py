@@ -1,4 +1,4 @@
-"""Telling those who hold a release, or accepted terms, of what became of it. They may be many, so a job does it."""
+"""Telling those who hold a release or access, or accepted terms, of what became of it. As they may be many, a job does."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import releases
+from gatekeeper import access, releases
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts.tables import Person
 from gatekeeper.db import Database
@@ -27,7 +27,13 @@ _OF_RELEASES = {
     "releases:release:demote": "release-demoted",
     "releases:release:withdraw": "release-withdrawn",
 }
-TOLD = _OF_RELEASES | {"licensing:version:newer": "version-newer", "licensing:terms:change": "terms-changed"}
+_OF_DEMANDS = {
+    "access:prerequisite:require": "prerequisite-missing",
+    "access:prerequisite:waive": "prerequisite-waived",
+}
+TOLD = (
+    _OF_RELEASES | _OF_DEMANDS | {"licensing:version:newer": "version-newer", "licensing:terms:change": "terms-changed"}
+)
 
 
 async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
@@ -70,6 +76,8 @@ def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[str] | 
     """Ids of those to tell."""
     if event.kind in _OF_RELEASES:
         return _of_release(repo, commit, Stage(event.body["before"]["stage"]))
+    if event.kind in _OF_DEMANDS:
+        return access.holders_without(repo.id, event.body["kind"], event.body["accepted"], now())
     if event.kind == "licensing:version:newer":
         return _with_access(repo)
     return sa.select(col(Acceptance.person_id)).where(
@@ -81,12 +89,12 @@ def _concerned(event: LedgerEvent, repo: Repo, commit: str) -> sa.Select[str] | 
 
 def _of_release(repo: Repo, commit: str, stage: Stage) -> sa.CompoundSelect[str]:
     """Whoever fetched it, and with access those who may know of it at `stage`."""
-    access = _with_access(repo)
+    granted = _with_access(repo)
     if stage is Stage.TRUSTED_TEST:
-        access = access.where(col(AccessGrant.is_tester))
+        granted = granted.where(col(AccessGrant.is_tester))
     elif stage in (Stage.DRAFT, Stage.INTERNAL):
-        access = access.where(sa.false())
-    return sa.union(access, releases.fetched_by(repo.id, commit))
+        granted = granted.where(sa.false())
+    return sa.union(granted, releases.fetched_by(repo.id, commit))
 
 
 def _with_access(repo: Repo) -> sa.Select[str]:

@@ -120,6 +120,22 @@ KINDS: dict[str, Kind] = {
         "/requests",
         why="it is your access",
     ),
+    "prerequisite-missing": Kind(
+        "My access needs something that I have not shown",
+        "Your access to {repo} needs something of you",
+        "{repo} now asks everybody with access for something that you have not shown, and until you have, your access "
+        "counts for nothing. The page of your access says what it is and what to do.",
+        "{url}/access",
+        why="it is your access",
+    ),
+    "prerequisite-waived": Kind(
+        "My access needs something no longer",
+        "{repo} asks less of you",
+        "{repo} no longer asks for something that you had not shown: it does not stand in the way of your access any "
+        "more.",
+        "{url}/access",
+        why="it is your access",
+    ),
     "access-expiring": Kind(
         "My access ends soon",
         "Your access to {repo} ends on {day}",

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, QueryParams
 from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import access, accounts
-from gatekeeper.access import Prerequisite
+from gatekeeper.access import Prerequisite, RepoRequirement
 from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound
@@ -24,7 +24,9 @@ from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
 
 _HERE = "/admin/prerequisites"
+_WAIVE = f"{_HERE}/demands/{{repo}}/{{kind}}/waive"
 _EVERYWHERE = "everywhere"
+_NOT_HERE = {"repository": "There is no such repository in your care."}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,13 @@ class Form:
     repository: str = ""
     until: str = ""
 
+    @property
+    def values(self) -> list[str]:
+        """The values that count, as a demand names them."""
+        return [value for value in self.value.split(",") if value.strip()]
+
     @classmethod
-    def of(cls, which: str, sent: FormData) -> "Form":
+    def of(cls, which: str, sent: FormData | QueryParams) -> "Form":
         """The fields of the form named `which`, whose names begin with that."""
         names = ("person", "kind", "value", "place", "repository", "until")
         texts = {name: forms.text(sent, f"{which}-{name}", most=2_000).strip() for name in names}
@@ -100,33 +107,75 @@ async def take_back(call: Call) -> Response:
     return await _try(call, Form("reason", value=reason), end, done="taken-back", field=found.id)
 
 
+async def confirm_demand(call: Call) -> Response:
+    """`GET /admin/prerequisites/demands?demand-repository=...`: says whom a demand would refuse, before it is made."""
+    form = Form.of("demand", call.request.query_params)
+    repo = await named(call, form.repository)
+    if repo is None:
+        return await _page(call, form, _NOT_HERE, status=422)
+    try:
+        wanted = access.demand(repo, form.kind, form.values, rules=request_rules(call))
+    except Invalid as error:
+        return await _page(call, form, {_field(error): error.sentence}, status=422)
+    return await _confirm(call, repo, wanted, form)
+
+
 async def require(call: Call) -> Response:
     """`POST /admin/prerequisites/demands`: a repository demands one of everybody who uses a grant."""
     form = Form.of("demand", await forms.read(call.request))
     repo = await named(call, form.repository)
     if repo is None:
-        return await _page(call, form, {"repository": "There is no such repository in your care."}, status=422)
+        return await _page(call, form, _NOT_HERE, status=422)
 
     async def demand() -> None:
         await access.require(
-            call.session,
-            repo,
-            form.kind,
-            by=call.principal,
-            accepted=[value for value in form.value.split(",") if value.strip()],
-            rules=request_rules(call),
+            call.session, repo, form.kind, by=call.principal, accepted=form.values, rules=request_rules(call)
         )
 
     return await _try(call, form, demand, done="required")
 
 
+async def confirm_waiver(call: Call) -> Response:
+    """`GET /admin/prerequisites/demands/{repo}/{kind}/waive`: says whom it lets in again."""
+    repo = await _of_path(call)
+    found = await call.session.get(RepoRequirement, (repo.id, call.params["kind"]))
+    if found is None:
+        raise NotFound(f"{repo.full_name} does not demand this.", next_step="Take it from the list.")
+    return await _confirm(call, repo, found)
+
+
 async def waive(call: Call) -> Response:
     """`POST /admin/prerequisites/demands/{repo}/{kind}/waive`: a repository demands it no longer."""
+    await access.no_longer_require(call.session, await _of_path(call), call.params["kind"], by=call.principal)
+    return RedirectResponse(f"{_HERE}?done=not-demanded", 303)
+
+
+async def _of_path(call: Call) -> Repo:
     repo = await call.session.get(Repo, call.params["repo"])
     if repo is None or repo.deleted_at is not None or not await may_review(call, repo):
         raise NotFound("There is no such repository.", next_step="Take it from the list.")
-    await access.no_longer_require(call.session, repo, call.params["kind"], by=call.principal)
-    return RedirectResponse(f"{_HERE}?done=not-demanded", 303)
+    return repo
+
+
+async def _confirm(call: Call, repo: Repo, wanted: RepoRequirement, form: Form | None = None) -> Response:
+    """What a demand (`form`), or its end, leads to, with the people of this moment."""
+    at = now()
+    without = access.holders_without(repo.id, wanted.kind, wanted.accepted, at)
+    holders = await call.session.scalar(sa.select(sa.func.count()).select_from(access.holders(repo.id, at).subquery()))
+    people = await call.session.scalars(
+        sa.select(col(Person.name)).where(col(Person.id).in_(without)).order_by(col(Person.name_key))
+    )
+    return render(
+        call,
+        "admin/demand.html",
+        sees_all=runs_hub(call),
+        repository=repo.full_name,
+        title=request_rules(call).kind(wanted.kind).title,
+        wanted=wanted,
+        form=form,
+        people=people.all(),
+        holders=holders or 0,
+    )
 
 
 async def _try(call: Call, form: Form, act: Callable[[], Awaitable[None]], *, done: str, field: str = "") -> Response:
@@ -212,7 +261,9 @@ def _row(
 ROUTES = [
     guarded(_HERE, show, needs=Action.USE_ACCOUNT),
     guarded(_HERE, vouch, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
-    guarded(f"{_HERE}/demands", require, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
-    guarded(f"{_HERE}/demands/{{repo}}/{{kind}}/waive", waive, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded(f"{_HERE}/demands", confirm_demand, needs=Action.USE_ACCOUNT, is_dangerous=True),
+    guarded(f"{_HERE}/demands", require, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
+    guarded(_WAIVE, confirm_waiver, needs=Action.USE_ACCOUNT, is_dangerous=True),
+    guarded(_WAIVE, waive, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_HERE}/{{id}}/withdraw", take_back, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

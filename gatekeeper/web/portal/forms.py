@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, QueryParams, UploadFile
 from starlette.requests import Request
 
 from gatekeeper.errors import Invalid
@@ -19,7 +19,7 @@ async def read(request: Request) -> FormData:
     return form
 
 
-def text(form: FormData, name: str, *, most: int = 10_000) -> str:
+def text(form: FormData | QueryParams, name: str, *, most: int = 10_000) -> str:
     """One field's text, "" when it was not sent, cut at `most` characters; line ends are those of Unix."""
     value = form.get(name, "")
     return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")[:most]
