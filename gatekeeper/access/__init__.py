@@ -19,7 +19,7 @@ from gatekeeper.access.answers import (
 )
 from gatekeeper.access.answers import USES as ANSWER_USES
 from gatekeeper.access.asking import OVERDUE, correct, get, save, submit, withdraw
-from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, unblock
+from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, revoke_under, unblock, under
 from gatekeeper.access.bulk import MOST as MOST_AT_ONCE
 from gatekeeper.access.bulk import Outcome, decide_many
 from gatekeeper.access.deciding import add_terms, approvals, approve, barred, cancel, reject, resume, suspend
@@ -207,6 +207,7 @@ __all__ = [
     "retire_template",
     "review_queue",
     "revoke",
+    "revoke_under",
     "route",
     "save",
     "save_template",
@@ -221,6 +222,7 @@ __all__ = [
     "templates_of",
     "unblock",
     "unclaim",
+    "under",
     "undo",
     "undo_until",
     "usual_wait",

@@ -2,7 +2,6 @@
 unless whoever blocks chooses to revoke it too."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,12 +63,51 @@ async def block(
     await session.flush()  # evidence names it
     await _record(session, made, "block", by=by, is_revoking=is_revoking)
     if is_revoking:
-        for grant in await _grants(session, made, now()):
-            if grant.revoked_at is None:  # else it ended with the one before
-                await grants.revoke(session, grant, by=by, reason=reason)
-        for request in await _waiting(session, made):
-            await moves.step(session, request, moves.REVOKE, by=by, at=now(), reason=reason)
+        await revoke_under(session, made, by=by, reason=reason)
     return made
+
+
+async def revoke_under(
+    session: AsyncSession, made: AccessBlock, *, by: Principal, reason: str, reason_code: str = ""
+) -> None:
+    """Revoke the access that lies under a block, and what was approved there but has not begun.
+
+    Lifting the block gives none of it back. Raises Conflict for a block that was lifted.
+    """
+    if made.lifted_at is not None:
+        raise errors.Conflict("This block was lifted already.", next_step="Reload the list of blocks.")
+    reason = moves.checked_reason(reason, what="A revocation")
+    held, approved = await under(session, made)
+    for grant in held:
+        if grant.revoked_at is None:  # else it ended with the one before
+            await grants.revoke(session, grant, by=by, reason=reason, reason_code=reason_code)
+    for request in approved:
+        await moves.step(
+            session,
+            request,
+            moves.REVOKE,
+            by=by,
+            at=now(),
+            reason=reason,
+            facts={"reason_code": reason_code} if reason_code else {},
+            values={"reason_code": reason_code},
+        )
+
+
+async def under(session: AsyncSession, made: AccessBlock) -> tuple[list[AccessGrant], list[AccessRequest]]:
+    """What a block does not end by itself: open grants, suspended ones too, and approvals that have not begun."""
+    held = sa.select(AccessGrant).where(
+        col(AccessGrant.person_id) == made.person_id,
+        col(AccessGrant.revoked_at).is_(None),
+        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+        col(AccessGrant.repo_id).in_(_under(made)),
+    )
+    approved = sa.select(AccessRequest).where(
+        col(AccessRequest.person_id) == made.person_id,
+        col(AccessRequest.state) == RequestState.AWAITING_TERMS,
+        col(AccessRequest.repo_id).in_(_under(made)),
+    )
+    return list(await session.scalars(held)), list(await session.scalars(approved))
 
 
 async def unblock(session: AsyncSession, made: AccessBlock, *, by: Principal) -> AccessBlock:
@@ -149,27 +187,6 @@ async def blocks_of(
         .limit(_MOST)
     )
     return [(made, person) for made, person in rows]
-
-
-async def _grants(session: AsyncSession, made: AccessBlock, at: datetime) -> list[AccessGrant]:
-    """The open grants that lie under a block, suspended ones too."""
-    query = sa.select(AccessGrant).where(
-        col(AccessGrant.person_id) == made.person_id,
-        col(AccessGrant.revoked_at).is_(None),
-        sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > at),
-        col(AccessGrant.repo_id).in_(_under(made)),
-    )
-    return list(await session.scalars(query))
-
-
-async def _waiting(session: AsyncSession, made: AccessBlock) -> list[AccessRequest]:
-    """Approved requests under a block whose access has not begun."""
-    query = sa.select(AccessRequest).where(
-        col(AccessRequest.person_id) == made.person_id,
-        col(AccessRequest.state) == RequestState.AWAITING_TERMS,
-        col(AccessRequest.repo_id).in_(_under(made)),
-    )
-    return list(await session.scalars(query))
 
 
 def _under(made: AccessBlock) -> sa.Select[str]:

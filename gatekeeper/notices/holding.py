@@ -1,4 +1,4 @@
-"""Telling those who hold a release or access, or accepted terms, of what became of it. As they may be many, a job does."""
+"""Telling those who hold a release or access, or accepted terms, of what became of it. They may be many; a job does."""
 
 from typing import Any
 

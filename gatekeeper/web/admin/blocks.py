@@ -1,4 +1,4 @@
-"""Whose requests are not taken: the list of blocks in one's care, adding one, lifting one."""
+"""Whose requests are not taken: the list of blocks in one's care, adding one, lifting one, and ending what is left."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
+from gatekeeper.web.admin import reasons
+from gatekeeper.web.admin.holdings import Typed, read_reason, typed_of
 from gatekeeper.web.admin.scope import decided, in_care, may_review, named, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -63,34 +65,89 @@ async def add(call: Call) -> Response:
         organization = await accounts.organizations.find(call.session, form.place.removeprefix("org:"))
     try:
         async with call.session.begin_nested():
-            await access.block(
+            made = await access.block(
                 call.session,
                 person,
                 by=call.principal,
                 reason=form.reason,
                 repo=repo,
                 organization=organization,
-                is_revoking=form.is_revoking,
             )
     except Invalid as error:
         field = "person" if "themselves" in error.message else "reason"
         return await _page(call, form, {field: error.sentence}, status=422)
     except Conflict as error:
         return await _page(call, form, {"person": error.sentence}, status=409)
-    return RedirectResponse("/admin/blocks?done=blocked", 303)
+    asks_on = form.is_revoking and any(await access.under(call.session, made))
+    return RedirectResponse(f"/admin/blocks/{made.id}/revoke" if asks_on else "/admin/blocks?done=blocked", 303)
 
 
 async def lift(call: Call) -> Response:
     """`POST /admin/blocks/{id}/lift`."""
-    missing = NotFound("There is no such block.", next_step="Take it from the list of blocks.")
-    found = await call.session.get(AccessBlock, call.params["id"])
-    if found is None or not await _may_lift(call, found):
-        raise missing
-    await access.unblock(call.session, found, by=call.principal)
+    await access.unblock(call.session, await _kept(call), by=call.principal)
     return RedirectResponse("/admin/blocks?done=unblocked", 303)
 
 
-async def _may_lift(call: Call, block: AccessBlock) -> bool:
+async def confirm(call: Call) -> Response:
+    """`GET /admin/blocks/{id}/revoke`: the access that the person still has there, before any of it is revoked."""
+    made = await _kept(call)
+    return await _confirm(call, made, Typed(made.reason))
+
+
+async def revoke(call: Call) -> Response:
+    """`POST /admin/blocks/{id}/revoke`: end the access that lies under a block."""
+    made, sent = await _kept(call), await forms.read(call.request)
+    try:
+        async with call.session.begin_nested():
+            reason, code = read_reason(call, sent)
+            await access.revoke_under(call.session, made, by=call.principal, reason=reason, reason_code=code)
+    except Invalid as error:
+        return await _confirm(call, made, typed_of(sent, error), status=422)
+    return RedirectResponse("/admin/blocks?done=revoked", 303)
+
+
+async def _confirm(call: Call, made: AccessBlock, typed: Typed, *, status: int = 200) -> Response:
+    held, approved = await access.under(call.session, made)
+    if made.lifted_at is not None:
+        raise Conflict("This block was lifted already.", next_step="Go back to the list at /admin/blocks.")
+    wanted = {each.repo_id for each in (*held, *approved)}
+    repos = await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
+    full_names = {repo.id: repo.full_name for repo in repos}
+    name = (await names_of(call, [made.person_id]))[made.person_id]
+    return render(
+        call,
+        "admin/revoke_grants.html",
+        status=status,
+        sees_all=runs_hub(call),
+        crumbs=("Blocks", "/admin/blocks"),
+        action=f"/admin/blocks/{made.id}/revoke",
+        ids=[],
+        held=[
+            {
+                "person": name,
+                "full_name": full_names[grant.repo_id],
+                "ends_at": grant.ends_at,
+                "is_suspended": grant.suspended_at is not None,
+            }
+            for grant in held
+        ],
+        approved=[{"person": name, "full_name": full_names[request.repo_id]} for request in approved],
+        people=1,
+        repositories=len(wanted),
+        kinds=reasons.kinds_of(call, "revoke"),
+        typed=typed,
+    )
+
+
+async def _kept(call: Call) -> AccessBlock:
+    """The block that the path names, for those who keep its place."""
+    found = await call.session.get(AccessBlock, call.params["id"])
+    if found is None or not await _keeps(call, found):
+        raise NotFound("There is no such block.", next_step="Take it from the list of blocks.")
+    return found
+
+
+async def _keeps(call: Call, block: AccessBlock) -> bool:
     if block.repo_id is not None:
         repo = await call.session.get(Repo, block.repo_id)
         return repo is not None and repo.deleted_at is None and await may_review(call, repo)
@@ -162,5 +219,7 @@ async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int =
 ROUTES = [
     guarded("/admin/blocks", show, needs=Action.USE_ACCOUNT),
     guarded("/admin/blocks", add, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded("/admin/blocks/{id}/revoke", confirm, needs=Action.USE_ACCOUNT, is_dangerous=True),
+    guarded("/admin/blocks/{id}/revoke", revoke, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded("/admin/blocks/{id}/lift", lift, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
 ]

@@ -13,6 +13,7 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed
 from gatekeeper.kit.clock import now
+from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.choosing import QUEUE, address_after, choice_of
 from gatekeeper.web.admin.review import Case, Typed, case_of, page, refuse_stale
 from gatekeeper.web.admin.scope import missing
@@ -233,13 +234,10 @@ async def _next(call: Call, case: Case, act: str, done: str) -> str:
 
 
 def _reason(call: Call, sent: FormData, act: str, field: str) -> tuple[str, str]:
-    """The words that the person reads, those of the chosen reason first, and its code."""
-    code = forms.text(sent, f"{act}_code", most=60)
     try:
-        text = request_rules(call).reason_text(code, act)
+        return reasons.read(call, sent, act, field)
     except Invalid as error:
-        raise _Wrong(f"{act}_code", error.sentence) from None
-    return f"{text} {forms.text(sent, field).strip()}".strip(), code
+        raise _Wrong(reasons.code_field(act), error.sentence) from None
 
 
 async def _person(call: Call, sent: FormData, field: str) -> Person:

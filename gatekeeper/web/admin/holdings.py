@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlmodel import col
-from starlette.datastructures import QueryParams
+from starlette.datastructures import FormData, QueryParams
 from starlette.responses import HTMLResponse, Response
 
 from gatekeeper import access
@@ -21,6 +21,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.releases import Release, Stage
 from gatekeeper.repos import Repo, RepoKind, key_of
 from gatekeeper.web import words
+from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.scope import PAGE, decided, in_care, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -72,9 +73,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed on the page that revokes, kept when it is refused."""
+    """What was typed on a page that revokes, kept when it is refused."""
 
     reason: str = ""
+    code: str = ""
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -109,42 +111,67 @@ async def confirm(call: Call) -> Response:
 async def revoke(call: Call) -> Response:
     """`POST /admin/grants/revoke`: end every grant that was chosen, each by itself, with its outcome."""
     sent = await forms.read(call.request)
-    ids, reason = forms.texts(sent, "grant"), forms.text(sent, "reason")
-    if not reason.strip():
-        return await _confirm(call, ids, Typed(reason, {"reason": "A revocation needs a reason."}), status=422)
+    ids = forms.texts(sent, "grant")
     held = await _chosen(call, ids)
-
-    async def end(grant: AccessGrant) -> None:
-        await access.revoke(call.session, grant, by=call.principal, reason=reason)
-
     try:
+        reason, code = read_reason(call, sent)
+
+        async def end(grant: AccessGrant) -> None:
+            await access.revoke(call.session, grant, by=call.principal, reason=reason, reason_code=code)
+
         outcomes = await access.decide_many(call.session, [each.grant for each in held], end)
     except Invalid as error:
-        return await _confirm(call, ids, Typed(reason, {"reason": error.sentence}), status=422)
+        return await _confirm(call, ids, typed_of(sent, error), status=422)
     problems = {outcome.id: outcome.problem for outcome in outcomes}
     return render(
         call,
         "admin/revoked.html",
         sees_all=runs_hub(call),
+        back=_back(call),
         carried_out=sum(not problem for problem in problems.values()),
         outcomes=[_row(each) | {"problem": problems[each.grant.id]} for each in held],
     )
+
+
+def read_reason(call: Call, sent: FormData) -> tuple[str, str]:
+    """The reason of a revocation and its kind. Raises Invalid where there is none."""
+    reason, code = reasons.read(call, sent, "revoke", "reason")
+    if not reason:
+        raise Invalid("A revocation needs a reason.", next_step="Choose a kind, or write one or two sentences.")
+    return reason, code
+
+
+def typed_of(sent: FormData, error: Invalid) -> Typed:
+    """What was typed for a revocation that was refused, and what is wrong with it."""
+    code = forms.text(sent, reasons.code_field("revoke"), most=60)
+    return Typed(forms.text(sent, "reason"), code, {reasons.wrong_field(error, "revoke", "reason"): error.sentence})
 
 
 async def _confirm(call: Call, ids: list[str], typed: Typed, *, status: int = 200) -> HTMLResponse:
     held = await _chosen(call, ids)
     if not held:
         raise Conflict("Nothing that was chosen can be revoked.", next_step=f"Choose from the list at {_GRANTS}.")
+    here = Choice.of(call.request.query_params).sent
     return render(
         call,
         "admin/revoke_grants.html",
         status=status,
         sees_all=runs_hub(call),
+        crumbs=("Grants", _back(call)),
+        action=f"{_GRANTS}/revoke" + (f"?{urlencode(here)}" if here else ""),
+        ids=[each.grant.id for each in held],
         held=[_row(each) for each in held],
+        approved=[],
         people=len({each.person.id for each in held}),
         repositories=len({each.repo.id for each in held}),
+        kinds=reasons.kinds_of(call, "revoke"),
         typed=typed,
     )
+
+
+def _back(call: Call) -> str:
+    """The list as it was chosen."""
+    return f"{_GRANTS}?{urlencode(Choice.of(call.request.query_params).sent)}".rstrip("?")
 
 
 async def _held(call: Call, choice: Choice, *, after: str | None, limit: int = PAGE) -> tuple[list[Held], str | None]:

@@ -14,6 +14,7 @@ from gatekeeper.licensing import COUNTRIES
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
+from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.applicant import applicant_of
 from gatekeeper.web.admin.choosing import QUEUE, choice_of, just_decided, next_in_queue
 from gatekeeper.web.admin.scope import found, may_review, missing, names_of, runs_hub
@@ -112,10 +113,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
         queues=[(known.name, known.title) for known in rules.queues],
         templates={act: [(each.id, each.title) for each in templates if each.act == act] for act in access.ANSWER_USES},
         answers_url=f"{repo_url(repo)}/answers",
-        reasons={
-            act: [("", "In my own words"), *((reason.code, reason.text) for reason in rules.reasons_for(act))]
-            for act in ("reject", "return", "suspend", "revoke")
-        },
+        reasons={act: reasons.kinds_of(call, act) for act in ("reject", "return", "suspend", "revoke")},
         claimed_by=names.get(request.claimed_by or "", ""),
         referred_to=names.get(request.referred_to or "", ""),
         is_asked=request.referred_to == call.principal.person_id,

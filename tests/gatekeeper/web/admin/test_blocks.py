@@ -1,9 +1,12 @@
 import re
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from gatekeeper.access import AccessBlock
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
@@ -73,13 +76,40 @@ async def test_a_wrong_field_is_named_and_nothing_is_blocked(site: Site, model: 
     assert await count(site) == 0
 
 
-async def test_access_that_is_there_ends_only_if_it_is_said(site: Site, model: Repo) -> None:
+async def test_access_that_is_there_ends_only_once_a_page_has_listed_it(site: Site, model: Repo) -> None:
     grace, ada = await site.as_("grace"), await site.as_("ada")
     await grace.post(f"{MODEL}/grants", data={"person": "ada"})
 
-    await grace.post("/admin/blocks", data=ADA)
+    made = await grace.post("/admin/blocks", data=ADA | {"place": "org:lab", "is_revoking": "yes"})
+    address = made.headers["location"]
+    page = (await grace.get(address)).text
+    strangers = [
+        (await (await site.as_(name)).request(method, address, data={"reason": "No."})).status_code
+        for name in ("ada", "alan")
+        for method in ("GET", "POST")
+    ]
+    wrong = await grace.post(address, data={"revoke_code": "whim", "reason": "Passed <on>."})
+    with time_machine.travel(now() + timedelta(minutes=31), tick=True):
+        late = [(await grace.request(method, address)).headers["location"] for method in ("GET", "POST")]
     kept = words((await ada.get("/requests")).text)
-    await grace.post("/admin/blocks", data=ADA | {"place": "org:lab", "is_revoking": "yes"})
+    done = await grace.post(address, data={"revoke_code": "incident", "reason": "Look at your laptop."})
 
+    assert address.endswith("/revoke")
+    assert "ada: lab/emoji" in words(page)
+    assert "Lifting the block later gives none of it back" in words(page)
+    assert "Passed copies &lt;on&gt;.</textarea>" in page
+    assert strangers == [404] * 4
+    assert wrong.status_code == 422
+    assert "Passed &lt;on&gt;.</textarea>" in wrong.text
+    assert all(each.startswith("/login?again=1") for each in late)
     assert "Approved" in kept
-    assert "Access revoked" in words((await ada.get("/requests")).text)
+    assert done.headers["location"] == "/admin/blocks?done=revoked"
+    ended = words((await ada.get("/requests")).text)
+    assert "Access revoked" in ended
+    assert "Look at your laptop." in ended
+    assert "No access is left" in words((await grace.get(address)).text)
+
+
+async def test_a_block_of_who_has_nothing_there_asks_no_further(site: Site, model: Repo) -> None:
+    made = await (await site.as_("grace")).post("/admin/blocks", data=ADA | {"is_revoking": "yes"})
+    assert made.headers["location"] == "/admin/blocks?done=blocked"

@@ -73,14 +73,18 @@ async def test_many_are_revoked_with_a_reason_once_it_was_said_whom_it_affects(s
     grace, ada = await site.as_("grace"), await site.as_("ada")
     page = words((await grace.get(f"{GRANTS}/revoke", params={"grant": ids[:2]})).text)
     silent = await grace.post(f"{GRANTS}/revoke", data={"grant": ids[:2], "reason": " "})
+    chosen = await grace.get(f"{GRANTS}/revoke", params={"grant": ids[:2], "person": "ada"})
     was = await listed(grace)
 
-    done = await grace.post(f"{GRANTS}/revoke", data={"grant": ids[:2], "reason": "The <project> is over."})
+    answer = {"grant": ids[:2], "revoke_code": "incident", "reason": "The <project> is over."}
+    done = await grace.post(f"{GRANTS}/revoke?person=ada", data=answer)
 
     assert "1 person will be refused files and images of 2 repositories" in page
     assert "ada: grace/m0" in page
     assert (silent.status_code, was) == (422, ids)
+    assert 'action="/admin/grants/revoke?person=ada"' in chosen.text
     assert "2 of 2 revoked" in words(done.text)
+    assert 'href="/admin/grants?person=ada">Back to the grants' in done.text
     assert await listed(grace) == ids[2:]
     assert (await ada.get("/requests")).text.count("The &lt;project&gt; is over.") == 2
 
