@@ -15,7 +15,7 @@ from gatekeeper.errors import Conflict, Invalid, NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.choosing import QUEUE, address_after, choice_of
-from gatekeeper.web.admin.review import Case, Typed, case_of, page, refuse_stale
+from gatekeeper.web.admin.review import TAKING, Case, Typed, case_of, page, refuse_stale
 from gatekeeper.web.admin.scope import missing
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, Endpoint, guarded
@@ -260,7 +260,7 @@ ROUTES = [
         endpoint_of(name, act),
         needs=Action.MANAGE_ACCOUNT,
         methods=("POST",),
-        is_dangerous=name == "revoke",
+        is_dangerous=name in TAKING,
     )
     for name, act in ACTS.items()
 ]

@@ -79,5 +79,5 @@ _ADDRESS = "/admin/organizations/{organization}/ladder"
 
 ROUTES = [
     guarded(_ADDRESS, show, needs=Action.USE_ACCOUNT),
-    guarded(_ADDRESS, save, needs=Action.USE_ACCOUNT, methods=("POST",)),
+    guarded(_ADDRESS, save, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
 ]

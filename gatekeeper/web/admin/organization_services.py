@@ -129,6 +129,6 @@ ROUTES = [
     guarded(_PATH, create, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_PATH}/{{id}}/tokens", issue, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_PATH}/{{id}}/secret", renew, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
-    guarded(f"{_PATH}/{{id}}/remove", remove, needs=Action.USE_ACCOUNT, methods=("POST",)),
-    guarded(f"{_PATH}/tokens/{{id}}/revoke", revoke, needs=Action.USE_ACCOUNT, methods=("POST",)),
+    guarded(f"{_PATH}/{{id}}/remove", remove, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
+    guarded(f"{_PATH}/tokens/{{id}}/revoke", revoke, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
 ]

@@ -30,6 +30,7 @@ _WITH_FORMS = frozenset(
     }
 )  # fmt: skip
 _STARTS = {"approve": "conditions", "reject": "reason", "return": "comment"}  # the field that an answer begins
+TAKING = frozenset({"revoke", "close", "cancel", "add-terms"})  # access that is there ends by them, or waits
 _DECIDING = frozenset({"approve", "reject", "cancel", "add-terms"})
 
 
@@ -140,6 +141,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
         reason=request.reason,
         ends_at=grant.ends_at if grant else None,
         acts=acts,
+        takes_access=bool(acts & TAKING),
         has_more=bool(acts & _WITH_FORMS),
         why_not=_why_not(call, case),
         typed=values,

@@ -104,5 +104,5 @@ def _back(call: Call, done: str) -> Response:
 ROUTES = [
     guarded(_PATH, show, needs=Action.MANAGE),
     guarded(_PATH, trust, needs=Action.MANAGE, methods=("POST",), is_dangerous=True),
-    guarded(f"{_PATH}/{{id}}/remove", remove, needs=Action.MANAGE, methods=("POST",)),
+    guarded(f"{_PATH}/{{id}}/remove", remove, needs=Action.MANAGE, methods=("POST",), is_dangerous=True),
 ]

@@ -87,5 +87,11 @@ async def _page(
 ROUTES = [
     guarded("/settings/applications/own", show, needs=Action.USE_ACCOUNT),
     guarded("/settings/applications/own", register, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
-    guarded("/settings/applications/own/{id}/remove", remove, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
+    guarded(
+        "/settings/applications/own/{id}/remove",
+        remove,
+        needs=Action.MANAGE_ACCOUNT,
+        methods=("POST",),
+        is_dangerous=True,
+    ),
 ]

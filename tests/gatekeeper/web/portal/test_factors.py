@@ -9,7 +9,6 @@ import pytest
 import time_machine
 
 from gatekeeper.accounts.throttle import PER_ADDRESS
-from gatekeeper.app import routes
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from tests.gatekeeper.web.site import MODEL, PASSWORD, Site, words
@@ -143,74 +142,6 @@ async def test_administrators_are_led_to_a_second_factor_before_anything_else(si
     assert (await again.get("/admin")).status_code == 401  # the password alone
     await again.post("/login/second", data={"code": app.now()})
     assert (await again.get("/admin")).status_code == 200
-
-
-def test_every_act_on_accounts_and_the_hub_is_dangerous_or_named_here() -> None:
-    harmless = {
-        "/notices/mail",  # which mails one gets
-        "/settings/sessions/{id}/end",  # these take rights away only
-        "/settings/sessions/end",
-        "/settings/tokens/{id}/revoke",
-        "/settings/applications/{id}/revoke",
-        "/settings/applications/sites/{id}/revoke",
-        "/settings/applications/own/{id}/remove",
-        "/admin/webhooks/{id}/disable",
-        "/admin/blocks",  # everyday work of reviewers, and taken back at once
-        "/admin/blocks/{id}/lift",
-        "/admin/strikes/{id}/review",
-        "/admin/storage/{id}/rescan",  # looks at files again
-        "/admin/policies/simulate",  # says what would be, and changes nothing
-        "/settings/safety/{id}/appeal",  # a person's own words about what was refused
-        "/admin/invitations/{id}/accept",  # takes what others offer
-        "/admin/invitations/{id}/decline",
-        "/admin/jobs/retry",  # work that was to be done anyway is done, once more
-        "/admin/webhooks/{id}/deliveries/{delivery}/redeliver",
-        "/device",  # a page of its own that says what is given to whom
-        "/oauth/authorize",
-    }
-    everyday = {  # of a repository: they ask, agree or look, give, and what they lead to is an act of its own
-        "propose": "waits for approvals and a promotion",
-        "approve": "promotes nothing yet",
-        "agree": "carries nothing out yet",
-        "close": "ends a wish without effect",
-        "done": "says that one went through a drill",
-        "hold": "stops harm at once, from a page that says so",
-        "grant": "gives access, as a review does, and is taken back at once",
-        "handle": "a review, by a program",
-        "suspend": "takes away only, for a while",
-        "remove": "takes a trusted job away",
-        "begin": "starts an evaluation",
-        "start": "starts an evaluation",
-        "change": "ends or repeats an evaluation",
-        "save_answer": "words that reviewers start from",
-        "retire_answer": "words that reviewers start from",
-        "settings": "as on the public hub, by its clients",
-        "resume": "gives back what was suspended",
-        "classify": "says whom a change of terms asks again",
-        "recognize": "says that a text is this license",
-    }
-    acts = {"manage_account", "admin_people", "admin_policies", "admin_hub"}
-    of_repositories = {"propose", "promote", "hold", "manage", "review"}
-    assert not {
-        route.pattern
-        for route in routes()
-        if route.needs in of_repositories
-        and route.methods - {"GET", "HEAD"}
-        and not route.is_dangerous
-        and route.name.rpartition(".")[2] not in everyday
-    }
-    open_ = {
-        route.pattern
-        for route in routes()
-        if route.needs in acts and route.methods - {"GET", "HEAD"} and not route.is_dangerous
-    }
-    # The work of reviewers; what stops something has to be at hand.
-    reviewing = {
-        pattern
-        for pattern in open_
-        if pattern.startswith(("/admin/requests/", "/admin/incidents", "/admin/prerequisites"))
-    }
-    assert open_ - harmless - reviewing == set()
 
 
 async def test_beginning_passkey_sign_ins_is_limited_by_address_and_takes_no_tries_of_passwords(site: Site) -> None:
