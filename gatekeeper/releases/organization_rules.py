@@ -17,6 +17,7 @@ from gatekeeper.releases.tables import OrganizationRule, Stage
 from gatekeeper.repos.tables import Repo
 
 _MOST = {"approvals": 20, "soak_days": 3650, "testers": 10_000}
+_SAID = {"approvals": "Approvals", "soak_days": "Days at the stage below", "testers": "Testers at the stage below"}
 
 
 async def ladder_for(session: AsyncSession, repo: Repo, ladder: Ladder) -> Ladder:
@@ -56,7 +57,11 @@ async def set_rule(
     numbers = {"approvals": approvals, "soak_days": soak_days, "testers": testers}
     for name, value in numbers.items():
         if not 0 <= value <= _MOST[name]:
-            raise errors.Invalid(f"{name} must lie between 0 and {_MOST[name]:,}.", next_step="Choose another number.")
+            raise errors.Invalid(
+                f"{_SAID[name]} must lie between 0 and {_MOST[name]:,}.",
+                next_step="Choose another number.",
+                details={"field": name},
+            )
     if unknown := set(criteria) - CRITERIA:
         raise errors.Invalid(
             f"There is no criterion {', '.join(sorted(unknown))}.",

@@ -8,13 +8,14 @@ from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACT
 from gatekeeper.web.wording.safety import SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
 from gatekeeper.web.wording.scans import Scan, scan_of
 from gatekeeper.web.wording.scopes import IDENTITY, OF_PROGRAMS, SCOPES
-from gatekeeper.web.wording.stages import STAGES, StageFacts
+from gatekeeper.web.wording.stages import CRITERIA, STAGES, StageFacts
 
 __all__ = [
     "ANSWER_USES",
     "CAN",
     "CAPABILITIES",
     "CLOSE_OUTS",
+    "CRITERIA",
     "DONE",
     "EVENTS",
     "EVERYONE",
@@ -149,7 +150,7 @@ DONE: dict[str, str] = {
     "person-renamed": "You have your new name. Old addresses of your repositories lead to the new ones.",
     "organization-renamed": "The organization has its new name. Old addresses of its repositories lead there.",
     "organization-deleted": "The organization has been deleted. Its name stays reserved.",
-    "ladder-saved": "The organization's rule for this stage has been saved.",
+    "ladder-saved": "The organization’s ladder has been saved. It counts for open promotions as well.",
     "member-added": "The membership has been saved.",
     "member-invited": "Invited. They are a member once they accept.",
     "team-saved": "The team has been changed.",

@@ -110,7 +110,7 @@ async def _confirm(call: Call, made: AccessBlock, typed: Typed, *, status: int =
     held, approved = await access.under(call.session, made)
     if made.lifted_at is not None:
         raise Conflict("This block was lifted already.", next_step="Go back to the list at /admin/blocks.")
-    wanted = {each.repo_id for each in (*held, *approved)}
+    wanted = {grant.repo_id for grant in held} | {request.repo_id for request in approved}
     repos = await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
     full_names = {repo.id: repo.full_name for repo in repos}
     name = (await names_of(call, [made.person_id]))[made.person_id]

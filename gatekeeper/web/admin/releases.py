@@ -21,25 +21,6 @@ from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 
-_CRITERIA = {
-    "license_text": "A readable license text is in force",
-    "flow_down": "Restrictions of its base models are passed on",
-    "card_complete": "The card is complete",
-    "safetensors_only": "Nothing in it runs code when loaded",
-    "scan_clean": "Every file was scanned and nothing was found",
-    "not_held": "Neither held nor withdrawn",
-    "below_target": "Stands below the target",
-    "soak_time": "Stood long enough at its stage",
-    "bias_report": "Bias reports on exactly these files are within the thresholds",
-    "safety_report": "Safety reports on exactly these files are within the thresholds",
-    "testers": "Used by enough people at its stage",
-    "no_open_incident": "No incident of high severity is open",
-    "questions_answered": "Questions in discussions are answered",
-    "rollback_drill": "A rollback drill was done in the last quarter",
-    "quota_limits": "What one person may make is limited",
-}
-
-
 # Where what a criterion looks at can be read, under the repository's address.
 _EVIDENCE = {
     "license_text": ("access", "The terms"),
@@ -265,7 +246,7 @@ def _criterion(call: Call, release: Release, finding: Finding) -> Criterion:
     path, evidence = _EVIDENCE.get(finding.id, ("releases/{commit}", "What happened to it"))
     href = f"{repo_url(call.repo)}/{path.format(commit=release.commit_id)}"
     return Criterion(
-        finding.id, _CRITERIA.get(finding.id, finding.id), finding.passes, detail, href, evidence, can_waive
+        finding.id, words.CRITERIA.get(finding.id, finding.id), finding.passes, detail, href, evidence, can_waive
     )
 
 

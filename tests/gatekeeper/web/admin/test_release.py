@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from gatekeeper import access, accounts, ledger, releases, repos
 from gatekeeper.accounts import OPERATOR, Role, organizations
+from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from tests.gatekeeper.web.site import MODEL, Site, words
@@ -204,10 +205,21 @@ async def test_an_organization_asks_for_more_and_only_its_administrators_say_so(
     grace, page = await site.as_("grace"), "/admin/organizations/lab/ladder"
     assert (await (await site.as_("ada")).get(page)).status_code in (403, 404)
     assert "never for less" in words((await grace.get(page)).text)
-    good = {"stage": "open", "approvals-open": "3", "soak_days-open": "14", "testers-open": "5", "second-open": "yes"}
-    for wrong in ({"approvals-open": "many"}, {"approvals-open": "21"}, {"soak_days-open": "-1"}, {"stage": "moon"}):
-        assert (await grace.post(page, data={**good, **wrong})).status_code in (400, 422), wrong
+    good = {"approvals-open": "3", "soak_days-open": "14", "testers-open": "5", "second-open": "yes"}
+    good |= {"criteria-open": ["rollback_drill"]}
+    wrongs = ({"approvals-open": "x"}, {"approvals-gated": "21"}, {"soak_days-open": "9999"}, {"criteria-open": "x"})
+    for wrong in wrongs:
+        refused = await grace.post(page, data={**good, **wrong})
+        assert refused.status_code == 422, wrong
+        assert re.search(r'id="rollback_drill-open"[^>]*checked', refused.text) or "criteria-open" in wrong
+        assert f'value="{wrong.get("testers-open", "5")}"' in refused.text
+    assert "Days at the stage below must lie" in words((await grace.post(page, data={**good, **wrongs[2]})).text)
     assert (await grace.post(page, data=good)).status_code == 303
+    assert (await grace.post(page, data=good)).status_code == 303
+    assert (await grace.post(page, data=good | {"approvals-open": "4"})).status_code == 303
     async with site.gatekeeper.db.read() as session:
         rule = (await releases.ladder_for(session, model, releases.Ladder.load())).rule(Stage.OPEN)
-    assert (rule.approvals, rule.soak_days, rule.testers, rule.sole_maintainer) == (3, 14, 5, False)
+        changes = await session.scalars(sa.select(LedgerEvent).where(LedgerEvent.kind == "releases:ladder:change"))
+    assert [each.body["stage"] for each in changes] == ["open", "open"], "what is the same is no change"
+    assert "rollback_drill" in rule.criteria
+    assert (rule.approvals, rule.soak_days, rule.testers, rule.sole_maintainer) == (4, 14, 5, False)
