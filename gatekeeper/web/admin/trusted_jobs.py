@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, TooMany
 from gatekeeper.tokens.oauth import publishers
+from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -81,6 +82,7 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
         call,
         "admin/trusted_jobs.html",
         status=status,
+        sees_all=runs_hub(call),
         repo=call.repo,
         page_url=call.resource.page,
         base=_path(call),

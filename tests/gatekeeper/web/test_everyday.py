@@ -1,7 +1,12 @@
 """What a browser may do with an old sign-in: every other act of a page asks for a recent one (docs/security.md)."""
 
+import re
+from pathlib import Path
+
+from gatekeeper import web
 from gatekeeper.app import routes
 
+_TEMPLATES = Path(web.__file__).parent / "templates"
 _REPOSITORY = "/{ns}/{name}"
 _PROGRAMS = ("/api/", "/v1/", "/cas/", "/uploads", "/models/{ns}", f"{_REPOSITORY}.git/")
 _CLIENTS = (f"{_REPOSITORY}/git-", "/oauth/device", "/oauth/introspect", "/oauth/leaked", "/oauth/revoke")
@@ -116,3 +121,31 @@ def test_every_act_of_a_page_is_dangerous_or_named_here_with_its_reason() -> Non
     assert open_ - set(named) == set(), "is it dangerous? Else say here why not"
     assert set(named) - open_ == set(), "named here, and asks for a recent sign-in or is not there"
     assert len(named) == len(set(named))
+
+
+def test_a_page_with_a_form_that_asks_for_a_recent_sign_in_says_so_before_one_writes() -> None:
+    theirs = {  # their own page asks before it is shown, so nothing is typed there with an old sign-in
+        "admin/demand.html", "admin/organization_change.html", "admin/revoke_grants.html", "admin/take_back.html",
+        "portal/name.html", "portal/second_factor_app.html", "portal/token_new.html",
+    }  # fmt: skip
+    shown_by = {"admin/_acts.html": "admin/request.html", "admin/_incident.html": "admin/incident.html"}
+    asking = [re.sub(r"\{[^}]+\}", "x", each.pattern) for each in routes() if each.is_dangerous]
+    silent = set()
+    for file in _TEMPLATES.rglob("*.html"):
+        name, source = str(file.relative_to(_TEMPLATES)), file.read_text()
+        actions = re.findall(r'<form[^>]*?method="post"[^>]*?action="([^>]*?)">', source, re.DOTALL)
+        leads = any(re.fullmatch(_pattern(action), each) for action in actions for each in asking)
+        shown = (_TEMPLATES / shown_by.get(name, name)).read_text()
+        if leads and name not in theirs and "ui.sign_in_first(" not in shown:
+            silent.add(name)
+    # The last part of these addresses is also that of an act elsewhere, which they do not lead to.
+    assert silent == {"portal/collection.html", "portal/generations.html", "portal/webhook.html"}
+
+
+def _pattern(action: str) -> str:
+    """What an action of a template may be, as a regular expression; one expression alone says nothing."""
+    address = re.sub(r"\{%.*?%\}", "", action).partition("?")[0]
+    if re.fullmatch(r"\{\{[^}]*\}\}", address):
+        return "(?!)"
+    parts = re.split(r"(\{\{.*?\}\})", address)
+    return "".join("[^?]+" if part.startswith("{{") else re.escape(part) for part in parts)
