@@ -33,6 +33,13 @@ def test_from_the_license_to_an_image_and_to_the_hold(demo: Demo, visit: Visit, 
     with pytest.raises(GatedRepoError):
         client.text_to_image("a red apple")
 
+    accept_the_license(ada)
+    client.text_to_image("a red apple", num_inference_steps=2)  # which nobody was asked for
+    maintainer.goto("/admin/requests")
+    expect(maintainer.locator("main a[href^='/admin/requests/']").get_by_text("ada", exact=True)).to_have_count(0)
+    with pytest.raises(GatedRepoError, match="restricted"):
+        api.auth_check(MODEL)
+
     ask_for_access(ada)
     ada.goto("/requests")
     expect(ada.get_by_text(MODEL).first).to_be_visible()
@@ -76,10 +83,21 @@ def make_token(page: Page) -> str:
     return page.locator("code.secret").inner_text().strip()
 
 
-def ask_for_access(page: Page) -> None:
+def accept_the_license(page: Page) -> None:
     page.goto(f"/{MODEL}")
     page.get_by_role("link", name="Files").first.wait_for()
     page.goto(f"/{MODEL}/access")
+    fill_and_send(page)
+    expect(page.get_by_role("link", name="Open the playground")).to_be_visible()
+
+
+def ask_for_access(page: Page) -> None:
+    page.goto(f"/{MODEL}/access")
+    fill_and_send(page)
+    expect(page.get_by_text("Your request", exact=False).first).to_be_visible()
+
+
+def fill_and_send(page: Page) -> None:
     for box in page.locator("form input[type=checkbox]:visible").all():
         assert not box.is_checked(), "nothing may be ticked beforehand"
         box.check()
@@ -89,7 +107,6 @@ def ask_for_access(page: Page) -> None:
         choice.select_option(index=1)
     page.locator("main form button.button-main").click()
     page.wait_for_load_state()
-    expect(page.get_by_text("Your request", exact=False).first).to_be_visible()
 
 
 def approve(page: Page) -> None:

@@ -138,7 +138,9 @@ def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
     ada, grace, maintainer = pages["ada"], pages["grace"], pages["maintainer"]
     ada.goto(f"{MODEL}/access")
     take(ada, "moment-license", "The license, in short and in full")
-    questions = ada.get_by_role("heading", name="What the maintainers ask you")
+    for page in (ada, grace):
+        _fill_and_send(page, {})
+    questions = ada.get_by_role("heading", name="what the maintainers ask you")
     take(ada, "moment-form", "The questions of the maintainers", begin=questions)
     ada.locator("main form").first.evaluate("form => { form.noValidate = true }")
     ada.get_by_label("Name", exact=True).fill(_ANSWERS["ada"]["Name"])
@@ -149,7 +151,8 @@ def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
     ada.get_by_role("status").first.wait_for()
     take(ada, "moment-draft", "Answers kept for later")
     for person, page in (("ada", ada), ("grace", grace)):
-        _ask(page, _ANSWERS[person])
+        _fill_and_send(page, _ANSWERS[person])
+        page.get_by_text("Your request", exact=False).first.wait_for()
     ada.goto("/requests")
     take(ada, "moment-waiting", "A request that waits")
     _answered(pages["meitner"], pages["lamarr"], take)
@@ -243,7 +246,7 @@ def open_page(browser: Browser, demo: Demo, person: str | None, *, width: int = 
     return page
 
 
-def _ask(page: Page, answers: dict[str, str]) -> None:
+def _fill_and_send(page: Page, answers: dict[str, str]) -> None:
     page.goto(f"{MODEL}/access")
     fields = page.locator("main form input[type=text]:visible, main form textarea:visible")
     for field in fields.all():
@@ -254,7 +257,7 @@ def _ask(page: Page, answers: dict[str, str]) -> None:
     for box in page.locator("form input[type=checkbox]:visible").all():
         box.check()
     page.locator("main form button.button-main").click()
-    page.get_by_text("Your request", exact=False).first.wait_for()
+    page.wait_for_load_state()
 
 
 def _new(page: Page, person: str | None, starts: tuple[str, ...], taken: set[str]) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms, questions
-from gatekeeper.web.portal.access_page import Case, Filled, case_of, may_ask, must_sign, page_of, titles
+from gatekeeper.web.portal.access_page import Case, Filled, case_of, is_asking, must_sign, page_of, titles
 from gatekeeper.web.source import source_of
 
 
@@ -28,7 +28,7 @@ async def ask(call: Call) -> Response:
     """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither; or only keep the answers."""
     sent = await forms.read(call.request)
     case = await case_of(call, is_renewal="renew" in sent)
-    if "save" in sent and may_ask(case):
+    if "save" in sent and is_asking(case):
         return await _save(call, case, sent)
     filled = _read(sent, case)
     if filled.errors:
@@ -86,7 +86,7 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
     instant = now()
     fresh = await authz.load(session, principal, repo, instant=instant)
     may_download = bool(authz.decide(policies, principal, Action.DOWNLOAD, fresh, instant))
-    if not may_ask(case) or (may_download and not case.is_renewal):
+    if not is_asking(case) or (may_download and not case.is_renewal):
         return "terms-accepted"
     authz.require(policies, principal, Action.REQUEST_ACCESS, fresh, instant)
     request = await access.submit(
@@ -105,8 +105,8 @@ async def _accept_and_ask(call: Call, case: Case, filled: Filled, answers: dict[
 
 def _act(case: Case, filled: Filled) -> licensing.Act:
     """What the person did on the page: ticked a box for each text, or used the button that accepts a change."""
-    label = titles(case, to_accept=True, may_ask=may_ask(case))["submit"]
-    by_button = case.changed is not None and not may_ask(case)
+    label = titles(case, to_accept=True, asking=is_asking(case))["submit"]
+    by_button = case.changed is not None and not is_asking(case)
     act = licensing.Act("button accept-all", label) if by_button else licensing.Act("boxes and button", label)
     return replace(
         act,

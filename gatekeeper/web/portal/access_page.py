@@ -23,10 +23,11 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
-from gatekeeper.web.portal.way import lacks_answer, onward
+from gatekeeper.web.portal.way import has_playground, lacks_answer, onward
 from gatekeeper.web.wording.refusals import refusal
 
 _LACKS_GRANT = (Code.ACCESS_NOT_REQUESTED, Code.REQUEST_RETURNED, Code.ACCESS_EXPIRED)
+_LACKS_TERMS = (Code.TERMS_NOT_ACCEPTED, Code.TERMS_CHANGED, Code.TERMS_WITHDRAWN)
 _IN_HAND = (RequestState.DRAFT, RequestState.RETURNED)
 _SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
 
@@ -130,6 +131,13 @@ def may_ask(case: Case) -> bool:
     )
 
 
+def is_asking(case: Case) -> bool:
+    """Whether the page asks the questions now: after the license, where that alone lets this person make images."""
+    generate = case.seen.rights[Action.GENERATE]
+    opens_images = isinstance(generate, Denied) and generate.code in _LACKS_TERMS and has_playground(case.seen)
+    return may_ask(case) and (case.is_renewal or not opens_images)
+
+
 def must_sign(case: Case) -> bool:
     """Whether the stage wants a name typed under what is accepted."""
     return case.rule is not None and case.rule.typed_name
@@ -148,10 +156,10 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
     ):  # approved, and yet not let in: not a word of "you can use the model"
         mine = replace(mine, facts=replace(mine.facts, next_step=str(refusal(lacks, case.seen.head.url))))
     to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
-    is_asking = may_ask(case)
-    can_act = me.is_signed_in and me.token_id is None and (to_accept or is_asking) and not (terms and terms.problems)
+    asking = is_asking(case)
+    can_act = me.is_signed_in and me.token_id is None and (to_accept or asking) and not (terms and terms.problems)
     given = questions.stored(case.form, case.before) if filled.answers is None else filled.answers
-    asked = questions.questions(case.form, given, filled.errors or {}) if is_asking else []
+    asked = questions.questions(case.form, given, filled.errors or {}) if asking else []
     context: dict[str, Any] = {
         "head": case.seen.head,
         "errors": filled.errors or {},
@@ -159,8 +167,8 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "demands": await standing.demands(call, call.repo, case.rule.prerequisites if case.rule else ()),
         "typed": filled.typed,
         "is_renewal": case.is_renewal,
-        "can_save": is_asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
-        "usual": await _usual(call) if is_asking else None,
+        "can_save": asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
+        "usual": await _usual(call) if asking else None,
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
         "problems": terms.problems if terms else (),
@@ -169,14 +177,14 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "fields": asked,
         "to_accept": to_accept,
         "can_accept": can_act,
-        "onward": onward(case.seen) if me.is_signed_in and not can_act else None,
+        "onward": onward(case.seen) if me.is_signed_in and not (can_act and (to_accept or case.is_renewal)) else None,
         "must_sign": can_act and to_accept and must_sign(case),
-        "changed": case.changed if to_accept and not is_asking else None,
+        "changed": case.changed if to_accept and not asking else None,
         "bundle": terms.sha256 if terms else "",
         "until": _until(case),
         "ticked": filled.ticked,
         "description": case.seen.card.gated_description or (_house(call).description if asked else ""),
-        **titles(case, to_accept=to_accept, may_ask=is_asking),
+        **titles(case, to_accept=to_accept, asking=asking),
     }
     presentation_id = filled.presentation_id
     if can_act and to_accept and terms and not presentation_id:
@@ -214,16 +222,17 @@ def _until(case: Case) -> datetime | None:
     return max((each.terms_until for each in rights if isinstance(each, Allowed) and each.terms_until), default=None)
 
 
-def titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
+def titles(case: Case, *, to_accept: bool, asking: bool) -> dict[str, str]:
     card = case.seen.card
     note = "You get a signed receipt of exactly what you accepted."
-    if may_ask:
+    has_images = has_playground(case.seen) and bool(case.seen.rights[Action.GENERATE])
+    if asking:
         return {
             "title": "Ask again"
             if lacks_answer(case.seen) is not None
             else "Renew your access"
             if case.is_renewal
-            else card.gated_heading or "Ask for access",
+            else card.gated_heading or ("Ask for the weights" if has_images else "Ask for access"),
             "lead": "Read the license, accept it, and answer the questions of the maintainers."
             if to_accept
             else "Answer the questions of the maintainers. You see their decision here and under Requests.",
@@ -240,7 +249,9 @@ def titles(case: Case, *, to_accept: bool, may_ask: bool) -> dict[str, str]:
     if to_accept:
         return {
             "title": "Accept the license",
-            "lead": "Read the license and accept it.",
+            "lead": "Read the license and accept it: then you make images here. The weights can be asked for after that."
+            if may_ask(case)
+            else "Read the license and accept it.",
             "submit": "Accept the license",
             "submit_note": note,
         }

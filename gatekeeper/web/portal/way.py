@@ -58,7 +58,7 @@ def way_in(
     makes_images = seen.head.kind.makes_images
     download = rights[Action.DOWNLOAD]
     generate = rights[Action.GENERATE] if makes_images else download
-    playground = any(label == "Playground" for _, label in seen.head.tabs)
+    playground = has_playground(seen)
     if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
         return Way("Not open right now", str(refusal(download, url)))
     until = max(
@@ -126,11 +126,16 @@ def way_to_images(principal: Principal, seen: Seen, way: Way, *, trouble: str) -
 def onward(seen: Seen) -> tuple[str, str] | None:
     """Where somebody who has access goes next, and what that is called; None for who has none."""
     url, rights = seen.head.url, seen.rights
-    if rights[Action.GENERATE] and any(label == "Playground" for _, label in seen.head.tabs):
+    if rights[Action.GENERATE] and has_playground(seen):
         return f"{url}/playground", "Open the playground"
     if rights[Action.DOWNLOAD]:
         return f"/settings/tokens/new?repo={url.strip('/')}", "Make an access token"
     return None
+
+
+def has_playground(seen: Seen) -> bool:
+    """Whether images are made of this model on this hub."""
+    return any(label == "Playground" for _, label in seen.head.tabs)
 
 
 def lacks_answer(seen: Seen) -> Denied | None:

@@ -169,11 +169,30 @@ def inputs(html: str) -> dict[str, str]:
     return {name: unescape(value) for name, value in found}
 
 
-async def ask_for_access(browser: httpx2.AsyncClient, model: str = MODEL, **answers: str) -> httpx2.Response:
-    """Fill in the form of the access page as a browser would, every question answered, and send it."""
+async def accept_terms(browser: httpx2.AsyncClient, model: str = MODEL, **typed: str) -> httpx2.Response:
+    """Tick the box of the license on the access page as a browser would, and send the form."""
     page = await browser.get(f"{model}/access")
-    kept = inputs(page.text)
     accept = dict(re.findall(r'name="(accept-\d)"\s+value="([0-9a-f]{64})"', page.text))
     assert accept, words(page.text)
-    given = accept | {"q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
-    return await browser.post(f"{model}/access", data=kept | {name: value for name, value in given.items() if value})
+    return await _send(browser, model, page, accept | typed)
+
+
+async def ask_for_access(browser: httpx2.AsyncClient, model: str = MODEL, **answers: str) -> httpx2.Response:
+    """Accept the license and ask for access as a browser would, every question answered: on one page or on two."""
+    given = {"q-0": "University", "q-1": "DE", "q-2": "yes"} | answers
+    page = await browser.get(f"{model}/access")
+    if 'name="q-0"' not in page.text:
+        accepted = await accept_terms(browser, model, **answers)
+        page = await browser.get(f"{model}/access")
+        if accepted.status_code != 303 or 'name="q-0"' not in page.text:
+            return accepted
+    elif 'name="accept-1"' in page.text:
+        return await accept_terms(browser, model, **given)
+    return await _send(browser, model, page, given)
+
+
+async def _send(
+    browser: httpx2.AsyncClient, model: str, page: httpx2.Response, given: dict[str, str]
+) -> httpx2.Response:
+    filled = {name: value for name, value in given.items() if value}
+    return await browser.post(f"{model}/access", data=inputs(page.text) | filled)

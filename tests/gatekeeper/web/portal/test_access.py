@@ -2,9 +2,10 @@ import re
 
 import pytest
 
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web.portal import access, access_page
-from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
+from tests.gatekeeper.web.site import MODEL, Site, accept_terms, ask_for_access, inputs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,8 @@ async def test_accepting_and_asking_leaves_a_request_and_a_receipt(site: Site, m
     assert "lab/emoji" in words((await ada.get("/receipts")).text)
 
 
-async def test_a_form_with_errors_keeps_what_was_typed_and_links_each_field(site: Site, model: Repo) -> None:
+async def test_a_form_with_errors_keeps_what_was_typed_and_links_each_field(site: Site) -> None:
+    await site.model(stage=Stage.RESEARCH_PREVIEW)
     ada = await site.as_("ada")
 
     answer = await ask_for_access(ada, **{"accept-1": "", "q-0": "Univ <b>&", "q-1": "", "q-2": ""})
@@ -44,12 +46,34 @@ async def test_a_form_with_errors_keeps_what_was_typed_and_links_each_field(site
     assert 'href="#f-q-0"' not in answer.text
 
 
-async def test_nothing_is_accepted_when_an_answer_is_missing(site: Site, model: Repo) -> None:
+async def test_nothing_is_accepted_when_an_answer_is_missing(site: Site) -> None:
+    await site.model(stage=Stage.RESEARCH_PREVIEW)
     ada = await site.as_("ada")
 
-    await ask_for_access(ada, **{"q-0": ""})
+    refused = await ask_for_access(ada, **{"q-0": ""})
 
+    assert refused.status_code == 422
     assert "No receipts yet" in words((await ada.get("/receipts")).text)
+
+
+async def test_who_only_wants_an_image_accepts_the_license_and_sends_no_request(site: Site, model: Repo) -> None:
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    first = (await ada.get(f"{MODEL}/access")).text
+    assert ('name="q-0"' in first, "The weights can be asked for after that" in words(first)) == (False, True)
+
+    accepted = await accept_terms(ada)
+
+    assert accepted.headers["location"] == f"{MODEL}/access?done=terms-accepted"
+    then = (await ada.get(accepted.headers["location"])).text
+    assert f'href="{MODEL}/playground"' in then.partition("You can make images now")[2]
+    assert "For the weights: what the maintainers ask you" in words(then)
+    stands = (await ada.get("/api/models/lab/emoji/access")).json()
+    assert [stands["capabilities"][use]["allowed"] for use in ("generate", "download")] == [True, False]
+    assert "You have asked for nothing yet" in words((await ada.get("/requests")).text)
+    assert "/admin/requests/" not in (await grace.get("/admin/requests")).text
+    [row] = (await ada.get("/api/receipts")).json()
+    act = row["receipt"]["statement"]["act"]
+    assert (act["element"], act["label"]) == ("boxes and button", "Accept the license")
 
 
 async def test_a_page_of_terms_that_was_shown_to_somebody_else_is_refused(site: Site, model: Repo) -> None:
@@ -100,6 +124,7 @@ async def test_questions_of_a_hostile_card_are_escaped(site: Site) -> None:
     )
     await site.model("hostile", card=card)
     ada = await site.as_("ada")
+    await accept_terms(ada, "/lab/hostile")
 
     page = (await ada.get("/lab/hostile/access")).text
 
