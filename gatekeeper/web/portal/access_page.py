@@ -249,7 +249,7 @@ def titles(case: Case, *, to_accept: bool, asking: bool) -> dict[str, str]:
     if to_accept:
         return {
             "title": "Accept the license",
-            "lead": "Read the license and accept it: then you make images here. The weights can be asked for after that."
+            "lead": "Read and accept the license: then you make images here. The weights can be asked for after that."
             if may_ask(case)
             else "Read the license and accept it.",
             "submit": "Accept the license",
