@@ -105,7 +105,7 @@ from gatekeeper.access.tables import (
 )
 from gatekeeper.access.undoing import UNDO_WITHIN, undo, undo_until, was_undone
 from gatekeeper.access.vouching import vouch
-from gatekeeper.access.waiting import Age, Usual, age, asked_by_day, usual_wait
+from gatekeeper.access.waiting import Age, Usual, age, asked_by_day, usual_wait, usual_waits
 
 __all__ = [
     "ACTS",
@@ -226,6 +226,7 @@ __all__ = [
     "undo",
     "undo_until",
     "usual_wait",
+    "usual_waits",
     "versions_of",
     "voices",
     "vote",

@@ -1,5 +1,6 @@
 """How many ask, and how long answers take: what is public of a repository, the age of a request, requests by day."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from math import ceil
@@ -54,31 +55,44 @@ def age(request: AccessRequest, rules: Rules, at: datetime) -> Age:
     return Age(max(0, (at - since).days), rules.service_days(request.queue))
 
 
-async def usual_wait(session: AsyncSession, repo_id: str, rules: Rules, *, at: datetime) -> Usual | None:
-    """How long it took from asking to a person's decision; None where too few people were answered lately.
+async def usual_waits(
+    session: AsyncSession, repo_ids: Collection[str], rules: Rules, *, at: datetime
+) -> dict[str, Usual]:
+    """How long it took from asking to a person's decision; without those where too few people were answered lately.
 
     People count, not requests, so that the number never tells about one person.
     """
+    if not repo_ids:
+        return {}
     rows = await session.execute(
-        sa.select(col(AccessRequest.person_id), col(AccessRequest.submitted_at), col(AccessRequest.decided_at))
+        sa.select(
+            col(AccessRequest.repo_id),
+            col(AccessRequest.person_id),
+            col(AccessRequest.submitted_at),
+            col(AccessRequest.decided_at),
+        )
         .where(
-            col(AccessRequest.repo_id) == repo_id,
+            col(AccessRequest.repo_id).in_(repo_ids),
             col(AccessRequest.decided_at) > at - timedelta(days=rules.median_days),
             col(AccessRequest.decided_by).is_not(None),
             col(AccessRequest.is_direct).is_(False),
         )
         .order_by(col(AccessRequest.decided_at).desc())
-        .limit(_MOST)
+        .limit(_MOST * len(repo_ids))
     )
-    waits: dict[str, timedelta] = {}
-    for person_id, submitted_at, decided_at in rows:
-        if decided_at is not None:
-            waits.setdefault(person_id, decided_at - submitted_at)
-    if len(waits) < rules.median_least:
-        return None
-    days = [wait / _DAY for wait in waits.values()]
-    tenths = quantiles(days, n=_TENTHS) if len(days) >= _FEWEST_FOR_SPAN else None
-    return Usual(_whole(median(days)), (_whole(tenths[0]), _whole(tenths[-1])) if tenths else None)
+    waits: dict[str, dict[str, timedelta]] = {}
+    for repo_id, person_id, submitted_at, decided_at in rows:
+        waits.setdefault(repo_id, {}).setdefault(person_id, decided_at - submitted_at)
+    return {
+        repo_id: _usual([wait / _DAY for wait in by_person.values()])
+        for repo_id, by_person in waits.items()
+        if len(by_person) >= rules.median_least
+    }
+
+
+async def usual_wait(session: AsyncSession, repo_id: str, rules: Rules, *, at: datetime) -> Usual | None:
+    """The same of one repository."""
+    return (await usual_waits(session, [repo_id], rules, at=at)).get(repo_id)
 
 
 async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElement[bool]) -> list[tuple[str, int]]:
@@ -92,6 +106,11 @@ async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElem
         col(LedgerEvent.repo_id).in_(sa.select(col(Repo.id)).where(repos)),
     )
     return by_day(wanted, counted)
+
+
+def _usual(days: list[float]) -> Usual:
+    tenths = quantiles(days, n=_TENTHS) if len(days) >= _FEWEST_FOR_SPAN else None
+    return Usual(_whole(median(days)), (_whole(tenths[0]), _whole(tenths[-1])) if tenths else None)
 
 
 def _whole(days: float) -> int:

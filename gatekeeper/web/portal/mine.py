@@ -13,8 +13,9 @@ from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, catalogue
 from gatekeeper.web import words
+from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal.standing import shown_state
+from gatekeeper.web.portal.standing import WAITING, shown_state
 from gatekeeper.web.portal.views import render, repo_url, see
 from gatekeeper.web.portal.way import onward
 
@@ -29,12 +30,19 @@ NEXT_STEPS = {
     RequestState.REJECTED: "Read and appeal",
     RequestState.REVOKED: "Read and appeal",
     RequestState.ACTIVE: "See the details",
+    RequestState.IN_REVIEW: "See how it stands",
+    RequestState.REFERRED: "See how it stands",
+    RequestState.SUSPENDED: "See how it stands",
 }
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One of my requests."""
+    """One of my requests.
+
+    usual   how long answers take there, while it waits; None where that would tell about single people
+    onward  where I can go meanwhile, or from now on; of one row of the page only
+    """
 
     url: str
     full_name: str
@@ -48,6 +56,8 @@ class Asked:
     can_give_up: bool
     can_ask_again: bool
     todo: str
+    waits: bool
+    usual: access.Usual | None = None
     onward: tuple[str, str] | None = None
 
 
@@ -57,14 +67,18 @@ async def requests(call: Call) -> Response:
     page = await access.requests_of(call.session, person_id, after=call.request.query_params.get("after"), limit=_PAGE)
     grants = await access.grants_in_force(call.session, person_id, {row.repo.id for row in page.rows}, now())
     latest = await access.latest_requests(call.session, person_id, {row.repo.id for row in page.rows})
+    waiting = {row.repo.id for row in page.rows if row.request.state in WAITING}
+    usual = await access.usual_waits(call.session, waiting, request_rules(call), at=now())
     items = []
     for row in page.rows:
         is_newest = latest[row.repo.id].id == row.request.id
-        items.append(_asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest))
-    # The newest approval has the page's one main button; the others lead there by their own pages.
-    first = next((place for place, item in enumerate(items) if item.can_give_up), None)
-    if first is not None:
-        repo = page.rows[first].repo
+        item = _asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest)
+        items.append(replace(item, usual=usual.get(row.repo.id) if item.waits else None))
+    # The newest approval has the page's one main button, or else what waits; the others lead there by their own pages.
+    in_hand = [place for place, item in enumerate(items) if item.can_give_up]
+    in_hand += [place for place, item in enumerate(items) if item.waits]
+    if in_hand:
+        first, repo = in_hand[0], page.rows[in_hand[0]].repo
         seen = await see(call, repo, await authz.load(call.session, call.principal, repo))
         items[first] = replace(items[first], onward=onward(seen))
     return render(
@@ -164,6 +178,7 @@ def _asked(row: access.Row, grant: AccessGrant | None, *, is_newest: bool) -> As
         can_give_up=state is RequestState.ACTIVE and grant is not None,
         can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
         todo=NEXT_STEPS.get(state, "") if is_newest else "",
+        waits=state in WAITING,
     )
 
 

@@ -12,7 +12,7 @@ from gatekeeper.web import words
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 
-_WAITING = (RequestState.IN_REVIEW, RequestState.REFERRED)
+WAITING = (RequestState.IN_REVIEW, RequestState.REFERRED)
 _OVER = (RequestState.EXPIRED, RequestState.REVOKED, RequestState.CLOSED)
 
 
@@ -138,8 +138,8 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         )
         if waits_for_me
         else (),
-        usual=await access.usual_wait(call.session, repo.id, rules, at=instant) if state in _WAITING else None,
-        waited_days=access.age(request, rules, instant).days if state in _WAITING else None,
+        usual=await access.usual_wait(call.session, repo.id, rules, at=instant) if state in WAITING else None,
+        waited_days=access.age(request, rules, instant).days if state in WAITING else None,
         can_withdraw=state in access.OPEN,
         can_correct=state is RequestState.IN_REVIEW,
         can_give_up=grant is not None or state is RequestState.SUSPENDED,

@@ -117,6 +117,19 @@ async def test_a_request_can_be_withdrawn_and_made_again(site: Site, model: Repo
     assert 'name="q-0"' in again.text
 
 
+async def test_who_waits_is_led_from_my_requests_to_how_it_stands_and_to_images(site: Site, model: Repo) -> None:
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    mine = (await ada.get("/requests")).text
+
+    assert f'<a href="{MODEL}/access">lab/emoji</a>' in mine
+    assert re.search(rf'href="{MODEL}/access">See how it stands', mine)
+    assert re.search(rf'button-main"\s+href="{MODEL}/playground"', mine)
+    assert "Too few people were answered here lately" in words(mine)
+    assert "You can use the model meanwhile." in words(mine)
+
+
 async def test_questions_of_a_hostile_card_are_escaped(site: Site) -> None:
     card = (
         "---\nlicense: mit\nlibrary_name: diffusers\nextra_gated_fields:\n  '\"><script>alert(1)</script>': text\n---\n"
