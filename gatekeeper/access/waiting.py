@@ -82,7 +82,8 @@ async def usual_waits(
     )
     waits: dict[str, dict[str, timedelta]] = {}
     for repo_id, person_id, submitted_at, decided_at in rows:
-        waits.setdefault(repo_id, {}).setdefault(person_id, decided_at - submitted_at)
+        if decided_at is not None:
+            waits.setdefault(repo_id, {}).setdefault(person_id, decided_at - submitted_at)
     return {
         repo_id: _usual([wait / _DAY for wait in by_person.values()])
         for repo_id, by_person in waits.items()
