@@ -11,6 +11,7 @@ from gatekeeper.authz.actions import REPOSITORY, Action, action_for_path
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
 from gatekeeper.authz.resource import Attributes, Context, Hub, Question, Resource, Revision, Standing, Target
+from gatekeeper.kit.canonical import instant_text
 from gatekeeper.releases.tables import Stage
 
 _OWNERS = (Role.ADMIN, Role.WRITE)
@@ -105,6 +106,8 @@ class Capabilities(Mapping[Action, Decision]):
 def error_for(denied: Denied, principal: Principal, action: Action) -> errors.GatekeeperError:
     """The error that answers for a denial."""
     details = {"denial": denied.code.value}
+    if denied.code is Code.EMBARGOED and denied.revision and denied.revision.embargoed_until:
+        details["until"] = instant_text(denied.revision.embargoed_until)
     if denied.hides:
         # Word for word what a repository that is not there gets, rules and code left out.
         return errors.RepoNotFound(

@@ -16,7 +16,7 @@ from gatekeeper.accounts.tables import Membership, Person
 from gatekeeper.community import Discussion, DiscussionEvent
 from gatekeeper.generation import Strike, StrikeState
 from gatekeeper.kit.canonical import digest_of
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, last_moment, now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices import following, holding
 from gatekeeper.notices.courier import Judge, Question
@@ -109,7 +109,7 @@ async def remind_of_ends(session: AsyncSession) -> int:
     for grant, repo in await session.execute(query):
         assert grant.ends_at is not None  # the query asks for it
         days = next(days for days in _DAYS_BEFORE_END if grant.ends_at <= instant + timedelta(days=days))
-        facts = names_of(repo) | {"day": grant.ends_at.date().isoformat()}
+        facts = names_of(repo) | {"day": day_words(last_moment(grant.ends_at))}
         # A grant that was shorter from the beginning is told of from its next threshold on, not at once.
         if grant.ends_at - grant.granted_at > timedelta(days=days):
             count += await tell(session, grant.person_id, "access-expiring", event=f"{grant.id}/{days}", **facts)

@@ -10,7 +10,7 @@ from gatekeeper import access, releases
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts.tables import Person
 from gatekeeper.db import Database
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, instant_of, last_moment, now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.notices.telling import tell
@@ -51,7 +51,9 @@ async def tell_holders(database: Database, payload: dict[str, Any]) -> None:
         query = sa.select(col(Person.id)).where(col(Person.id).in_(_concerned(event, repo, commit)))
         people = [id for id in await session.scalars(query.order_by(col(Person.id))) if id != event.actor_id]
         held = {each.person_id: _files(each) for each in await _holders(session, event, repo, commit)}
-    facts = names_of(repo) | {"commit": commit[:12], "day": str(event.body.get("deadline_at", ""))[:10]}
+    deadline = event.body.get("deadline_at")
+    day = day_words(last_moment(instant_of(str(deadline)))) if deadline else ""
+    facts = names_of(repo) | {"commit": commit[:12], "day": day}
     for start in range(0, len(people), _PAGE):
         async with database.write() as session:
             for person_id in people[start : start + _PAGE]:

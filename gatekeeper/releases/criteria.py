@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import evaluation, licensing
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import instant_words, now
 from gatekeeper.releases.holders import users_since
 from gatekeeper.releases.ladder import CRITERIA, Ladder
 from gatekeeper.releases.passing_on import passes_on
@@ -165,7 +165,7 @@ async def _soak_time(session: AsyncSession, candidate: Candidate) -> tuple[bool,
     if days >= needed:
         return True, f"It has stood at “{release.stage}” for {days} days; {needed} were asked for."
     ready = release.staged_at + timedelta(days=needed)
-    return False, f"It has stood at “{release.stage}” for {days} of {needed} days: until {ready:%Y-%m-%d %H:%M} UTC."
+    return False, f"It has stood at “{release.stage}” for {days} of {needed} days: until {instant_words(ready)}."
 
 
 async def _testers(session: AsyncSession, candidate: Candidate) -> tuple[bool, str]:

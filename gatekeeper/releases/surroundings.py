@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts.principal import Principal
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases.tables import Release
 from gatekeeper.repos.tables import Repo
@@ -91,7 +91,7 @@ async def drilled(session: AsyncSession, repo: Repo) -> tuple[bool, str]:
     )
     if last is None:
         return False, f"No rollback drill was done in the last {DRILL_DAYS} days. A release's page leads to it."
-    return True, f"The last rollback drill was done on {last:%Y-%m-%d}."
+    return True, f"The last rollback drill was done on {day_words(last)}."
 
 
 async def quotas_limit(session: AsyncSession, quotas: Mapping[str, Any]) -> tuple[bool, str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from datetime import UTC, date, datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +16,11 @@ from starlette.responses import HTMLResponse, Response
 from gatekeeper import transparency
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.kit.canonical import instant_text
+from gatekeeper.kit.clock import date_words, instant_of, instant_words
 from gatekeeper.web import words
 from gatekeeper.web.respond import error_headers, has_credential
+from gatekeeper.web.wording.refusals import until
+from gatekeeper.web.wording.times import day_tag, end_tag, instant_tag
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"
@@ -105,6 +106,8 @@ def _told_of(error: GatekeeperError) -> words.Refusal:
     if where == "login":
         return words.Refusal(reason)  # the page has a button for that
     found = _OWN_ADDRESS.search(error.next_step) if where else None
+    if instant := error.details.get("until"):
+        reason = until(reason, instant_of(instant))
     return words.Refusal(reason, action, found[0] if found else "")
 
 
@@ -123,10 +126,11 @@ def environment() -> Environment:
     made.filters |= {
         "bytes": size_text,
         "instant": instant_words,
+        "instant_tag": instant_tag,
         "date": date_words,
-        "day": day_words,
+        "day_tag": day_tag,
         "duration": duration_text,
-        "iso": instant_text,
+        "end_tag": end_tag,
         "field_id": field_id,
         "linked": linked,
         "reflowed": reflowed,
@@ -167,21 +171,6 @@ def size_text(size: int) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.3g} {unit}"
-
-
-def instant_words(instant: datetime) -> str:
-    """`22 Nov 2026, 13:18 UTC`."""
-    return f"{day_words(instant)}, {instant.astimezone(UTC):%H:%M} UTC"
-
-
-def day_words(instant: datetime) -> str:
-    """`22 Nov 2026`."""
-    return date_words(instant.astimezone(UTC))
-
-
-def date_words(day: date) -> str:
-    """The same of a day that is in no zone."""
-    return f"{day.day} {day:%b %Y}"
 
 
 def duration_text(seconds: float) -> str:

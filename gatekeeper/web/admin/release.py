@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from gatekeeper import accounts, releases
@@ -17,7 +18,7 @@ from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import render, see
-from gatekeeper.web.templating import instant_words
+from gatekeeper.web.wording.times import instant_tag
 
 ONE = "/{ns}/{name}/releases/{rev}"  # so the guard decides about this revision, not about the best one
 
@@ -146,8 +147,8 @@ async def page(
 def _happening(event: LedgerEvent) -> Happening:
     after = event.body.get("after") or {}
     text = words.RELEASE_ACTS.get(event.kind.rpartition(":")[2], event.kind)
-    if until := after.get("embargoed_until"):
-        text += f" until {instant_words(instant_of(until))}" if "embargo" in event.kind else ""
+    if "embargo" in event.kind and (until := after.get("embargoed_until")):
+        text = Markup("{} until {}").format(text, instant_tag(instant_of(until)))
     return Happening(event.occurred_at, text, str(after.get("stage", "")))
 
 
@@ -170,7 +171,7 @@ async def _change(call: Call, release: Release, proposal: Proposal) -> ChangeVie
     if proposal.act is Act.DEMOTE:
         title = f"Put it back to {words.STAGES[proposal.target].label}"
     if proposal.until:
-        title += f" until {instant_words(proposal.until)}"
+        title = Markup("{} until {}").format(title, instant_tag(proposal.until))
     return ChangeView(
         id=proposal.id,
         title=title,

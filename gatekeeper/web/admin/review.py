@@ -9,7 +9,7 @@ from gatekeeper import access, accounts, licensing
 from gatekeeper.access import AccessRequest, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, now
 from gatekeeper.licensing import COUNTRIES
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.repos import Repo
@@ -21,7 +21,6 @@ from gatekeeper.web.admin.scope import found, may_review, missing, names_of, run
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render, repo_url
-from gatekeeper.web.templating import day_words
 
 _WITH_FORMS = frozenset(
     {

@@ -24,11 +24,12 @@ from gatekeeper.web.portal import questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.portal.way import has_playground, lacks_answer, onward
-from gatekeeper.web.wording.refusals import refusal
+from gatekeeper.web.wording.refusals import Refusal, refusal
 
-_LACKS_GRANT = (Code.ACCESS_NOT_REQUESTED, Code.REQUEST_RETURNED, Code.ACCESS_EXPIRED)
+_LACKS_GRANT: tuple[Code, ...] = (Code.ACCESS_NOT_REQUESTED, Code.REQUEST_RETURNED, Code.ACCESS_EXPIRED)
 _LACKS_TERMS = (Code.TERMS_NOT_ACCEPTED, Code.TERMS_CHANGED, Code.TERMS_WITHDRAWN)
 _IN_HAND = (RequestState.DRAFT, RequestState.RETURNED)
+_ASKS_ANEW = (*_IN_HAND, RequestState.WITHDRAWN, RequestState.CLOSED, RequestState.EXPIRED)
 _SAME_PAGE = timedelta(hours=12)  # reloading a page within this time is one presentation, not many
 
 
@@ -125,8 +126,11 @@ def may_ask(case: Case) -> bool:
         return request.reapply_at is not None and request.reapply_at <= now()
     if case.is_renewal or case.stands.grant is not None:
         return case.is_renewal
+    lacks = _LACKS_GRANT
+    if request is None or request.state in _ASKS_ANEW:
+        lacks += (Code.EMBARGOED,)  # asked for meanwhile, access begins in time
     return any(
-        isinstance(denied, Denied) and denied.code in _LACKS_GRANT
+        isinstance(denied, Denied) and denied.code in lacks
         for denied in (rights[Action.DOWNLOAD], rights[Action.GENERATE])
     )
 
@@ -154,7 +158,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
     if (
         mine and mine.can_renew and lacks is not None
     ):  # approved, and yet not let in: not a word of "you can use the model"
-        mine = replace(mine, facts=replace(mine.facts, next_step=str(refusal(lacks, case.seen.head.url))))
+        mine = replace(mine, facts=replace(mine.facts, next_step=refusal(lacks, case.seen.head.url).sentence))
     to_accept = bool(terms and terms.need_acceptance and case.accepted is None and not terms.problems)
     asking = is_asking(case)
     can_act = me.is_signed_in and me.token_id is None and (to_accept or asking) and not (terms and terms.problems)
@@ -171,6 +175,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "usual": await _usual(call) if asking else None,
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
+        "not_yet": _not_yet(case) if can_act else "",
         "problems": terms.problems if terms else (),
         "restrictions": restrictions_of(call, case.seen) if to_accept else [],
         "documents": texts_of(case.seen, terms),
@@ -237,7 +242,7 @@ def titles(case: Case, *, to_accept: bool, asking: bool) -> dict[str, str]:
             if to_accept
             else "Answer the questions of the maintainers. You see their decision here and under Requests.",
             "submit": card.gated_button or ("Accept and ask for access" if to_accept else "Ask for access"),
-            "submit_note": f"{note} You can withdraw the request at any time.",
+            "submit_note": f"{note if to_accept else ''} You can withdraw the request at any time.",
         }
     if to_accept and case.changed is not None:
         return {
@@ -263,9 +268,22 @@ def titles(case: Case, *, to_accept: bool, asking: bool) -> dict[str, str]:
         if case.stands.request
         else "There is nothing for you to do here."
         if is_in
-        else str(refusal(download, case.seen.head.url))
+        else _elsewhere(refusal(download, case.seen.head.url), case)
         if isinstance(download, Denied)
         else "",
         "submit": "",
         "submit_note": "",
     }
+
+
+def _not_yet(case: Case) -> str:
+    """Until when an embargo lasts, for who can do something here meanwhile."""
+    denied = case.seen.rights[Action.DOWNLOAD]
+    if isinstance(denied, Denied) and denied.code is Code.EMBARGOED:
+        return refusal(denied, case.seen.head.url).reason
+    return ""
+
+
+def _elsewhere(told: Refusal, case: Case) -> str:
+    """A refusal without what would lead to this page."""
+    return told.reason if told.href == f"{case.seen.head.url}/access" else told.sentence

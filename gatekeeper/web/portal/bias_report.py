@@ -8,13 +8,13 @@ from gatekeeper.authz import Action
 from gatekeeper.community import Discussion, discussions
 from gatekeeper.errors import NotFound
 from gatekeeper.evaluation import EvaluationReport, ReportKind, reports
+from gatekeeper.kit.clock import day_words
 from gatekeeper.web import bias, comparing, evaluation_runs, reported
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import Listed, home, visible
 from gatekeeper.web.portal.exploring import Chosen
 from gatekeeper.web.portal.views import render, see
-from gatekeeper.web.templating import day_words
 
 
 async def page(call: Call) -> Response:

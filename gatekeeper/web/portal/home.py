@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from gatekeeper import access, authz, community, licensing, notices, releases
 from gatekeeper.access import AccessGrant, RequestState
 from gatekeeper.authz import Action, Allowed, Code, Denied, Resource
 from gatekeeper.community import Discussion
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import last_moment, now
 from gatekeeper.releases import Release
 from gatekeeper.repos import Repo, RepoKind, catalogue
 from gatekeeper.web import words
@@ -19,7 +20,7 @@ from gatekeeper.web.portal.browse import Wanted, listed
 from gatekeeper.web.portal.mine import NEXT_STEPS
 from gatekeeper.web.portal.views import Seen, render, repo_url, see, see_each
 from gatekeeper.web.portal.way import onward
-from gatekeeper.web.templating import day_words
+from gatekeeper.web.wording.times import day_tag
 
 _NEWEST = 5
 _LOOKED_AT = 20  # steps of releases, discussions and own repositories that are looked through
@@ -163,7 +164,7 @@ def _terms(own: Iterable[tuple[Seen, Resource]]) -> list[Todo]:
         for action in _USES:
             match one.rights[action]:
                 case Allowed(terms_until=until) if until is not None:
-                    note = f"You are let in with the earlier ones until {day_words(until)}."
+                    note = Markup("You are let in with the earlier ones until {}.").format(day_tag(until))
                 case Denied(code=Code.TERMS_CHANGED):
                     note = "You are let in again once you have accepted them."
                 case _:
@@ -179,7 +180,7 @@ def _ends(own: Iterable[Repo], grants: dict[str, AccessGrant], before: datetime)
     ends = [(grants[repo.id].ends_at, repo) for repo in own if repo.id in grants]
     return [
         Todo(
-            f"Your access to {repo.full_name} ends on {day_words(at)}",
+            Markup("Your access to {} ends on {}").format(repo.full_name, day_tag(last_moment(at))),
             "Ask in time for it to go on.",
             f"{repo_url(repo)}/access",
             "Renew it",

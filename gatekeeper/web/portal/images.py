@@ -17,7 +17,7 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.restrictions import labels_of
 from gatekeeper.web.portal.views import policies_dir, render, repo_url
 from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
-from gatekeeper.web.templating import day_words
+from gatekeeper.web.wording.times import day_tag
 
 _PAGE = 24
 _LAST = 3  # images that the playground shows
@@ -284,7 +284,7 @@ def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str
     if seconds:
         facts.append(("Computing time", f"{seconds:.1f} s"))
     if made.expires_at is not None:
-        facts.append(("Kept until", day_words(made.expires_at)))
+        facts.append(("Kept until", day_tag(made.expires_at)))
     return facts
 
 

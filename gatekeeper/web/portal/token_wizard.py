@@ -154,7 +154,7 @@ async def _see(call: Call, repo: Repo) -> Seen:
 def _not_yet(seen: Seen, purpose: Purpose) -> str:
     """Why the token would be of no use there today, "" where it is of use."""
     decision = seen.rights[purpose.needs]
-    return str(words.refusal(decision, seen.head.url)) if isinstance(decision, Denied) else ""
+    return words.refusal(decision, seen.head.url).sentence if isinstance(decision, Denied) else ""
 
 
 async def _live(call: Call) -> list[Row]:

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from gatekeeper.access import OPEN, RequestState, Standing
 from gatekeeper.accounts import Principal
 from gatekeeper.authz import Action, Allowed, Code, Denied
+from gatekeeper.kit.clock import last_moment
 from gatekeeper.licensing import Terms
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.web.portal.views import Seen
-from gatekeeper.web.templating import day_words
 from gatekeeper.web.wording.refusals import refusal
+from gatekeeper.web.wording.times import day_tag
 
-_STOPPED = (Code.HELD, Code.WITHDRAWN, Code.EMBARGOED, Code.TERMS_MISSING, Code.POLICY_ERROR)
+_STOPPED = (Code.HELD, Code.WITHDRAWN, Code.TERMS_MISSING, Code.POLICY_ERROR)
 _BY_APPROVAL = (
     Code.ACCESS_NOT_REQUESTED,
     Code.REQUEST_PENDING,
@@ -59,8 +62,12 @@ def way_in(
     download = rights[Action.DOWNLOAD]
     generate = rights[Action.GENERATE] if makes_images else download
     playground = has_playground(seen)
-    if isinstance(download, Denied) and isinstance(generate, Denied) and download.code in _STOPPED:
-        return Way("Not open right now", str(refusal(download, url)))
+    title, text = "Your way in", ""
+    if isinstance(download, Denied) and isinstance(generate, Denied):
+        if download.code in _STOPPED:
+            return Way("Not open right now", refusal(download, url).sentence)
+        if download.code is Code.EMBARGOED:  # what is needed can be done meanwhile
+            title, text = "Not open yet", refusal(download, url).reason
     until = max(
         (each.terms_until for each in (download, generate) if isinstance(each, Allowed) and each.terms_until),
         default=None,
@@ -68,7 +75,7 @@ def way_in(
     if until is not None:
         return Way(
             "The terms have changed",
-            f"You are let in with the earlier ones until {day_words(until)}. Read the change and accept it.",
+            Markup("The earlier ones let you in until {}. Read the change and accept it.").format(day_tag(until)),
             href=f"{url}/access",
             action="Read and accept the change",
             also_href=f"{url}/playground" if playground and generate else "",
@@ -79,8 +86,11 @@ def way_in(
         ends = stands.grant.ends_at if stands.grant else None
         return Way(
             "You have access",
-            f"You can {'make images here and ' if makes_images else ''}download {content}."
-            + (f" Until {day_words(ends)}." if ends else ""),
+            Markup("You can {}download {}{}.").format(
+                "make images here and " if makes_images else "",
+                content,
+                Markup(" until {}").format(day_tag(last_moment(ends))) if ends else "",
+            ),
             href=f"{url}/playground" if playground else "",
             action="Open the playground",
             also_href=f"/settings/tokens/new?repo={url.strip('/')}",
@@ -90,7 +100,7 @@ def way_in(
     steps = _steps(principal, seen, terms, accepted, stands)
     todo = next((step for step in steps if step.kind != "yes"), None)
     if not principal.is_signed_in:
-        return Way("Your way in", steps=steps, href=f"/login?next={url}", action="Sign in")
+        return Way(title, text, steps, f"/login?next={url}", "Sign in")
     if generate and playground:
         return Way(
             "You can make images",
@@ -102,7 +112,9 @@ def way_in(
             _next_action(todo, terms, accepted),
             is_open=True,
         )
-    return Way("Your way in", steps=steps, href=f"{url}/access", action=_next_action(todo, terms, accepted))
+    if text and todo is None:
+        return Way(title, text, steps)
+    return Way(title, text, steps, f"{url}/access", _next_action(todo, terms, accepted))
 
 
 def way_to_images(principal: Principal, seen: Seen, way: Way, *, trouble: str) -> Way | None:
@@ -115,7 +127,7 @@ def way_to_images(principal: Principal, seen: Seen, way: Way, *, trouble: str) -
     if isinstance(generate, Denied):
         title = "You cannot make images here yet" if way.href else "No images are made here right now"
         told = refusal(generate, url)
-        text = told.reason if way.href else str(told)
+        text = told.reason if way.href else told.sentence
         href = way.href if principal.is_signed_in else f"/login?next={url}/playground"
         return Way(title, text, way.steps, href or url, way.action or "About this model")
     if trouble:

@@ -1,8 +1,12 @@
 """Refusals as pages say them: by code, in words for people; what programs are told stands in `authz.sentences`."""
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
 
 from gatekeeper.authz import Code, Denied
+from gatekeeper.web.wording.times import instant_tag
 
 _LOGIN, _ACCESS = "login", "access"
 
@@ -15,6 +19,7 @@ REFUSALS: dict[Code, tuple[str, str, str]] = {
         "Nothing is needed from you: who has access, or follows the repository, gets a notice when it goes on.",
         "",
     ),
+    Code.EMBARGOED: ("This release is under an embargo.", "See what you can do until then", _ACCESS),
     Code.TERMS_NOT_ACCEPTED: ("You have not accepted the license yet.", "Read and accept it", _ACCESS),
     Code.TERMS_CHANGED: (
         "The terms have changed since you accepted them.",
@@ -44,11 +49,20 @@ class Refusal:
     action: str = ""
     href: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.reason} {self.action}{'.' if self.href else ''}".strip()
+    @property
+    def sentence(self) -> Markup:
+        """Both as text without a link."""
+        return Markup("{} {}").format(self.reason, self.action + ("." if self.href else "")).strip()
 
 
 def refusal(denied: Denied, url: str) -> Refusal:
     """What a person reads who is denied something of the repository at `url`."""
     reason, action, where = REFUSALS.get(denied.code, (denied.reason, denied.next_step, ""))
+    if denied.code is Code.EMBARGOED and denied.revision:
+        reason = until(reason, denied.revision.embargoed_until)
     return Refusal(reason, action, {_LOGIN: f"/login?next={url}", _ACCESS: f"{url}/access"}.get(where, ""))
+
+
+def until(reason: str, instant: datetime | None) -> str:
+    """What is so until an instant, where that is known."""
+    return Markup("{} until {}.").format(reason.removesuffix("."), instant_tag(instant)) if instant else reason

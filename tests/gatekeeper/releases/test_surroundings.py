@@ -12,7 +12,7 @@ from gatekeeper.community import discussions
 from gatekeeper.community.tables import DiscussionEvent, EventKind
 from gatekeeper.generation.tables import QuotaChange
 from gatekeeper.incidents.tables import Incident, IncidentLink, IncidentState, LinkKind, Severity
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, now
 from gatekeeper.releases import Ladder, Release, Stage, surroundings
 from gatekeeper.releases.surroundings import drilled, questions_answered
 from gatekeeper.repos import AddFile, Repo, history
@@ -126,5 +126,5 @@ async def test_a_drill_counts_for_a_quarter(
     monkeypatch.setattr(surroundings, "now", lambda: now() + timedelta(days=surroundings.DRILL_DAYS + 1))
 
     assert before[0] is False
-    assert after == (True, f"The last rollback drill was done on {now():%Y-%m-%d}.")
+    assert after == (True, f"The last rollback drill was done on {day_words(now())}.")
     assert (await drilled(session, repo))[0] is False

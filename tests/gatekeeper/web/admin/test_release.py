@@ -11,7 +11,7 @@ from gatekeeper.accounts import OPERATOR, Role, organizations
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
-from tests.gatekeeper.web.site import MODEL, Site, words
+from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +52,18 @@ async def test_an_embargo_is_announced_with_an_instant_and_a_reason(site: Site, 
     page = words((await site.browser().get(address)).text)
     assert "Embargoed" in page
     assert "every criterion is checked again" in page
+
+    ada = await site.as_("ada")
+    paths = ("", "/access", "/blob/main/unet/config.json")
+    card, form, file = [(await ada.get(f"{MODEL}{path}")).text for path in paths]
+    until = '<time datetime="2099-01-01T10:00:00.000Z">1 Jan 2099, 10:00 UTC</time>'
+    assert [f"under an embargo until {until}." in text for text in (card, form, file)] == [True] * 3
+    assert re.search(rf'href="{MODEL}/access">Read and accept the license<', card)
+    assert f'href="{MODEL}/access">See what you can do until then<' in file
+    assert (await ask_for_access(ada)).headers["location"] == f"{MODEL}/access?done=requested"
+    waits = words((await ada.get(MODEL)).text)
+    assert ("Not open yet" in waits, "Waiting for a maintainer" in waits) == (True, True)
+    assert 'name="q-0"' not in (await ada.get(f"{MODEL}/access")).text
 
 
 async def test_a_withdrawal_leaves_a_tombstone_with_the_reason(site: Site, model: Repo) -> None:

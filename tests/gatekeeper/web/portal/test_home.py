@@ -1,13 +1,13 @@
 """The start page and the lists: what waits, what one may use, what is new; narrowed by what one looks for."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from gatekeeper import accounts, community, releases
+from gatekeeper import accounts, community, notices, releases
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
 from tests.gatekeeper.web.site import CARD, Site, words
@@ -48,19 +48,34 @@ async def test_home_tells_what_waits_what_ends_and_what_others_said(site: Site) 
     async with site.gatekeeper.db.write() as session:
         session.add(AccessRequest(repo_id=asked.id, person_id=ada.id, state=RequestState.RETURNED, waiting_since=now()))
         session.add(
-            AccessGrant(repo_id=held.id, person_id=ada.id, granted_by=grace.id, ends_at=now() + timedelta(days=9))
+            AccessGrant(
+                repo_id=held.id,
+                person_id=ada.id,
+                granted_by=grace.id,
+                granted_at=_midnight(days=-40),
+                ends_at=_midnight(days=9),
+            )
         )
         by = await accounts.principals.for_person(session, ada)
         said = await community.discussions.open_discussion(session, held, title="Pears?", text="Any?", by=by)
         by = await accounts.principals.for_person(session, grace)
         await community.acts.comment(session, held, said, "Soon.", by=by, moderates=True)
 
-    text = words((await (await site.as_("ada")).get("/")).text)
+        assert await notices.remind_of_ends(session) == 1
+
+    page = (await (await site.as_("ada")).get("/")).text
+    text = words(page)
 
     assert "Your request for lab/asked" in text
     assert "Answer what was asked" in text
-    assert "Your access to lab/held ends on" in text
+    last = day_words(_midnight(days=8))
+    assert text.count(f"Your access to lab/held ends on {last}") == 3  # the last one is a notice
+    assert re.search(rf"lab/held ends on <time datetime=[^>]+ data-day>{last}</time>", page)
     assert "Pears? Discussion In lab/held" in text
+
+
+def _midnight(*, days: int) -> datetime:
+    return datetime.combine(now() + timedelta(days=days), time.min, UTC)
 
 
 async def test_news_of_a_release_goes_away_with_a_hold(site: Site) -> None:
