@@ -164,7 +164,7 @@ def _terms(own: Iterable[tuple[Seen, Resource]]) -> list[Todo]:
         for action in _USES:
             match one.rights[action]:
                 case Allowed(terms_until=until) if until is not None:
-                    note = Markup("You are let in with the earlier ones until {}.").format(day_tag(until))
+                    note: str = Markup("You are let in with the earlier ones until {}.").format(day_tag(until))
                 case Denied(code=Code.TERMS_CHANGED):
                     note = "You are let in again once you have accepted them."
                 case _:
