@@ -198,7 +198,7 @@ async def _expected_seconds(session: AsyncSession, repo: Repo, commit: str, requ
         .limit(_LOOKED_AT)
     )
     asked = request.settings()
-    likely = [seconds * _work(asked, beside=made) / _work(made, beside=asked) for made, seconds in last]
+    likely: list[float] = [seconds * _work(asked, beside=made) / _work(made, beside=asked) for made, seconds in last]
     if not likely:
         return request.steps * request.images * _FIRST_SECONDS_PER_STEP
     return round(min(median(likely), ORDER_SECONDS), 3)

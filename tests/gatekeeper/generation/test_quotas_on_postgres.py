@@ -9,7 +9,8 @@ from gatekeeper import schema
 from gatekeeper.accounts import OPERATOR, Principal, Role, organizations, people, principals
 from gatekeeper.db import Database
 from gatekeeper.errors import TooMany
-from gatekeeper.generation import Budget, Once, quotas
+from gatekeeper.generation import Budget, Once, quotas, usage
+from gatekeeper.kit.clock import now
 from tests.gatekeeper.generation.test_admission import SAFETY, admitted
 from tests.gatekeeper.licensing.builders import make_person, make_repo
 from tests.postgres import running_postgres
@@ -48,4 +49,11 @@ async def test_quotas_and_keys_hold_against_many_at_once() -> None:
             [_, own, of_lab] = await quotas.standings(session, scopes)
             assert of_lab.images == 6
             assert own.running >= 1
+            orders = usage.of_people(lab, now() - quotas.WINDOW)
+            models, days = await usage.by_model(session, orders, lab), await usage.by_day(session, orders)
+            assert ([sum.orders for sum in models.values()], list(models)) == ([3], [""])
+            assert sum(day.orders for day in days.values()) == 3
+            assert "grace" in await usage.by_member(session, orders)
+            assert [line.ordered for line in await usage.lines(session, orders, limit=9, owner=lab)] == [2, 2, 2]
+            assert len(await usage.standings(session, members[0], SHARED)) == 3
         await database.close()

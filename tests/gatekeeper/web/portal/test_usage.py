@@ -1,10 +1,14 @@
 import asyncio
 import base64
+from datetime import timedelta
 
 import pytest
 
-from gatekeeper.generation import Generation
+from gatekeeper.generation import Generation, GenerationState
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.ids import first_id_at
 from gatekeeper.repos import Repo
+from gatekeeper.web.portal import usage
 from inference.contract import Preview, Queued
 from tests.gatekeeper.generation.stub import StubWorker, all_good, png_of
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
@@ -14,20 +18,35 @@ pytestmark = pytest.mark.anyio
 ORDER = {"prompt": "a red apple", "steps": "5", "guidance": "4", "images": "2", "seed": "7"}
 
 
-async def test_usage_is_shown_beside_its_limits_and_as_a_table(site: Site, model: Repo) -> None:
+async def test_usage_is_shown_beside_its_limits_and_as_a_table(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.worker(StubWorker())
     ada = await site.as_("ada")
     await ask_for_access(ada)
     await ada.post(f"{MODEL}/playground", data=ORDER)
+    ordered = {
+        "person_id": site.people["ada"].id,
+        "repo_id": model.id,
+        "commit_id": "a" * 40,
+        "prompt_sha256": "b" * 64,
+    }
+    async with site.gatekeeper.db.write() as session:
+        cancelled = {"state": GenerationState.CANCELLED, "charged_images": 1, "charged_seconds": 0.25}  # a preview
+        session.add(Generation(id=first_id_at(now() - timedelta(hours=1)), stage="open", **ordered, **cancelled))
+        session.add(Generation(is_evaluation=True, image_sha256=["c" * 64], charged_seconds=9.0, **ordered))
+    monkeypatch.setattr(usage, "_LINES_AT_ONCE", 1)
 
     page = words((await ada.get("/settings/usage")).text)
     table = (await ada.get("/settings/usage.csv")).text.splitlines()
 
-    assert "You, with lab/emoji 2 of 100" in page
-    assert "You on this hub 2 of 1000" in page
+    assert "You, with lab/emoji 3 of 100" in page  # as at the stage of the newest order
+    assert "You on this hub 3 of 1000" in page
+    assert " 2 2 0.8 Every order of a year" in page
     assert table[0].startswith("id,model,revision,stage,status")
-    assert ",lab/emoji," in table[1]
+    assert [",lab/emoji," in line for line in table[1:]] == [True, True]
     assert ",gated,done,2,2,0.500," in table[1]
+    assert ",open,cancelled,,0,0.250," in table[2]
     assert "Nothing was ordered" in words((await (await site.as_("alan")).get("/settings/usage")).text)
 
 
