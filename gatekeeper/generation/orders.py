@@ -42,6 +42,8 @@ class OrderRequest:
     previews                  checked looks on the way
     end_user                  whom an application orders for; only a keyed hash of it is kept
     output_format             of the files, with the quality of those that lose something
+    usual_steps               where none are named, as far as the level offers them
+    named                     fields that were given a value; the others are the hub's choice
     """
 
     prompt: str
@@ -59,7 +61,8 @@ class OrderRequest:
     output_format: str = "png"
     output_compression: int = 100
     end_user: str = ""
-    is_seed_drawn: bool = False
+    usual_steps: int = DEFAULT_STEPS
+    named: frozenset[str] = frozenset()
 
     @classmethod
     def parse(
@@ -68,6 +71,7 @@ class OrderRequest:
         *,
         level: SafetyLevel,
         names: Mapping[str, str] | None = None,
+        usual_steps: int = DEFAULT_STEPS,
     ) -> "OrderRequest":
         """The order in JSON values or form texts (numbers as text are read as numbers; None and "" mean not given).
 
@@ -79,7 +83,7 @@ class OrderRequest:
         request = cls(
             prompt=reader.text("prompt", is_required=True),
             negative_prompt=reader.text("negative_prompt"),
-            steps=reader.whole("steps", 1, level.steps, min(DEFAULT_STEPS, level.steps)),
+            steps=reader.whole("steps", 1, level.steps, min(usual_steps, level.steps)),
             guidance_scale=reader.number("guidance_scale", 0, level.guidance_scale, DEFAULT_GUIDANCE),
             seed=reader.whole("seed", 0, MAX_SEED, -1),
             images=reader.whole("images", 1, level.images, 1),
@@ -92,6 +96,8 @@ class OrderRequest:
             output_format=reader.choice("output_format", FORMATS),
             output_compression=reader.whole("output_compression", 0, 100, 100),
             end_user=reader.text("end_user"),
+            usual_steps=usual_steps,
+            named=frozenset(reader.named),
         )
         highest = MAX_SEED + 1 - request.images  # each image has the next seed, and can be made again with it
         if request.seed > highest:
@@ -99,7 +105,7 @@ class OrderRequest:
         reader.finish()
         if request.seed >= 0:
             return request
-        return replace(request, seed=secrets.randbelow(highest), is_seed_drawn=True)
+        return replace(request, seed=secrets.randbelow(highest))
 
     @classmethod
     def of(cls, made: Generation) -> "OrderRequest":
@@ -110,9 +116,10 @@ class OrderRequest:
         return cls(prompt=made.prompt or "", negative_prompt=made.negative_prompt or "", **kept)
 
     def asked(self) -> dict[str, Any]:
-        """Everything that makes two orders the same one."""
-        seed = {"seed": None} if self.is_seed_drawn else {}
-        return self.settings() | {"prompt": self.prompt, "negative_prompt": self.negative_prompt} | seed
+        """Everything that makes two orders the same one: what the hub chose is not among it, for that may change."""
+        chosen = {"seed": None, "sld_level": None, "steps": self.usual_steps}
+        left_open = {name: value for name, value in chosen.items() if name not in self.named}
+        return self.settings() | {"prompt": self.prompt, "negative_prompt": self.negative_prompt} | left_open
 
     def settings(self) -> dict[str, Any]:
         """Everything but the texts, as it is kept and shown."""
@@ -140,11 +147,15 @@ class _Reader:
         self._values = dict(values)
         self._names = names
         self.wrong: dict[str, str] = {}
+        self.named: set[str] = set()
 
     def take(self, field: str) -> Any:
         """The value, None when it was not given."""
         value = self._values.pop(field, None)
-        return None if isinstance(value, str) and not value.strip() else value
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        self.named.add(field)
+        return value
 
     def fail(self, field: str, sentence: str) -> None:
         """Note what is wrong with a field."""

@@ -120,6 +120,8 @@ def test_a_key_makes_one_order_of_two_tries(client: Clients, model: str) -> None
     with pytest.raises(openai.BadRequestError) as reused:
         client().images.generate(model=model, prompt="another plum", extra_headers=header)
     assert reused.value.code == "IdempotencyKeyReused"
+    with pytest.raises(openai.BadRequestError):  # ten steps instead of twenty
+        client().images.generate(model=model, prompt="a plum", quality="low", extra_headers=header)
 
 
 def test_the_client_does_not_order_again_by_itself_what_cannot_be_had_now(

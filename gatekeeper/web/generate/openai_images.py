@@ -32,7 +32,7 @@ async def generate(call: Call) -> Response:
         asked.revision,
         asked.values,
         names=openai_schemas.NAMES,
-        defaults=asked.defaults,
+        usual_steps=asked.usual_steps,
         is_awaited=True,
     )
     start(call, admitted)

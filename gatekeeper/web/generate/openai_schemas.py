@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatekeeper.errors import GatekeeperError, Invalid
-from gatekeeper.generation import Generation, SafetyLevel
+from gatekeeper.generation import Generation
 from gatekeeper.generation.orders import DEFAULT_STEPS
 from gatekeeper.web.generate import schemas
 from gatekeeper.web.generate.openai_errors import error_object
@@ -43,9 +43,10 @@ class ImagesRequest:
     quality: str
     background: str
 
-    def defaults(self, level: SafetyLevel) -> Json:
-        """Steps by quality, as far as the stage offers them."""
-        return {"steps": min(_STEPS.get(self.quality, DEFAULT_STEPS), level.steps)}
+    @property
+    def usual_steps(self) -> int:
+        """Steps by quality, where none are named."""
+        return _STEPS.get(self.quality, DEFAULT_STEPS)
 
 
 def images_request(content: bytes) -> ImagesRequest:

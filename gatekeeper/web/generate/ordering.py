@@ -1,7 +1,7 @@
 """From a request to an order in the making: decided, checked, charged, begun. Shared by every door to the images."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from gatekeeper.generation import (
     OrderRequest,
     Ruling,
     Safety,
-    SafetyLevel,
     Terms,
 )
+from gatekeeper.generation.orders import DEFAULT_STEPS
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue, Known
@@ -45,15 +45,15 @@ async def begin(
     values: Mapping[str, Any],
     *,
     names: Mapping[str, str] | None = None,
-    defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+    usual_steps: int = DEFAULT_STEPS,
     is_awaited: bool = False,
 ) -> Admitted:
     """Take an order in, inside the caller's write transaction. What is returned is for `start` after its commit.
 
-    resource    loaded in this session, so that the decision and the charge are of one instant
-    names       our field -> the name the caller used, for messages
-    defaults    what holds for fields that were not given, by what the stage offers
-    is_awaited  the caller gets the images by this very call
+    resource     loaded in this session, so that the decision and the charge are of one instant
+    names        our field -> the name the caller used, for messages
+    usual_steps  where none are given, as far as the stage offers them
+    is_awaited   the caller gets the images by this very call
     """
     gatekeeper, principal, instant = call.gatekeeper, call.principal, now()
     allowed = authz.require(gatekeeper.policies, principal, Action.GENERATE, resource, instant)
@@ -67,7 +67,7 @@ async def begin(
     level = safety.at(stage, is_adjusted=is_adjusted)
     bundle, known = await _license(gatekeeper, session, repo, commit)
     level = await generation.demanded(session, principal, known, level, safety=safety)
-    request = OrderRequest.parse({**defaults(level), **values}, level=level, names=names)
+    request = OrderRequest.parse(values, level=level, names=names, usual_steps=usual_steps)
     manifest = await gatekeeper.studio.prepare(session, repo, commit)
     ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
     admitted = await generation.admit(
@@ -108,7 +108,7 @@ async def begin_named(
     values: Mapping[str, Any],
     *,
     names: Mapping[str, str] | None = None,
-    defaults: Callable[[SafetyLevel], Mapping[str, Any]] = lambda level: {},
+    usual_steps: int = DEFAULT_STEPS,
     is_awaited: bool = False,
 ) -> tuple[Admitted, Repo]:
     """`begin`, of what a body names: found before the writers' lock is taken, and again where something changed since.
@@ -122,7 +122,7 @@ async def begin_named(
             call.principal = await authenticate(call.request, session, call.gatekeeper)
             repo, resource = await named(call, session, model, revision)
         return await begin(
-            call, session, repo, resource, values, names=names, defaults=defaults, is_awaited=is_awaited
+            call, session, repo, resource, values, names=names, usual_steps=usual_steps, is_awaited=is_awaited
         ), repo
 
 

@@ -34,6 +34,7 @@ from gatekeeper.generation.quotas import Standing
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
+from inference.contract import SldLevel
 from tests.gatekeeper.licensing.builders import events, make_person, make_repo
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,18 @@ async def test_a_key_finds_the_order_again_and_charges_it_once(
     assert (await admitted(session, await make_person(session), place, once=Once("mine"))).is_new
     first.made.state = GenerationState.FAILED
     assert (await admitted(session, ada, place, once=Once("mine"))).is_new  # nothing came of the first one
+
+
+async def test_a_key_finds_its_order_where_the_hub_has_come_to_choose_otherwise(
+    session: AsyncSession, ada: Principal, place: tuple[Repo, str]
+) -> None:
+    first = await admitted(session, ada, place, once=Once("mine"))
+    stricter = replace(LEVEL, sld_level=SldLevel.MAX, lowest_sld=SldLevel.MAX, steps=10)
+    again = await admitted(session, ada, place, once=Once("mine"), level=stricter)
+    assert (again.made.id, again.made.settings["steps"]) == (first.made.id, 20)
+    for other in ({"steps": 10}, {"sld_level": "max"}):
+        with pytest.raises(Invalid, match="used for another order"):
+            await admitted(session, ada, place, once=Once("mine"), level=stricter, **other)
 
 
 async def test_a_key_stands_for_the_commit_that_was_named(
