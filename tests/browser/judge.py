@@ -12,20 +12,13 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.identity_provider import node
 from tests.journeys.conftest import Demo, running_demo
 from tests.journeys.tour import LIVE, fill, live, open_page
-from tests.journeys.walk import walk
+from tests.journeys.walk import MODEL, WALKS, walk
 
 LEAST = 95
-MODEL = f"/{NAMESPACE}/{NAME}"
 _HERE = Path(__file__).parent
-_STARTS = {
-    None: ("/", MODEL, "/login", "/_styleguide"),
-    "ada": ("/", MODEL, "/settings"),
-    "maintainer": ("/", MODEL, "/settings", "/admin"),
-}
 # Pages of the portal that are measured, by who looks at them.
 _MEASURED = {
     None: (
@@ -74,17 +67,19 @@ def _pages(
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser)
         fill(demo)
-        people = {person: open_page(opened, demo, person) for person in (*_STARTS, *LIVE)}
+        people = {person: open_page(opened, demo, person) for person in (*WALKS, *LIVE)}
         for person, page in people.items():
             cookies[person] = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
         live(people, lambda *_, **__: None)
-        for person, starts in _STARTS.items():
-            for pattern, path in walk(people[person], *starts) if is_whole else ():
+        for person, (starts, least) in WALKS.items() if is_whole else ():
+            before = len(files)
+            for pattern, path in walk(people[person], *starts, person=person):
                 # As it was sent, before any script: that is what has to be valid.
                 text = people[person].request.get(path, headers={"accept": "text/html"}).text()
                 file = folder / f"{len(files)}.html"
                 file.write_text(text, encoding="utf-8")
                 files.append({"name": f"{pattern} ({person or 'nobody'})", "file": str(file)})
+            assert len(files) - before >= least, f"links were lost on the way of {person or 'nobody'}"
         opened.close()
     return files, cookies
 

@@ -83,8 +83,9 @@ def sign_in(page: Page, demo: Demo, person: str) -> None:
     page.goto("/login")
     page.get_by_label("Name or e-mail").fill(person)
     page.get_by_label("Password").fill(demo.passwords[person])
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(demo.url + "/**")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
+    assert page.url == f"{demo.url}/", page.locator("main").inner_text()
 
 
 def seed(demo: Demo, module: str) -> None:

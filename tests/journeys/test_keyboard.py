@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.journeys.conftest import Demo
+from tests.journeys.looking import look
 
 MODEL = f"/{NAMESPACE}/{NAME}"
 _MOST_STOPS = 120
@@ -74,6 +75,7 @@ def test_an_applicant_comes_to_a_token_by_keys_alone(demo: Demo, visit: Callable
     type_into(page, "Label", "by keys")
     enter(page, f"{demo.url}/settings/tokens")
     expect(page.locator("code.secret")).to_be_visible()
+    look(page)
 
 
 def test_a_maintainer_holds_a_release_and_proves_it_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.journeys.looking import look
 from tests.wire.server import Hub
 from tests.wire.serving import Server
 
@@ -83,6 +84,7 @@ def test_five_requests_are_cleared_with_the_keyboard_alone(hub: Hub, browser: Br
     for key in ("j", "x", "ArrowDown", "x", "j", "x", "k", "a", "Enter"):
         press(key)
     expect(page.get_by_text("3 of 3 done.")).to_be_visible()
+    look(page)
     page.goto("/admin/requests")
     expect(page.get_by_role("heading", name="Nothing is waiting")).to_be_visible()
 

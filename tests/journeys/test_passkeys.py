@@ -5,6 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Demo
+from tests.journeys.looking import look
 
 Visit = Callable[..., Page]
 
@@ -33,9 +34,13 @@ def test_a_passkey_signs_in_by_itself_and_as_the_second_step(demo: Demo, visit: 
     give_authenticator(page)
 
     page.goto("/settings/second-factor")
+    page.get_by_role("button", name="Set up an app").click()
+    look(page, "ada")
+    page.goto("/settings/second-factor")
     page.get_by_label("Name of the new passkey").fill("My laptop")
     page.get_by_role("button", name="Add a passkey").click()
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    look(page)
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_role("button", name="Remove My laptop")).to_be_visible()
 
@@ -51,6 +56,7 @@ def test_a_passkey_signs_in_by_itself_and_as_the_second_step(demo: Demo, visit: 
     page.get_by_label("Password").fill(demo.passwords["ada"])
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/login/second?next=**")
+    look(page, "ada")
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url("**/settings/second-factor")
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.identity_provider import IdentityProvider, entry, identity_provider
+from tests.journeys.looking import look
 from tests.wire.server import Hub
 from tests.wire.serving import Server
 
@@ -62,9 +63,11 @@ def test_signing_in_and_out_through_a_provider(house: House, visitor: Page, brow
     sign_in(elsewhere, "bea")
 
     visitor.goto("/settings/sign-in")
+    look(visitor, "bea")
     assert visitor.get_by_role("button", name="Remove Company").is_visible()
     visitor.locator("summary").filter(has_text="Menu").click()
     visitor.get_by_role("button", name="Sign out").first.click()
+    look(visitor, "bea")
     visitor.get_by_role("link", name="Sign out at Company").click()
     visitor.locator("button[value=yes]").click()
     visitor.wait_for_url("**/?done=signed-out")

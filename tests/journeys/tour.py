@@ -14,14 +14,12 @@ from urllib.parse import urlsplit
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.gatekeeper.web.site import PASSWORD
 from tests.journeys.conftest import ROOT, Demo, running_demo, seed, sign_in
 from tests.journeys.lived import APPLICANTS
 from tests.journeys.test_story import approve
-from tests.journeys.walk import report, route_of, walk
+from tests.journeys.walk import MODEL, report, route_of, walk
 
-MODEL = f"/{NAMESPACE}/{NAME}"
 LIVE = (None, "ada", "grace", "meitner", "lamarr", "maintainer")  # who `live` is about
 FOLDER = ROOT / "docs" / "tour"
 _TALLEST = 1600  # pixels of a page that are shown
@@ -262,7 +260,7 @@ def _fill_and_send(page: Page, answers: dict[str, str]) -> None:
 
 def _new(page: Page, person: str | None, starts: tuple[str, ...], taken: set[str]) -> Iterator[tuple[str, str]]:
     """Kinds of pages that have no picture yet, or look another way to this person; and the picture's name."""
-    for pattern, _ in walk(page, *starts):
+    for pattern, _ in walk(page, *starts, person=person):
         is_other = pattern in _AGAIN.get(person or "", ())
         if (pattern in taken and not is_other) or (pattern.startswith("/admin") and person != "maintainer"):
             continue

@@ -1,0 +1,80 @@
+"""How a page is looked at: it fits and prints, and axe finds nothing, folded open, in all widths and both themes."""
+
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.journeys.walk import route_of
+
+WIDTHS = (320, 768, 1440)
+HEIGHT = 900
+# Who saw a page of each kind while the tests ran, by the pattern of its address.
+SEEN: defaultdict[str, set[str]] = defaultdict(set)
+
+_RUN = """options => axe.run({resultTypes: ['violations'], ...options}).then(found =>
+    found.violations.map(each => `${each.id}: ${each.nodes.slice(0, 3).map(node => node.target).join(', ')}`))"""
+# What depends on the theme or the width; the other rules hold once and for all.
+_CHANGING = {"runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}
+_ALL: dict[str, object] = {"rules": {"target-size": {"enabled": True}}}
+_CORNERS: tuple[tuple[Any, int, dict[str, Any]], ...] = (
+    ("light", WIDTHS[0], _CHANGING),
+    ("light", WIDTHS[-1], _ALL),
+    ("dark", WIDTHS[-1], _CHANGING),
+    ("dark", WIDTHS[0], _ALL),
+)
+_ONE_ROW = 64  # pixels of the header at most
+_LAID_OUT = """() => ({
+    over: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    header: document.querySelector('.site-header').offsetHeight,
+})"""
+_UNPRINTED = """() => [...document.querySelectorAll('main table, main .legal, main .rows')]
+    .filter(each => !each.checkVisibility() && !each.closest('.filters, details:not([open]), .for-wide, .for-narrow'))
+    .map(each => each.outerHTML.slice(0, 80))"""
+# All but menus, which would cover the page, and long differences of files, the first of which is open as it comes.
+_UNFOLD = """() => {
+  const folds = [...document.querySelectorAll('main details:not([open], .menu, :has(.diff))')]
+  for (const each of folds) each.open = true
+  return folds
+}"""
+
+
+def look(page: Page, person: str | None = None) -> None:
+    """Look at the page where a journey stands, and leave it as it was."""
+    found = faults(page, person)
+    assert not found, "\n".join([page.url, *found])
+
+
+def faults(page: Page, person: str | None = None) -> list[str]:
+    """What is wrong with how the page looks."""
+    if route := route_of(urlsplit(page.url).path):
+        SEEN[route.pattern].add(person or "nobody")
+    before = page.viewport_size or {"width": WIDTHS[-1], "height": HEIGHT}
+    page.evaluate(Axe().axe_script)
+    found = [] if page.locator("h1").count() == 1 else [f"{page.locator('h1').count()} main headings"]
+    for width in WIDTHS:
+        found += _fits(page, width)
+    page.emulate_media(media="print")
+    found += [f"not printed: {each}" for each in page.evaluate(_UNPRINTED)]
+    page.emulate_media(media="screen")
+    folds = page.evaluate_handle(_UNFOLD)
+    found += [f"{fault}, folded open" for fault in _fits(page, WIDTHS[0])]
+    for theme, width, options in _CORNERS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.emulate_media(color_scheme=theme)
+        found += [f"{fault}, in the {theme} at {width}" for fault in page.evaluate(_RUN, options)]
+    folds.evaluate("folds => { for (const each of folds) each.open = false }")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(before)
+    return found
+
+
+def _fits(page: Page, width: int) -> list[str]:
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    laid_out = page.evaluate(_LAID_OUT)
+    found = [f"{laid_out['over']} px too wide at {width}"] if laid_out["over"] > 0 else []
+    if laid_out["header"] > _ONE_ROW:
+        found.append(f"the header is {laid_out['header']} px high at {width}")
+    return found
