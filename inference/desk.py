@@ -231,7 +231,7 @@ class Desk:
                 message = f"No {kind} check named {', '.join(missing)} is attached here, and the order demands it."
                 raise OrderProblem(ErrorCode.CHECKER_MISMATCH, message)
         if order.safety.sld_must_act and (why_not := _cannot_steer(order, model)):
-            message = f"At this stage Safe Latent Diffusion must act, and it cannot: {why_not}"
+            message = f"Safe Latent Diffusion must act on your images here, and it cannot: {why_not}"
             raise OrderProblem(ErrorCode.SAFETY_CANNOT_ACT, message)
         request = Request(
             order=order,

@@ -94,8 +94,11 @@ def _unchecked(reason: str) -> errors.GatekeeperError:
 def _failure(made: Generation) -> errors.GatekeeperError:
     """The caller's values, a full queue, or our side."""
     match made.code:
-        case ErrorCode.LIMITS_EXCEEDED | ErrorCode.SAFETY_CANNOT_ACT:
+        case ErrorCode.LIMITS_EXCEEDED:
             return errors.Invalid(made.reason, status=422, next_step="Correct the named values and order again.")
+        case ErrorCode.SAFETY_CANNOT_ACT:
+            next_step = "Set the guidance above 1 and order again. A model that cannot be steered makes no images here."
+            return errors.Invalid(made.reason, status=422, next_step=next_step)
         case ErrorCode.OUT_OF_MEMORY:
             return errors.Invalid(made.reason, status=422, next_step="Order a smaller size, or fewer images at once.")
         case code if code == NO_RIGHT:

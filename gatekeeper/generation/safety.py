@@ -129,9 +129,15 @@ class SafetyLevel:
         return replace(self, sld_level=sld_level, lowest_sld=self.lowest_sld if is_adjusted else sld_level)
 
     def stricter(self, least: SldLevel, margin: float) -> "SafetyLevel":
-        """With at least this steering, whoever asks, and a stricter image check."""
-        sld_level, lowest = _stronger(self.sld_level, least), _stronger(self.lowest_sld, least)
-        return replace(self, sld_level=sld_level, lowest_sld=lowest, margin=min(self.margin + margin, 1.0))
+        """With at least this steering, which then must act, whoever asks; and a stricter image check."""
+        lowest = _stronger(self.lowest_sld, least)
+        return replace(
+            self,
+            sld_level=_stronger(self.sld_level, least),
+            lowest_sld=lowest,
+            sld_must_act=self.sld_must_act or lowest is not SldLevel.OFF,
+            margin=min(self.margin + margin, 1.0),
+        )
 
     def covers(self, other: "SafetyLevel") -> bool:
         """Whether it is nowhere weaker than another one."""
@@ -175,14 +181,16 @@ class Safety:
     def at(self, stage: Stage | None, *, is_adjusted: bool = False) -> SafetyLevel:
         """The level of a stage, None for a repository without stages.
 
-        is_adjusted  the person may choose a weaker safety level (`generate_adjusted` was allowed)
+        is_adjusted  the person may choose a weaker safety level (`generate_adjusted` was allowed); where none is the
+                     weakest, steering need not act either
         """
         level = self.levels[stage.value if stage else UNSTAGED]
         if not is_adjusted:
             return level
         lowest = min(self.adjusted_sld, level.sld_level, key=list(SldLevel).index)
         images_per_day = min(self.adjusted_images_per_day, level.images_per_day)
-        return replace(level, lowest_sld=lowest, images_per_day=images_per_day)
+        must_act = level.sld_must_act and lowest is not SldLevel.OFF
+        return replace(level, lowest_sld=lowest, sld_must_act=must_act, images_per_day=images_per_day)
 
     @classmethod
     def load(cls, policies_dir: Path | None = None) -> "Safety":

@@ -17,13 +17,21 @@ def test_every_stage_has_a_level_read_once() -> None:
         level = safety.at(stage)
         assert level.lowest_sld is level.sld_level
         assert level.images_per_day > 0
-    assert safety.at(Stage.RESEARCH_PREVIEW).sld_level is SldLevel.STRONG
+    preview = safety.at(Stage.RESEARCH_PREVIEW)
+    assert (preview.sld_level, preview.sld_must_act) == (SldLevel.STRONG, True)
 
 
 def test_adjusted_safety_has_its_own_quota() -> None:
     adjusted = Safety.load().at(Stage.TRUSTED_TEST, is_adjusted=True)
     assert adjusted.images_per_day == 50
     assert adjusted.lowest_sld is SldLevel.OFF
+
+
+def test_who_may_switch_steering_off_need_not_have_it_act_until_strikes_make_it() -> None:
+    adjusted = Safety.load().at(Stage.RESEARCH_PREVIEW, is_adjusted=True)
+    assert adjusted.sld_must_act is False
+    assert adjusted.stricter(SldLevel.WEAK, 0.0).sld_must_act is True
+    assert adjusted.stricter(SldLevel.OFF, 0.0).sld_must_act is False
 
 
 @pytest.mark.parametrize(

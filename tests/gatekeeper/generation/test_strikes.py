@@ -92,6 +92,7 @@ async def test_strikes_make_safety_stricter_and_then_orders_wait_for_people(
 
     assert (free.sld_level, free.margin) == (SldLevel.MEDIUM, 0.0)
     assert (strict.sld_level, strict.lowest_sld, strict.margin) == (SldLevel.STRONG, SldLevel.STRONG, POLICY.margin)
+    assert (free.demand()["sld_must_act"], strict.demand()["sld_must_act"]) == (False, True)
     assert waiting.value.code == "SafetyReview"
     assert after_one.sld_level is SldLevel.STRONG
     assert after_all.sld_level is SldLevel.STRONG  # upheld ones go on counting, but nobody waits any more

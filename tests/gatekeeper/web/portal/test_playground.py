@@ -84,7 +84,7 @@ async def test_the_page_says_what_helps_by_what_went_wrong(site: Site, model: Re
     away = Refused(code=RefusalCode.PROMPT_UNSCREENED, reason="The classifier is away.", rule_ids=("x",))
     table: list[tuple[list[Event], str]] = [
         ([away], "It is not your doing. Order again later"),
-        (failed(ErrorCode.SAFETY_CANNOT_ACT), "Correct the named values and order again. It cost you nothing."),
+        (failed(ErrorCode.SAFETY_CANNOT_ACT), "Set the guidance above 1 and order again."),
         (failed(ErrorCode.OUT_OF_MEMORY), "Order a smaller size"),
         (failed(ErrorCode.MODEL_REFUSED), "Tell the model's maintainers."),
         (failed(ErrorCode.NOT_FINITE), "Order again in a moment. It cost you nothing."),
