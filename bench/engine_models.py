@@ -11,8 +11,9 @@ import transformers
 
 from inference.building import ModelBuilder
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import LoadWatch, Model
+from inference.fleet import Model
 from inference.safety.trusted import trusted_checkers
+from inference.watch import LoadWatch
 
 
 def load_model(directory: Path, scratch: Path) -> Model:

@@ -42,7 +42,7 @@ class Buckets:
         waiting  this order and those that wait behind it
         """
         if ticket.order.bucket is not None:
-            self._require_room(ticket, ticket.order.bucket)
+            require_room(ticket, ticket.order.bucket, self._spare_bytes())
             return ticket.order.bucket
         most = self._largest(ticket)
         wanted = rows_of(ticket)
@@ -82,7 +82,7 @@ class Buckets:
             and _call_bytes(ticket, size) <= spare
         ]
         if not fitting:
-            self._require_room(ticket, self._holding(request.rows_per_image))
+            require_room(ticket, self._holding(request.rows_per_image), spare)
             return self._holding(request.rows_per_image)  # it failed once in a crowd; alone it may do
         return max(fitting)
 
@@ -91,17 +91,18 @@ class Buckets:
         size, failed_at = self._failed.get((request.model.state.digest, request.width, request.height), (None, 0.0))
         return size if time.monotonic() - failed_at < REMEMBERED_SECONDS else None
 
-    def _require_room(self, ticket: Ticket, bucket: int) -> None:
-        needed, spare = _call_bytes(ticket, bucket), self._spare_bytes()
-        if needed > spare:
-            raise TooLarge(
-                f"An image of this size needs about {needed / 2**30:.1f} GiB, and the worker has {spare / 2**30:.1f}"
-                " to spare; choose a smaller size."
-            )
-
     def _holding(self, rows: int) -> int:
         rows = min(rows, self._max_rows)
         return next((size for size in self._sizes if size >= rows), self._sizes[-1])
+
+
+def require_room(ticket: Ticket, bucket: int, spare_bytes: int) -> None:
+    """Raise TooLarge where a call for an order like this one does not fit into so much memory."""
+    if (needed := _call_bytes(ticket, bucket)) > spare_bytes:
+        raise TooLarge(
+            f"An image of this size needs about {needed / 2**30:.1f} GiB, and the worker has"
+            f" {spare_bytes / 2**30:.1f} to spare; choose a smaller size."
+        )
 
 
 def rows_of(ticket: Ticket) -> int:

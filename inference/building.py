@@ -1,7 +1,9 @@
 """From verified parts to a model that can work: device, number format, the server's checker, a warm-up call."""
 
+import contextlib
 import copy
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +16,15 @@ from inference.contract import LoadPhase, ModelManifest, ModelState
 from inference.decoding import decoded
 from inference.denoising import dtype_name
 from inference.device import PLAIN, DevicePath
-from inference.fleet import LoadWatch, Model, ModelRefused
+from inference.fleet import Model, ModelRefused
 from inference.indexes import ENGINE
 from inference.loading import Parts, load_parts
 from inference.memory import is_out_of_memory, peak_bytes, weight_bytes
-from inference.pipelines import takes_negative_prompt
+from inference.pipelines import call_pipeline, takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers
 from inference.schedulers import is_denoising, name_of
 from inference.texts import encode
+from inference.watch import LoadWatch
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class ModelBuilder:
     def __call__(self, manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
         """Verify, build and warm up. Raises ModelRefused."""
         torch.set_num_threads(self._threads)
-        parts = load_parts(manifest, store=self._store, directory=directory, watch=watch)
+        parts = load_parts(manifest, store=self._store, directory=directory, watch=watch, most_bytes=self._most_bytes)
         is_engine = parts.pipeline in ENGINE
         if is_engine:
             require_engine_fits(parts)
@@ -69,7 +72,7 @@ class ModelBuilder:
         for module in _modules(parts):
             module.to(self._device)
         watch.building("Warming up.")
-        model = self._prepared(self._warmed_up(model), watch) if is_engine else model
+        model = self._prepared(self._warmed_up(model), watch) if is_engine else self._tried(model)
         return replace(model, held_bytes=weight_bytes(model.parts))
 
     def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
@@ -126,7 +129,7 @@ class ModelBuilder:
     @torch.inference_mode()
     def _warmed_up(self, model: Model) -> Model:
         """The model after its first calls, with the batch sizes that they proved. Raises ModelRefused."""
-        try:
+        with _working_together():
             model = replace(
                 model,
                 text_sizes=proven_sizes(lambda ids: encode(model, ids).flat(), trials.token_ids(model, max(SIZES))),
@@ -135,8 +138,6 @@ class ModelBuilder:
                 ),
             )
             model = self._measured(model)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise ModelRefused(f"the parts do not work together: {type(error).__name__}: {str(error)[:200]}") from error
         log.info("texts are encoded in %s at once, images decoded in %s", model.text_sizes, model.image_sizes)
         return model
 
@@ -159,11 +160,17 @@ class ModelBuilder:
                 break
         return model
 
+    def _tried(self, model: Model) -> Model:
+        """A model outside of the engine, with what a run of its pipeline takes. Raises ModelRefused."""
+        side, area = _trial(model)
+        pixels = side * model.side_multiple
+        with _working_together():
+            run_bytes = peak_bytes(lambda: call_pipeline(model, prompt="a cat", width=pixels, height=pixels, steps=1))
+        return replace(model, image_bytes=int(run_bytes * area))
+
     def _measured(self, model: Model) -> Model:
         """The model with what its calls take at the default size; measured at a small one where that is large."""
-        default = model.default_width // model.side_multiple
-        side = min(default, TRIAL_SIDE)
-        area = (default / side) ** 2
+        side, area = _trial(model)
         row = peak_bytes(lambda: trials.denoise_once(model, model.parts["unet"], 1, side=side))
         image = peak_bytes(lambda: decoded(model.parts["vae"], trials.latents(model, 1, side=side)))
         return replace(model, row_bytes=int(row * area), image_bytes=int(image * area))
@@ -173,14 +180,26 @@ class ModelBuilder:
             return torch.float32 if self._device == "cpu" else torch.bfloat16
         return torch.bfloat16 if self._dtype == "bfloat16" else torch.float32
 
+    def _most_bytes(self, pipeline: str, values: dict[str, int]) -> int:
+        """What a model with so many values in each part takes of the device's memory at its fullest.
+
+        It is built in float32, in main memory, whatever format its files have.
+        """
+        if self._device != "cpu":
+            return sum(values.values()) * self._plain_dtype().itemsize
+        copied = values["unet"] if pipeline in ENGINE and self._compares_formats() else 0
+        return sum(values.values()) * torch.float32.itemsize + copied * torch.bfloat16.itemsize
+
+    def _compares_formats(self) -> bool:
+        return self._dtype == "auto" and self._device == "cpu" and has_bfloat16()
+
     @torch.inference_mode()
     def _choose_dtype(self, model: Model) -> torch.dtype:
         """bfloat16 on a CPU only where the processor computes with it and it is measured to be faster."""
-        if self._dtype != "auto" or self._device != "cpu" or not has_bfloat16():
+        if not self._compares_formats():
             return self._plain_dtype()
         unet = model.parts["unet"]
-        # A copy: rounded to bfloat16 and back, the model's own weights would not be the published ones any more.
-        sides = {torch.float32: unet, torch.bfloat16: copy.deepcopy(unet).to(torch.bfloat16)}
+        sides = {torch.float32: unet, torch.bfloat16: _in_bfloat16(unet)}
         seconds = {
             dtype: trials.shortest_seconds(
                 partial(trials.denoise_once, replace(model, dtype=dtype), denoiser, TRIAL_ROWS)
@@ -229,6 +248,35 @@ def pick_device(name: str) -> str:
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _in_bfloat16(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a module in bfloat16, made without a second one in float32.
+
+    Rounded and converted back, the module's own weights would not be the published ones any more.
+    """
+    copies: dict[int, torch.Tensor] = {
+        id(value): torch.nn.Parameter(value.to(torch.bfloat16), requires_grad=False) for value in module.parameters()
+    }
+    return copy.deepcopy(module, copies).to(torch.bfloat16)
+
+
+def _trial(model: Model) -> tuple[int, float]:
+    """The side in latents at which a model is measured, and how many times that area its default size has."""
+    default = model.default_width // model.side_multiple
+    side = min(default, TRIAL_SIDE)
+    return side, (default / side) ** 2
+
+
+@contextlib.contextmanager
+def _working_together() -> Iterator[None]:
+    """First calls of a model's parts. Raises ModelRefused where they fail, MemoryError where they do not fit."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        raise ModelRefused(f"the parts do not work together: {type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _modules(parts: Parts) -> list[torch.nn.Module]:

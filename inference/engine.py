@@ -138,7 +138,7 @@ class Engine:
                     self._begin(ticket, encoded, waiting)
             except Exception as error:
                 log.error("an order could not begin: %s", type(error).__name__)
-                ticket.fail(*_explain(error))
+                ticket.fail(*explain(error))
 
     def _gathered(self, samples: list[Sample], waiting: list[Ticket]) -> list[Sample]:
         """A young order's images: as they are, or from their beginning in the larger bucket that they now would get.
@@ -212,7 +212,7 @@ class Engine:
                 take_step(sample, prediction)
             except Exception as error:  # a poisoned request fails alone
                 log.error("a step failed: %s", type(error).__name__)
-                sample.ticket.fail(*_explain(error))
+                sample.ticket.fail(*explain(error))
             else:
                 self._preview(sample)
         seconds = (self._clock() - began) / sum(sample.rows for sample in batch)
@@ -236,7 +236,7 @@ class Engine:
                 self._samples[self._samples.index(sample)] = smaller
         stuck = [sample for sample, smaller in zip(batch, again, strict=True) if smaller is None]
         if len(stuck) == len(batch) == 1:
-            stuck[0].ticket.fail(*_explain(error))
+            stuck[0].ticket.fail(*explain(error))
             return
         for sample in stuck:
             self._advance([sample])
@@ -266,7 +266,8 @@ def _person(sample: Sample) -> str:
     return sample.ticket.order.person_key
 
 
-def _explain(error: Exception) -> tuple[ErrorCode, str]:
+def explain(error: Exception) -> tuple[ErrorCode, str]:
+    """Why an order failed, for the one who ordered."""
     match error:
         case NotFinite():
             return ErrorCode.NOT_FINITE, "The model produced values that are not numbers for this order."

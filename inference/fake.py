@@ -34,12 +34,13 @@ from inference.contract import (
     Scheduler,
     Started,
 )
-from inference.fleet import LoadWatch, Model
+from inference.fleet import Model
 from inference.line import FloatImage, Making
 from inference.queue import FairQueue
 from inference.release import Release
 from inference.safety.verdict import GuardedChecker, Verdict
 from inference.ticket import Ticket
+from inference.watch import LoadWatch
 
 log = logging.getLogger(__name__)
 

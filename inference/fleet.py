@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from inference.contract import ErrorCode, LoadPhase, ModelManifest, ModelState, Scheduler
 from inference.room import Room
 from inference.safety.verdict import CheckerError, GuardedChecker
+from inference.watch import LoadWatch, StateWatch
 
 log = logging.getLogger(__name__)
 
@@ -78,19 +79,6 @@ class Model:
         """Estimate of what a denoiser call, and a decoding beside it, take at their peaks."""
         share = width * height / (self.default_width * self.default_height)
         return int((rows * self.row_bytes + self.image_bytes) * share)
-
-
-class LoadWatch:
-    """Hears how far a load is, from the loading thread. This one lets it pass."""
-
-    def expect(self, total_bytes: int) -> None:
-        """So many bytes are going to be verified and held. Returns when there is room for them; raises NoRoom."""
-
-    def verified(self, count: int) -> None:
-        """So many more bytes have been verified."""
-
-    def building(self, what: str = "") -> None:
-        """All files are verified; the parts are built, and this is what is done with them now."""
 
 
 class Builder(Protocol):
@@ -187,7 +175,7 @@ class Fleet:
         def make_room(size_bytes: int) -> None:  # called in the loading thread
             asyncio.run_coroutine_threadsafe(self._make_room(digest, size_bytes), loop).result()
 
-        watch = _StateWatch(loop, lambda change: self._set(digest, change), make_room)
+        watch = StateWatch(loop, lambda change: self._set(digest, change), make_room)
         async with self._one_at_a_time:
             try:
                 model = await asyncio.to_thread(self._build_apart, manifest, watch)
@@ -265,32 +253,3 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(notify())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _StateWatch(LoadWatch):
-    """Turns what the loading thread says into changes of the model's state, on the event loop."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        change: Callable[[dict[str, Any]], None],
-        make_room: Callable[[int], None],
-    ) -> None:
-        self._loop = loop
-        self._change = change
-        self._make_room = make_room
-        self._verified = 0
-
-    def expect(self, total_bytes: int) -> None:
-        self._tell({"bytes_total": total_bytes})
-        self._make_room(total_bytes)
-
-    def verified(self, count: int) -> None:
-        self._verified += count
-        self._tell({"bytes_verified": self._verified})
-
-    def building(self, what: str = "") -> None:
-        self._tell({"phase": LoadPhase.LOADING, "message": what or None})
-
-    def _tell(self, change: dict[str, Any]) -> None:
-        self._loop.call_soon_threadsafe(self._change, change)

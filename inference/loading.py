@@ -7,6 +7,7 @@ safetensors, JSON and tokenizer text. The repository's own safety checker is nev
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,9 +17,10 @@ import torch
 import transformers
 
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import LoadWatch, ModelRefused
+from inference.fleet import ModelRefused
 from inference.indexes import INDEX, read_index, require_plain_config
 from inference.plainfiles import UnsafeFile, read_json, tensor_count
+from inference.watch import LoadWatch
 
 MAX_INLINE_BYTES = 30_000_000
 MAX_TRAIN_STEPS = 10_000
@@ -54,10 +56,18 @@ class Parts:
     zeros_for_empty: bool = False
 
 
-def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, watch: LoadWatch) -> Parts:
+def load_parts(
+    manifest: ModelManifest,
+    *,
+    store: Path | None,
+    directory: Path,
+    watch: LoadWatch,
+    most_bytes: Callable[[str, dict[str, int]], int],
+) -> Parts:
     """Verify, assemble and build. `directory` is private, empty, and removed by the caller.
 
-    Raises ModelRefused for anything against the rules.
+    most_bytes  what a pipeline of this class will take at its fullest, with so many values in the files of each part
+    Raises ModelRefused for anything against the rules, and NoRoom.
     """
     files = {file.path: file for file in manifest.files}
     if INDEX not in files:
@@ -76,11 +86,13 @@ def load_parts(manifest: ModelManifest, *, store: Path | None, directory: Path, 
             place(file, store=store, target=directory / target, watch=watch)
             if target.endswith(".json"):
                 require_plain_config(read_json(directory / target, name=file.path), file.path)
+        values = {name: _values(directory / name) for name in places}
+        watch.hold(most_bytes(pipeline, values))
         watch.building()
         return Parts(
             pipeline=pipeline,
             components={
-                name: _build(directory / name, library, kind)
+                name: _build(directory / name, library, kind, values[name])
                 for name, (library, kind) in places.items()
                 if name != "scheduler"
             },
@@ -174,12 +186,16 @@ def _scheduler_config(directory: Path, kind: str) -> dict[str, Any]:
     return {**config, "_class_name": kind}
 
 
-def _build(directory: Path, library: str, kind: str) -> Any:
+def _values(directory: Path) -> int:
+    """How many values one part's weight files hold. Raises UnsafeFile."""
+    return sum(tensor_count(path, name=f"{directory.name}/{path.name}") for path in directory.glob("*.safetensors"))
+
+
+def _build(directory: Path, library: str, kind: str, values: int) -> Any:
     """One part from its verified directory. Missing or surplus weights are refused, for they would be random."""
     if "Tokenizer" in kind:
         tokenizer: Any = transformers.CLIPTokenizer if kind.startswith("CLIP") else transformers.T5Tokenizer
         return _tokenizer(tokenizer, directory)
-    values = sum(tensor_count(path, name=f"{directory.name}/{path.name}") for path in directory.glob("*.safetensors"))
     cls = getattr(diffusers if library == "diffusers" else transformers, kind)
     try:
         _require_modest(cls, directory, library, values)

@@ -53,7 +53,7 @@ def make_workshop(settings: Settings) -> Workshop:
         threads=threads,
         spare_bytes=lambda: room.spare_bytes,
     )
-    pipelines = PipelineLane(new_queue(settings), release, threads=threads)
+    pipelines = PipelineLane(new_queue(settings), release, threads=threads, spare_bytes=lambda: room.spare_bytes)
     build = ModelBuilder(
         checkers,
         store=settings.store_dir,

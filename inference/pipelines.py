@@ -6,20 +6,25 @@ Safe Latent Diffusion cannot act inside a foreign loop; the receipt says so.
 
 import inspect
 import logging
+import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import diffusers
 import numpy as np
 import torch
+from torch import Tensor
 
-from inference.contract import ErrorCode, Started
+from inference.buckets import require_room
+from inference.contract import ErrorCode, Scheduler, Started
 from inference.denoising import dtype_name
-from inference.engine import IDLE_SECONDS
+from inference.engine import IDLE_SECONDS, explain
 from inference.fleet import Model
 from inference.line import FloatImage, Making
+from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
 from inference.release import Release
 from inference.schedulers import make_scheduler, published_scheduler
@@ -33,12 +38,23 @@ class OrderOver(Exception):
 
 
 class PipelineLane:
-    """A thread that runs whole pipelines for the orders in its queue."""
+    """A thread that runs whole pipelines for the orders in its queue.
 
-    def __init__(self, queue: FairQueue, release: Release, *, threads: int = 1) -> None:
+    spare_bytes  memory that a run may take now
+    """
+
+    def __init__(
+        self,
+        queue: FairQueue,
+        release: Release,
+        *,
+        threads: int = 1,
+        spare_bytes: Callable[[], int] = lambda: sys.maxsize,
+    ) -> None:
         self.queue = queue
         self._release = release
         self._threads = threads
+        self._spare_bytes = spare_bytes
         self._current: Ticket | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipelines", daemon=True)
@@ -73,16 +89,17 @@ class PipelineLane:
                 self._make(ticket)
             except OrderOver:
                 ticket.expire()
-            except (torch.OutOfMemoryError, MemoryError):
-                ticket.fail(ErrorCode.OUT_OF_MEMORY, "The worker ran out of memory; try a smaller size.")
             except Exception as error:
                 log.error("a pipeline failed: %s", type(error).__name__)
-                ticket.fail(ErrorCode.INTERNAL, "The worker failed while making this image.")
+                if is_out_of_memory(error):
+                    reclaim(ticket.request.model.device)
+                ticket.fail(*explain(error))
             finally:
                 self._current = None
 
     def _make(self, ticket: Ticket) -> None:
         request, order = ticket.request, ticket.order
+        require_room(ticket, 1, self._spare_bytes())
         ticket.tell(Started(steps=order.steps))
         for index in range(order.images):
             began = time.perf_counter()
@@ -101,18 +118,9 @@ class PipelineLane:
             )
 
 
-@torch.inference_mode()
 def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
     """(3, height, width) float32 in about [0, 1]: one image of an order. Raises OrderOver when it ends meanwhile."""
     request, order = ticket.request, ticket.order
-    model = request.model
-    name = request.scheduler
-    scheduler = (
-        published_scheduler(model.scheduler_config) if name is None else make_scheduler(name, model.scheduler_config)
-    )
-    pipeline: Any = assembled(model, scheduler)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.image_processor.denormalize = _denormalized
 
     def on_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if ticket.is_over or ticket.is_late:
@@ -121,22 +129,65 @@ def run_pipeline(ticket: Ticket, index: int) -> FloatImage:
         ticket.step(done // order.images, order.steps)
         return tensors
 
-    result = pipeline(
-        prompt=order.prompt,
-        **({"negative_prompt": order.negative_prompt or None} if model.takes_negative_prompt else {}),
-        width=request.width,
-        height=request.height,
-        num_inference_steps=order.steps,
-        guidance_scale=order.guidance_scale,
-        generator=torch.Generator().manual_seed(request.seed(index)),
-        output_type="pt",
-        callback_on_step_end=on_step,
+    image: FloatImage = (
+        call_pipeline(
+            request.model,
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            scheduler=request.scheduler,
+            width=request.width,
+            height=request.height,
+            steps=order.steps,
+            guidance_scale=order.guidance_scale,
+            seed=request.seed(index),
+            on_step=on_step,
+        )
+        .cpu()
+        .numpy()
     )
-    image: FloatImage = result.images[0].float().cpu().numpy()
     return image
 
 
-def _denormalized(images: torch.Tensor) -> torch.Tensor:
+@torch.inference_mode()
+def call_pipeline(
+    model: Model,
+    *,
+    prompt: str,
+    width: int,
+    height: int,
+    steps: int,
+    guidance_scale: float = 5.0,
+    negative_prompt: str = "",
+    scheduler: Scheduler | None = None,
+    seed: int = 0,
+    on_step: Callable[..., dict[str, Any]] | None = None,
+) -> Tensor:
+    """(3, height, width) float32 in about [0, 1] on the model's device: one run.
+
+    scheduler  None: the one it was published with
+    on_step    diffusers' callback after each step
+    """
+    config = model.scheduler_config
+    sampler = published_scheduler(config) if scheduler is None else make_scheduler(scheduler, config)
+    pipeline: Any = assembled(model, sampler)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.image_processor.denormalize = _denormalized
+    result = pipeline(
+        prompt=prompt,
+        **({"negative_prompt": negative_prompt or None} if model.takes_negative_prompt else {}),
+        width=width,
+        height=height,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="pt",
+        callback_on_step_end=on_step,
+    )
+    image: Tensor = result.images[0].float()
+    return image
+
+
+def _denormalized(images: Tensor) -> Tensor:
     """From [-1, 1] to [0, 1], as diffusers does, but without its clamp: that makes infinity white before it is seen."""
     return images * 0.5 + 0.5
 

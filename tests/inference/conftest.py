@@ -31,12 +31,13 @@ import torch
 from inference.building import ModelBuilder
 from inference.contract import Event, ImageOrder, ManifestFile, ModelManifest, SafetyDemand, SldLevel
 from inference.engine import Engine
-from inference.fleet import LoadWatch, Model
+from inference.fleet import Model
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety.prompts import read_rules
 from inference.safety.trusted import TrustedCheckers, read_checker, trusted_checkers
 from inference.ticket import Request, Ticket
+from inference.watch import LoadWatch
 from tests.inference.tiny import write_tiny_pipeline, write_tiny_xl
 
 KEY = b"test-key-" * 4

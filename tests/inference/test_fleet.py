@@ -9,8 +9,9 @@ import pytest
 
 from inference.contract import ErrorCode, LoadPhase, ModelManifest, ModelState
 from inference.fake import build_fake
-from inference.fleet import Fleet, LoadWatch, Model
+from inference.fleet import Fleet, Model
 from inference.room import Room
+from inference.watch import LoadWatch
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +19,7 @@ SIZE = 100
 
 
 def build(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
-    watch.expect(SIZE)
+    watch.hold(SIZE)
     return replace(build_fake(manifest, directory, LoadWatch()), held_bytes=SIZE)
 
 
@@ -93,7 +94,7 @@ async def test_nobody_goes_for_a_model_that_would_not_fit_without_them_either(
 ) -> None:
     models, small, large = fleet(1), named("small"), named("large")
     await load(models, small)
-    models._build = lambda manifest, directory, watch: watch.expect(2 * SIZE)  # type: ignore[assignment,return-value]
+    models._build = lambda manifest, directory, watch: watch.hold(2 * SIZE)  # type: ignore[assignment,return-value]
 
     state = await load(models, large)
 
@@ -136,7 +137,7 @@ async def test_what_failed_to_load_holds_nothing(named: Callable[[str], ModelMan
     calls: list[str] = []
 
     def fail_once(manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
-        watch.expect(SIZE)
+        watch.hold(SIZE)
         calls.append(manifest.repository)
         if len(calls) == 1:
             raise ValueError

@@ -12,8 +12,9 @@ import pytest
 
 from inference.building import ModelBuilder
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import LoadWatch, Model, ModelRefused
+from inference.fleet import Model, ModelRefused
 from inference.safety.trusted import TrustedCheckers
+from inference.watch import LoadWatch
 
 Files = dict[str, bytes]
 UNET = "unet/diffusion_pytorch_model.safetensors"

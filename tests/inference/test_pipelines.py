@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,10 +45,10 @@ def foreign(
 
 
 @pytest.fixture
-def carry_out(make_ticket: MakeTicket, foreign: Model) -> Callable[[ImageOrder], list[Event]]:
-    def run(order: ImageOrder) -> list[Event]:
+def carry_out(make_ticket: MakeTicket, foreign: Model) -> Callable[..., list[Event]]:
+    def run(order: ImageOrder, **options: Any) -> list[Event]:
         release = Release(Runtime("t", "d", "cpu"))
-        lane = PipelineLane(FairQueue(waiting_orders=9, waiting_per_person=9), release)
+        lane = PipelineLane(FairQueue(waiting_orders=9, waiting_per_person=9), release, **options)
         ticket, events = make_ticket(order, foreign)
         lane.queue.put(ticket)
         lane.start()
@@ -61,7 +62,7 @@ def carry_out(make_ticket: MakeTicket, foreign: Model) -> Callable[[ImageOrder],
 
 
 def test_a_foreign_pipeline_is_made_checked_and_receipted(
-    carry_out: Callable[[ImageOrder], list[Event]], make_order: Callable[..., ImageOrder], foreign: Model
+    carry_out: Callable[..., list[Event]], make_order: Callable[..., ImageOrder], foreign: Model
 ) -> None:
     order = make_order(steps=2, images=2, sld=SldLevel.MAX, seed=4)
 
@@ -117,7 +118,7 @@ def test_a_cancelled_pipeline_stops_at_its_next_step(
 
 
 def test_a_pipeline_that_raises_fails_its_order_only(
-    carry_out: Callable[[ImageOrder], list[Event]],
+    carry_out: Callable[..., list[Event]],
     make_order: Callable[..., ImageOrder],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,6 +129,22 @@ def test_a_pipeline_that_raises_fails_its_order_only(
     assert isinstance(broken[-1], Failed)
     assert broken[-1].code is ErrorCode.INTERNAL
     assert carry_out(make_order(steps=1))[-1].type == "done"
+
+
+def test_a_pipeline_asks_for_room_and_says_when_there_was_none(
+    carry_out: Callable[..., list[Event]], make_order: Callable[..., ImageOrder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(ticket: Ticket, index: int) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ...")
+
+    [_, refused] = carry_out(make_order(steps=1, width=64), spare_bytes=lambda: 10_000)
+    monkeypatch.setattr("inference.pipelines.run_pipeline", full)
+    failed = carry_out(make_order(steps=1))[-1]
+
+    assert isinstance(refused, Failed)
+    assert isinstance(failed, Failed)
+    assert refused.code is failed.code is ErrorCode.OUT_OF_MEMORY
+    assert "to spare" in refused.message
 
 
 @pytest.mark.parametrize("change", [{"addition_embed_type": None}, {"cross_attention_dim": 16}])
