@@ -144,21 +144,22 @@ class ModelBuilder:
     @torch.inference_mode()
     def _prepared(self, model: Model, watch: LoadWatch) -> Model:
         """The model with its denoiser on the device's path; every bucket that is compiled or recorded was called."""
-        model = replace(model, kernels=self._path.kernels(model.device, model.dtype))
-        if self._path == PLAIN:
+        path, unet = self._path, model.parts["unet"]
+        model = replace(model, way=path.any_shape.way(unet, model.device, model.dtype))
+        if path == path.any_shape:
             return model
-        model = replace(model, denoiser=self._path.prepared(model.parts["unet"]))
-        buckets = self._buckets if self._path.compiled or self._path.recorded else ()
-        for number, bucket in enumerate(buckets, start=1):
-            watch.building(f"Warming up: call {number} of {len(buckets)}.")
+        fast, called = path.way(unet, model.device, model.dtype), list[int]()
+        for number, bucket in enumerate(self._buckets, start=1):
+            watch.building(f"Warming up: call {number} of {len(self._buckets)}.")
             try:
-                trials.denoise_once(model, model.denoiser, bucket)
+                trials.denoise_once(model, fast.call, bucket)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 log.warning("a call of %d rows does not fit into the memory", bucket)
                 break
-        return model
+            called.append(bucket)
+        return replace(model, fast=fast, fast_buckets=frozenset(called))
 
     def _tried(self, model: Model) -> Model:
         """A model outside of the engine, with what a run of its pipeline takes. Raises ModelRefused."""

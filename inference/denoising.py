@@ -115,7 +115,8 @@ class NotFinite(Exception):
 
 def denoise(batch: list[Sample]) -> list[Tensor]:
     """The denoiser's float32 prediction for each sample's rows, from one call with exactly `bucket` rows."""
-    model, bucket = batch[0].ticket.request.model, batch[0].bucket
+    request, bucket = batch[0].ticket.request, batch[0].bucket
+    model = request.model
     first = batch[0].conditioning
     latents = batch[0].latents.new_zeros((bucket, *batch[0].latents.shape[1:]), dtype=model.dtype)
     timesteps = torch.zeros(bucket, dtype=torch.float32, device=model.device)
@@ -132,9 +133,9 @@ def denoise(batch: list[Sample]) -> list[Tensor]:
             pooled[span] = sample.conditioning.pooled
         spans.append(span)
         start += sample.rows
-    prediction = call_denoiser(
-        model.denoiser or model.parts["unet"], latents, timesteps, hidden, pooled, scale=vae_scale(model)
-    )
+    call = model.way_of(bucket, request.width, request.height).call
+    denoiser = model.parts["unet"] if call is None else call  # a compiled module is neither true nor false
+    prediction = call_denoiser(denoiser, latents, timesteps, hidden, pooled, scale=vae_scale(model))
     return [prediction[span].float() for span in spans]
 
 

@@ -1,6 +1,7 @@
 """How a denoiser is run on its device: memory layout, attention kernel, compilation, recorded calls, threads.
 
-Every call has one of a few fixed shapes, so each is compiled and recorded once and for all. No switch makes a row's
+A call of the default size has one of a few fixed shapes, so each is compiled and recorded once and for all; other sizes
+are neither. No switch makes a row's
 result depend on its company; each may change the bits, which is why the receipt names them all. The paths of CUDA
 were written without a GPU at hand and have not run on one.
 """
@@ -8,13 +9,15 @@ were written without a GPU at hand and have not run on one.
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from inference.fleet import Way
 from inference.settings import Attention, Settings, Switch
 
 _KERNELS = {
@@ -23,7 +26,7 @@ _KERNELS = {
     "math": SDPBackend.MATH,
 }
 _DOUBLING_GAIN = 1.3  # twice the threads must be so much faster to be worth it
-_SHAPES = 64  # of one model: buckets times sizes that users order
+_SHAPES = 64  # of all models: for each its buckets
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class DevicePath:
         is_exact = device.startswith("cuda") and dtype is torch.float32
         return f"{self} tf32=off" if is_exact else str(self)
 
+    @property
+    def any_shape(self) -> "DevicePath":
+        """The same without what is done for each shape anew."""
+        return replace(self, compiled=False, recorded=False)
+
+    def way(self, denoiser: Any, device: str, dtype: torch.dtype) -> Way:
+        """How a denoiser of this number format is called."""
+        return Way(self.prepared(denoiser), self.kernels(device, dtype))
+
     def prepared(self, denoiser: Any, *, backend: str = "inductor") -> Callable[..., Any]:
         """The denoiser as it is to be called, in inference mode."""
         if self.channels_last:
@@ -94,7 +106,8 @@ class Recorded:
         record: Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]] | None = None,
     ) -> None:
         self._call = call
-        self._record = record or record_graph
+        # The graphs share their memory: none is replayed while another's output is still wanted.
+        self._record = record or partial(record_graph, pool=torch.cuda.graph_pool_handle())
         self._records: dict[tuple[Any, ...], tuple[list[Tensor], Callable[[], None], Tensor]] = {}
 
     def __call__(
@@ -111,8 +124,6 @@ class Recorded:
         given = [latents, timesteps, encoder_hidden_states, *((added_cond_kwargs or {})[name] for name in names)]
         key = (*names, *(tensor.shape for tensor in given))
         if key not in self._records:
-            if len(self._records) >= _SHAPES:  # the oldest goes, with its memory
-                del self._records[next(iter(self._records))]
             static = [tensor.clone() for tensor in given]
 
             def call() -> Tensor:
@@ -130,8 +141,11 @@ class Recorded:
         return (output.clone(),)
 
 
-def record_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """Record a call on static inputs as a CUDA graph, after calls that let libraries choose their kernels."""
+def record_graph(call: Callable[[], Tensor], *, pool: Any) -> tuple[Callable[[], None], Tensor]:
+    """Record a call on static inputs as a CUDA graph, after calls that let libraries choose their kernels.
+
+    pool  of memory, which other graphs use too
+    """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # upstream has no annotation
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -140,7 +154,7 @@ def record_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # Other threads decode and check on this device meanwhile; they must not spoil the recording.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         output = call()
     return graph.replay, output
 

@@ -35,6 +35,14 @@ class ModelRefused(Exception):
 
 
 @dataclass(frozen=True, eq=False)
+class Way:
+    """How a denoiser is called (None: as it is), and how the receipt says it."""
+
+    call: Callable[..., Any] | None = None
+    kernels: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """A model that is ready to make images, with the server's checker attached.
 
@@ -46,7 +54,8 @@ class Model:
     image_sizes       how many images of the default size may be decoded in one call, likewise
     zeros_for_empty   where there is no negative prompt, zeros stand for it, and not the encoding of an empty text
     memory            encodings of the server's own texts
-    denoiser          the step engine's way to call the denoiser; None: as it is. `kernels` says for the receipt how
+    way, fast         how the step engine calls the denoiser: in any shape, and in those that were compiled or recorded
+                      when it was loaded, which are the default size in `fast_buckets`
     held_bytes        what its weights take
     row_bytes         what one denoiser row of the default size takes at the peak of a call; image_bytes: one decoding
     """
@@ -69,11 +78,17 @@ class Model:
     zeros_for_empty: bool = False
     takes_negative_prompt: bool = True
     memory: dict[str, Any] = field(default_factory=dict)
-    denoiser: Callable[..., Any] | None = None
-    kernels: str = ""
+    way: Way = Way()
+    fast: Way = Way()
+    fast_buckets: frozenset[int] = frozenset()
     held_bytes: int = 0
     row_bytes: int = 0
     image_bytes: int = 0
+
+    def way_of(self, bucket: int | None, width: int, height: int) -> Way:
+        """How calls of this shape are made. No order's odd size compiles or records anything while others wait."""
+        is_default = (width, height) == (self.default_width, self.default_height)
+        return self.fast if is_default and bucket in self.fast_buckets else self.way
 
     def call_bytes(self, rows: int, width: int, height: int) -> int:
         """Estimate of what a denoiser call, and a decoding beside it, take at their peaks."""

@@ -188,7 +188,7 @@ class Release:
             diffusers_version=self._runtime.diffusers_version,
             device=self._runtime.device,
             dtype=making.dtype,
-            kernels=model.kernels,
+            kernels=model.way_of(making.bucket, request.width, request.height).kernels,
             threads=self._runtime.threads,
             is_fake=self._runtime.is_fake,
         )

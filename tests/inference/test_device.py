@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.contract import Event, Image, ImageOrder, SldLevel
+from inference.building import ModelBuilder
+from inference.contract import Event, Image, ImageOrder, ModelManifest, ReceiptFacts, SldLevel
 from inference.device import DevicePath, Recorded, measured_threads
-from inference.fleet import Model
+from inference.fleet import Model, Way
 from inference.machine import make_workshop
+from inference.safety.trusted import TrustedCheckers
 from inference.safety.verdict import CheckerError
 from inference.settings import Settings
+from inference.watch import LoadWatch
 
 Run = Callable[..., list[list[Event]]]
 MakeOrder = Callable[..., ImageOrder]
@@ -26,6 +29,10 @@ def settings(**changes: Any) -> Settings:
 
 def png(events: list[Event]) -> str:
     return next(event.png_base64 for event in events if isinstance(event, Image))
+
+
+def receipt(events: list[Event]) -> ReceiptFacts:
+    return next(event.receipt for event in events if isinstance(event, Image))
 
 
 def replayed(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
@@ -84,7 +91,7 @@ def test_alone_and_mixed_are_the_same_bits_on_every_path(
 ) -> None:
     model = {"1.x": tiny_model, "xl": tiny_xl}[kind]
     try:
-        model = replace(model, denoiser=path.prepared(model.parts["unet"]), kernels=str(path))
+        model = replace(model, way=path.way(model.parts["unet"], "cpu", torch.float32))
         order, other = make_order(seed=3, sld=SldLevel.MAX, bucket=8), make_order(seed=4, steps=7, bucket=8)
         [alone] = run(order, model=model)
         _, mixed = run(other, order, at=(0, 2), model=model)
@@ -92,7 +99,7 @@ def test_alone_and_mixed_are_the_same_bits_on_every_path(
         model.parts["unet"].to(memory_format=torch.contiguous_format)
 
     assert png(alone) == png(mixed)
-    assert next(event.receipt.kernels for event in alone if isinstance(event, Image)) == str(path)
+    assert receipt(alone).kernels == str(path)
 
 
 @pytest.mark.parametrize("kind", ["1.x", "xl"])
@@ -108,13 +115,14 @@ def test_a_recorded_denoiser_gives_what_the_denoiser_gives(
         return replayed(call)
 
     plain = [png(events) for events in run(*orders, model=model)]
-    recorded = run(*orders, model=replace(model, denoiser=Recorded(model.parts["unet"], record=record)))
+    fast = Way(Recorded(model.parts["unet"], record=record))
+    recorded = run(*orders, model=replace(model, fast=fast, fast_buckets=frozenset({4})))
 
     assert [png(events) for events in recorded] == plain
     assert len(records) == 1  # one shape
 
 
-def test_each_bucket_is_compiled_once_and_company_compiles_nothing(
+def test_a_bucket_is_compiled_once_and_neither_company_nor_another_size_compiles_anything(
     run: Run, make_order: MakeOrder, tiny_model: Model
 ) -> None:
     graphs: list[object] = []
@@ -124,16 +132,45 @@ def test_each_bucket_is_compiled_once_and_company_compiles_nothing(
         return graph.forward
 
     denoiser = DevicePath(compiled=True).prepared(tiny_model.parts["unet"], backend=backend)
-    model = replace(tiny_model, denoiser=denoiser)
+    model = replace(tiny_model, way=Way(kernels="plain"), fast=Way(denoiser, "compiled"), fast_buckets=frozenset({4}))
     try:
-        run(make_order(steps=2, bucket=4), model=model)
-        for_one = len(graphs)
-        run(*(make_order(steps=3, seed=seed, bucket=4) for seed in range(3)), model=model)
-        assert len(graphs) == for_one
-        run(make_order(steps=2, bucket=6), model=model)
-        assert len(graphs) == 2 * for_one
+        run(make_order(steps=1, bucket=4), model=model)
+        assert (once := len(graphs)) > 0
+        orders = [*(make_order(steps=3, seed=seed, bucket=4) for seed in range(3)), make_order(width=64, bucket=4)]
+        made = run(*orders, make_order(bucket=6), model=model)
+        assert len(graphs) == once
+        assert [receipt(events).kernels for events in made] == ["compiled"] * 3 + ["plain"] * 2
     finally:
         torch._dynamo.reset()
+
+
+def test_only_what_was_called_while_loading_is_called_as_it_was_compiled(
+    checkers: TrustedCheckers,
+    tiny_dir: Path,
+    manifest_of: Callable[[Path], ModelManifest],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows: list[int] = []
+
+    def compiled(denoiser: Any, **_: Any) -> Callable[..., Any]:
+        def call(latents: Tensor, *args: Any, **kwargs: Any) -> Any:
+            rows.append(len(latents))
+            if len(latents) == 4:
+                raise MemoryError
+            return denoiser(latents, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    path = DevicePath(compiled=True)
+    build = ModelBuilder(checkers, store=None, device="cpu", dtype="float32", path=path, buckets=(1, 2, 4, 8))
+
+    model = build(manifest_of(tiny_dir), tmp_path, LoadWatch())
+
+    assert rows == [1, 2, 4]
+    kernels = [model.way_of(bucket, side, 32).kernels for bucket, side in ((2, 32), (4, 32), (2, 64), (None, 32))]
+    assert kernels == ["compiled attention=auto", *["attention=auto"] * 3]
 
 
 def test_the_measured_number_of_threads_is_one_that_there_is() -> None:
