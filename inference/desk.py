@@ -39,7 +39,7 @@ T = TypeVar("T", bound=BaseModel)
 
 LONGEST_SIGNATURE = timedelta(minutes=10)
 MOST_NONCES = 200_000
-_TRY_AGAIN = {ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL}  # why a model failed to load that may be otherwise by now
+TRY_AGAIN = {ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL}  # why a model failed to load that may be otherwise by now
 
 
 class OrderProblem(Exception):
@@ -213,7 +213,7 @@ class Desk:
         model = self.fleet.find(order.model)
         if model is None:
             raise OrderProblem(ErrorCode.UNKNOWN_MODEL, "This worker was never told of that model.")
-        if isinstance(model, ModelState) and model.error in _TRY_AGAIN:
+        if isinstance(model, ModelState) and model.error in TRY_AGAIN:
             raise OrderProblem(ErrorCode.UNKNOWN_MODEL, "The model could not be loaded; send its manifest again.")
         if not isinstance(model, Model):
             code = model.error or ErrorCode.MODEL_NOT_READY

@@ -30,6 +30,10 @@ class NoRoom(Exception):
     """A model does not fit, even if every other that may go is gone; the message is for a person."""
 
 
+class NotAtHand(Exception):
+    """A file is not in the store now; the message is for the maintainer and names it."""
+
+
 class ModelRefused(Exception):
     """The manifest breaks a rule of the loader; the message is for the maintainer and names the file."""
 
@@ -100,7 +104,7 @@ class Builder(Protocol):
     """Makes a model from a manifest in a private directory; runs in a thread of its own."""
 
     def __call__(self, manifest: ModelManifest, directory: Path, watch: LoadWatch) -> Model:
-        """Raises ModelRefused or CheckerError for a model that must not run."""
+        """Raises ModelRefused or CheckerError for a model that must not run, NotAtHand or NoRoom if it yet may."""
         ...
 
 
@@ -203,6 +207,9 @@ class Fleet:
                 self._fail(digest, ErrorCode.OUT_OF_MEMORY, str(error))
             except MemoryError:
                 self._fail(digest, ErrorCode.OUT_OF_MEMORY, "The model does not fit into memory.")
+            except NotAtHand as error:
+                log.warning("model %s: %s", manifest.repository, error)
+                self._fail(digest, ErrorCode.INTERNAL, str(error))
             except Exception:
                 log.exception("model %s could not be loaded", manifest.repository)
                 self._fail(digest, ErrorCode.INTERNAL, "The model could not be loaded; the worker's log says why.")

@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import ModelRefused
+from inference.fleet import ModelRefused, NotAtHand
 from inference.indexes import INDEX, read_index, require_plain_config
 from inference.plainfiles import UnsafeFile, read_json, tensor_count
 from inference.watch import LoadWatch
@@ -67,7 +67,7 @@ def load_parts(
     """Verify, assemble and build. `directory` is private, empty, and removed by the caller.
 
     most_bytes  what a pipeline of this class will take at its fullest, with so many values in the files of each part
-    Raises ModelRefused for anything against the rules, and NoRoom.
+    Raises ModelRefused for anything against the rules, NotAtHand and NoRoom.
     """
     files = {file.path: file for file in manifest.files}
     if INDEX not in files:
@@ -145,7 +145,7 @@ def _stored(file: ManifestFile, store: Path | None) -> Path:
         raise ModelRefused(f"{file.path} is not in the manifest and this worker has no store (INFERENCE_STORE_DIR)")
     path = store / "sha256" / file.sha256[:2] / file.sha256[2:4] / file.sha256
     if path.is_symlink() or not path.is_file():
-        raise ModelRefused(f"{file.path} is not in the store")
+        raise NotAtHand(f"{file.path} is not in the store now")
     return path
 
 

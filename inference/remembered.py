@@ -43,7 +43,7 @@ class Remembered:
         fresh.replace(path)
 
     def forget(self, manifest: ModelManifest) -> None:
-        """It could not be loaded any more."""
+        """It may not be loaded any more."""
         if self._directory is not None:
             self._path(manifest).unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from inference.contract import TERMINAL, ErrorCode, Event, Health, LoadPhase, ModelState, Problem, Readings
+from inference.contract import TERMINAL, ErrorCode, Event, Health, ModelState, Problem, Readings
 from inference.desk import Desk, OrderProblem, Seals
 from inference.fleet import Fleet
 from inference.looking import ReaderError, open_images
@@ -107,7 +107,7 @@ async def warm_up(fleet: Fleet, remembered: Remembered) -> None:
     """Load the pinned models, one after another; `GET /health` shows how far each is."""
     for manifest in remembered.manifests():
         async for state in fleet.load(manifest):
-            if state.phase is LoadPhase.FAILED:
+            if state.error is ErrorCode.MODEL_REFUSED:  # what it lacks now, the order that comes first may bring
                 remembered.forget(manifest)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from inference.building import ModelBuilder
 from inference.contract import ManifestFile, ModelManifest
-from inference.fleet import Model, ModelRefused
+from inference.fleet import Model, ModelRefused, NotAtHand
 from inference.safety.trusted import TrustedCheckers
 from inference.watch import LoadWatch
 
@@ -231,7 +231,7 @@ def test_a_symbolic_link_in_the_store_is_refused(
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(ModelRefused, match="not in the store"):
+    with pytest.raises(NotAtHand, match="not in the store"):
         load(manifest, store=tmp_path / "store")
 
 

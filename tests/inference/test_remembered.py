@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from inference.contract import ModelManifest
-from inference.desk import LONGEST_SIGNATURE
-from inference.fleet import Model
+from inference.building import ModelBuilder
+from inference.contract import LoadPhase, ModelManifest, ModelState
+from inference.desk import LONGEST_SIGNATURE, TRY_AGAIN
+from inference.fleet import Fleet, Model
 from inference.remembered import KEPT, Remembered
-from inference.server import create_app
+from inference.safety.trusted import TrustedCheckers
+from inference.server import create_app, warm_up
 from inference.settings import Settings
 
 KEY = b"test-key-" * 4
@@ -68,6 +70,29 @@ async def test_the_worker_loads_them_when_it_starts(tmp_path: Path, make_manifes
             await asyncio.sleep(0.01)
 
     assert [state.is_pinned for state in fleet.states()] == [True]
+
+
+@pytest.mark.anyio
+async def test_a_pinned_model_whose_files_come_later_is_loaded_then_and_remembered_meanwhile(
+    tiny_dir: Path, checkers: TrustedCheckers, manifest_of: Callable[[Path], ModelManifest], tmp_path: Path
+) -> None:
+    inline = manifest_of(tiny_dir)
+    manifest = inline.model_copy(update={"files": tuple(f.model_copy(update={"inline": None}) for f in inline.files)})
+    store, kept = tmp_path / "store", remembered(tmp_path)
+    kept.keep(manifest)
+    fleet = Fleet(ModelBuilder(checkers, store=store, device="cpu", dtype="float32"), pinned=frozenset({"demo/tiny"}))
+
+    await warm_up(fleet, kept)
+
+    state = fleet.find(manifest.digest)
+    assert isinstance(state, ModelState)
+    assert state.error in TRY_AGAIN
+    assert kept.manifests() == [manifest]
+    for file in inline.files:
+        place = store / "sha256" / file.sha256[:2] / file.sha256[2:4] / file.sha256
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.content() or b"")
+    assert [state.phase async for state in fleet.load(manifest)][-1] is LoadPhase.READY
 
 
 def test_where_nothing_can_be_remembered_the_start_says_so(caplog: pytest.LogCaptureFixture) -> None:
