@@ -227,24 +227,28 @@ class Engine:
         is true for all their steps. Otherwise, or where there is none: find out whose fault it is, one call for each.
         """
         log.error("a denoiser call of %d rows failed: %s", batch[0].bucket, type(error).__name__)
-        again: list[Sample | None] = [None] * len(batch)
+        stuck = batch
         if is_out_of_memory(error):
             reclaim(batch[0].ticket.request.model.device)
-            again = list(map(self._smaller, batch))
-        for sample, smaller in zip(batch, again, strict=True):
-            if smaller is not None:
-                self._samples[self._samples.index(sample)] = smaller
-        stuck = [sample for sample, smaller in zip(batch, again, strict=True) if smaller is None]
+            stuck = [sample for sample in batch if not self._begins_again(sample)]
         if len(stuck) == len(batch) == 1:
             stuck[0].ticket.fail(*explain(error))
             return
         for sample in stuck:
             self._advance([sample])
 
-    def _smaller(self, sample: Sample) -> Sample | None:
-        """The same image from its beginning, in a smaller bucket that holds it."""
+    def _begins_again(self, sample: Sample) -> bool:
+        """Whether the same image has begun anew in a smaller bucket; one for which that fails is over, alone."""
         bucket = self._buckets.after_failure(sample)
-        return begin_again([sample], bucket)[0] if bucket is not None else None
+        if bucket is None:
+            return False
+        try:
+            [again] = begin_again([sample], bucket)
+            self._samples[self._samples.index(sample)] = again
+        except Exception as error:
+            log.error("an image could not begin again: %s", type(error).__name__)
+            sample.ticket.fail(*explain(error))
+        return True
 
     def _report(self, batch: list[Sample]) -> None:
         for ticket in {id(sample.ticket): sample.ticket for sample in batch}.values():

@@ -432,6 +432,33 @@ def test_running_out_of_memory_splits_the_bucket_and_goes_on(
     assert images(results[0])[0].png_base64 == images(expected)[0].png_base64  # as if it had begun there
 
 
+def test_an_image_that_finds_no_memory_to_begin_again_fails_alone(
+    run: Run, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inference import engine as module
+
+    denoise, begin_again = module.denoise, module.begin_again
+    orders = [make_order(seed=seed, steps=2, bucket=None) for seed in range(4)]
+
+    def small_machine(batch: list[Any]) -> list[torch.Tensor]:
+        if batch[0].bucket > 4:
+            raise torch.OutOfMemoryError
+        return denoise(batch)
+
+    def begin_most(samples: list[Any], bucket: int) -> list[Any]:
+        if samples[0].ticket.order.id == orders[1].id:
+            raise torch.OutOfMemoryError
+        return begin_again(samples, bucket)
+
+    monkeypatch.setattr(module, "denoise", small_machine)
+    monkeypatch.setattr(module, "begin_again", begin_most)
+    results = run(*orders)
+
+    assert [len(images(events)) for events in results] == [1, 0, 1, 1]
+    assert isinstance(results[1][-1], Failed)
+    assert results[1][-1].code is ErrorCode.OUT_OF_MEMORY
+
+
 def test_a_bucket_is_chosen_that_the_memory_can_hold(
     make_engine: Callable[..., Engine], make_order: MakeOrder, run: Run, tiny_model: Model
 ) -> None:
