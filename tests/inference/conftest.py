@@ -4,7 +4,7 @@ tiny_dir        a Stable Diffusion pipeline of a few kilobytes in diffusers' lay
 manifest_of     manifest of a directory, content inline
 checkers        the tiny pipeline's own checker, trusted by the server; it flags nothing
 tiny_model      the tiny pipeline loaded by the real builder, float32
-tiny_xl         a tiny Stable Diffusion XL, likewise
+tiny_xl         a tiny Stable Diffusion XL, likewise; tiny_bf16, tiny_xl_bf16: both in bfloat16
 load_tiny       loads a directory by the real builder with the tiny checker as the default
 make_order      builds an ImageOrder; state only what the test is about
 make_engine     a step engine that is not started: `run` ticks it until every order has ended
@@ -119,10 +119,25 @@ def load_tiny(
 
 
 @pytest.fixture(scope="session")
-def tiny_xl(tiny_dir: Path, load_tiny: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory) -> Model:
+def tiny_xl_dir(tiny_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("xl") / "pipeline"
     write_tiny_xl(directory, tiny_dir / "tokenizer")
-    return load_tiny(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_xl(tiny_xl_dir: Path, load_tiny: Callable[..., Model]) -> Model:
+    return load_tiny(tiny_xl_dir)
+
+
+@pytest.fixture(scope="session")
+def tiny_bf16(tiny_dir: Path, load_tiny: Callable[..., Model]) -> Model:
+    return load_tiny(tiny_dir, "bfloat16")
+
+
+@pytest.fixture(scope="session")
+def tiny_xl_bf16(tiny_xl_dir: Path, load_tiny: Callable[..., Model]) -> Model:
+    return load_tiny(tiny_xl_dir, "bfloat16")
 
 
 @pytest.fixture

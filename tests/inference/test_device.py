@@ -85,14 +85,15 @@ def test_the_image_checker_is_where_the_models_are(tiny_dir: Path, monkeypatch: 
     [DevicePath(channels_last=True), DevicePath(attention="math"), DevicePath(attention="flash")],
     ids=str,
 )
-@pytest.mark.parametrize("kind", ["1.x", "xl"])
+@pytest.mark.parametrize("name", ["tiny_model", "tiny_xl", "tiny_bf16"])
 def test_alone_and_mixed_are_the_same_bits_on_every_path(
-    run: Run, make_order: MakeOrder, tiny_model: Model, tiny_xl: Model, kind: str, path: DevicePath
+    run: Run, make_order: MakeOrder, request: pytest.FixtureRequest, name: str, path: DevicePath
 ) -> None:
-    model = {"1.x": tiny_model, "xl": tiny_xl}[kind]
+    model: Model = request.getfixturevalue(name)
     try:
-        model = replace(model, way=path.way(model.parts["unet"], "cpu", torch.float32))
-        order, other = make_order(seed=3, sld=SldLevel.MAX, bucket=8), make_order(seed=4, steps=7, bucket=8)
+        model = replace(model, way=path.way(model.parts["unet"], "cpu", model.dtype))
+        order = make_order(seed=3, sld=SldLevel.MAX, negative_prompt="rain", bucket=8)
+        other = make_order(seed=4, steps=7, bucket=8)
         [alone] = run(order, model=model)
         _, mixed = run(other, order, at=(0, 2), model=model)
     finally:

@@ -48,21 +48,37 @@ def images(events: list[Event]) -> list[Image]:
 
 
 @pytest.fixture
-def model(kind: str, tiny_model: Model, tiny_xl: Model) -> Model:
-    """What the engine knows: Stable Diffusion 1.x, 2.x (v-prediction) and XL."""
-    v_prediction = {**tiny_model.scheduler_config, "prediction_type": "v_prediction"}
-    return {"1.x": tiny_model, "2.x": replace(tiny_model, scheduler_config=v_prediction), "xl": tiny_xl}[kind]
+def model(kind: str, request: pytest.FixtureRequest) -> Model:
+    """What the engine knows: Stable Diffusion 1.x, 2.x (v-prediction) and XL, in float32 and in bfloat16."""
+    name = {"1.x": "tiny_model", "2.x": "tiny_model", "xl": "tiny_xl", "bf16": "tiny_bf16", "xl bf16": "tiny_xl_bf16"}
+    found: Model = request.getfixturevalue(name[kind])
+    if kind == "2.x":
+        return replace(found, scheduler_config={**found.scheduler_config, "prediction_type": "v_prediction"})
+    return found
 
 
-@pytest.mark.parametrize("scheduler", list(Scheduler))
+_SAMPLERS_OF_EACH_KIND = (Scheduler.EULER_A, Scheduler.DPMPP_2M, Scheduler.UNIPC)
+
+
 @pytest.mark.parametrize(
-    ("kind", "level"),
-    [("1.x", SldLevel.OFF), ("1.x", SldLevel.STRONG), ("2.x", SldLevel.STRONG), ("xl", SldLevel.STRONG)],
+    ("kind", "level", "avoided", "scheduler"),
+    [
+        (*case, scheduler)
+        for case, schedulers in [
+            (("1.x", SldLevel.OFF, ""), Scheduler),
+            (("1.x", SldLevel.STRONG, ""), Scheduler),
+            (("2.x", SldLevel.STRONG, "rain"), Scheduler),
+            (("xl", SldLevel.STRONG, ""), Scheduler),
+            (("bf16", SldLevel.STRONG, "rain"), _SAMPLERS_OF_EACH_KIND),
+            (("xl bf16", SldLevel.STRONG, ""), _SAMPLERS_OF_EACH_KIND),
+        ]
+        for scheduler in schedulers
+    ],
 )
 def test_an_image_is_the_same_bits_alone_and_among_others(
-    run: Run, make_order: MakeOrder, model: Model, scheduler: Scheduler, level: SldLevel
+    run: Run, make_order: MakeOrder, model: Model, scheduler: Scheduler, level: SldLevel, avoided: str
 ) -> None:
-    order = make_order(scheduler=scheduler, sld=level, seed=7, steps=6, bucket=16)
+    order = make_order(scheduler=scheduler, sld=level, negative_prompt=avoided, seed=7, steps=6, bucket=16)
     others = [
         make_order(prompt="a dog", seed=1, steps=9, bucket=16, guidance_scale=9.0),
         make_order(prompt="a bus", seed=2, steps=3, bucket=16, scheduler=Scheduler.EULER_A, sld=SldLevel.MAX),
