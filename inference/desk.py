@@ -278,6 +278,8 @@ def model_problems(request: Request) -> tuple[str, ...]:
     if longest is not None and order.steps > longest:
         problems.append(f"steps is {order.steps}; with {request.scheduler} it must be from 1 to {longest}.")
     rows = request.rows_per_image
-    if order.bucket is not None and order.bucket < rows:
+    if order.bucket is not None and request.model.state.engine == "diffusers":
+        problems.append("This model's calls have no bucket: it runs as it is, outside of the step engine.")
+    elif order.bucket is not None and order.bucket < rows:
         problems.append(f"bucket is {order.bucket}; an image of this order takes {rows} rows.")
     return tuple(problems)

@@ -1,4 +1,4 @@
-"""Pipelines that the step engine does not know, run through diffusers as they are: one order at a time, same way out.
+"""Pipelines that the step engine does not know, run through diffusers as they are: one image at a time, same way out.
 
 Only the arguments named here reach a pipeline: no callbacks, embeddings, latents or output types of the user's choice.
 Safe Latent Diffusion cannot act inside a foreign loop; the receipt says so.
@@ -28,6 +28,7 @@ from inference.memory import is_out_of_memory, reclaim
 from inference.queue import FairQueue
 from inference.release import Release
 from inference.schedulers import make_scheduler, published_scheduler
+from inference.shares import Shares
 from inference.ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class OrderOver(Exception):
 
 
 class PipelineLane:
-    """A thread that runs whole pipelines for the orders in its queue.
+    """A thread that runs whole pipelines: one image at a time, and orders of different people in turns.
 
     spare_bytes  memory that a run may take now
     """
@@ -55,7 +56,8 @@ class PipelineLane:
         self._release = release
         self._threads = threads
         self._spare_bytes = spare_bytes
-        self._current: Ticket | None = None
+        self._shares = Shares()
+        self._making: dict[str, tuple[Ticket, int]] = {}  # by person: an order, and which of its images follows
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipelines", daemon=True)
 
@@ -64,58 +66,84 @@ class PipelineLane:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; the order in the making fails at its next step."""
+        """Stop; the orders in the making fail, at the next step."""
         self._stopping.set()
         self.queue.wake()
-        if self._current is not None:
-            self._current.fail(ErrorCode.CANCELLED, "The worker is shutting down.")
+        for ticket, _ in list(self._making.values()):
+            ticket.fail(ErrorCode.CANCELLED, "The worker is shutting down.")
         self._thread.join()
 
     @property
     def running(self) -> int:
-        """Orders in the making: none or one."""
-        return int(self._current is not None)
+        """Orders in the making."""
+        return sum(following > 0 for _, following in list(self._making.values()))
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
         while not self._stopping.is_set():
-            ticket = self.queue.peek()
-            if ticket is None:
+            self._look_round()
+            if self._making:
+                self._advance(min(self._making, key=self._turn))
+            else:
                 self.queue.wait(IDLE_SECONDS)
-                continue
-            self.queue.take(ticket)
-            self._current = ticket
-            try:
-                self._make(ticket)
-            except OrderOver:
-                ticket.expire()
-            except Exception as error:
-                log.error("a pipeline failed: %s", type(error).__name__)
-                if is_out_of_memory(error):
-                    reclaim(ticket.request.model.device)
-                ticket.fail(*explain(error))
-            finally:
-                self._current = None
 
-    def _make(self, ticket: Ticket) -> None:
+    def _look_round(self) -> None:
+        """Forget orders that have ended, and let those come that have waited for longest, one of each person."""
+        for person, (ticket, _) in list(self._making.items()):
+            if ticket.is_over or ticket.expire():
+                self._forget(person)
+        for ticket in self.queue.waiting():
+            if (person := ticket.order.person_key) not in self._making:
+                self._making[person] = ticket, 0
+                self._shares.enter(person, ticket.order.weight)
+
+    def _turn(self, person: str) -> tuple[bool, bool, float]:
+        ticket, following = self._making[person]
+        orders = self.queue.count(person) + (following > 0)
+        return ticket.order.is_background, *self._shares.turn(person, orders=orders)
+
+    def _advance(self, person: str) -> None:
+        """Make one image of this person's order."""
+        ticket, index = self._making[person]
+        self._making[person] = ticket, index + 1
+        began = time.perf_counter()
+        try:
+            self._make(ticket, index)
+        except OrderOver:
+            ticket.expire()
+        except Exception as error:
+            log.error("a pipeline failed: %s", type(error).__name__)
+            if is_out_of_memory(error):
+                reclaim(ticket.request.model.device)
+            ticket.fail(*explain(error))
+        self._shares.charge(person, time.perf_counter() - began)
+        if index + 1 == ticket.order.images:
+            self._forget(person)
+
+    def _forget(self, person: str) -> None:
+        del self._making[person]
+        self._shares.leave(person)
+
+    def _make(self, ticket: Ticket, index: int) -> None:
         request, order = ticket.request, ticket.order
-        require_room(ticket, 1, self._spare_bytes())
-        ticket.tell(Started(steps=order.steps))
-        for index in range(order.images):
-            began = time.perf_counter()
-            pixels = run_pipeline(ticket, index)
-            ticket.charge(time.perf_counter() - began)
-            self._release.submit(
-                Making(
-                    ticket=ticket,
-                    index=index,
-                    pixels=partial(np.asarray, pixels),
-                    bucket=None,
-                    scheduler=str(request.scheduler or request.model.scheduler_config["_class_name"]),
-                    dtype=dtype_name(request.model.dtype),
-                    sld_acted=False,
-                )
+        if index == 0:
+            self.queue.take(ticket)
+            require_room(ticket, 1, self._spare_bytes())
+            ticket.tell(Started(steps=order.steps))
+        began = time.perf_counter()
+        pixels = run_pipeline(ticket, index)
+        ticket.charge(time.perf_counter() - began)
+        self._release.submit(
+            Making(
+                ticket=ticket,
+                index=index,
+                pixels=partial(np.asarray, pixels),
+                bucket=None,
+                scheduler=str(request.scheduler or request.model.scheduler_config["_class_name"]),
+                dtype=dtype_name(request.model.dtype),
+                sld_acted=False,
             )
+        )
 
 
 def run_pipeline(ticket: Ticket, index: int) -> FloatImage:

@@ -69,7 +69,7 @@ class ModelState(Answer):
 
     digest          of the manifest; `ImageOrder.model` repeats it
     bytes_verified  of `bytes_total`, for a progress bar while `phase` is verifying
-    engine          "step": mixed with other orders; "diffusers": runs as it is, one order at a time
+    engine          "step": mixed with other orders; "diffusers": runs as it is, one image at a time
     checker_sha256  digest of the attached checker's weights; None until ready, and for a model without a checker, whose
                     orders all fail with `checker_mismatch`
     memory_bytes    what its weights take; is_pinned: never evicted

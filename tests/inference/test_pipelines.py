@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from inference.contract import (
 )
 from inference.desk import model_problems
 from inference.fleet import Model, ModelRefused
+from inference.line import FloatImage
 from inference.pipelines import OrderOver, PipelineLane, run_pipeline
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
@@ -100,6 +102,8 @@ def test_what_a_foreign_pipeline_cannot_do_is_a_sentence(
     def problems(**changes: object) -> str:
         return " ".join(model_problems(make_ticket(make_order(**changes), foreign)[0].request))
 
+    assert "have no bucket" in problems(bucket=1)
+    assert problems(bucket=1) == problems(bucket=8)
     if foreign.takes_negative_prompt:
         assert "own sampler" in problems(scheduler=Scheduler.DDIM)
     else:
@@ -129,6 +133,31 @@ def test_a_pipeline_that_raises_fails_its_order_only(
     assert isinstance(broken[-1], Failed)
     assert broken[-1].code is ErrorCode.INTERNAL
     assert carry_out(make_order(steps=1))[-1].type == "done"
+
+
+def test_people_s_images_are_made_in_turns(
+    make_ticket: MakeTicket, make_order: Callable[..., ImageOrder], foreign: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def paint(ticket: Ticket, index: int) -> FloatImage:
+        made.append(f"{ticket.order.person_key} {index}")
+        return np.zeros((3, 32, 32), np.float32)
+
+    monkeypatch.setattr("inference.pipelines.run_pipeline", paint)
+    release = Release(Runtime("t", "d", "cpu"))
+    lane = PipelineLane(FairQueue(waiting_orders=9, waiting_per_person=9), release)
+    for person, images in (("heavy", 3), ("heavy", 2), ("light", 1)):
+        lane.queue.put(make_ticket(make_order(person_key=person, images=images), foreign)[0])
+
+    lane._look_round()
+    while lane._making:
+        lane._advance(min(lane._making, key=lane._turn))
+        lane._look_round()
+    release.close()
+
+    assert made == ["light 0", "heavy 0", "heavy 1", "heavy 2", "heavy 0", "heavy 1"]
+    assert len(lane.queue) == lane.running == 0
 
 
 def test_a_pipeline_asks_for_room_and_says_when_there_was_none(
