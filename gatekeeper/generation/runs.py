@@ -2,8 +2,10 @@
 
 import asyncio
 import secrets
+from bisect import bisect_right
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from gatekeeper.generation.news import updates_of
@@ -26,6 +28,7 @@ from inference.contract import (
 )
 
 _ENDS = frozenset({"refused", "failed", "done", "cancelled"})
+_REPLACED = frozenset({"preview", "loading"})
 
 
 class WorkerStopped(Exception):
@@ -67,16 +70,22 @@ class Run:
     is_left: bool = False  # nothing more will be told here, though the order has not ended
     ended: Generation | None = None  # as it was recorded
     flagged: dict[int, Withheld] = field(default_factory=dict)
-    _updates: list[Update | None] = field(default_factory=list)
+    _updates: list[tuple[int, Update]] = field(default_factory=list)  # with ascending numbers
+    _told: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, type: str, data: dict[str, Any]) -> None:
-        """Let everybody who watches know. A preview takes the place of the one before, so that memory stays small."""
-        if type == "preview":
-            for position, update in enumerate(self._updates):
-                if update and update.type == type and update.data["index"] == data["index"]:
-                    self._updates[position] = None
-        self._add(Update(type, data, f"{self.name}-{len(self._updates)}"))
+        """Let everybody who watches know. A preview takes the place of the image's one before, and how far a model is
+        loaded that of what was told of it before, so that memory stays small.
+        """
+        if type in _REPLACED:
+            index = data.get("index")
+            self._updates = [
+                (number, update)
+                for number, update in self._updates
+                if update.type != type or update.data.get("index") != index
+            ]
+        self._add(Update(type, data, f"{self.name}-{self._told}"))
 
     def end(self, made: Generation) -> None:
         """Tell the end as it was recorded."""
@@ -91,32 +100,29 @@ class Run:
 
     def latest(self, *types: str) -> Update | None:
         """The last of these that was told."""
-        return next((update for update in reversed(self._updates) if update and update.type in types), None)
+        return next((update for _, update in reversed(self._updates) if update.type in types), None)
 
     @property
     def has_begun(self) -> bool:
         """Whether by the last that was told the worker makes it or loads its model, and does not only let it wait."""
-        match next((update for update in reversed(self._updates) if update), None):
-            case Update(type="started" | "progress" | "preview"):
+        match self._updates:
+            case [*_, (_, Update(type="started" | "progress" | "preview"))]:
                 return True
-            case Update(type="loading", data=progress):
+            case [*_, (_, Update(type="loading", data=progress))]:
                 return bool(progress["bytes_total"])
             case _:
                 return False
 
     async def follow(self, after: str = "") -> AsyncIterator[Update]:
         """Everything after the update with that id (from the beginning if it is not known), until the end."""
-        ids = [update.id if update else "" for update in self._updates]
-        position = ids.index(after) + 1 if after and after in ids else 0
+        seen = self._number(after)
         while True:
             changed = self._changed
-            while position < len(self._updates):
-                update = self._updates[position]
-                position += 1
-                if update is not None:
-                    yield update
-                    if update.is_end:
-                        return
+            while (position := bisect_right(self._updates, seen, key=itemgetter(0))) < len(self._updates):
+                seen, update = self._updates[position]
+                yield update
+                if update.is_end:
+                    return
             if self.is_left:
                 return
             await changed.wait()
@@ -167,8 +173,16 @@ class Run:
         if withheld is not None and withheld.code is WithheldCode.IMAGE_FLAGGED:
             self.flagged[index] = withheld
 
+    def _number(self, after: str) -> int:
+        """Of the update with that id, also where another has taken its place; -1 if it is not known."""
+        name, _, number = after.rpartition("-")
+        if name == self.name and number.isdecimal():
+            return int(number)
+        return next((number for number, update in self._updates if update.id == after), -1)
+
     def _add(self, update: Update) -> None:
-        self._updates.append(update)
+        self._updates.append((self._told, update))
+        self._told += 1
         self._wake()
 
     def _wake(self) -> None:
