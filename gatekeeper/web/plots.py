@@ -1,6 +1,6 @@
 """Plots as SVG, made here: bars with intervals, and a line where the truth is known. Each has its text alternative.
 
-Text and lines take the color of the page around them; the only other color is the bars' own.
+The page's stylesheet colors them; a plot that stands alone in a file brings its own colors.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from html import escape
 
 WIDTH = 360  # so that letters stay legible where a page is 320 pixels wide
 _ROW, _BAR, _GAP, _HEAD = 32, 9, 14, 24
+_FILE_STYLE = ".share{fill:#5b9aa8}.whole{fill:#5b9aa8;opacity:.15}.truth{stroke:#c2410c}.ground{fill:#fff}"
 _LINE, _MOST_CHARS = 16, 42  # more than so many do not fit beside each other
 
 
@@ -54,12 +55,12 @@ def bars(id: str, title: str, groups: Sequence[Group], *, is_file: bool = False)
             y += _ROW
         y += _GAP
     size = f'width="{WIDTH * 1.5:g}" height="{y * 1.5:g}" ' if is_file else ""
-    ground = f'<rect width="{WIDTH}" height="{y}" fill="#fff" />' if is_file else ""
+    own = f'<style>{_FILE_STYLE}</style><rect class="ground" width="{WIDTH}" height="{y}" />' if is_file else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="bars" viewBox="0 0 {WIDTH} {y}" {size}role="img" '
         f'aria-labelledby="{id}-title {id}-desc" font-family="system-ui, sans-serif" font-size="13" '
         f'fill="currentColor"><title id="{id}-title">{escape(title)}</title>'
-        f'<desc id="{id}-desc">{escape(told)}</desc>{ground}{"".join(parts)}</svg>'
+        f'<desc id="{id}-desc">{escape(told)}</desc>{own}{"".join(parts)}</svg>'
     )
 
 
@@ -87,12 +88,12 @@ def _bar(bar: Bar, y: int) -> str:
     truth = ""
     if bar.truth is not None:
         x = at(bar.truth)
-        truth = f'<line x1="{x}" x2="{x}" y1="{top - 3}" y2="{top + _BAR + 3}" stroke="#c2410c" stroke-width="3" />'
+        truth = f'<line x1="{x}" x2="{x}" y1="{top - 3}" y2="{top + _BAR + 3}" class="truth" stroke-width="3" />'
     return (
         f'<text x="0" y="{y + (11 if _fits(bar) else 11 - _LINE)}">{escape(bar.label)}</text>'
         f'<text x="{WIDTH}" y="{y + 11}" text-anchor="end">{_numbers(bar)}</text>'
-        f'<rect x="0" y="{top}" width="{WIDTH}" height="{_BAR}" fill="#5b9aa8" opacity="0.15" />'
-        f'<rect x="0" y="{top}" width="{bar.value * WIDTH:.1f}" height="{_BAR}" fill="#5b9aa8" />'
+        f'<rect x="0" y="{top}" width="{WIDTH}" height="{_BAR}" class="whole" />'
+        f'<rect x="0" y="{top}" width="{bar.value * WIDTH:.1f}" height="{_BAR}" class="share" />'
         f'<path d="M{at(bar.low)} {middle}H{at(bar.high)}M{at(bar.low)} {middle - 4}v8M{at(bar.high)} {middle - 4}v8" '
         f'stroke="currentColor" fill="none" />{truth}'
     )

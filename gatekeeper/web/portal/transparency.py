@@ -34,8 +34,9 @@ async def show(call: Call) -> Response:
         call,
         "portal/transparency.html",
         report=report,
-        series=_SERIES,
-        columns={name: [(month.month, asdict(month)[name]) for month in report.months] for name, _ in _SERIES},
+        series=[
+            (name, title, [(month.month, asdict(month)[name]) for month in report.months]) for name, title in _SERIES
+        ],
         tiles=_tiles(report),
         causes=_causes(call, report),
     )
