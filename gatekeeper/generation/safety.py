@@ -63,7 +63,7 @@ class StrikePolicy:
     days                         for which a strike counts
     hard_rule, prompt_rule, image_flagged  points of an order that was stopped by a hard rule, another rule, a check
     strict_points                from which `sld_level` and `margin` apply
-    review_points                of strikes nobody has looked at, from which orders wait
+    review_points                of strikes nobody has looked at, from which orders wait; flagged images are none
     """
 
     days: int

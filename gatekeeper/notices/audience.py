@@ -117,12 +117,14 @@ async def remind_of_ends(session: AsyncSession) -> int:
 
 
 async def _tell_reviewers(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
-    """Who may decide: the repository's own people, and where there is nobody else, those who run the hub."""
+    """Who may decide: the repository's own people, and where there is nobody else, those who run the hub. They alone
+    review strikes at what was deleted."""
     members = sa.select(col(Membership.person_id)).where(col(Membership.organization_id) == repo.owner_organization_id)
     of_repo = sa.or_(col(Person.id) == repo.owner_person_id, col(Person.id).in_(members))
     applicant = await session.get(Person, event.actor_id) if event.actor_id else None
     name = applicant.name if applicant is not None else "Somebody"
-    reviewers = await _reviewers(session, of_repo, event, repo, judge)
+    is_gone = repo.deleted_at is not None and event.kind in STRIKES
+    reviewers = [] if is_gone else await _reviewers(session, of_repo, event, repo, judge)
     for person in reviewers or await _reviewers(session, col(Person.is_admin).is_(True), event, repo, judge):
         await tell(session, person.id, TO_REVIEWERS[event.kind], event=event.id, person=name, **names_of(repo))
 

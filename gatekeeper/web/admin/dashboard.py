@@ -18,7 +18,7 @@ from gatekeeper.releases import Release
 from gatekeeper.repos import Repo
 from gatekeeper.web.admin.incidents import cared_for
 from gatekeeper.web.admin.repositories import with_holds, with_proposals
-from gatekeeper.web.admin.scope import in_care
+from gatekeeper.web.admin.scope import in_care, in_care_or_gone
 from gatekeeper.web.guard import Call
 from gatekeeper.web.health import parts_of
 
@@ -119,7 +119,7 @@ def _in_care(call: Call, releases: Query) -> Query:
 
 def _strikes(call: Call) -> Query:
     query = sa.select(col(Strike.id)).join(Repo, col(Repo.id) == col(Strike.repo_id))
-    return query.where(in_care(call), col(Strike.state) == StrikeState.OPEN)
+    return query.where(in_care_or_gone(call), col(Strike.state) == StrikeState.OPEN)
 
 
 def _incidents(call: Call) -> Query:

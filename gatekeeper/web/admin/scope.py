@@ -34,6 +34,19 @@ async def decided(call: Call, repos: Iterable[Repo], action: Action = Action.REV
     return await authz.filter_known(call.session, call.gatekeeper.policies, call.principal, each, now(), action=action)
 
 
+def in_care_or_gone(call: Call) -> sa.ColumnElement[bool]:
+    """As `in_care`; for who runs the hub also what was deleted, which is in nobody else's care any more."""
+    gone = col(Repo.deleted_at).is_not(None)
+    return sa.or_(in_care(call), gone) if runs_hub(call) else in_care(call)
+
+
+async def decided_or_gone(call: Call, repos: Iterable[Repo]) -> list[Repo]:
+    """As `decided`; for who runs the hub also what was deleted."""
+    each = list(repos)
+    gone = [repo for repo in each if repo.deleted_at is not None] if runs_hub(call) else []
+    return [*gone, *await decided(call, (repo for repo in each if repo.deleted_at is None))]
+
+
 async def decided_rows(call: Call, rows: Sequence[access.Row]) -> list[access.Row]:
     """The rows whose repositories the caller may review."""
     may = {repo.id for repo in await decided(call, (row.repo for row in rows))}

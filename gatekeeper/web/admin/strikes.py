@@ -12,7 +12,7 @@ from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.generation import Strike
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
-from gatekeeper.web.admin.scope import PAGE, decided, in_care, may_review, names_of, runs_hub
+from gatekeeper.web.admin.scope import PAGE, decided_or_gone, in_care_or_gone, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -30,7 +30,7 @@ async def review(call: Call) -> Response:
     sent = await forms.read(call.request)
     strike = await call.session.get(Strike, call.params["id"])
     repo = await call.session.get(Repo, strike.repo_id) if strike else None
-    if strike is None or repo is None or repo.deleted_at is not None or not await may_review(call, repo):
+    if strike is None or repo is None or not await decided_or_gone(call, [repo]):
         raise NotFound("There is no such strike.", next_step="Take it from the list of strikes.")
     decision = forms.text(sent, "decision", most=20)
     try:
@@ -52,7 +52,7 @@ async def review(call: Call) -> Response:
 async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Response:
     query = call.request.query_params
     is_reviewed, who = query.get("reviewed") == "yes", query.get("person", "")[:60].strip()
-    condition = in_care(call)
+    condition = in_care_or_gone(call)
     if who:
         person = await accounts.people.find(call.session, who)
         condition = sa.and_(condition, col(Strike.person_id) == (person.id if person else None))
@@ -61,7 +61,7 @@ async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Res
         call.session, condition, is_reviewed=is_reviewed, begin=begin, limit=PAGE + 1
     )
     more = {"person": who, "reviewed": query.get("reviewed", ""), "from": rows[PAGE][0].id} if len(rows) > PAGE else {}
-    may = {repo.id for repo in await decided(call, (repo for _, repo, _ in rows[:PAGE]))}
+    may = {repo.id for repo in await decided_or_gone(call, (repo for _, repo, _ in rows[:PAGE]))}
     rows = [row for row in rows[:PAGE] if row[1].id in may]
     names = await names_of(call, [each for strike, _, _ in rows for each in (strike.person_id, strike.reviewed_by)])
     return render(

@@ -17,6 +17,8 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import policies_dir, render
 
+_PAGE = 50
+
 
 @dataclass(frozen=True)
 class Form:
@@ -28,7 +30,7 @@ class Form:
 
 
 async def show(call: Call) -> Response:
-    """`GET /settings/safety`."""
+    """`GET /settings/safety`; `?from=` begins with that one."""
     return await _page(call, Form(), {})
 
 
@@ -47,7 +49,9 @@ async def appeal(call: Call) -> Response:
 
 
 async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int = 200) -> Response:
-    rows = await generation.own_strikes(call.session, call.principal)
+    begin = call.request.query_params.get("from", "")
+    rows = await generation.own_strikes(call.session, call.principal, begin=begin, limit=_PAGE + 1)
+    more = f"/settings/safety?from={rows[_PAGE].id}" if len(rows) > _PAGE else None
     wanted = {row.repo_id for row in rows}
     repos = {
         repo.id: repo.full_name for repo in await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
@@ -60,13 +64,15 @@ async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int =
             "kind": words.STRIKE_KINDS[row.kind],
             "may_appeal": row.state is generation.StrikeState.OPEN and row.appealed_at is None,
         }
-        for row in rows
+        for row in rows[:_PAGE]
     ]
     return render(
         call,
         "portal/strikes.html",
         status=status,
         strikes=strikes,
+        begin=begin,
+        more=more,
         states=words.STRIKE_STATES,
         standing=await generation.standing(call.session, call.principal.person_id or "", policy),
         days=policy.days,

@@ -98,6 +98,20 @@ async def test_strikes_make_safety_stricter_and_then_orders_wait_for_people(
     assert after_all.sld_level is SldLevel.STRONG  # upheld ones go on counting, but nobody waits any more
 
 
+async def test_flagged_images_alone_make_safety_stricter_and_no_order_wait(
+    session: AsyncSession, ada: Principal, grace: Principal, place: tuple[Repo, str]
+) -> None:
+    policy = replace(POLICY, strict_points=2, review_points=2)
+    for _ in range(3):
+        await strike(session, ada, place, StrikeKind.IMAGE_FLAGGED)
+    flagged = await generation.standing(session, ada.person_id or "", policy)
+    for _ in range(2):
+        await strike(session, ada, place, StrikeKind.PROMPT_RULE)
+
+    assert flagged == Standing(open=3, is_strict=True, needs_review=False)
+    assert (await generation.standing(session, ada.person_id or "", policy)).needs_review
+
+
 async def test_points_end_with_their_days_and_are_ones_own(
     session: AsyncSession, ada: Principal, grace: Principal, place: tuple[Repo, str]
 ) -> None:

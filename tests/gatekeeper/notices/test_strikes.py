@@ -2,7 +2,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gatekeeper import ledger, notices
+from gatekeeper import ledger, notices, repos
 from gatekeeper.accounts import Person, Principal
 from gatekeeper.db import Database
 from gatekeeper.generation import Generation, GenerationState, Strike, StrikeKind, review, strikes
@@ -64,7 +64,7 @@ async def test_an_appeal_is_told_to_who_reviews_and_to_who_runs_the_hub_where_no
     async with database.write() as session:
         owner, ada = [await make_person(session, name) for name in ("owner", "ada")]
         await make_person(session, "olga", is_admin=True)
-        places = [(await make_repo(session, person))[0] for person in (owner, ada)]
+        places = [(await make_repo(session, person))[0] for person in (owner, ada, owner)]
     sealer = ledger.Sealer(database, KEY, origin="test")
     await sealer.seal()
     await notices.hand_out(database, judge=_nobody)
@@ -72,6 +72,8 @@ async def test_an_appeal_is_told_to_who_reviews_and_to_who_runs_the_hub_where_no
         struck = await stop(database, ada, repo, "weapons.explosives")
         async with database.write() as session:
             await strikes.appeal(session, ada, struck.id, text="It is a bath bomb.")
+    async with database.write() as session:
+        await repos.delete(session, await session.get_one(Repo, places[2].id), by=owner)
     await sealer.seal()
     await notices.hand_out(database, judge=_everybody)
 
@@ -80,7 +82,7 @@ async def test_an_appeal_is_told_to_who_reviews_and_to_who_runs_the_hub_where_no
             await session.scalars(sa.select(Notice).where(Notice.kind == "strike-appealed").order_by(Notice.id))
         )
         names = [(await session.get_one(Person, notice.person_id)).name for notice in told]
-    assert names == ["owner", "olga"]  # the second is ada's own, who has no say in it
+    assert names == ["owner", "olga", "olga"]  # the second is ada's own, who has no say in it; the third is deleted
     said = notices.say(told[0].kind, told[0].facts)
     assert "ada" in said.text
     assert said.path == "/admin/strikes"

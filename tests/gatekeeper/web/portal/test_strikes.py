@@ -1,10 +1,14 @@
 """The person's page of what safety stopped, and the maintainer's review."""
 
 import re
+from html import unescape
 
 import pytest
 
+from gatekeeper import accounts, repos
+from gatekeeper.generation import Strike, StrikeKind
 from gatekeeper.repos import Repo
+from gatekeeper.web.portal import strikes
 from inference.contract import Done, RefusalCode, Refused
 from tests.gatekeeper.generation.stub import StubWorker, withheld
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
@@ -86,3 +90,59 @@ async def test_flagged_images_count_and_too_much_that_waits_stops_further_orders
     assert stopped.status_code == 403
     assert "/settings/safety" in stopped.text
     assert "Your orders wait for a review" in page
+
+
+async def strike(site: Site, model: Repo, times: int = 1) -> None:
+    """Orders of ada that safety stopped."""
+    async with site.gatekeeper.db.write() as session:
+        for _ in range(times):
+            session.add(
+                Strike(
+                    person_id=site.people["ada"].id,
+                    repo_id=model.id,
+                    kind=StrikeKind.PROMPT_RULE,
+                    reason="It was stopped.",
+                )
+            )
+
+
+async def test_every_strike_is_on_one_of_ones_pages_and_can_be_appealed_there(
+    site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strikes, "_PAGE", 1)
+    await strike(site, model, times=3)
+    ada = await site.as_("ada")
+
+    at: str | None = "/settings/safety"
+    forms: list[str] = []
+    while at is not None:
+        page = (await ada.get(at)).text
+        forms += re.findall(r'action="(/settings/safety/[^"]+/appeal[^"]*)"', page)
+        more = re.search(r'rel="next"\s+href="([^"]+)"', page)
+        at = unescape(more[1]) if more else None
+
+    assert len({form.partition("?")[0] for form in forms}) == len(forms) == 3
+    empty = await ada.post(forms[-1], data={"text": " "})
+    assert (empty.status_code, forms[-1] in empty.text) == (422, True)  # the page that it was sent from
+    assert (await ada.post(forms[-1], data={"text": "A bath bomb."})).status_code == 303
+
+
+async def test_strikes_at_a_deleted_model_are_reviewed_by_who_runs_the_hub(site: Site, model: Repo) -> None:
+    await strike(site, model)
+    async with site.gatekeeper.db.write() as session:
+        owner = await accounts.principals.for_person(session, site.people["grace"])
+        await repos.delete(session, await session.get_one(Repo, model.id), by=owner)
+    grace, olga = await site.as_("grace"), await site.as_("olga")
+
+    before = words((await olga.get("/admin")).text)
+    queue = (await olga.get("/admin/strikes")).text
+    action = re.search(r'action="(/admin/strikes/[^"]+/review)"', queue)
+    assert action is not None
+    stranger = await grace.post(action[1], data={"decision": "dismiss"})
+    dismissed = await olga.post(action[1], data={"decision": "dismiss"})
+
+    assert "(deleted)" in queue
+    assert "1 strike to review" in before
+    assert "Nothing waits" in words((await grace.get("/admin/strikes")).text)
+    assert (stranger.status_code, dismissed.status_code) == (404, 303)
+    assert "Nothing waits" in words((await olga.get("/admin/strikes")).text)
