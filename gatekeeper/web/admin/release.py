@@ -145,11 +145,11 @@ async def page(
 
 
 def _happening(event: LedgerEvent) -> Happening:
-    after = event.body.get("after") or {}
-    text = words.RELEASE_ACTS.get(event.kind.rpartition(":")[2], event.kind)
+    after, act = event.body.get("after") or {}, event.kind.rpartition(":")[2]
+    text = words.RELEASE_ACTS.get(act, event.kind)
     if "embargo" in event.kind and (until := after.get("embargoed_until")):
         text = Markup("{} until {}").format(text, instant_tag(instant_of(until)))
-    return Happening(event.occurred_at, text, str(after.get("stage", "")))
+    return Happening(event.occurred_at, text, str(after.get("stage", "")) if act in ("promote", "demote") else "")
 
 
 async def _waivers(call: Call, release: Release) -> list[Waiver]:
