@@ -44,7 +44,7 @@ class Criterion:
 
     id: str
     title: str
-    passed: bool
+    kind: str  # yes, wait where it was waived, stop
     detail: str
     href: str
     evidence: str
@@ -245,9 +245,9 @@ def _criterion(call: Call, release: Release, finding: Finding) -> Criterion:
     can_waive = not finding.passes and releases.can_be_waived(finding.id)
     path, evidence = _EVIDENCE.get(finding.id, ("releases/{commit}", "What happened to it"))
     href = f"{repo_url(call.repo)}/{path.format(commit=release.commit_id)}"
-    return Criterion(
-        finding.id, words.CRITERIA.get(finding.id, finding.id), finding.passes, detail, href, evidence, can_waive
-    )
+    kind = "yes" if finding.is_met else "wait" if finding.passes else "stop"
+    title = words.CRITERIA.get(finding.id, finding.id)
+    return Criterion(finding.id, title, kind, detail, href, evidence, can_waive)
 
 
 def _back(call: Call, done: str) -> Response:
