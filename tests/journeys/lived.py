@@ -19,9 +19,11 @@ from gatekeeper.app import build
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from gatekeeper.incidents import Severity, linking
 from gatekeeper.kit.clock import now
+from gatekeeper.notices import webhooks
 from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import AddFile, Repo, RepoKind
 from gatekeeper.settings import Settings
+from gatekeeper.tokens import services
 from tests.gatekeeper.web.site import PASSWORD, Site, ask_for_access
 
 MODEL = f"/{NAMESPACE}/{NAME}"
@@ -79,6 +81,7 @@ async def live(data_dir: Path) -> None:
             await _report(hub)
             await _change(hub)
             await _discuss(hub)
+            await _automate(hub)
     finally:
         await house.db.close()
 
@@ -177,6 +180,17 @@ async def _discuss(hub: _Hub) -> None:
         session, hub.repo, title=title, text=text, by=await by(people["noether"])
     )
     await community.acts.comment(session, hub.repo, made, "Seeds 0 to 63, in the order of the table.", by=hub.by)
+
+
+async def _automate(hub: _Hub) -> None:
+    """A webhook whose receiver nobody reaches, and an account for a program of the laboratory."""
+    house, session = hub.site.gatekeeper, hub.session
+    wanted = webhooks.Wanted("https://ci.example.org/hub", (webhooks.Watched("model", hub.repo.full_name),), ("repo",))
+    await webhooks.create(session, wanted, by=hub.by, rules=house.webhook_rules, box=house.keys.sealing)
+    lab = await accounts.organizations.find(session, "lab")
+    assert lab is not None
+    grace = await accounts.principals.for_person(session, hub.site.people["grace"])
+    await services.create(session, lab, "lab-nightly", scopes=["read", "download"], by=grace)
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
     ada.goto("/requests")
     take(ada, "moment-approved", "A request that was approved")
     _images(ada, take)
+    _simulate(maintainer, take)
     report(ada)
     ada.goto(f"{MODEL}/discussions/new")
     ada.get_by_label("Title").fill("How well does it draw fruit?")
@@ -198,6 +199,17 @@ def _answered(returned: Page, rejected: Page, take: Callable[..., None]) -> None
     take(rejected, "moment-rejected", "A request that was refused, and the appeal")
     rejected.get_by_role("button", name="Appeal").click()
     rejected.wait_for_load_state()
+
+
+def _simulate(page: Page, take: Callable[..., None]) -> None:
+    """What a stricter rule would change, before it is put in force."""
+    page.goto("/admin/policies?file=generate.cedar")
+    text = page.get_by_label("Its changed text")
+    text.fill(text.input_value().replace("context.termsAccepted && (", "context.termsAccepted && context.grant && ("))
+    page.get_by_role("button", name="Show what would change").click()
+    found = page.get_by_role("heading", name="What would change")
+    found.wait_for()
+    take(page, "moment-simulation", "What a stricter rule would change", begin=found)
 
 
 def _images(page: Page, take: Callable[..., None]) -> None:
