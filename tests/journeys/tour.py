@@ -276,6 +276,8 @@ def _new(page: Page, person: str | None, starts: tuple[str, ...], taken: set[str
         is_other = pattern in _AGAIN.get(person or "", ())
         if (pattern in taken and not is_other) or (pattern.startswith("/admin") and person != "maintainer"):
             continue
+        if pattern.startswith("/datasets/{ns}/{name}/"):
+            continue  # as of a model
         yield pattern, _slug(pattern) + (f"-{_AGAIN_NAMES[person]}" if person and is_other else "")
 
 
