@@ -24,6 +24,7 @@ from gatekeeper.releases import Ladder, Stage
 from gatekeeper.repos import AddFile, Repo, RepoKind
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import services
+from gatekeeper.worker import sum_up
 from tests.gatekeeper.web.site import PASSWORD, Site, ask_for_access
 
 MODEL = f"/{NAMESPACE}/{NAME}"
@@ -41,6 +42,9 @@ APPLICANTS = {  # name: (full name, affiliation, purpose)
     "lamarr": ("Hedy Lamarr", "None: posters for a film", "other"),
     "germain": ("Sophie Germain", "École polytechnique", "Teaching"),
 }
+
+
+MEMBERS = ("grace", "kepler", "cannon")  # of organizations
 
 
 @dataclass
@@ -82,6 +86,7 @@ async def live(data_dir: Path) -> None:
             await _change(hub)
             await _discuss(hub)
             await _automate(hub)
+        await sum_up(house)
     finally:
         await house.db.close()
 
@@ -91,14 +96,18 @@ async def _people(site: Site) -> None:
         maintainer = await accounts.people.find(session, "maintainer")
         assert maintainer is not None
         site.people["maintainer"] = maintainer
-        for name in (*APPLICANTS, "grace"):
+        for name in (*APPLICANTS, *MEMBERS):
             email = f"{name}@example.org"
             site.people[name] = await accounts.people.add(session, name, email=email, password=PASSWORD, by=OPERATOR)
         lab = await accounts.organizations.create(session, "lab", by=OPERATOR, fullname="The laboratory")
         for name, role in (("grace", Role.ADMIN), ("noether", Role.WRITE), ("wu", Role.READ)):
             await accounts.organizations.add_member(session, lab, site.people[name], role, by=OPERATOR)
-        team = await accounts.teams.create(session, lab, "painters", by=OPERATOR)
-        await accounts.teams.add(session, lab, team, site.people["wu"], by=OPERATOR)
+        house = await accounts.organizations.find(session, NAMESPACE)
+        assert house is not None
+        for name in ("kepler", "cannon"):
+            await accounts.organizations.add_member(session, house, site.people[name], Role.READ, by=OPERATOR)
+        team = await accounts.teams.create(session, house, "painters", by=OPERATOR)
+        await accounts.teams.add(session, house, team, site.people["kepler"], by=OPERATOR)
 
 
 async def _answer(hub: _Hub) -> None:
@@ -117,7 +126,7 @@ async def _answer(hub: _Hub) -> None:
     request = await hub.request("kahn")
     await access.refer(session, request, hub.site.people["noether"], by=by, comment="Do you know this project?")
     await access.claim(session, await hub.request("franklin"), by=by)
-    await access.block(session, hub.site.people["germain"], by=by, reason="Sold images as photographs.", repo=hub.repo)
+    await access.block(session, hub.site.people["turing"], by=by, reason="Sold images as photographs.", repo=hub.repo)
     await access.save_template(
         session,
         hub.repo,
@@ -183,14 +192,13 @@ async def _discuss(hub: _Hub) -> None:
 
 
 async def _automate(hub: _Hub) -> None:
-    """A webhook whose receiver nobody reaches, and an account for a program of the laboratory."""
+    """A webhook whose receiver nobody reaches, and an account for a program of the organization."""
     house, session = hub.site.gatekeeper, hub.session
     wanted = webhooks.Wanted("https://ci.example.org/hub", (webhooks.Watched("model", hub.repo.full_name),), ("repo",))
     await webhooks.create(session, wanted, by=hub.by, rules=house.webhook_rules, box=house.keys.sealing)
-    lab = await accounts.organizations.find(session, "lab")
-    assert lab is not None
-    grace = await accounts.principals.for_person(session, hub.site.people["grace"])
-    await services.create(session, lab, "lab-nightly", scopes=["read", "download"], by=grace)
+    organization = await accounts.organizations.find(session, NAMESPACE)
+    assert organization is not None
+    await services.create(session, organization, "nightly", scopes=["read", "download"], by=hub.by)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.gatekeeper.web.site import PASSWORD
 from tests.journeys.conftest import ROOT, Demo, running_demo, seed, sign_in
-from tests.journeys.lived import APPLICANTS
+from tests.journeys.lived import APPLICANTS, MEMBERS
 from tests.journeys.test_story import approve
 from tests.journeys.walk import MODEL, report, route_of, walk
 
@@ -125,7 +125,7 @@ def fill(demo: Demo) -> None:
     """Give the demo reports, and many people who asked, were answered and reported; they sign in like others."""
     seed(demo, "reports")
     seed(demo, "lived")
-    demo.passwords.update(dict.fromkeys((*APPLICANTS, "grace"), PASSWORD))
+    demo.passwords.update(dict.fromkeys((*APPLICANTS, *MEMBERS), PASSWORD))
 
 
 def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
@@ -168,6 +168,10 @@ def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
     take(ada, "moment-approved", "A request that was approved")
     _images(ada, take)
     _simulate(maintainer, take)
+    maintainer.goto("/admin/incidents")
+    maintainer.get_by_role("link", name="Faces of one skin tone").click()
+    maintainer.get_by_role("heading", name="Faces of one skin tone").wait_for()
+    take(maintainer, "moment-incident", "An incident that is being handled")
     report(ada)
     ada.goto(f"{MODEL}/discussions/new")
     ada.get_by_label("Title").fill("How well does it draw fruit?")

@@ -159,7 +159,13 @@ async def _waivers(call: Call, release: Release) -> list[Waiver]:
             for row in proposal.criteria:
                 if row.get("waived_by"):
                     person = await accounts.people.get(call.session, row["waived_by"])
-                    found.append(Waiver(row["id"], person.name if person else "the operator", row["waiver"]))
+                    found.append(
+                        Waiver(
+                            words.CRITERIA.get(row["id"], row["id"]),
+                            person.name if person else "the operator",
+                            row["waiver"],
+                        )
+                    )
     return found
 
 
