@@ -218,6 +218,11 @@ def _simulate(page: Page, take: Callable[..., None]) -> None:
 
 def _images(page: Page, take: Callable[..., None]) -> None:
     """Images, one while it is made, one that was refused; and what a picture from somewhere is."""
+    page.goto(f"{MODEL}/playground")
+    page.locator("[name=prompt]").first.fill("a bomb")
+    page.locator("main form button.button-main").first.click()
+    page.locator("main .notice-stop, main .error").first.wait_for()
+    take(page, "moment-refused", "A prompt that is refused")
     for number, prompt in enumerate(("a red apple", "a rocket on a black background", "a cat")):
         page.goto(f"{MODEL}/playground")
         page.locator("[name=prompt]").first.fill(prompt)
@@ -233,11 +238,6 @@ def _images(page: Page, take: Callable[..., None]) -> None:
         page.locator("main img").first.wait_for()
     source = page.locator("main img").first.get_attribute("src")
     picture = page.request.get(source or "").body()
-    page.goto(f"{MODEL}/playground")
-    page.locator("[name=prompt]").first.fill("a bomb")
-    page.locator("main form button.button-main").first.click()
-    page.locator("main .notice-stop, main .error").first.wait_for()
-    take(page, "moment-refused", "A prompt that is refused")
     page.goto("/verify")
     page.locator("input[type=file]").set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": picture})
     page.get_by_role("button", name="Look at it").click()
