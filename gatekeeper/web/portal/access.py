@@ -28,9 +28,9 @@ async def ask(call: Call) -> Response:
     """`POST /{ns}/{name}/access`: accept what is ticked and ask, both or neither; or only keep the answers."""
     sent = await forms.read(call.request)
     case = await case_of(call, is_renewal="renew" in sent)
-    if "save" in sent and is_asking(case):
-        return await _save(call, case, sent)
     filled = _read(sent, case)
+    if "save" in sent and is_asking(case):
+        return await _save(call, case, filled)
     if filled.errors:
         return await page_of(call, case, filled, status=422)
     answers = questions.named(case.form, filled.answers or {})
@@ -43,23 +43,22 @@ async def ask(call: Call) -> Response:
     return RedirectResponse(f"{case.seen.head.url}/access?done={done}", 303)
 
 
-async def _save(call: Call, case: Case, sent: FormData) -> Response:
-    """Keep the answers as a draft; nothing is accepted by that."""
-    answers = questions.read(case.form, sent)
+async def _save(call: Call, case: Case, filled: Filled) -> Response:
+    """Keep the answers as a draft, complete or not; nothing is accepted by that."""
     try:
         async with call.session.begin_nested():
             await access.save(
                 call.session,
                 call.principal,
                 call.repo,
-                fields=questions.named(case.form, answers),
+                fields=questions.named(case.form, filled.answers or {}),
                 bundle=case.terms,
                 form=case.form,
                 is_renewal=case.is_renewal,
             )
     except Invalid as error:
         problem = questions.wrong(case.form, error) or {"": error.sentence}
-        return await page_of(call, case, Filled(answers=answers, errors=problem), status=422)
+        return await page_of(call, case, replace(filled, errors=problem), status=422)
     return RedirectResponse(f"{case.seen.head.url}/access?done=draft-saved", 303)
 
 

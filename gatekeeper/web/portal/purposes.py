@@ -106,4 +106,4 @@ def lines_for(purpose: Purpose, url: str, seen: Seen, secret: str) -> list[Snipp
             rest = snippets.reviewing(url, seen)
         case _:
             rest = snippets.downloading(url, seen)
-    return [snippets.shell(url, secret), *rest]
+    return [*snippets.shells(url, secret), *rest]

@@ -7,6 +7,7 @@ from gatekeeper.web.portal.views import Seen
 from gatekeeper.web.state import Gatekeeper
 
 _NOT_YET = "This is how it will look once you have access and a token."
+_NEEDS_HUB = "# pip install huggingface_hub\n"
 _FROM_SHELL = 'os.environ["HF_TOKEN"]'
 
 
@@ -38,25 +39,29 @@ def use_of(gatekeeper: Gatekeeper, seen: Seen) -> Use:
     loading = downloading(url, seen)
     if not kind.makes_images:
         note = "You have access. A token goes in place of gk_..." if can_download else _NOT_YET
-        snippets = [shell(url), *loading]
+        snippets = [*shells(url), *loading]
         return Use("Use it from a program", note, name, tuple(snippets), token_href, runs_here=False)
     making = generating(url, name)[:2]
     parts = [*making, *loading] if can_generate and not can_download else [*loading, *making]
     note = _note(can_download=can_download, can_generate=can_generate)
-    return Use("Use it from a program", note, name, (shell(url), *parts), token_href)
+    return Use("Use it from a program", note, name, (*shells(url), *parts), token_href)
 
 
-def shell(url: str, value: str = "gk_...") -> Snippet:
-    """What all the others read: said once, so that no program holds the token."""
-    return Snippet("First, in your shell", f"export HF_ENDPOINT={url}\nexport HF_TOKEN={value}")
+def shells(url: str, value: str = "gk_...") -> list[Snippet]:
+    """What all the others read: said once for each kind of shell, so that no program holds the token."""
+    return [
+        Snippet("First, in your shell", f"export HF_ENDPOINT={url}\nexport HF_TOKEN={value}"),
+        Snippet("The same in PowerShell", f'$env:HF_ENDPOINT = "{url}"\n$env:HF_TOKEN = "{value}"'),
+    ]
 
 
 def downloading(url: str, seen: Seen) -> list[Snippet]:
     """With `hf`; with diffusers what is made for it; a file with curl."""
     head = seen.head
-    parts = [Snippet("Download with hf", f"hf download {head.full_name}{head.kind.argument}")]
+    parts = [Snippet("Download with hf", f"{_NEEDS_HUB}hf download {head.full_name}{head.kind.argument}")]
     if head.kind.makes_images and seen.card.library_name == "diffusers":
         code = (
+            "# pip install diffusers torch transformers\n"
             "from diffusers import DiffusionPipeline\n\n"
             f'pipeline = DiffusionPipeline.from_pretrained("{head.full_name}")\n'
             'pipeline("a red apple").images[0].save("apple.png")'
@@ -69,12 +74,12 @@ def downloading(url: str, seen: Seen) -> list[Snippet]:
 def generating(url: str, name: str) -> list[Snippet]:
     """With the public client, OpenAI's, and curl."""
     client = (
-        "import os\n\nfrom huggingface_hub import InferenceClient\n\n"
+        f"{_NEEDS_HUB}import os\n\nfrom huggingface_hub import InferenceClient\n\n"
         f'client = InferenceClient(\n    base_url="{url}/models/{name}",\n    token={_FROM_SHELL},\n)\n'
         'client.text_to_image("a red apple").save("apple.png")'
     )
     openai = (
-        "import base64\nimport os\n\nfrom openai import OpenAI\n\n"
+        "# pip install openai\nimport base64\nimport os\n\nfrom openai import OpenAI\n\n"
         f'client = OpenAI(base_url="{url}/v1", api_key={_FROM_SHELL})\n'
         f'made = client.images.generate(model="{name}", prompt="a red apple").data[0]\n'
         'open("apple.png", "wb").write(base64.b64decode(made.b64_json))'
@@ -96,11 +101,11 @@ def uploading(seen: Seen) -> list[Snippet]:
     name, argument = seen.head.full_name, seen.head.kind.argument
     kind = f', repo_type="{argument.split()[-1]}"' if argument else ""
     code = (
-        "from huggingface_hub import HfApi\n\n"
+        f"{_NEEDS_HUB}from huggingface_hub import HfApi\n\n"
         f'HfApi().upload_folder(repo_id="{name}", folder_path="."{kind}, commit_message="Upload")'
     )
     return [
-        Snippet("Upload this folder with hf", f"hf upload {name} .{argument}"),
+        Snippet("Upload this folder with hf", f"{_NEEDS_HUB}hf upload {name} .{argument}"),
         Snippet("The same from Python", code),
     ]
 
@@ -110,7 +115,7 @@ def reviewing(url: str, seen: Seen) -> list[Snippet]:
     name, argument = seen.head.full_name, seen.head.kind.argument
     kind = f', repo_type="{argument.split()[-1]}"' if argument else ""
     code = (
-        "from huggingface_hub import HfApi\n\n"
+        f"{_NEEDS_HUB}from huggingface_hub import HfApi\n\n"
         f'for request in HfApi().list_pending_access_requests("{name}"{kind}):\n    print(request.username)'
     )
     curl = (

@@ -72,6 +72,7 @@ async def make(call: Call) -> Response:
         "portal/token_made.html",
         purpose=purpose,
         made=made,
+        secret=secret,
         names=[repo.full_name for repo in named],
         not_yet=_not_yet(seen, purpose),
         head=seen.head,

@@ -143,15 +143,21 @@ async def test_a_draft_is_kept_for_its_author_alone_and_sent_later(site: Site) -
 
 
 async def test_a_draft_that_is_too_long_is_refused_and_can_be_thrown_away(site: Site) -> None:
-    await site.model(card=CARD)
+    await site.model(card=CARD, stage=Stage.RESEARCH_PREVIEW)
     ada = await site.as_("ada")
+    page = (await ada.get(f"{MODEL}/access")).text
 
-    long = await fill(ada, f"{MODEL}/access", **{"q-3": "x" * 10_001, "save": "yes"})
-    await fill(ada, f"{MODEL}/access", **{"q-3": "words", "save": "yes"})
+    ticked = {"accept-1": re.findall(r'name="accept-1"\s+value="(\w+)"', page)[0], "institution": "Lovelace <&>"}
+    long = await ada.post(f"{MODEL}/access", data=inputs(page) | ticked | {"q-3": "x" * 10_001, "save": "yes"})
+    await ada.post(f"{MODEL}/access", data={"q-3": "words", "save": "yes"})
     thrown = await ada.post(f"{MODEL}/access/withdraw", data={"what": "request"})
 
     assert long.status_code == 422
     assert 'href="#f-q-3"' in long.text
+    assert re.search(rf'name="accept-1"\s+value="{ticked["accept-1"]}" checked', long.text)
+    assert 'value="Lovelace &lt;&amp;&gt;"' in long.text
+    assert inputs(long.text)["presentation"] == inputs(page)["presentation"]
+    assert "A draft keeps your answers." in words(page)
     assert thrown.headers["location"] == "/requests?done=withdrawn"
     assert (await request_of(site)).state is RequestState.WITHDRAWN
 

@@ -15,9 +15,12 @@ PATH = "/settings/tokens/new"
 
 def secret_in(answer: httpx2.Response) -> str:
     assert answer.status_code == 200, words(answer.text)
-    found = re.search(r"export HF_TOKEN=(gk_\w{44})", answer.text)
+    found = re.search(r'<code class="secret">(gk_\w{44})</code>', answer.text)
     assert found, words(answer.text)
-    assert answer.text.count(found[1]) == 1, "the token stands in the shell's line and in no program"
+    for line in (f"export HF_TOKEN={found[1]}", f"$env:HF_TOKEN = &#34;{found[1]}&#34;"):
+        assert line in answer.text
+    assert answer.text.count(found[1]) == 3, "the token stands alone, in the shells' lines and in no program"
+    assert "# pip install huggingface_hub" in answer.text
     return found[1]
 
 
