@@ -10,6 +10,7 @@ from gatekeeper.notices.audience import TELL_APPLICANT, remind_of_ends, tell_app
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
+from gatekeeper.notices.groups import GROUPS
 from gatekeeper.notices.holding import TELL_HOLDERS, names_of, tell_holders, told_of_release
 from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
@@ -22,6 +23,7 @@ from gatekeeper.notices.telling import (
     listing,
     mail_preferences,
     mark_read,
+    own,
     prefer_mail,
     tell,
     unread,
@@ -30,6 +32,7 @@ from gatekeeper.notices.webhooks import Wanted, Watched
 from gatekeeper.notices.wording import Said, say
 
 __all__ = [
+    "GROUPS",
     "KINDS",
     "MAIL",
     "MAIL_LINK",
@@ -60,6 +63,7 @@ __all__ = [
     "mail_preferences",
     "mark_read",
     "names_of",
+    "own",
     "prefer_mail",
     "remind_of_ends",
     "say",

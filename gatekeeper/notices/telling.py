@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import jobs
+from gatekeeper import errors, jobs
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.paging import Page, page_of
 from gatekeeper.notices.kinds import KINDS
@@ -45,6 +45,14 @@ async def listing(session: AsyncSession, person_id: str, *, after: str | None = 
         query = query.where(col(Notice.id) < after)
     rows = list(await session.scalars(query.order_by(col(Notice.id).desc()).limit(limit + 1)))
     return page_of(rows, limit=limit, key=lambda notice: notice.id)
+
+
+async def own(session: AsyncSession, person_id: str, notice_id: str) -> Notice:
+    """A notice of this person. Raises NotFound, for somebody else's too."""
+    found = await session.get(Notice, notice_id)
+    if found is None or found.person_id != person_id:
+        raise errors.NotFound("There is no such notice.", next_step="Your notices are at /notices.")
+    return found
 
 
 async def mark_read(session: AsyncSession, person_id: str, notice_id: str | None = None) -> None:

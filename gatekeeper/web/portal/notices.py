@@ -22,7 +22,10 @@ async def show(call: Call) -> Response:
         "portal/notices.html",
         notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in page.items],
         followed=await _followed(call),
-        preferences=[(kind, form.label, wanted[kind]) for kind, form in notices.KINDS.items() if form.is_optional],
+        preferences=[
+            (title, [(kind, notices.KINDS[kind].label, wanted[kind]) for kind in kinds])
+            for title, kinds in notices.GROUPS.items()
+        ],
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         newer="/notices" if query.get("after") else None,
         older=f"/notices?after={page.after}" if page.after else None,
@@ -36,9 +39,11 @@ async def read_all(call: Call) -> Response:
 
 
 async def read_one(call: Call) -> Response:
-    """`POST /notices/{id}/read`: one of mine; somebody else's stays as it is."""
-    await notices.mark_read(call.session, call.principal.person_id or "", call.params["id"])
-    return RedirectResponse("/notices", 303)
+    """`POST /notices/{id}/read`: one of mine, and with `open` on to what it is about."""
+    me, sent = call.principal.person_id or "", await forms.read(call.request)
+    notice = await notices.own(call.session, me, call.params["id"])
+    await notices.mark_read(call.session, me, notice.id)
+    return RedirectResponse(notices.say(notice.kind, notice.facts).path if "open" in sent else "/notices", 303)
 
 
 async def prefer(call: Call) -> Response:

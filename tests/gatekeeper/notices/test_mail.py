@@ -166,3 +166,9 @@ def test_every_kind_says_something_with_its_facts() -> None:
         said = notices.say(kind, facts)
         assert "\n" not in said.title
         assert said.path.startswith(("/", "x"))
+
+
+def test_every_kind_that_one_may_do_without_is_in_one_group_of_the_choices() -> None:
+    grouped = [kind for kinds in notices.GROUPS.values() for kind in kinds]
+
+    assert sorted(grouped) == sorted(kind for kind, form in notices.KINDS.items() if form.is_optional)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -295,6 +296,11 @@ async def test_reviewers_applicants_and_holders_are_told(site: Site) -> None:
     page = words((await browser.get("/notices")).text)
     assert "2 notices" in page
     assert "A release of lab/emoji is on hold" in page
+    held = re.findall(r'action="(/notices/\w+/read)"', (await browser.get("/notices")).text)[-1]
+    assert (await (await site.as_("alan")).post(held, data={"open": "yes"})).status_code == 404
+    opened = await browser.post(held, data={"open": "yes"})
+    assert (opened.status_code, opened.headers["location"]) == (303, "/lab/emoji")
+    assert "1 notice" in words((await browser.get("/notices")).text)
     await browser.post("/notices/read")
     assert "2 notices" not in words((await browser.get("/notices")).text)
 
