@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         description="Who gets an account besides those whom administrators add: nobody, people invited by mail, or "
         "anybody with an address. The last two need a mail server.",
     )
+    contact: str = Field(
+        "",
+        description="Where people reach whoever runs the hub: a mail address or a page's `https://` address. Linked from "
+        "the sign-in page, the foot of every page and errors.",
+    )
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     keep_source_days: int = Field(
         90,
@@ -215,6 +220,15 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
             raise ValueError("must be like https://hub.example.org, without a path: the Hub's clients need the root")
+        return value
+
+    @field_validator("contact")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_page = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+        if value and not is_page and not _ADDRESS.fullmatch(value):
+            raise ValueError("must be a mail address like hub@example.org or a page like https://example.org/contact")
         return value
 
     @field_validator("storage_url")

@@ -62,7 +62,7 @@ def page(
 
     Every template has `me`, `path`, `section` (which part of the site is current), `return_query` (brings a person back
     here after signing in), `done` (a confirmation chosen by `?done=`, from a fixed list), `unread` (notices not
-    read yet) and `offers_sign_in`.
+    read yet), `contact` (where whoever runs the hub is reached, "" if unknown) and `offers_sign_in`.
     """
     path = request.url.path
     known = {
@@ -73,6 +73,7 @@ def page(
         "done": words.DONE.get(request.query_params.get("done", ""), ""),
         "offers_sign_in": offers_sign_in,
         "unread": request.scope.get("gatekeeper.unread", 0),
+        "contact": _contact(request),
     }
     text = environment().get_template(template).render(**known, **context)
     return HTMLResponse(text, status, headers=_PAGE_HEADERS | (headers or {}))
@@ -98,6 +99,12 @@ def error_page(request: Request, error: GatekeeperError, status: int) -> Respons
         # Who asked may not be known where the error happened: do not offer to sign in to who is signed in already.
         offers_sign_in=not has_credential(request),
     )
+
+
+def _contact(request: Request) -> str:
+    app = request.scope.get("app")  # absent where a request was refused before it came so far
+    contact = str(app.state.gatekeeper.settings.contact) if app else ""
+    return f"mailto:{contact}" if contact and "://" not in contact else contact
 
 
 def _told_of(error: GatekeeperError) -> words.Refusal:

@@ -10,6 +10,7 @@ from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.kit.clock import day_words, now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
+from gatekeeper.settings import Settings
 from tests.gatekeeper.web.site import CARD, Site, words
 
 pytestmark = pytest.mark.anyio
@@ -148,3 +149,23 @@ async def lists(site: Site) -> Site:
         .replace("text-to-image", "text-generation"),
     )
     return site
+
+
+async def test_whoever_runs_the_hub_is_reached_from_the_sign_in_page_the_foot_and_errors(site: Site) -> None:
+    stranger = site.browser()
+    assert "administrators</a>" not in (await stranger.get("/login")).text
+    for contact, link in (
+        ("hub@example.org", "mailto:hub@example.org"),
+        ("https://lab.example/?a=1&b", "https://lab.example/?a=1&amp;b"),
+    ):
+        known = {**site.gatekeeper.settings.model_dump(), "contact": contact}
+        site.gatekeeper.settings = Settings(_env_file=None, **known)
+        assert f'<a href="{link}">Ask the administrators of this hub</a>' in (await stranger.get("/login")).text
+        assert f'<a href="{link}">write to the administrators of this hub</a>' in (await stranger.get("/no/where")).text
+        assert f'<a href="{link}">Write to the administrators</a>' in (await stranger.get("/models")).text
+
+
+@pytest.mark.parametrize("contact", ["javascript:alert(1)", "ask us", "https://", "//host", "https://me:word@host"])
+def test_a_contact_is_an_address_of_a_page_or_of_mail(contact: str) -> None:
+    with pytest.raises(ValueError, match="must be a mail address"):
+        Settings(contact=contact, _env_file=None)
