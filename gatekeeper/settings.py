@@ -101,8 +101,8 @@ class Settings(BaseSettings):
     )
     contact: str = Field(
         "",
-        description="Where people reach whoever runs the hub: a mail address or a page's `https://` address. Linked from "
-        "the sign-in page, the foot of every page and errors.",
+        description="Where people reach whoever runs the hub: a mail address or a page's `https://` address. Linked "
+        "from the sign-in page, the foot of every page and errors.",
     )
     token_max_days: int = Field(365, ge=1, le=3650, description="Longest life of an access token in days.")
     keep_source_days: int = Field(
