@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page, expect
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import ROOT, Demo
 from tests.journeys.looking import look
 
 MODEL = f"/{NAMESPACE}/{NAME}"
@@ -98,6 +98,22 @@ def test_a_maintainer_holds_a_release_and_proves_it_by_keys_alone(demo: Demo, vi
     with page.expect_download() as saved:
         page.keyboard.press("Enter")
     assert "of the log" in demo.command("ledger", "check", str(saved.value.path()))
+
+
+def test_the_page_that_waits_for_an_image_lets_the_focus_be(demo: Demo, visit: Callable[..., Page]) -> None:
+    page, script = visit(), (ROOT / "gatekeeper" / "web" / "static" / "enhance.js").read_text()
+    panel = f'<div data-again><div role="status"><p data-fresh>%s</p></div><button>Cancel</button></div><script>{script}</script>'
+    shown = iter([panel % "Step 1", panel % "Step 2", "<p>Done</p>", "<p>Done</p>"])
+    page.route("**/waits", lambda route: route.fulfill(body=next(shown), content_type="text/html"))
+    page.clock.install()
+    page.goto("/waits")
+    page.get_by_role("button", name="Cancel").focus()
+
+    page.clock.run_for(3_000)
+    expect(page.get_by_text("Step 2")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.clock.run_for(3_000)
+    expect(page.get_by_text("Done")).to_be_visible()
 
 
 def stops(page: Page) -> Iterator[Stop]:

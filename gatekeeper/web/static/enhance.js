@@ -41,7 +41,7 @@ each("[data-keys]", (help) => {
   const isOff = () => localStorage.getItem("keys") === "off";
   const button = help.querySelector("[data-keys-switch]");
   const say = () => { button.textContent = `Switch the keys ${isOff() ? "on" : "off"}`; };
-  button.hidden = false;
+  help.hidden = button.hidden = false;
   button.addEventListener("click", () => { localStorage.setItem("keys", isOff() ? "on" : "off"); say(); });
   say();
   const rows = [...document.querySelectorAll("[data-row]")];
@@ -82,8 +82,16 @@ each("[data-vocabulary]", (input) => {
   input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
 });
 
-// --- a page that waits for an image looks again by itself ---
-each("[data-again]", () => setTimeout(() => location.reload(), 3000));
+// --- a panel that waits for an image looks again by itself; its buttons stay, and the focus with them ---
+each("[data-again]", (panel) => {
+  const look = async () => {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    const [here, there] = [panel, page].map((root) => root.querySelector("[data-fresh]"));
+    if (!there) location.reload(); // it is over: the page has another shape
+    else if (here.innerHTML !== there.innerHTML) here.replaceWith(there);
+  };
+  setInterval(() => look().catch(() => {}), 3000); // who is offline for a moment goes on waiting
+});
 
 // --- playground: send the form, read one JSON object a line, then open the result's page ---
 async function* lines(response) {

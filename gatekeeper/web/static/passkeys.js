@@ -16,6 +16,7 @@ async function ask(form) {
 }
 
 if (works) {
+  for (const why of document.querySelectorAll("[data-no-passkey]")) why.hidden = true;
   for (const form of document.querySelectorAll("form[data-passkey]")) {
     form.hidden = false;
     form.addEventListener("submit", async (event) => {
