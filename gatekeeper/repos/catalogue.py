@@ -198,10 +198,11 @@ async def listing(
 
 
 def matching(kind: RepoKind, search: str) -> sa.ColumnElement[bool]:
-    """A condition on Repo: one of this kind with every word of `search` in its name."""
+    """A condition on Repo: one of this kind with every word of `search` in its name; _ and - are the same there."""
     if not is_lookup(search):
         return sa.false()
-    words = [col(Repo.key).contains(word, autoescape=True) for word in search.lower().split()[:8]]
+    key = sa.func.replace(col(Repo.key), "_", "-")
+    words = [key.contains(word, autoescape=True) for word in search.lower().replace("_", "-").split()[:8]]
     return sa.and_(col(Repo.kind) == kind, col(Repo.key).is_not(None), *words)
 
 

@@ -55,11 +55,12 @@ async def repositories(call: Call) -> Response:
     kind = RepoKind(call.params["kind"])
     facts, query = words.KINDS[kind], call.request.query_params
     wanted = Wanted(**{each.name: query.get(each.name, "").strip()[:_LONGEST] for each in fields(Wanted)})
-    wanted = replace(wanted, task=wanted.task.lower(), library=wanted.library.lower())
+    wanted = replace(wanted, task=wanted.task.lower().replace(" ", "-"), library=wanted.library.lower())
     heads, after = await listed(call, kind, wanted, after=query.get("after"), limit=_PAGE)
     licenses = restrictions.titles(policies_dir(call))
     if wanted.license:
         licenses = {wanted.license: wanted.license} | licenses
+    tasks = {tag: tag.replace("-", " ").capitalize() for tag in (*words.TASKS, wanted.task) if tag}
     stages = {name: stage.label for name, stage in words.STAGES.items()}
     cans = {name: text for name, text in words.CAN.items() if facts.makes_images or name != "generate"}
     is_counted = not (wanted.license or wanted.task or wanted.library)
@@ -74,9 +75,10 @@ async def repositories(call: Call) -> Response:
         stages=_with_numbers(stages, counts.stages),
         empty=[key for key, number in {**counts.cans, **counts.stages}.items() if not number],
         licenses=[("", "Any"), *licenses.items()],
+        tasks=[("", "Any"), *tasks.items()],
         chosen=[
             (words.FILTERS[name], text, wanted.address(facts.href, **{name: ""}))
-            for name, text in _told(wanted, stages | words.CAN | licenses)
+            for name, text in _told(wanted, stages | words.CAN | licenses | tasks)
         ],
         first=wanted.address(facts.href) if query.get("after") else None,
         further=wanted.address(facts.href, after=after) if after else None,

@@ -71,7 +71,6 @@ SORTS: dict[str, str] = {
     "likes": "Most liked",
     "downloads": "Most downloaded",
 }
-# Offered while typing; any other can be typed as well.
 TASKS: tuple[str, ...] = (
     "text-to-image",
     "image-to-image",
@@ -86,4 +85,5 @@ TASKS: tuple[str, ...] = (
     "image-classification",
     "feature-extraction",
 )
+# Offered while typing; any other can be typed as well.
 LIBRARIES: tuple[str, ...] = ("diffusers", "transformers", "peft", "sentence-transformers", "timm", "keras", "gguf")

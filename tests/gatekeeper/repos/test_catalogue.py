@@ -119,15 +119,16 @@ async def test_a_deleted_repository_is_gone_and_its_name_is_free(
 
 
 async def test_the_listing_searches_pages_and_keeps_to_what_is_visible(session: AsyncSession, ada: Principal) -> None:
-    for name in ("cat-1", "cat-2", "cat-3", "dog"):
+    for name in ("cat-1", "cat_2", "cat-3", "dog"):
         await catalogue.create(session, RepoKind.MODEL, "ada", name, by=ada, private=name == "cat-3")
     public = Repo.is_private == sa.false()
     seen, after = [], None
     while page := await catalogue.listing(
-        session, RepoKind.MODEL, visible=public, search="Ada cat", author="ADA", sort="created_at", after=after, limit=1
+        session, RepoKind.MODEL, visible=public, search="Ada cat-", author="ADA", sort="created_at", after=after, limit=1
     ):
         seen.append(page[0].name)
         after = page[0].id
-    assert seen == ["cat-2", "cat-1"]
+    assert seen == ["cat_2", "cat-1"]
+    assert len(await catalogue.listing(session, RepoKind.MODEL, visible=public, search="CAT_")) == 2
     for odd in ("c%t", "cat\0", "\ud800", "x" * 999):
         assert await catalogue.listing(session, RepoKind.MODEL, visible=public, search=odd) == []

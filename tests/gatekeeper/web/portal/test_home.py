@@ -21,6 +21,7 @@ _NARROWED = {
     "can=download": {"plain"},
     "can=ask": {"gated", "open"},
     "task=Text-to-Image": {"open", "gated"},
+    "task=Text+to+image": {"open", "gated"},
     "task=text-to-image&library=diffusers&stage=gated": {"gated"},
     "library=transformers": {"plain"},
     "license=mit": {"plain"},
@@ -101,6 +102,8 @@ async def test_lists_are_narrowed_by_what_the_reader_may_see_and_do(lists: Site)
     page = (await lists.browser().get("/models?task=text-to-image&stage=gated&sort=likes")).text
 
     assert found == _NARROWED
+    assert '<option value="text-to-image" selected>Text to image</option>' in page
+    assert "1 model" in words(page)
     # Each condition is taken away by a link that keeps the others.
     assert 'href="/models?stage=gated&amp;sort=likes"' in page
     assert 'href="/models?task=text-to-image&amp;sort=likes"' in page
