@@ -61,7 +61,7 @@ async def submit(
 ) -> AccessRequest:
     """Ask for access, or answer a request that was returned. Needs an answer to every question and accepted terms.
 
-    form        the questions where the card has none of its own
+    form        the questions; None: the card's own
     is_renewal  ask for what comes after access that is there; without it, having access is a reason not to ask
     Raises Conflict when a request is open, access is there already, or an earlier request was turned down.
     """
@@ -213,7 +213,7 @@ async def _create(
 
 
 def _asked(bundle: Terms | None, form: Form | None) -> Form:
-    return bundle.form if bundle and bundle.form.fields else form or Form()
+    return form or (bundle.form if bundle else Form())
 
 
 def _person(principal: Principal) -> str:

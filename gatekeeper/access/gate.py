@@ -12,6 +12,7 @@ from gatekeeper.access import activation, decisions
 from gatekeeper.access.grants import grant_in_force
 from gatekeeper.access.rules import Rules
 from gatekeeper.access.tables import OPEN, AccessRequest, RequestState
+from gatekeeper.kit.clock import instant_words
 from gatekeeper.licensing import Terms
 from gatekeeper.releases.ladder import StageRule
 from gatekeeper.repos.tables import Gate, Repo
@@ -99,6 +100,8 @@ def _must_not_be_turned_down(last: AccessRequest, repo: Repo, at: datetime) -> N
     match last.state:
         case RequestState.REJECTED if last.reapply_at is None or last.reapply_at > at:
             said, then = f"Your request for {repo.full_name} was turned down.", "Appeal, or write to the maintainers"
+            if last.reapply_at is not None:
+                said += f" You may ask again from {instant_words(last.reapply_at)} on."
         case RequestState.REVOKED:
             said, then = f"Your access to {repo.full_name} was revoked.", "Appeal, or write to the maintainers"
         case RequestState.SUSPENDED:

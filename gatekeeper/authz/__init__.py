@@ -27,7 +27,15 @@ from gatekeeper.authz.audiences import in_words
 from gatekeeper.authz.bundle import BrokenPolicies
 from gatekeeper.authz.check import Report, check
 from gatekeeper.authz.copying import Copied, copyable
-from gatekeeper.authz.decide import Capabilities, decide, error_for, require, require_global, require_path
+from gatekeeper.authz.decide import (
+    Capabilities,
+    decide,
+    error_for,
+    needs_institution,
+    require,
+    require_global,
+    require_path,
+)
 from gatekeeper.authz.explain import Explanation, explain
 from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace, load_namespaces
 from gatekeeper.authz.fetching import fetchable
@@ -40,6 +48,7 @@ from gatekeeper.authz.readable import readable, sender
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
 from gatekeeper.authz.simulate import simulate
 from gatekeeper.authz.simulation import Simulation
+from gatekeeper.authz.standing import asks_institution
 from gatekeeper.authz.who import Who, who
 
 __all__ = [
@@ -68,6 +77,7 @@ __all__ = [
     "activate_candidate",
     "active_folder",
     "as_markdown",
+    "asks_institution",
     "at_release",
     "candidates",
     "check",
@@ -88,6 +98,7 @@ __all__ = [
     "load_namespace",
     "load_namespaces",
     "matrix",
+    "needs_institution",
     "propose",
     "readable",
     "require",

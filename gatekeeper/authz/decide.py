@@ -103,6 +103,17 @@ class Capabilities(Mapping[Action, Decision]):
         return len(REPOSITORY)
 
 
+def needs_institution(policies: Policies, principal: Principal, resource: Resource, instant: datetime) -> bool:
+    """Whether weights go to those alone, of people with access, who named their institution."""
+    question = ask(policies, principal, resource, instant)
+
+    def opens(*, institution: bool) -> bool:
+        context = question.context._replace(grant=True, terms_accepted=True, institution=institution)
+        return policies.evaluate(question._replace(principal="Person", context=context), Action.DOWNLOAD).is_allowed
+
+    return not opens(institution=False) and opens(institution=True)
+
+
 def error_for(denied: Denied, principal: Principal, action: Action) -> errors.GatekeeperError:
     """The error that answers for a denial."""
     details = {"denial": denied.code.value}

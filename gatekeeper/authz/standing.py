@@ -1,6 +1,6 @@
 """How a person stands to repositories: role, acceptances, grants, latest request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,6 +102,11 @@ def _grant(row: AccessGrant, answers: dict[str, Any]) -> Grant:
         names_purpose=_names(answers, _PURPOSE),
         is_suspended=row.suspended_at is not None,
     )
+
+
+def asks_institution(questions: Iterable[str]) -> bool:
+    """Whether one of the questions is about the institution, so that its answer names one."""
+    return any(word in question.lower() for question in questions for word in _INSTITUTION)
 
 
 def _names(answers: dict[str, Any], questions: tuple[str, ...]) -> bool:

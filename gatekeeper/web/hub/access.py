@@ -11,10 +11,9 @@ from gatekeeper import access, authz, licensing, releases
 from gatekeeper.authz import Action, Allowed
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Form, HouseForm, Terms
-from gatekeeper.releases import StageRule
-from gatekeeper.repos import Gate, history
-from gatekeeper.web.asking import request_rules, stage_rule
+from gatekeeper.licensing import Form, Terms
+from gatekeeper.repos import history
+from gatekeeper.web.asking import form_of, request_rules, stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
@@ -42,7 +41,7 @@ async def standing(call: Call) -> Response:
     body = schemas.standing(
         call.repo,
         terms=terms,
-        form=_form(call, terms, rule),
+        form=form_of(call, terms, rule),
         accepted=accepted,
         request=stands.request,
         grant=stands.grant,
@@ -170,7 +169,7 @@ async def _save(call: Call, fields: Mapping[str, Any], *, is_renewal: bool) -> R
         call.repo,
         fields=fields,
         bundle=terms,
-        form=_form(call, terms, stage_rule(call)),
+        form=form_of(call, terms, stage_rule(call)),
         is_renewal=is_renewal,
     )
     return JSONResponse(schemas.asked(draft, None), 201)
@@ -188,7 +187,7 @@ async def _ask(
     """Accept and ask in one transaction: both are kept, or neither."""
     session, repo, principal = call.session, call.repo, call.principal
     terms, rule = await _terms(call), stage_rule(call)
-    form = _form(call, terms, rule)
+    form = form_of(call, terms, rule)
     _check_all(terms, form, texts, fields)
     receipt: dict[str, Any] | None = None
     if terms is not None:
@@ -264,14 +263,6 @@ def _check_all(terms: Terms | None, form: Form, texts: list[str], fields: Mappin
             next_step="Read the terms, accept each text by its digest, and answer every question.",
             details={"texts": missing, "fields": dict(wrong)},
         )
-
-
-def _form(call: Call, terms: Terms | None, rule: StageRule | None) -> Form:
-    """The card's questions, else the house's own where a person decides."""
-    if terms is not None and terms.form.fields:
-        return terms.form
-    is_reviewed = rule.requests == "manual" if rule is not None else call.repo.gate is Gate.MANUAL
-    return HouseForm.load(call.gatekeeper.policies.directory).form if is_reviewed else Form()
 
 
 async def _terms(call: Call) -> Terms | None:

@@ -18,7 +18,7 @@ from gatekeeper.licensing import Terms
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.tables import Acceptance, Presentation
 from gatekeeper.releases import Ladder, Stage, StageRule
-from gatekeeper.web.asking import request_rules
+from gatekeeper.web.asking import form_of, request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import questions, standing
 from gatekeeper.web.portal.model import restrictions_of, texts_of
@@ -83,9 +83,7 @@ async def case_of(call: Call, *, is_renewal: bool = False) -> Case:
     )
     ladder = Ladder.load(call.gatekeeper.policies.directory)
     rule = ladder.rule(Stage(seen.head.stage)) if seen.head.stage else None
-    form = terms.form if terms else licensing.Form()
-    if not form.fields and (rule.requests == "manual" if rule else seen.head.gate == "manual"):
-        form = _house(call).form
+    form = form_of(call, terms, rule)
     changed = await _changed(call, terms) if terms and terms.need_acceptance and accepted is None else None
     is_renewal |= call.request.query_params.get("renew") == "1" or lacks_answer(seen) is not None
     renews, before = _earlier(stands, is_renewal=is_renewal)

@@ -9,7 +9,7 @@ from gatekeeper import access, licensing
 from gatekeeper.access import AccessRequest, RequestState
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound, NotSignedIn
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import instant_words, now
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.licensing import Terms
 from gatekeeper.repos import Gate, Repo
@@ -241,6 +241,8 @@ async def test_old_rejection_is_not_turned_around_under_a_newer_request(
     old = await ask(session, ada, repo)
     day = now() + timedelta(days=1)
     await access.reject(session, old, by=owner, reason="Not yet.", reapply_at=day)
+    with pytest.raises(Conflict, match=f"You may ask again from {instant_words(day)} on"):
+        await ask(session, ada, repo)
     with time_machine.travel(day):
         draft = await access.save(session, ada, repo, fields=None, bundle=None)
         new = await ask(session, ada, repo)

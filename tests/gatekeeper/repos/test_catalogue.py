@@ -124,7 +124,7 @@ async def test_the_listing_searches_pages_and_keeps_to_what_is_visible(session: 
     public = Repo.is_private == sa.false()
     seen, after = [], None
     while page := await catalogue.listing(
-        session, RepoKind.MODEL, visible=public, search="Ada cat-", author="ADA", sort="created_at", after=after, limit=1
+        session, RepoKind.MODEL, visible=public, search="Ada t-", author="ADA", sort="created_at", after=after, limit=1
     ):
         seen.append(page[0].name)
         after = page[0].id

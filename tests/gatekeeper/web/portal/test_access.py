@@ -5,7 +5,7 @@ import pytest
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web.portal import access, access_page
-from tests.gatekeeper.web.site import MODEL, Site, accept_terms, ask_for_access, inputs, words
+from tests.gatekeeper.web.site import CARD, MODEL, Site, accept_terms, ask_for_access, inputs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +244,27 @@ async def test_a_program_claims_an_institution_only_with_the_authority_said(site
     sent["on_behalf_of"] = {"institution": "Lovelace", "has_authority": True}
     receipt = (await ada.post(address, json=sent)).json()["receipt"]
     assert receipt["statement"]["on_behalf_of"]["institution"] == "Lovelace"
+
+
+async def test_a_card_that_asks_for_no_institution_is_asked_with_the_houses_question_where_one_is_needed(
+    site: Site,
+) -> None:
+    card = CARD.replace("  Affiliation: text\n", "  Motive: text\n")
+    await site.model(stage=Stage.RESEARCH_PREVIEW, card=card)
+    await site.model("gated", card=card)
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    page = words((await ada.get(f"{MODEL}/access")).text)
+    fields = (await ada.get("/api/models/lab/emoji/access")).json()["fields"]
+    elsewhere = (await ada.get("/api/models/lab/gated/access")).json()["fields"]
+
+    assert page.count("Institution (university, company") == 1
+    assert [("Institution" in str(asked), "Motive" in str(asked)) for asked in (fields, elsewhere)] == [
+        (True, True),
+        (False, True),
+    ]
+    assert (await ask_for_access(ada)).status_code == 422
+    assert (await ask_for_access(ada, **{"q-3": "University of Turin"})).status_code == 303
+    [request] = re.findall(r'href="(/admin/requests/[0-9a-z]{26})', (await grace.get("/admin/requests")).text)[:1]
+    approved = await grace.post(f"{request}/approve", data=inputs((await grace.get(request)).text))
+    assert approved.status_code == 303
+    assert "You have access" in words((await ada.get(MODEL)).text)
