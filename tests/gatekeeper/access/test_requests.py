@@ -132,7 +132,7 @@ async def test_house_s_questions_are_asked_where_the_card_has_none(
     assert set(refused.value.details["fields"]) == {field.name for field in form.fields}
     with_own, terms = await make_offer(session, owner)
     await accept_terms(session, ada, with_own, terms, KEY)
-    request = await access.submit(session, ada, with_own, fields=ANSWERS, bundle=terms, form=form)
+    request = await access.submit(session, ada, with_own, fields=ANSWERS, bundle=terms)
     assert request.fields == ANSWERS
 
 
