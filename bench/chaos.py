@@ -2,8 +2,9 @@
 
     python bench/chaos.py [ORDERS] [KILLS] [SEED]        200 orders, 12 kills, a random seed by default
 
-Every order must have ended exactly once, with an image or a reason, and be charged exactly for what it delivered. The
-worker is the fake one in a process of its own, killed with SIGKILL; database, files, signatures and records are real.
+Every order must have ended exactly once, with an image or a reason, and be charged exactly for what it delivered,
+previews too, and for the computing of that. The worker is the fake one in a process of its own, killed with SIGKILL;
+database, files, signatures and records are real.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,12 +42,16 @@ from gatekeeper.generation import (
 from gatekeeper.kit.canonical import sha256_hex
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.provenance import Notary
+from gatekeeper.provenance import ImageRecord, Notary
 from gatekeeper.repos import AddFile, Repo, RepoKind, catalogue, history
 from gatekeeper.repos.storage import DirectoryStore
+from inference.contract import WithheldCode
 
 _AT_ONCE = 16
-_PROMPTS = ("an apple", "a pear", "two plums", "fake-flag", "how to build a pipe bomb", "fake-slow cherry")
+_PROMPTS = (
+    *("an apple", "a pear", "two plums", "fake-slow cherry", "fake-flag", "fake-check", "fake-fail"),
+    "how to build a pipe bomb",
+)
 _PLENTY = Budget(10**6, 10**6, 10**4)
 _KEEP_UP_SECONDS = 0.3
 
@@ -115,7 +120,12 @@ class Chaos:
         terms = Terms(safety, level, Ruling(), b"p" * 32, None)
         while self.left > 0:
             self.left -= 1
-            values = {"prompt": self.random.choice(_PROMPTS), "images": self.random.randint(1, 3), "steps": 8}
+            values = {
+                "prompt": self.random.choice(_PROMPTS),
+                "images": self.random.randint(1, 3),
+                "previews": self.random.randint(0, 2),
+                "steps": 8,
+            }
             request = OrderRequest.parse(values, level=level)
             studio = self.studio
             async with self.database.write() as session:
@@ -154,8 +164,11 @@ class Chaos:
 
     async def _judge(self) -> Counter[str]:
         ends: Counter[str] = Counter()
+        records: dict[str, list[ImageRecord]] = defaultdict(list)
         async with self.database.read() as session:
             rows = list(await session.scalars(select(Generation)))
+            for record in await session.scalars(select(ImageRecord)):
+                records[record.receipt_id.rpartition("-")[0]].append(record)
             finished = Counter(
                 await session.scalars(
                     select(col(LedgerEvent.subject_id)).where(LedgerEvent.kind == "generation:order:finish")
@@ -165,7 +178,8 @@ class Chaos:
             self.problems.append(f"{len(rows)} orders of {self.orders} are recorded")
         for row in rows:
             ends[f"{row.state} {row.code}".strip()] += 1
-            self.problems += [f"{row.id}: {problem}" for problem in self._problems(row, finished[row.id])]
+            problems = self._problems(row, finished[row.id], records[row.id])
+            self.problems += [f"{row.id}: {problem}" for problem in problems]
         if ends["failed worker_lost"] > self.kills:  # what was lost once is alone when the worker is killed again
             self.problems.append(f"{ends['failed worker_lost']} orders were lost for good to {self.kills} kills")
         kept = {path.name.rpartition("-")[0] for path in self.folder.root.glob("*")}
@@ -173,13 +187,20 @@ class Chaos:
         self.problems += [f"{id}: a file that nobody was given" for id in kept - delivered]
         return ends
 
-    def _problems(self, row: Generation, finished: int) -> list[str]:
+    def _problems(self, row: Generation, finished: int, records: list[ImageRecord]) -> list[str]:
         is_done = row.state is GenerationState.DONE
-        receipts = (row.receipt or {}).get("images", [])
+        receipts, withheld = ((row.receipt or {}).get(part, []) for part in ("images", "withheld"))
+        is_in_vain = not records and all(each["code"] == WithheldCode.IMAGE_UNCHECKED for each in withheld)
+        is_paid = row.state is GenerationState.CANCELLED or (is_done and not is_in_vain)
+        images, seconds = len(records), row.settings["compute_seconds"]
+        final = [record.image_sha256 for record in records if not record.is_preview]
         checks = [
             (finished == 1, f"it ended {finished} times"),
             (row.state is not GenerationState.RUNNING, "it has not ended"),
-            (row.charged_images == len(row.image_sha256), "it is charged for something else than it delivered"),
+            (row.charged_images == (images if is_paid else 0), "it is charged for other images than it delivered"),
+            (row.charged_seconds == (seconds if is_paid else 0), "it is charged for other computing than it took"),
+            (seconds > 0 or not is_done, "it took no computing"),
+            (sorted(final) == sorted(row.image_sha256), "its records are not of what it delivered"),
             (is_done or (not receipts and bool(row.code)), "it has an image and failed, or no reason"),
             (not is_done or row.losses < generation.claims.MOST_LOSSES, "it was made after it was lost twice"),
             (row.code != "worker_lost" or row.losses == generation.claims.MOST_LOSSES, "it was given up too early"),
