@@ -123,7 +123,8 @@ def assemble(settings: Settings) -> Gatekeeper:
             supervisor = Supervisor(settings.run_dir, store_dir=store.copies, key=keys.inference)
             worker = supervisor.worker
         case url:
-            worker = Worker(url, key=keys.inference)
+            file = settings.inference_key_file
+            worker = Worker(url, key=file.read_bytes() if file else keys.inference)
     version = access_version(database)
     evidence = EvidenceWriter(database)
     images = ImageFolder(settings.data_dir.resolve() / "images")

@@ -71,9 +71,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     inference_url: str = Field(
-        "", description="Remote worker; empty means a supervised child process; `off` switches it off."
+        "",
+        description="Remote worker, `https://...`, `http://...` or `unix:/path`; empty means a supervised child "
+        "process; `off` switches it off.",
     )
-    inference_key_file: Path | None = Field(None, description="Shared key with a remote worker.")
+    inference_key_file: Path | None = Field(
+        None, description="Key shared with a remote worker, at least 32 bytes; empty means `keys/inference.key`."
+    )
     download_evidence: Literal["durable", "queued"] = Field(
         "queued",
         description="`durable`: a download is answered after its evidence is on disk. `queued`: at most one second of "
@@ -229,6 +233,24 @@ class Settings(BaseSettings):
         is_page = parts.scheme in ("http", "https") and parts.hostname and not parts.username
         if value and not is_page and not _ADDRESS.fullmatch(value):
             raise ValueError("must be a mail address like hub@example.org or a page like https://example.org/contact")
+        return value
+
+    @field_validator("inference_url")
+    @classmethod
+    def _a_worker(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.query)
+        if value not in ("", "off") and not is_address and not value.startswith("unix:/"):
+            raise ValueError("must be like https://worker.example.org or unix:/run/worker.sock, or off")
+        return value
+
+    @field_validator("inference_key_file")
+    @classmethod
+    def _whole_inference_key(cls, value: Path | None) -> Path | None:
+        if value is not None and (not value.is_file() or value.stat().st_size < 32):
+            raise ValueError(
+                f"{value} must be a file of at least 32 bytes, the same as the worker's INFERENCE_KEY_FILE"
+            )
         return value
 
     @field_validator("storage_url")
