@@ -10,7 +10,7 @@ import click
 from gatekeeper import ledger, licensing
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.kit.note import Checkpoint, open_note
+from gatekeeper.kit.note import Checkpoint, open_note, verifier_key
 
 
 @click.group("ledger")
@@ -62,6 +62,16 @@ async def checkpoint(house: House, as_json: bool) -> None:
     if head is None:
         raise Failure("The log is empty, so there is nothing to sign yet.")
     show({"size": head.size, "root": head.root_sha256, "note": head.note}, head.note.rstrip("\n"), as_json=as_json)
+
+
+@ledger_group.command("key")
+@json_option
+@pass_house
+@command
+async def public_key(house: House, as_json: bool) -> None:
+    """Print the public key with which others check this log, receipts and reports: publish it outside of this hub."""
+    text = verifier_key(house.settings.ledger_origin, house.keys.signing.public)
+    show({"key": text}, text, as_json=as_json)
 
 
 @ledger_group.command("prove")
@@ -140,5 +150,5 @@ def _public_key(context: click.Context, key: str) -> bytes:
     try:
         raw = base64.b64decode(key.split("+", 2)[2] if key.count("+") >= 2 and len(key) > 44 else key, validate=True)
     except ValueError:
-        raise Failure("The key is not base64; take it from the hub's /receipts page.") from None
+        raise Failure("The key is not base64; take it from /api/ledger/key of the hub.") from None
     return raw[1:] if len(raw) == 33 and raw[0] == 1 else raw

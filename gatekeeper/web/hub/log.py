@@ -12,6 +12,7 @@ from gatekeeper import authz, ledger
 from gatekeeper.authz import Action, Hub
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.note import verifier_key
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.ledger.tiles import Piece
 from gatekeeper.web.guard import Call
@@ -29,6 +30,13 @@ async def checkpoint(call: Call) -> Response:
     if newest is None:
         raise NotFound("The evidence log has no checkpoint yet.", next_step="Ask again in a minute.")
     return PlainTextResponse(newest.note, headers={"Cache-Control": _NOT_KEPT})
+
+
+async def key(call: Call) -> Response:
+    """`GET /api/ledger/key`: the public key of log, receipts and reports, as C2SP tools take it (`name+id+base64`)."""
+    house = call.gatekeeper
+    text = verifier_key(house.settings.ledger_origin, house.keys.signing.public)
+    return PlainTextResponse(f"{text}\n", headers={"Cache-Control": _NOT_KEPT})
 
 
 async def tile(call: Call) -> Response:
@@ -81,6 +89,7 @@ def _bytes(content: bytes, *, cache: str) -> Response:
 ROUTES = [
     # Signed and without content: meant to be copied and compared by strangers.
     api("/ledger/checkpoint", checkpoint, needs=None),
+    api("/ledger/key", key, needs=None),
     api("/ledger/tile/entries/{index:rest}", entries, needs=Action.ADMIN_LEDGER),
     api("/ledger/tile/{level}/{index:rest}", tile, needs=None),
     api("/ledger/proofs/{event}", proof, needs=None),

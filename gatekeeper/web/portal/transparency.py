@@ -22,6 +22,11 @@ _SERIES = (
     ("images_refused", "Orders refused"),
 )
 
+_CHECK = """curl {url}/api/ledger/key > key
+curl {url}/api/ledger/checkpoint > checkpoint
+gatekeeper receipt verify RECEIPT --key $(cat key)
+gatekeeper ledger check PROOF --key $(cat key)"""
+
 Rows = list[tuple[str, int | None]]
 
 
@@ -39,6 +44,7 @@ async def show(call: Call) -> Response:
         ],
         tiles=_tiles(report),
         causes=_causes(call, report),
+        check=_CHECK.format(url=call.gatekeeper.settings.public_url),
     )
 
 

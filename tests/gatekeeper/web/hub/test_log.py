@@ -1,8 +1,14 @@
 """The evidence log over HTTP: hashes for everybody, events for those who may read them."""
 
+import base64
+
 import pytest
+from anyio import to_thread
+from click.testing import CliRunner
 
 from gatekeeper import ledger, tokens
+from gatekeeper.cli.main import main
+from gatekeeper.kit.note import open_note
 from gatekeeper.ledger import offline
 from tests.gatekeeper.web.site import Site
 
@@ -33,6 +39,20 @@ async def test_hashes_are_for_everybody_and_events_for_auditors(site: Site) -> N
     for wrong in ("", "-1", "1.5", "9" * 40):
         assert (await nobody.get(f"/api/ledger/consistency?from={wrong}")).status_code in (400, 404)
     assert (await nobody.get(f"/api/ledger/consistency?from={size + 1}")).status_code == 404
+
+
+async def test_an_auditor_without_an_account_gets_the_key_and_checks_the_head_with_it(site: Site) -> None:
+    house = site.gatekeeper
+    await ledger.Sealer(house.db, house.keys.signing, origin=house.settings.ledger_origin).seal()
+    nobody = site.browser()
+    key = (await nobody.get("/api/ledger/key")).text
+    name, _, encoded = key.strip().split("+", 2)
+    assert name == house.settings.ledger_origin
+    note = (await nobody.get("/api/ledger/checkpoint")).text
+    assert open_note(note, base64.b64decode(encoded)[1:], name=name)
+    env = {"GATEKEEPER_DATA_DIR": str(house.settings.data_dir), "GATEKEEPER_PUBLIC_URL": house.settings.public_url}
+    told = await to_thread.run_sync(lambda: CliRunner().invoke(main, ["ledger", "key"], env=env))
+    assert told.output == key
 
 
 async def test_a_proof_holds_the_event_only_for_whoever_may_read_it(site: Site) -> None:

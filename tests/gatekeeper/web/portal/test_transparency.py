@@ -24,6 +24,7 @@ async def test_refusals_by_rule_and_stages_are_told_to_everybody(site: Site, mod
     page = await browser.get("/transparency")
     text = words(page.text)
     assert "What the rules refused" in text
+    assert f"curl {site.url}/api/ledger/key" in text
     assert "fewer than 5" in text  # one model stands at a stage
     report = (await browser.get("/api/transparency")).json()
     assert [share["count"] for share in report["denials"]] == [7]
