@@ -68,9 +68,11 @@ def folder(tmp_path: Path) -> ImageFolder:
 
 
 async def ends(story: Story, *prompts: str) -> list[tuple[str, str, int]]:
-    """State, code and losses of orders of as many people."""
-    made = []
+    """State, code and losses of orders of as many people, each of whom lines up behind the one before."""
+    made: list[Generation] = []
     for prompt in prompts:
+        while made and story.studio.latest(made[-1], "queued") is None:
+            await asyncio.sleep(0.01)
         async with story.database.write() as session:
             story.ada = await make_person(session)
         made.append(await story.order(prompt=prompt, steps=4))
