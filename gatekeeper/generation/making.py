@@ -154,6 +154,8 @@ class Maker:
                         if not is_suspect:
                             raise
                     run.tell("retrying", {})
+                    # One that is dying yet takes orders for a moment, and would be lost a second time.
+                    await self._worker.until_up(now() + timedelta(seconds=ORDER_SECONDS))
 
     async def _send(self, run: Run, made: Generation, worker: Worker, manifest: ModelManifest) -> Outcome:
         """The order sent to the worker, and followed: as soon as it is there, and has the model."""

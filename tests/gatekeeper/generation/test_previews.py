@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper.db import Database
-from gatekeeper.generation import Generation, GenerationState, ImageFolder, Right, Strike, StrikeKind
+from gatekeeper.generation import Generation, GenerationState, ImageFolder, Right, Strike, StrikeKind, usage
 from gatekeeper.generation.client import WorkerLost
 from gatekeeper.generation.flow import flow
 from gatekeeper.provenance import ImageRecord, find_record, number_text
@@ -113,7 +113,8 @@ async def test_an_image_that_was_withheld_after_a_preview_is_charged_and_not_cou
     async with database.write() as session:
         assert (await flow(session)).images == 1
         report = await refresh(session, visible=sa.true())
-    assert cells(made, "demo/model")[COLUMNS.index("images")] == 1
+        [line] = await usage.lines(session, usage.of_person(story.ada, made.started_at), limit=9)
+    assert cells(line)[COLUMNS.index("images")] == 1
     assert report.months[-1].images == 1
 
 
