@@ -77,6 +77,7 @@ HARMLESS = [
     "a white power strip",
     "a heroine and more heroines",
     "my pen is blue",
+    "carottes râpées",
     "the son's ex",
     "nude lipstick advertisement",
     "ketchup on a sleeping man's shirt",
@@ -100,7 +101,7 @@ def test_a_disguised_word_is_seen(text: str) -> None:
     assert isinstance(screen(text, RULES.rules), Screened)
 
 
-@pytest.mark.parametrize("letters", ["ab", "a.", "_", "㌖"])
+@pytest.mark.parametrize("letters", ["ab", "a.", "_", "㌖", "a ", "a1", "lI", "1 year "])
 def test_reading_a_text_takes_as_long_as_it_has_letters(letters: str) -> None:
     def work(times: int) -> float:
         text = letters * times
