@@ -20,6 +20,7 @@ from inference.fleet import Model, ModelRefused
 from inference.indexes import ENGINE
 from inference.loading import Parts, load_parts
 from inference.memory import is_out_of_memory, peak_bytes, weight_bytes
+from inference.packing import packed_bytes
 from inference.pipelines import call_pipeline, takes_negative_prompt
 from inference.safety.trusted import TrustedCheckers
 from inference.schedulers import is_denoising, name_of
@@ -73,7 +74,7 @@ class ModelBuilder:
             module.to(self._device)
         watch.building("Warming up.")
         model = self._prepared(self._warmed_up(model), watch) if is_engine else self._tried(model)
-        return replace(model, held_bytes=weight_bytes(model.parts))
+        return replace(model, held_bytes=model.held_bytes + weight_bytes(model.parts))
 
     def _described(self, manifest: ModelManifest, parts: Parts, *, is_engine: bool) -> Model:
         """The model in float32."""
@@ -143,14 +144,16 @@ class ModelBuilder:
 
     @torch.inference_mode()
     def _prepared(self, model: Model, watch: LoadWatch) -> Model:
-        """The model with its denoiser on the device's path; every bucket that is compiled or recorded was called."""
-        path, unet = self._path, model.parts["unet"]
+        """The model with its denoiser on the device's path; every bucket that has a way of its own was called."""
+        unet = model.parts["unet"]
+        path = self._path.for_model(unet)
         model = replace(model, way=path.any_shape.way(unet, model.device, model.dtype))
         if path == path.any_shape:
             return model
         fast, called = path.way(unet, model.device, model.dtype), list[int]()
-        for number, bucket in enumerate(self._buckets, start=1):
-            watch.building(f"Warming up: call {number} of {len(self._buckets)}.")
+        buckets = path.rows(self._buckets)
+        for number, bucket in enumerate(buckets, start=1):
+            watch.building(f"Warming up: call {number} of {len(buckets)}.")
             try:
                 trials.denoise_once(model, fast.call, bucket)
             except Exception as error:
@@ -159,7 +162,8 @@ class ModelBuilder:
                 log.warning("a call of %d rows does not fit into the memory", bucket)
                 break
             called.append(bucket)
-        return replace(model, fast=fast, fast_buckets=frozenset(called))
+        held_bytes = packed_bytes(unet) if path.packed else 0
+        return replace(model, fast=fast, fast_buckets=frozenset(called), held_bytes=held_bytes)
 
     def _tried(self, model: Model) -> Model:
         """A model outside of the engine, with what a run of its pipeline takes. Raises ModelRefused."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from inference.fleet import Way
+from inference.packing import MOST_ROWS, packed, packed_bytes
 from inference.settings import Attention, Settings, Switch
 
 _KERNELS = {
@@ -36,17 +37,19 @@ class DevicePath:
     channels_last  convolutions see (row, height, width, channel) in memory
     compiled       torch.compile with static shapes
     recorded       CUDA graphs, one for each shape
+    packed         convolutions of small calls on a CPU keep their weights laid out
     attention      kernel of scaled dot product attention; "auto" is torch's choice
     """
 
     channels_last: bool = False
     compiled: bool = False
     recorded: bool = False
+    packed: bool = False
     attention: Attention = "auto"
 
     @classmethod
     def choose(cls, settings: Settings, device: str) -> "DevicePath":
-        """What the settings say, and where they say "auto" what suits the device: all on a GPU, none on a CPU."""
+        """What the settings say, and where they say "auto" what suits the device: on a GPU all of a GPU's."""
         is_cuda = device.startswith("cuda")
 
         def on(switch: Switch) -> bool:
@@ -56,11 +59,12 @@ class DevicePath:
             channels_last=on(settings.channels_last),
             compiled=on(settings.compile),
             recorded=on(settings.cuda_graphs) and is_cuda,
+            packed=device == "cpu" and settings.packed != "off" and not on(settings.compile),
             attention=settings.attention,
         )
 
     def __str__(self) -> str:
-        names = [name for name in ("channels_last", "compiled", "recorded") if getattr(self, name)]
+        names = [name for name in ("channels_last", "compiled", "recorded", "packed") if getattr(self, name)]
         return " ".join([*names, f"attention={self.attention}"])
 
     def kernels(self, device: str, dtype: torch.dtype) -> str:
@@ -68,10 +72,18 @@ class DevicePath:
         is_exact = device.startswith("cuda") and dtype is torch.float32
         return f"{self} tf32=off" if is_exact else str(self)
 
+    def for_model(self, denoiser: Any) -> "DevicePath":
+        """What of it suits a denoiser."""
+        return replace(self, packed=self.packed and packed_bytes(denoiser) > 0)
+
+    def rows(self, buckets: tuple[int, ...]) -> tuple[int, ...]:
+        """The buckets that are called otherwise than calls of any shape."""
+        return tuple(bucket for bucket in buckets if not self.packed or bucket <= MOST_ROWS)
+
     @property
     def any_shape(self) -> "DevicePath":
         """The same without what is done for each shape anew."""
-        return replace(self, compiled=False, recorded=False)
+        return replace(self, compiled=False, recorded=False, packed=False)
 
     def way(self, denoiser: Any, device: str, dtype: torch.dtype) -> Way:
         """How a denoiser of this number format is called."""
@@ -81,10 +93,10 @@ class DevicePath:
         """The denoiser as it is to be called, in inference mode."""
         if self.channels_last:
             denoiser.to(memory_format=torch.channels_last)
-        call: Callable[..., Any] = denoiser
+        call: Callable[..., Any] = packed(denoiser) if self.packed else denoiser
         if self.compiled:
             torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES)
-            call = torch.compile(denoiser, dynamic=False, backend=backend)
+            call = torch.compile(call, dynamic=False, backend=backend)
         if self.attention != "auto":
             call = _with_kernel(call, _KERNELS[self.attention])
         return Recorded(call) if self.recorded else call

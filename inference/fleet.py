@@ -58,8 +58,8 @@ class Model:
     image_sizes       how many images of the default size may be decoded in one call, likewise
     zeros_for_empty   where there is no negative prompt, zeros stand for it, and not the encoding of an empty text
     memory            encodings of the server's own texts
-    way, fast         how the step engine calls the denoiser: in any shape, and in those that were compiled or recorded
-                      when it was loaded, which are the default size in `fast_buckets`
+    way, fast         how the step engine calls the denoiser: in any shape, and in those that were prepared when it was
+                      loaded, which are the default size in `fast_buckets`
     held_bytes        what its weights take
     row_bytes         what one denoiser row of the default size takes at the peak of a call; image_bytes: one decoding
     """

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Compiled calls; `auto` is on for GPUs."""
     cuda_graphs: Switch = "auto"
     """Calls recorded and replayed; `auto` is on for GPUs."""
+    packed: Switch = "auto"
+    """Convolutions of small calls keep their weights laid out; `auto` is on for CPUs with bfloat16."""
     attention: Attention = "auto"
     """Kernel of scaled dot product attention; `auto` is torch's choice."""
     max_rows: Annotated[int, Field(ge=ROWS_WITH_SLD, le=1024)] = 24

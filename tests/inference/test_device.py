@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from inference import trials
 from inference.building import ModelBuilder
 from inference.contract import Event, Image, ImageOrder, ModelManifest, ReceiptFacts, SldLevel
 from inference.device import DevicePath, Recorded, measured_threads
@@ -45,9 +46,11 @@ def replayed(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     return replay, output
 
 
-def test_auto_is_everything_on_a_gpu_and_nothing_on_a_cpu() -> None:
+def test_auto_is_what_suits_the_device() -> None:
     assert DevicePath.choose(settings(), "cuda") == DevicePath(channels_last=True, compiled=True, recorded=True)
-    assert DevicePath.choose(settings(), "cpu") == DevicePath()
+    assert DevicePath.choose(settings(), "cpu") == DevicePath(packed=True)
+    assert DevicePath.choose(settings(packed="off"), "cpu") == DevicePath()
+    assert not DevicePath.choose(settings(compile="on"), "cpu").packed
     assert DevicePath.choose(settings(compile="off", attention="math"), "cuda:1") == DevicePath(
         channels_last=True, recorded=True, attention="math"
     )
@@ -172,6 +175,34 @@ def test_only_what_was_called_while_loading_is_called_as_it_was_compiled(
     assert rows == [1, 2, 4]
     kernels = [model.way_of(bucket, side, 32).kernels for bucket, side in ((2, 32), (4, 32), (2, 64), (None, 32))]
     assert kernels == ["compiled attention=auto", *["attention=auto"] * 3]
+
+
+def test_small_calls_in_bfloat16_keep_their_weights_laid_out_and_row_by_row_their_bits(
+    run: Run,
+    make_order: MakeOrder,
+    checkers: TrustedCheckers,
+    tiny_dir: Path,
+    manifest_of: Callable[[Path], ModelManifest],
+    tiny_bf16: Model,
+    tmp_path: Path,
+) -> None:
+    def built(dtype: str) -> Model:
+        path = DevicePath(packed=True)
+        build = ModelBuilder(checkers, store=None, device="cpu", dtype=dtype, path=path, buckets=(1, 2, 4))
+        return build(manifest_of(tiny_dir), tmp_path / dtype, LoadWatch())
+
+    model, exact = built("bfloat16"), built("float32")
+    assert (model.fast_buckets, exact.fast_buckets) == ({1, 2}, frozenset())
+    assert tiny_bf16.held_bytes < model.held_bytes < 2 * tiny_bf16.held_bytes  # the second layout is in the account
+    order, other = (make_order(seed=seed, steps=4, guidance_scale=1.0, bucket=2) for seed in (3, 4))
+    [alone] = run(order, model=model)
+    _, mixed = run(other, order, at=(0, 1), model=model)
+    [large] = run(make_order(seed=3, bucket=4), model=model)
+
+    assert png(alone) == png(mixed)
+    assert (receipt(alone).kernels, receipt(large).kernels) == ("packed attention=auto", "attention=auto")
+    noise = [trials.denoise_once(model, call, 2) for call in (model.way.call, model.fast.call)]
+    assert torch.allclose(*noise, atol=0.05, rtol=0.05)
 
 
 def test_the_measured_number_of_threads_is_one_that_there_is() -> None:
