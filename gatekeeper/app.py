@@ -150,6 +150,7 @@ def assemble(settings: Settings) -> Gatekeeper:
         worker=worker,
         supervisor=supervisor,
     )
+    gatekeeper.policies.alarms.append(gatekeeper.alarms.raised)
     gatekeeper.studio.recheck = generate.still_allowed(gatekeeper)
     return gatekeeper
 

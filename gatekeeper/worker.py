@@ -81,6 +81,7 @@ def background(
         every(CLEAN_UP_SECONDS, lambda: asyncio.to_thread(gatekeeper.notary.authority.look_after)),
         every(CERTIFICATE_SECONDS, lambda: asyncio.to_thread(gatekeeper.notary.follow)),
         every(NOTICE_SECONDS, lambda: notices.hand_out(database, judge)),
+        every(NOTICE_SECONDS, lambda: gatekeeper.alarms.tell(database)),
         every(CLEAN_UP_SECONDS, lambda: remind(database)),
         every(COUNT_SECONDS, lambda: sum_up(gatekeeper)),
         every(CLEAN_UP_SECONDS, lambda: retain(database, gatekeeper.settings)),

@@ -109,7 +109,7 @@ SENTENCES: dict[Code, tuple[str, str]] = {
     ),
     Code.POLICY_ERROR: (
         "The policies could not be evaluated, so the answer is no.",
-        "The operator of this hub has been alarmed; try again later.",
+        "Those who run this hub are told; try again later.",
     ),
 }
 

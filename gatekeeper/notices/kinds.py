@@ -317,6 +317,15 @@ KINDS: dict[str, Kind] = {
         is_optional=False,
         why="it is your account",
     ),
+    "policy-error": Kind(
+        "A policy fails while this hub decides with it",
+        "A policy of this hub fails",
+        "While it was decided about {action}, a policy failed, so the answer was no, and is no until it is mended. The "
+        "server’s log says which one and why. Put policies in force that do not fail.",
+        "/admin/policies",
+        is_optional=False,
+        why="you run this hub",
+    ),
     "token-waiting": Kind(
         "A token waits for the approval of an organization of mine",
         "A token waits for approval in {organization}",

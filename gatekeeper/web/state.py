@@ -19,6 +19,7 @@ from gatekeeper.repos.storage import Store
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import AtOnce
 from gatekeeper.transparency import Refusals
+from gatekeeper.web.alarms import PolicyAlarms
 from gatekeeper.web.examiners import Examiners
 from gatekeeper.web.issuers import Issuers
 from gatekeeper.web.known import KnownFacts
@@ -82,6 +83,7 @@ class Gatekeeper:
     remotes: dict[str, Remote] = field(default_factory=dict)  # providers that people sign in through, by name
     known: KnownFacts = field(default_factory=KnownFacts)
     refusals: Refusals = field(default_factory=Refusals)
+    alarms: PolicyAlarms = field(default_factory=PolicyAlarms)
     worker: "Worker | None" = None
     supervisor: "Supervisor | None" = None
 

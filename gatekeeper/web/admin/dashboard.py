@@ -91,6 +91,9 @@ async def health(call: Call) -> tuple[list[Part], jobs.Backlog]:
     is_sent = bool(call.gatekeeper.settings.mail_host)
     lost_mail = sum(count for kind, count, _ in backlog.failed if "mail" in kind)
     parts = [_part(name.capitalize(), state) for name, state in known.items()]
+    alarms = call.gatekeeper.alarms
+    failed = f"failed {alarms.count:,} times since this process started, and denied each time: see its log"
+    parts.append(_part("Policies", failed if alarms.is_recent else "ok"))
     parts.append(_waits("Jobs", backlog.due, backlog.due_since, "due"))
     parts.append(_waits("Ledger", sealing, since, "to be sealed"))
     if not is_sent:
