@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ async def test_an_image_that_was_withheld_after_a_preview_is_charged_and_not_cou
     async with database.write() as session:
         assert (await flow(session)).images == 1
         report = await refresh(session, visible=sa.true())
-        [line] = await usage.lines(session, usage.of_person(story.ada, made.started_at), limit=9)
+        [line] = await usage.lines(session, usage.of_person(story.ada, made.started_at - timedelta(hours=1)), limit=9)
     assert cells(line)[COLUMNS.index("images")] == 1
     assert report.months[-1].images == 1
 
