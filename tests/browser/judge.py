@@ -67,19 +67,20 @@ def _pages(
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser)
         fill(demo)
-        people = {person: open_page(opened, demo, person) for person in (*WALKS, *LIVE)}
+        people = {person: open_page(opened, demo, person) for person in LIVE}
         for person, page in people.items():
             cookies[person] = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
         live(people, lambda *_, **__: None)
-        for person, (starts, least) in WALKS.items() if is_whole else ():
+        walkers = [(person, way) for person, way in WALKS.items() if person in people and is_whole]
+        for person, way in walkers:
             before = len(files)
-            for pattern, path in walk(people[person], *starts, person=person):
+            for pattern, path in walk(people[person], way, person=person):
                 # As it was sent, before any script: that is what has to be valid.
                 text = people[person].request.get(path, headers={"accept": "text/html"}).text()
                 file = folder / f"{len(files)}.html"
                 file.write_text(text, encoding="utf-8")
                 files.append({"name": f"{pattern} ({person or 'nobody'})", "file": str(file)})
-            assert len(files) - before >= least, f"links were lost on the way of {person or 'nobody'}"
+            assert len(files) - before >= way.least, f"links were lost on the way of {person or 'nobody'}"
         opened.close()
     return files, cookies
 

@@ -18,12 +18,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.gatekeeper.web.site import PASSWORD
+from tests.journeys.kinds import ORGANIZER
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 240
@@ -90,15 +93,15 @@ def sign_in(page: Page, demo: Demo, person: str) -> None:
 
 def seed(demo: Demo, module: str) -> None:
     """Have `tests.journeys.<module>` fill the demo's data, beside the running server."""
-    command = [sys.executable, "-m", f"tests.journeys.{module}", str(demo.data_dir)]
+    command = [sys.executable, "-m", f"tests.journeys.{module}", str(demo.data_dir), demo.url]
     subprocess.run(command, env=_environment(demo.data_dir), cwd=ROOT, check=True, timeout=120)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        seed(demo, "reports")
-        yield demo
+        seed(demo, "kinds")
+        yield replace(demo, passwords=demo.passwords | {ORGANIZER: PASSWORD})
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +119,7 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
     def open_page(person: str | None = None, **options: Any) -> Page:
-        context = browser.new_context(base_url=demo.url, locale="en-US", timezone_id="UTC", **options)
+        context = browser.new_context(**{"base_url": demo.url, "locale": "en-US", "timezone_id": "UTC"} | options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

@@ -11,6 +11,7 @@ from tests.journeys.walk import route_of
 
 WIDTHS = (320, 768, 1440)
 HEIGHT = 900
+PAPER = 718  # A4 between its margins
 # Who saw a page of each kind while the tests ran, by the pattern of its address.
 SEEN: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -32,6 +33,10 @@ _LAID_OUT = """() => ({
 })"""
 _UNPRINTED = """() => [...document.querySelectorAll('main table, main .legal, main .rows')]
     .filter(each => !each.checkVisibility() && !each.closest('.filters, details:not([open]), .for-wide, .for-narrow'))
+    .map(each => each.outerHTML.slice(0, 80))"""
+_CUT_OFF = """() => [...document.querySelectorAll('main *:not(.visually-hidden)')]
+    .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
+    .filter(each => getComputedStyle(each).overflowX !== 'visible')
     .map(each => each.outerHTML.slice(0, 80))"""
 # All but menus, which would cover the page, and long differences of files, the first of which is open as it comes.
 _UNFOLD = """() => {
@@ -55,12 +60,14 @@ def faults(page: Page, person: str | None = None) -> list[str]:
     page.evaluate(Axe().axe_script)
     found = [] if page.locator("h1").count() == 1 else [f"{page.locator('h1').count()} main headings"]
     for width in WIDTHS:
-        found += _fits(page, width)
+        found += fits(page, width)
     page.emulate_media(media="print")
     found += [f"not printed: {each}" for each in page.evaluate(_UNPRINTED)]
+    page.set_viewport_size({"width": PAPER, "height": HEIGHT})
+    found += [f"cut off in print: {each}" for each in page.evaluate(_CUT_OFF)]
     page.emulate_media(media="screen")
     folds = page.evaluate_handle(_UNFOLD)
-    found += [f"{fault}, folded open" for fault in _fits(page, WIDTHS[0])]
+    found += [f"{fault}, folded open" for fault in fits(page, WIDTHS[0])]
     for theme, width, options in _CORNERS:
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.emulate_media(color_scheme=theme)
@@ -71,7 +78,8 @@ def faults(page: Page, person: str | None = None) -> list[str]:
     return found
 
 
-def _fits(page: Page, width: int) -> list[str]:
+def fits(page: Page, width: int) -> list[str]:
+    """What lies beyond the edge at a width, and whether the header is one row."""
     page.set_viewport_size({"width": width, "height": HEIGHT})
     laid_out = page.evaluate(_LAID_OUT)
     found = [f"{laid_out['over']} px too wide at {width}"] if laid_out["over"] > 0 else []

@@ -1,4 +1,4 @@
-"""With nothing but keys: an applicant comes to a token, a maintainer holds a release and proves it."""
+"""With nothing but keys: an applicant comes to a token and an image, a maintainer sees to a release and an incident."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Stop:
     place: int
 
 
-def test_an_applicant_comes_to_a_token_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
+def test_an_applicant_comes_to_a_token_and_an_image_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
     said = demo.command("people", "add", "kim", "--email", "kim@example.org", "--json")
     page = visit()
     page.goto(f"/reset?{urlsplit(json.loads(said)['link']).query}")
@@ -76,6 +76,62 @@ def test_an_applicant_comes_to_a_token_by_keys_alone(demo: Demo, visit: Callable
     enter(page, f"{demo.url}/settings/tokens")
     expect(page.locator("code.secret")).to_be_visible()
     look(page)
+
+    maintainer = visit("maintainer")
+    maintainer.goto("/admin/requests")
+    follow(maintainer, "kim")
+    follow(maintainer, "Approve kim")
+    make_an_image(page)
+
+
+def make_an_image(page: Page) -> None:
+    """A prompt is typed and sent once; what goes on is said; then image and receipt are there."""
+    sent: list[str] = []
+    page.on("request", lambda each: sent.append(each.url) if each.method == "POST" else None)
+    page.goto(f"{MODEL}/playground")
+    type_into(page, "What should be in the picture?", "a red apple")
+    page.keyboard.press("Escape")  # the suggestions
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-status]")).not_to_be_empty()
+    page.wait_for_url("**/generations/**")
+    expect(page.locator("main img").first).to_be_visible()
+    assert len(sent) == 1
+    next(stop for stop in stops(page) if stop.name.startswith("Receipt"))
+    with page.expect_download() as saved:
+        page.keyboard.press("Enter")
+    assert json.loads(saved.value.path().read_text())
+
+
+def test_an_incident_is_seen_to_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
+    page = visit("ada")
+    page.goto(MODEL)
+    follow(page, "Report a problem")
+    next(stop for stop in stops(page) if stop.name.startswith("What is wrong"))
+    page.keyboard.press("ArrowDown")
+    type_into(page, "In your words", "A prompt for a doctor gives what no child should see.")
+    follow(page, "Send it")
+
+    page = visit("maintainer")
+    page.goto("/admin/incidents")
+    follow(page, page.locator("main .row-title a").first.inner_text())
+    follow(page, "Take it up")
+    press(page, "Link something")
+    type_into(page, "Revision", "main")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    press(page, "Hold it")
+    type_into(page, "Reason", "What was reported is looked into.")
+    look(page, "maintainer")
+    follow(page, "Hold this release")
+    type_into(page, "What everybody reads", "One word was missing in the screening. It is there now.")
+    follow(page, "Close with this note")
+
+    everybody = visit()
+    everybody.goto(MODEL)
+    expect(everybody.get_by_text("One word was missing in the screening.")).to_be_visible()
+    page.goto(f"{MODEL}/releases")
+    follow(page, "Lift the hold")
+    expect(page.get_by_text("On hold since")).to_have_count(0)
 
 
 def test_a_maintainer_holds_a_release_and_proves_it_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
@@ -142,6 +198,12 @@ def follow(page: Page, name: str) -> None:
     next(stop for stop in stops(page) if stop.name.startswith(name))
     with page.expect_navigation():
         page.keyboard.press("Enter")
+
+
+def press(page: Page, name: str) -> None:
+    """Go to what opens here and press Enter."""
+    next(stop for stop in stops(page) if stop.name.startswith(name))
+    page.keyboard.press("Enter")
 
 
 def enter(page: Page, address: str) -> None:

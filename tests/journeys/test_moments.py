@@ -1,10 +1,16 @@
 """Pages that no link leads to are looked at as well: refusals, a form with faults, where programs and sites lead."""
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from playwright.sync_api import Page, expect
 
+from gatekeeper import accounts
+from gatekeeper.accounts.link_tables import LinkKind
+from gatekeeper.app import assemble, close
+from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
 from tests.journeys.conftest import Demo
 from tests.journeys.looking import look
@@ -21,13 +27,38 @@ def test_refusals_and_a_form_with_faults(demo: Demo, visit: Callable[..., Page])
         assert answer.status == status
         look(page)
     page.goto(f"{MODEL}/access")
-    page.get_by_text("I accept on behalf of an institution").click()
-    page.get_by_label("Name of the institution").fill("University of Turin")
-    with page.expect_navigation():  # past what the browser itself would ask for
-        page.locator("main form", has=page.locator("button.button-main")).evaluate("form => form.submit()")
+    with page.expect_navigation():  # past what the browser itself would ask for: nothing is ticked
+        page.locator(f"main form[action='{MODEL}/access']").evaluate("form => form.submit()")
     expect(page.get_by_role("alert")).to_be_visible()
-    expect(page.get_by_label("Name of the institution")).to_have_value("University of Turin")
     look(page)
+
+
+def test_where_mails_and_an_operator_lead(demo: Demo, visit: Callable[..., Page]) -> None:
+    with ThreadPoolExecutor(1) as pool:  # Playwright has this thread's event loop
+        confirm, finish = pool.submit(asyncio.run, _links(demo)).result()
+    nobody, ada = visit(), visit("ada")
+    for page, path, heading in (
+        (nobody, "/reset", "Choose a new password"),
+        (nobody, f"/signup/finish?link={finish}", "Sign up"),
+        (nobody, "/login/once/any", "Sign in"),
+        (ada, f"/settings/email/confirm?link={confirm}", "Confirm the address"),
+    ):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+        look(page)
+
+
+async def _links(demo: Demo) -> tuple[str, str]:
+    """The secrets of two mails: an address is ada's, and an account may be made."""
+    house = assemble(Settings(data_dir=demo.data_dir, inference_url="off", _env_file=None))
+    try:
+        async with house.db.write() as session:
+            ada = await accounts.people.find(session, "ada")
+            start, key = accounts.links.start, house.keys.sessions
+            confirm = await start(session, LinkKind.EMAIL, "ada@else.example", key=key, person=ada)
+            return confirm, await start(session, LinkKind.SIGN_UP, "new@else.example", key=key)
+    finally:
+        await close(house)
 
 
 def test_what_a_program_and_a_site_send_people_to(demo: Demo, visit: Callable[..., Page]) -> None:

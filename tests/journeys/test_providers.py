@@ -45,14 +45,14 @@ def visitor(house: House, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def sign_in(page: Page, login: str) -> None:
+def sign_in(page: Page, login: str, *, leads_to: str = "/settings") -> None:
     page.goto("/login?next=/settings")
     page.get_by_role("link", name="Sign in with Company").click()
     page.locator("input[name=login]").fill(login)
     page.locator("input[name=password]").fill("any")
     page.locator("button[type=submit]").click()
     page.locator("button[type=submit]").click()  # the provider's consent
-    page.wait_for_url("**/settings")
+    page.wait_for_url(f"**{leads_to}")
 
 
 def test_signing_in_and_out_through_a_provider(house: House, visitor: Page, browser: Browser) -> None:
@@ -78,6 +78,15 @@ def test_signing_in_and_out_through_a_provider(house: House, visitor: Page, brow
     elsewhere.goto("/settings")
     assert elsewhere.get_by_text("bea@work.test").is_visible()
     elsewhere.context.close()
+
+
+def test_who_comes_under_a_name_that_is_taken_chooses_another(house: House, visitor: Page) -> None:
+    house.company.say("another", preferred_username="bob", email="another@work.test", email_verified=True)
+    sign_in(visitor, "another", leads_to="/login/new")
+    look(visitor)
+    visitor.get_by_label("Name").fill("another")
+    visitor.get_by_role("button", name="Make the account").click()
+    visitor.wait_for_url("**/settings")
 
 
 def test_signing_out_at_the_provider_ends_the_session_here(house: House, visitor: Page) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.journeys.conftest import ROOT, Demo
 
 MODEL = f"{NAMESPACE}/{NAME}"
 Visit = Callable[..., Page]
+_INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
 def test_from_the_license_to_an_image_and_to_the_hold(demo: Demo, visit: Visit, tmp_path: Path) -> None:
@@ -58,7 +60,9 @@ def test_from_the_license_to_an_image_and_to_the_hold(demo: Demo, visit: Visit, 
     assert (Path(folder) / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size > 1_000_000
     loads_with_diffusers(demo, token, tmp_path)
 
+    make_an_image(ada)
     receipt_verifies(demo, ada, tmp_path)
+    times_are_the_readers(ada, visit("ada", timezone_id="Asia/Kolkata"))
     hold(maintainer)
 
     with pytest.raises(GatedRepoError, match=r"(?i)hold|held"):
@@ -116,6 +120,14 @@ def approve(page: Page) -> None:
     page.wait_for_load_state()
 
 
+def make_an_image(page: Page) -> None:
+    page.goto(f"/{MODEL}/playground")
+    page.get_by_label("What should be in the picture?").fill("a red apple")
+    page.get_by_role("button", name="Make the image").click()
+    page.wait_for_url("**/generations/**")
+    expect(page.locator("main img").first).to_be_visible()
+
+
 def hold(page: Page) -> None:
     page.goto(f"/{MODEL}/releases")
     page.get_by_role("link", name="Hold").click()
@@ -152,6 +164,21 @@ def receipt_verifies(demo: Demo, page: Page, folder: Path) -> None:
     )
     assert done.returncode == 1
     assert "Not valid." in done.stdout
+
+
+def times_are_the_readers(plain: Page, page: Page) -> None:
+    """Without script they are told in UTC; with it in the reader's zone, and UTC is in the title."""
+    plain.goto("/receipts")
+    receipt = plain.locator("main a[href^='/receipts/']:not([download])").first.get_attribute("href") or ""
+    plain.goto(receipt)
+    page.goto(receipt)
+    told = plain.locator("main time").all()
+    assert told
+    for one, other in zip(told, page.locator("main time").all(), strict=True):
+        at = datetime.fromisoformat(one.get_attribute("datetime") or "").astimezone(_INDIA)
+        assert one.inner_text().endswith("UTC")
+        assert other.inner_text() == f"{at:%-d %b %Y, %H:%M}".replace("Sep ", "Sept ")
+        assert other.get_attribute("title") == one.inner_text()
 
 
 def loads_with_diffusers(demo: Demo, token: str, folder: Path) -> None:

@@ -1,12 +1,12 @@
-"""Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, in all widths and themes."""
+"""Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, with script and without."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page
 
+from tests.journeys import looking, plainly
 from tests.journeys.conftest import Demo
-from tests.journeys.looking import faults
 from tests.journeys.walk import MODEL, WALKS, report, walk
 
 
@@ -23,17 +23,19 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
 
     page.on("console", lambda said: complain(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complain(str(error)))
-    page.on("request", lambda sent: None if sent.url.startswith((demo.url, "data:")) else complain(sent.url))
+    plain = visit(java_script_enabled=False, storage_state=page.context.storage_state())
+    for each in (page, plain):
+        each.on("request", lambda sent: None if sent.url.startswith((demo.url, "data:")) else complain(sent.url))
     found: list[str] = []
-    (starts, least), seen = WALKS[person], 0
-    for pattern, path in walk(page, *starts, *(() if person else _reports(page)), person=person):
+    way, seen = WALKS[person], 0
+    for pattern, path in walk(page, way, *(() if person else _reports(page)), person=person):
         seen += 1
-        found += [f"{path}: {fault}" for fault in faults(page, person)]
+        found += [f"{path}: {fault}" for fault in (*looking.faults(page, person), *plainly.faults(plain, page))]
         found += [f"{path}: {text}" for url, text in complaints if url == page.url]
         complaints.clear()
         print(pattern, path)
     assert not found, "\n".join(found)
-    assert seen >= least
+    assert seen >= way.least
 
 
 def _reports(page: Page) -> list[str]:

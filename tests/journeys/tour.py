@@ -18,7 +18,7 @@ from tests.gatekeeper.web.site import PASSWORD
 from tests.journeys.conftest import ROOT, Demo, running_demo, seed, sign_in
 from tests.journeys.lived import APPLICANTS, MEMBERS
 from tests.journeys.test_story import approve
-from tests.journeys.walk import MODEL, report, route_of, walk
+from tests.journeys.walk import MODEL, Way, report, route_of, walk
 
 LIVE = (None, "ada", "grace", "meitner", "lamarr", "maintainer")  # who `live` is about
 FOLDER = ROOT / "docs" / "tour"
@@ -276,7 +276,7 @@ def _fill_and_send(page: Page, answers: dict[str, str]) -> None:
 
 def _new(page: Page, person: str | None, starts: tuple[str, ...], taken: set[str]) -> Iterator[tuple[str, str]]:
     """Kinds of pages that have no picture yet, or look another way to this person; and the picture's name."""
-    for pattern, _ in walk(page, *starts, person=person):
+    for pattern, _ in walk(page, Way(starts, 0), person=person):
         is_other = pattern in _AGAIN.get(person or "", ())
         if (pattern in taken and not is_other) or (pattern.startswith("/admin") and person != "maintainer"):
             continue

@@ -1,7 +1,9 @@
 """A walk over the pages that a person comes to by links: one page of each kind, wherever it is linked from."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Error, Page
@@ -9,18 +11,36 @@ from playwright.sync_api import Error, Page
 from gatekeeper.app import routes
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from gatekeeper.web.routing import RawRoute
+from tests.journeys.kinds import ORGANIZER
 
 _PAGES = [
     route for route in routes() if "GET" in route.methods and not route.pattern.startswith(("/static/", "/downloads/"))
 ]
 # Literal addresses come before those that begin with a capture, as in the router.
 _PAGES.sort(key=lambda route: route.pattern.startswith("/{"))
-# Where each begins, and how many kinds of pages they come to at least: fewer would mean that links were lost.
 MODEL = f"/{NAMESPACE}/{NAME}"
-WALKS: dict[str | None, tuple[tuple[str, ...], int]] = {
-    None: (("/", MODEL, "/login", "/_styleguide"), 17),
-    "ada": (("/", MODEL, "/settings"), 34),
-    "maintainer": (("/", MODEL, "/settings", "/admin"), 53),
+
+
+@dataclass(frozen=True)
+class Way:
+    """How somebody walks.
+
+    starts  where from
+    least   how many kinds of pages they come to: fewer would mean that links were lost
+    spared  kinds of pages left to others, as a pattern of patterns
+    """
+
+    starts: tuple[str, ...]
+    least: int
+    spared: str = ""
+
+
+_AS_MODELS = r"/(datasets|spaces)/\{ns}.*"  # the same pages as a model's: one walker looks at them
+WALKS: dict[str | None, Way] = {
+    None: Way(("/", MODEL, "/login", "/_styleguide"), 17, _AS_MODELS),
+    "ada": Way(("/", MODEL, "/settings"), 34, _AS_MODELS),
+    "maintainer": Way(("/", MODEL, "/settings", "/admin"), 53),
+    ORGANIZER: Way(("/admin",), 10, r"(?!/admin).*"),
 }
 _NO_PAGES = ("/api/", "/openapi.json", "/metrics", "/cas/", "/v1/", "/.well-known/", "/oauth/jwks", "/login/with/")
 _SETTLE = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))"
@@ -32,17 +52,18 @@ def route_of(path: str) -> RawRoute | None:
     return next((route for route in _PAGES if route.regex.match(raw)), None)
 
 
-def walk(page: Page, *starts: str, person: str | None) -> Iterator[tuple[str, str]]:
+def walk(page: Page, way: Way, *more: str, person: str | None) -> Iterator[tuple[str, str]]:
     """Open all that it starts from and one page of each kind that links lead to; each stays open while its
     (pattern, path) is handled.
 
     person  as whom the page is signed in: only nobody is sent to the way in
     """
+    starts = (*way.starts, *more)
     waiting, wanted, seen = deque(starts), set(starts), set[str]()
     while waiting:
         path = waiting.popleft()
         route = route_of(urlsplit(path).path)
-        if route is None or (route.pattern in seen and path not in wanted):
+        if route is None or re.fullmatch(way.spared, route.pattern) or (route.pattern in seen and path not in wanted):
             continue
         wanted.discard(path)
         seen.add(route.pattern)

@@ -1,0 +1,22 @@
+"""No page is lost: each has been looked at while the other tests of this folder ran, which come before this one."""
+
+import re
+
+from gatekeeper.web import admin, oauth, portal
+from tests.journeys.looking import SEEN
+
+_LEFT_OUT = {
+    r"/api/.*|/oauth/(jwks|userinfo)|/\.well-known/.*|.*\.(json|csv)|.*/\{file\}|/admin/ledger/\{id\}/proof": "no page",
+    r"/login/with/.*|.*/commit/\{rev\}|.*/compare": "sends on to a page that is looked at",
+    r"/(datasets|spaces)/\{ns\}/\{name\}/(releases/\{rev\}.*|access|answers|terms/.*)": "as a model's, once staged",
+    r"/signup": "where people may sign up: the page of /reset under another heading",
+}
+
+
+def test_every_page_was_looked_at() -> None:
+    pages = {
+        route.pattern
+        for route in (*portal.ROUTES, *admin.ROUTES, *oauth.ROUTES)
+        if "GET" in route.methods and not any(re.fullmatch(left_out, route.pattern) for left_out in _LEFT_OUT)
+    }
+    assert not sorted(pages - set(SEEN))
