@@ -1,7 +1,7 @@
 """Fixtures for journeys: the newcomer's own server, and a browser. Nothing is replaced.
 
-demo      `gatekeeper demo` on an empty data directory, once for the session: address, printed sign-ins, directory; its
-          model has reports (tests/journeys/reports.py)
+demo      `gatekeeper demo` on an empty data directory, once for the session: address, sign-ins, directory; there is one
+          of every kind of thing in it (tests/journeys/kinds.py)
 browser   Debian's Chromium, once for the session
 visit     opens a fresh browser context (its own cookies) as a person, or as nobody
 """

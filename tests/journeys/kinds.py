@@ -51,7 +51,8 @@ def _things(api: HfApi) -> None:
         talk = api.create_discussion(repo, "How was it made?", repo_type=kind, description="By hand?")
         api.comment_discussion(repo, talk.num, "By hand.", repo_type=kind)
         more = [CommitOperationAdd("data/more.csv", io.BytesIO(b"name,sign\npear,\xf0\x9f\x8d\x90\n"))]
-        api.create_commit(repo, more, commit_message="Pears, too", repo_type=kind, create_pr=True)
+        made = api.create_commit(repo, more, commit_message="Pears, too", repo_type=kind, create_pr=True)
+        api.comment_discussion(repo, int(made.pr_num or 0), "Why pears?", repo_type=kind)
     collection = api.create_collection("Fruit", namespace=NAMESPACE, description="What one can eat.")
     api.add_collection_item(collection.slug, f"{NAMESPACE}/{NAME}", "model", note="It draws apples.")
     api.create_webhook(

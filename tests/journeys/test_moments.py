@@ -35,10 +35,10 @@ def test_refusals_and_a_form_with_faults(demo: Demo, visit: Callable[..., Page])
 
 def test_where_mails_and_an_operator_lead(demo: Demo, visit: Callable[..., Page]) -> None:
     with ThreadPoolExecutor(1) as pool:  # Playwright has this thread's event loop
-        confirm, finish = pool.submit(asyncio.run, _links(demo)).result()
+        reset, confirm, finish = pool.submit(asyncio.run, _links(demo)).result()
     nobody, ada = visit(), visit("ada")
     for page, path, heading in (
-        (nobody, "/reset", "Choose a new password"),
+        (nobody, f"/reset?link={reset}", "password"),
         (nobody, f"/signup/finish?link={finish}", "Sign up"),
         (nobody, "/login/once/any", "Sign in"),
         (ada, f"/settings/email/confirm?link={confirm}", "Confirm the address"),
@@ -48,15 +48,19 @@ def test_where_mails_and_an_operator_lead(demo: Demo, visit: Callable[..., Page]
         look(page)
 
 
-async def _links(demo: Demo) -> tuple[str, str]:
-    """The secrets of two mails: an address is ada's, and an account may be made."""
+async def _links(demo: Demo) -> list[str]:
+    """The secrets of mails: another password for ada, another address, and an account of one's own."""
     house = assemble(Settings(data_dir=demo.data_dir, inference_url="off", _env_file=None))
     try:
         async with house.db.write() as session:
             ada = await accounts.people.find(session, "ada")
-            start, key = accounts.links.start, house.keys.sessions
-            confirm = await start(session, LinkKind.EMAIL, "ada@else.example", key=key, person=ada)
-            return confirm, await start(session, LinkKind.SIGN_UP, "new@else.example", key=key)
+            mails = ((LinkKind.RESET, ada), (LinkKind.EMAIL, ada), (LinkKind.SIGN_UP, None))
+            return [
+                await accounts.links.start(
+                    session, kind, f"{kind}@else.example", key=house.keys.sessions, person=person
+                )
+                for kind, person in mails
+            ]
     finally:
         await close(house)
 

@@ -7,8 +7,10 @@ from tests.journeys.looking import SEEN
 
 _LEFT_OUT = {
     r"/api/.*|/oauth/(jwks|userinfo)|/\.well-known/.*|.*\.(json|csv)|.*/\{file\}|/admin/ledger/\{id\}/proof": "no page",
-    r"/login/with/.*|.*/commit/\{rev\}|.*/compare": "sends on to a page that is looked at",
+    r"/login/with/.*|/logout/done|.*/commit/\{rev\}|.*/compare": "sends on to a page that is looked at",
     r"/(datasets|spaces)/\{ns\}/\{name\}/(releases/\{rev\}.*|access|answers|terms/.*)": "as a model's, once staged",
+    r"/admin/blocks/\{id\}/revoke|/admin/prerequisites/demands.*": "asks once more before an act on what no demo has",
+    r"/verify/report": "the page that reports a problem with a model, about an image",
     r"/signup": "where people may sign up: the page of /reset under another heading",
 }
 

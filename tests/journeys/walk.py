@@ -36,11 +36,12 @@ class Way:
 
 
 _AS_MODELS = r"/(datasets|spaces)/\{ns}.*"  # the same pages as a model's: one walker looks at them
+_FOR_ALL = r"/(docs|transparency|verify)"  # the same to everybody: looked at without signing in
 WALKS: dict[str | None, Way] = {
-    None: Way(("/", MODEL, "/login", "/_styleguide"), 17, _AS_MODELS),
-    "ada": Way(("/", MODEL, "/settings"), 34, _AS_MODELS),
-    "maintainer": Way(("/", MODEL, "/settings", "/admin"), 53),
-    ORGANIZER: Way(("/admin",), 10, r"(?!/admin).*"),
+    None: Way(("/", MODEL, "/login", "/_styleguide"), 24, _AS_MODELS),
+    "ada": Way(("/", MODEL, "/settings"), 47, f"{_AS_MODELS}|{_FOR_ALL}"),
+    "maintainer": Way(("/", MODEL, "/settings", "/admin"), 75, _FOR_ALL),
+    ORGANIZER: Way(("/admin",), 17, r"(?!/admin).*"),
 }
 _NO_PAGES = ("/api/", "/openapi.json", "/metrics", "/cas/", "/v1/", "/.well-known/", "/oauth/jwks", "/login/with/")
 _SETTLE = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 30)))"
