@@ -27,9 +27,12 @@ def test_refusals_and_a_form_with_faults(demo: Demo, visit: Callable[..., Page])
         assert answer.status == status
         look(page)
     page.goto(f"{MODEL}/access")
-    with page.expect_navigation():  # past what the browser itself would ask for: nothing is ticked
-        page.locator(f"main form[action='{MODEL}/access']").evaluate("form => form.submit()")
+    page.get_by_text("I accept on behalf of an institution").click()
+    page.get_by_label("Name of the institution").fill("University of Turin")
+    with page.expect_navigation():  # past what the browser itself would ask for
+        page.locator("main form", has=page.locator("button.button-main")).evaluate("form => form.submit()")
     expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Name of the institution")).to_have_value("University of Turin")
     look(page)
 
 
