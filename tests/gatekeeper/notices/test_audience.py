@@ -9,6 +9,7 @@ from gatekeeper.access.moves import ACTS
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import Person
 from gatekeeper.db import Database
+from gatekeeper.kit.clock import day_words, instant_of
 from gatekeeper.kit.signing import SigningKey
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.notices import audience
@@ -45,7 +46,7 @@ async def test_who_accepted_terms_that_changed_is_told_once_and_nobody_else(data
         [notice] = list(await session.scalars(sa.select(Notice)))
     assert (notice.person_id, notice.kind) == (ada.person_id, "terms-changed")
     said = notices.say(notice.kind, notice.facts)
-    assert body["deadline_at"][:10] in said.text
+    assert f"counts until {day_words(instant_of(body['deadline_at']))}." in said.text
     assert said.path == f"/{repo.full_name}/access"
 
 
