@@ -105,7 +105,7 @@ from gatekeeper.access.tables import (
 )
 from gatekeeper.access.undoing import UNDO_WITHIN, undo, undo_until, was_undone
 from gatekeeper.access.vouching import vouch
-from gatekeeper.access.waiting import Age, Usual, age, asked_by_day, usual_wait, usual_waits
+from gatekeeper.access.waiting import Age, Answer, Usual, age, answered, asked_by_day, usual_wait, usual_waits
 
 __all__ = [
     "ACTS",
@@ -124,6 +124,7 @@ __all__ = [
     "AccessStep",
     "Act",
     "Age",
+    "Answer",
     "AnswerTemplate",
     "AskRule",
     "CloseOut",
@@ -147,6 +148,7 @@ __all__ = [
     "add_terms",
     "age",
     "answer",
+    "answered",
     "answers",
     "appeal",
     "approvals",

@@ -78,7 +78,7 @@ ACTS = (
 )  # fmt: skip
 
 _DECISIONS = frozenset({APPROVE, REJECT, REVOKE, EXPIRE})
-_ANEW = frozenset({CANCEL, APPEAL, SUBMIT})
+ANEW = frozenset({CANCEL, APPEAL, SUBMIT})
 _WORDS = frozenset({"reason", "conditions"})  # columns under the applicant's key
 _FACTS = frozenset({"fields"})
 
@@ -127,7 +127,7 @@ async def step(
         changes["reason"] = reason
     if act in _DECISIONS:
         changes |= {"decided_at": at, "decided_by": by.person_id if by else None}
-    if act in _ANEW:
+    if act in ANEW:
         changes |= {"decided_at": None, "decided_by": None, "round": request.round + 1, "waiting_since": at}
     if after is not S.IN_REVIEW:
         changes |= {"claimed_by": None}

@@ -8,10 +8,12 @@ from statistics import median, quantiles
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from gatekeeper.access import moves
 from gatekeeper.access.rules import Rules
-from gatekeeper.access.tables import AccessRequest
+from gatekeeper.access.tables import AccessRequest, AccessStep, RequestState
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.days import by_day, count_by_day, last_days
 from gatekeeper.kit.ids import first_id_at
@@ -49,6 +51,16 @@ class Usual:
     span: tuple[int, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person was told by another one, and how long after they asked, or appealed."""
+
+    repo_id: str
+    person_id: str
+    at: datetime
+    wait: timedelta
+
+
 def age(request: AccessRequest, rules: Rules, at: datetime) -> Age:
     """The age of the present round of a request."""
     since = request.waiting_since or request.submitted_at
@@ -64,26 +76,10 @@ async def usual_waits(
     """
     if not repo_ids:
         return {}
-    rows = await session.execute(
-        sa.select(
-            col(AccessRequest.repo_id),
-            col(AccessRequest.person_id),
-            col(AccessRequest.submitted_at),
-            col(AccessRequest.decided_at),
-        )
-        .where(
-            col(AccessRequest.repo_id).in_(repo_ids),
-            col(AccessRequest.decided_at) > at - timedelta(days=rules.median_days),
-            col(AccessRequest.decided_by).is_not(None),
-            col(AccessRequest.is_direct).is_(False),
-        )
-        .order_by(col(AccessRequest.decided_at).desc())
-        .limit(_MOST * len(repo_ids))
-    )
     waits: dict[str, dict[str, timedelta]] = {}
-    for repo_id, person_id, submitted_at, decided_at in rows:
-        if decided_at is not None:
-            waits.setdefault(repo_id, {}).setdefault(person_id, decided_at - submitted_at)
+    named, since = col(AccessRequest.repo_id).in_(repo_ids), at - timedelta(days=rules.median_days)
+    for answer in await answered(session, named, since=since, most=_MOST * len(repo_ids)):
+        waits.setdefault(answer.repo_id, {}).setdefault(answer.person_id, answer.wait)
     return {
         repo_id: _usual([wait / _DAY for wait in by_person.values()])
         for repo_id, by_person in waits.items()
@@ -94,6 +90,40 @@ async def usual_waits(
 async def usual_wait(session: AsyncSession, repo_id: str, rules: Rules, *, at: datetime) -> Usual | None:
     """The same of one repository."""
     return (await usual_waits(session, [repo_id], rules, at=at)).get(repo_id)
+
+
+async def answered(
+    session: AsyncSession, requests: sa.ColumnElement[bool], *, since: datetime, most: int
+) -> list[Answer]:
+    """Approvals and rejections by people since then, newest first.
+
+    As the history has it: a revocation or an end that came later is no answer, nor is a decision turned around.
+    """
+    before = aliased(AccessStep)
+    asked_at = (
+        sa.select(sa.func.max(col(before.at)))
+        .where(
+            col(before.request_id) == col(AccessStep.request_id),
+            col(before.act).in_([act.name for act in moves.ANEW]),
+            col(before.at) <= col(AccessStep.at),
+        )
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        sa.select(col(AccessRequest.repo_id), col(AccessRequest.person_id), col(AccessStep.at), asked_at)
+        .join(AccessRequest, col(AccessRequest.id) == col(AccessStep.request_id))
+        .where(
+            requests,
+            col(AccessRequest.is_direct).is_(False),
+            col(AccessStep.act).in_([moves.APPROVE.name, moves.REJECT.name]),
+            col(AccessStep.before) == RequestState.IN_REVIEW,
+            col(AccessStep.actor_id).is_not(None),
+            col(AccessStep.at) > since,
+        )
+        .order_by(col(AccessStep.at).desc())
+        .limit(most)
+    )
+    return [Answer(repo_id, person_id, at, at - asked) for repo_id, person_id, at, asked in rows if asked is not None]
 
 
 async def asked_by_day(session: AsyncSession, days: int, *, repos: sa.ColumnElement[bool]) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import incidents
+from gatekeeper import access, incidents
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.incidents import Incident
@@ -130,13 +130,8 @@ async def _monthly(
 
 
 async def _waiting_days(session: AsyncSession, requests: Where, since: datetime) -> tuple[float, float] | None:
-    rows = await session.execute(
-        sa.select(col(AccessRequest.submitted_at), col(AccessRequest.decided_at))
-        .where(requests, col(AccessRequest.decided_by).is_not(None), col(AccessRequest.decided_at) >= since)
-        .order_by(col(AccessRequest.decided_at).desc())
-        .limit(_MOST_DECISIONS)
-    )
-    days = [max(decided - asked, timedelta()) / timedelta(days=1) for asked, decided in rows if decided]
+    waits = await access.answered(session, requests, since=since, most=_MOST_DECISIONS)
+    days = [wait / timedelta(days=1) for _, _, wait in waits]
     if len(days) < FEWEST:
         return None
     return round(median(days), 1), round(quantiles(days, n=10, method="inclusive")[-1], 1)

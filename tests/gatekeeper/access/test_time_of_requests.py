@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from gatekeeper import access
 from gatekeeper.access import AccessRequest, AskRule, RequestState
@@ -105,13 +106,38 @@ async def test_the_median_is_told_only_where_enough_people_were_answered(session
     assert usual.span is None, "the ends of a few are single people's"
 
 
+async def test_what_comes_after_an_answer_is_no_waiting_for_it(session: AsyncSession) -> None:
+    repo, owner, _ = await story(session)
+    other = await make_person(session, is_admin=True)
+    rules, start = Rules.load(), now()
+    with time_machine.travel(start, tick=False):
+        applicants = [await make_person(session) for _ in range(rules.median_least)]
+        asked = [await ask(session, applicant, repo) for applicant in applicants]
+    with time_machine.travel(start + timedelta(days=1), tick=False):
+        grants = [await access.approve(session, each, by=owner, ends_at=start + timedelta(days=60)) for each in asked]
+    with time_machine.travel(start + timedelta(days=50), tick=False):
+        for grant in grants[1:]:
+            assert grant is not None
+            await access.revoke(session, grant, by=owner, reason="The terms were broken.")
+    with time_machine.travel(start + timedelta(days=61), tick=False):
+        assert (
+            await access.settle(session, await access.get(session, asked[0].id), now())
+        ).state is RequestState.EXPIRED
+        assert await access.usual_wait(session, repo.id, rules, at=now()) == access.Usual(1, None)
+        revoked = await access.get(session, asked[1].id)
+        appealed = await access.appeal(session, revoked, by=applicants[1], text="Look again.")
+    with time_machine.travel(start + timedelta(days=64), tick=False):
+        await access.reject(session, appealed, by=other, reason="It stands.")
+        found = await access.answered(session, col(AccessRequest.repo_id) == repo.id, since=start, most=100)
+    assert sorted(answer.wait.days for answer in found) == [1] * rules.median_least + [3]
+
+
 async def test_the_span_holds_eight_of_ten_once_there_are_twenty(session: AsyncSession) -> None:
     repo, owner, _ = await story(session)
     for number in range(20):
-        request = await ask(session, await make_person(session), repo)
-        request.submitted_at, request.decided_at = now() - timedelta(days=number), now()
-        request.decided_by = owner.person_id
-        session.add(request)
+        with time_machine.travel(now() - timedelta(days=number), tick=False):
+            request = await ask(session, await make_person(session), repo)
+        await access.reject(session, request, by=owner, reason="No.")
     usual = await access.usual_wait(session, repo.id, Rules.load(), at=now())
     assert usual == access.Usual(10, (2, 18))
 
