@@ -24,7 +24,7 @@ from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review,
 from gatekeeper.generation.studio import Studio
 from gatekeeper.generation.supervisor import Supervisor
 from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange, Strike, StrikeKind, StrikeState
-from inference.contract import Health
+from inference.contract import Health, RefusalCode
 
 __all__ = [
     "MAX_SEED",
@@ -41,6 +41,7 @@ __all__ = [
     "OrderRequest",
     "QuotaChange",
     "Recheck",
+    "RefusalCode",
     "Right",
     "Ruling",
     "Safety",

@@ -29,8 +29,12 @@ class Month:
     granted: Count = 0
     rejected: Count = 0
     ended: Count = 0  # revoked or suspended
+    waiting_days: float | None = None  # median of those who were answered by people; None where too few were
     images: Count = 0
-    images_refused: Count = 0
+    images_refused: Count = 0  # orders that screening refused
+    images_withheld: Count = 0  # orders of which the image check withheld something
+    denied: Count = 0  # acts that the decision refused
+    held: int = 0  # releases that were put on hold
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Report:
                    few were decided
     rejections     reasons that reviewers chose
     denials        refusals of the decision, by policy or, where no policy allowed it, by code
-    order_refusals orders for images that were not made, by code
+    order_refusals orders that screening refused, by code, and those of which the image check withheld something
     stages         public repositories by the stage of their best release
     problems       reports of problems with them, from anybody
     incidents      the newest ones that were closed

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from calendar import month_abbr
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +144,7 @@ def environment() -> Environment:
         "reflowed": reflowed,
         "plural": plural,
         "segment": segment,
+        "tick": tick,
         "told": told,
     }
     return made
@@ -160,8 +162,15 @@ def static_addresses() -> frozenset[str]:
     return frozenset(static_address(file.name) for file in _STATIC.iterdir() if file.is_file())
 
 
-def told(number: int | None) -> str:
-    """A number of the transparency report: None stands for some, but too few to be told."""
+def tick(label: str) -> str:
+    """What stands under a column: `2026-12` is Dec; of a day, or an hour, its number."""
+    return month_abbr[int(label[5:])] if len(label) == len("2026-12") else label[-2:]
+
+
+def told(number: int | str | None) -> str:
+    """A number of the transparency report: None stands for some, but too few to be told. What is text already stays."""
+    if isinstance(number, str):
+        return number
     return f"fewer than {transparency.FEWEST}" if number is None else f"{number:,}"
 
 

@@ -5,7 +5,7 @@ from gatekeeper.web.wording.events import EVENTS, RELEASE_ACTS
 from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
 from gatekeeper.web.wording.refusals import REFUSALS, Refusal, refusal
 from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACTS, REQUEST_STATES, VOTES, StateFacts
-from gatekeeper.web.wording.safety import SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
+from gatekeeper.web.wording.safety import ORDER_STOPS, SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
 from gatekeeper.web.wording.scans import Scan, scan_of
 from gatekeeper.web.wording.scopes import IDENTITY, OF_PROGRAMS, SCOPES
 from gatekeeper.web.wording.stages import CRITERIA, STAGES, StageFacts
@@ -25,6 +25,7 @@ __all__ = [
     "LIBRARIES",
     "MINE",
     "OF_PROGRAMS",
+    "ORDER_STOPS",
     "REFUSALS",
     "RELEASE_ACTS",
     "REQUEST_ACTS",

@@ -1,7 +1,7 @@
 """The transparency report as a page and as data, for everybody."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from starlette.responses import JSONResponse, Response
 
@@ -13,21 +13,29 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render
 from gatekeeper.web.templating import told
 
-_SERIES = (
-    ("asked", "Requests"),
-    ("granted", "Access given"),
-    ("rejected", "Rejected"),
-    ("ended", "Ended early"),
-    ("images", "Images made"),
-    ("images_refused", "Orders refused"),
-)
-
 _CHECK = """curl {url}/api/ledger/key > key
 curl {url}/api/ledger/checkpoint > checkpoint
 gatekeeper receipt verify RECEIPT --key $(cat key)
 gatekeeper ledger check PROOF --key $(cat key)"""
 
 Rows = list[tuple[str, int | None]]
+Series = tuple[str, str, list[tuple[str, int | str | None]]]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the page.
+
+    plots   columns over the months: id, title, rows
+    more    what only the table of its numbers shows beside them
+    causes  tables: title, text, heading of their first column, rows
+    """
+
+    id: str
+    title: str
+    plots: list[Series]
+    causes: list[tuple[str, str, str, Rows]]
+    more: tuple[Series, ...] = ()
 
 
 async def show(call: Call) -> Response:
@@ -39,11 +47,8 @@ async def show(call: Call) -> Response:
         call,
         "portal/transparency.html",
         report=report,
-        series=[
-            (name, title, [(month.month, asdict(month)[name]) for month in report.months]) for name, title in _SERIES
-        ],
         tiles=_tiles(report),
-        causes=_causes(call, report),
+        chapters=_chapters(call, report),
         check=_CHECK.format(url=call.gatekeeper.settings.public_url),
     )
 
@@ -66,19 +71,43 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _causes(call: Call, report: Report) -> list[tuple[str, str, str, str, Rows]]:
+def _chapters(call: Call, report: Report) -> list[Chapter]:
     reasons = {reason.code: reason.text for reason in request_rules(call).reasons}
     policies = {id: f"{rule.reason} ({id})" for id, rule in call.gatekeeper.policies.rules.items()}
     stages = {key: facts.label for key, facts in words.STAGES.items()}
+    months = [asdict(month) for month in report.months]
+
+    def plot(name: str, title: str) -> Series:
+        return name, title, [(month["month"], month[name]) for month in months]
+
+    waits = [(each.month, "–" if each.waiting_days is None else f"{each.waiting_days:g}") for each in report.months]
     return [
-        ("rejections", "Why requests were rejected", "Reasons that reviewers chose.", "Reason",
-         _rows(report.rejections, reasons)),
-        ("denials", "What the rules refused", "Acts that the decision denied, by the policy that said so.", "Rule",
-         _rows(report.denials, policies)),
-        ("orders", "Why images were not made", "Orders that screening or the image check refused.", "Code",
-         _rows(report.order_refusals, {})),
-        ("stages", "Where models stand", "Repositories that everybody may know of, by their best stage.", "Stage",
-         _rows(report.stages, stages)),
+        Chapter(
+            "requests",
+            "Requests for access",
+            [plot("asked", "Requests"), plot("granted", "Access given"), plot("rejected", "Rejected"),
+             plot("ended", "Ended early")],
+            [("Why requests were rejected", "Reasons that reviewers chose.", "Reason",
+              _rows(report.rejections, reasons))],
+            more=(("waiting_days", "Median days to a decision", [*waits]),),
+        ),
+        Chapter(
+            "images",
+            "Images",
+            [plot("images", "Images made"), plot("images_refused", "Prompts refused"),
+             plot("images_withheld", "Images withheld")],
+            [("Why images were not given out", "Orders that screening refused, or of which the image check withheld "
+              "something.", "What was stopped", _rows(report.order_refusals, words.ORDER_STOPS))],
+        ),
+        Chapter(
+            "rules",
+            "Rules and releases",
+            [plot("denied", "Acts refused by the rules"), plot("held", "Releases put on hold")],
+            [("What the rules refused", "Acts that the decision denied, by the policy that said so.", "Rule",
+              _rows(report.denials, policies)),
+             ("Where models stand", "Repositories that everybody may know of, by their best stage.", "Stage",
+              _rows(report.stages, stages))],
+        ),
     ]  # fmt: skip
 
 

@@ -15,6 +15,12 @@ STRIKE_KINDS: dict[StrikeKind, str] = {
     StrikeKind.PROMPT_RULE: "A prompt, by a rule",
     StrikeKind.IMAGE_FLAGGED: "An image, by a check",
 }
+# By the code of a refusal, or the kind of a strike.
+ORDER_STOPS: dict[str, str] = {
+    "prompt_screened": "The prompt, by screening",
+    "negative_prompt_screened": "What should not be in the picture, by screening",
+    "image_flagged": "An image, withheld by the image check",
+}
 STRIKE_STATES: dict[StrikeState, str] = {
     StrikeState.OPEN: "Not reviewed",
     StrikeState.UPHELD: "Was right",

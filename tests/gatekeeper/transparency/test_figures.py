@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import errors, transparency
-from gatekeeper.access.tables import AccessRequest, RequestState
+from gatekeeper import errors, ledger, transparency
+from gatekeeper.access import moves
+from gatekeeper.access.tables import AccessRequest, AccessStep, RequestState
 from gatekeeper.db import Database
+from gatekeeper.generation import Generation, GenerationState, Strike, StrikeKind
 from gatekeeper.repos import Repo
 from gatekeeper.transparency import Refusals, Report, Share
 from gatekeeper.transparency.tables import RefusalCount
@@ -29,17 +31,32 @@ async def rejected(session: AsyncSession, repo: Repo, count: int, *, days: int, 
     decided = AT - timedelta(days=30 * months_ago)
     for _ in range(count):
         person = await make_person(session)
-        session.add(
-            AccessRequest(
-                repo_id=repo.id,
-                person_id=person.person_id,
-                state=RequestState.REJECTED,
-                submitted_at=decided - timedelta(days=days),
-                decided_at=decided,
-                decided_by=person.person_id,
-                reason_code="incomplete",
-            )
+        request = AccessRequest(
+            repo_id=repo.id,
+            person_id=person.person_id,
+            state=RequestState.REJECTED,
+            submitted_at=decided - timedelta(days=days),
+            decided_at=decided,
+            decided_by=person.person_id,
+            reason_code="incomplete",
         )
+        session.add(request)
+        await session.flush()
+        for act, at, before, after in (
+            (moves.SUBMIT, request.submitted_at, RequestState.DRAFT, RequestState.IN_REVIEW),
+            (moves.REJECT, decided, RequestState.IN_REVIEW, RequestState.REJECTED),
+        ):
+            taken = {"act": act.name, "at": at, "before": before, "after": after, "actor_id": person.person_id}
+            session.add(AccessStep(request_id=request.id, **taken))
+    await session.flush()
+
+
+async def ordered(session: AsyncSession, repo: Repo, count: int, state: GenerationState, **more: object) -> None:
+    """`count` orders that ended so."""
+    for _ in range(count):
+        person_id = (await make_person(session)).person_id
+        facts = {"repo_id": repo.id, "commit_id": "a" * 40, "prompt_sha256": "b" * 64, "finished_at": AT}
+        session.add(Generation(person_id=person_id, state=state, **facts, **more))
     await session.flush()
 
 
@@ -53,6 +70,8 @@ async def test_requests_are_summed_by_month_with_the_days_people_waited(session:
     assert len(report.months) == 12
     assert {month.month: month.rejected for month in report.months if month.rejected} == {"2026-11": 10, "2026-09": 6}
     assert report.waiting_days == (2.0, 2.0)
+    waited = {month.month: month.waiting_days for month in report.months if month.waiting_days is not None}
+    assert waited == {"2026-11": 2.0, "2026-09": 2.0}
     assert report.rejections == (Share("incomplete", 16),)
     assert await transparency.newest(session) == report
 
@@ -65,6 +84,27 @@ async def test_a_number_that_could_point_at_a_person_is_not_told(session: AsyncS
     assert report.months[-2].rejected == 0
     assert report.rejections == (Share("incomplete", None),)
     assert report.waiting_days is None
+
+
+async def test_orders_count_for_what_safety_did_with_people_s_own(session: AsyncSession) -> None:
+    owner = await make_person(session)
+    repo = (await make_repo(session, owner))[0]
+    refused = GenerationState.REFUSED
+    await ordered(session, repo, 6, GenerationState.DONE, image_sha256=["c" * 64])
+    await ordered(session, repo, 7, refused, code="prompt_screened")
+    await ordered(session, repo, 8, refused, code="prompt_unscreened")  # no check could be asked: nobody's prompt
+    await ordered(session, repo, 9, refused, code="prompt_screened", is_evaluation=True)
+    await ordered(session, repo, 9, GenerationState.DONE, image_sha256=["d" * 64], is_evaluation=True)
+    for _ in range(5):
+        flagged = {"kind": StrikeKind.IMAGE_FLAGGED, "reason": "A skull.", "struck_at": AT}
+        session.add(Strike(person_id=owner.person_id, repo_id=repo.id, **flagged))
+    await ledger.record(session, "releases:release:hold", actor=owner.person_id, repo=repo.id, subject="x", body={})
+    session.add(RefusalCount(day=AT.date(), code="access_not_requested", rule="", total=12))
+    report = await transparency.refresh(session, visible=EVERYTHING)
+    last = report.months[-1]
+    assert (last.images, last.images_refused, last.images_withheld, last.denied, last.held) == (6, 7, 5, 12, 1)
+    assert report.order_refusals == (Share("prompt_screened", 7), Share("image_flagged", 5))
+    assert await transparency.newest(session) == report
 
 
 async def test_what_not_everybody_may_know_is_not_in_the_sums(session: AsyncSession) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from gatekeeper.repos import Repo
+from gatekeeper.web.templating import tick
 from gatekeeper.worker import sum_up
 from tests.gatekeeper.web.site import MODEL, Site, words
 
@@ -25,7 +26,13 @@ async def test_refusals_by_rule_and_stages_are_told_to_everybody(site: Site, mod
     text = words(page.text)
     assert "What the rules refused" in text
     assert f"curl {site.url}/api/ledger/key" in text
+    assert "Median days to a decision" in text
     assert "fewer than 5" in text  # one model stands at a stage
     report = (await browser.get("/api/transparency")).json()
     assert [share["count"] for share in report["denials"]] == [7]
     assert report["stages"] == [{"cause": "gated", "count": None}]
+    assert report["months"][-1]["denied"] == 7
+
+
+def test_months_are_named_under_their_columns_and_days_numbered() -> None:
+    assert [tick(label) for label in ("2026-01", "2025-12", "2026-12-24", "07")] == ["Jan", "Dec", "24", "07"]
