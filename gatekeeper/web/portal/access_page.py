@@ -171,6 +171,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "is_renewal": case.is_renewal,
         "can_save": asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
         "usual": await _usual(call) if asking else None,
+        "aim": request_rules(call).queues[0].service_days,  # where requests start
         "accepted_at": case.accepted.accepted_at if case.accepted else None,
         "receipt_href": f"/receipts/{case.accepted.id}" if case.accepted else "",
         "not_yet": _not_yet(case) if can_act else "",

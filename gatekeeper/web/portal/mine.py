@@ -40,6 +40,7 @@ NEXT_STEPS = {
 class Asked:
     """One of my requests.
 
+    age     how long it has waited; None while it does not
     usual   how long answers take there, while it waits; None where that would tell about single people
     onward  where I can go meanwhile, or from now on; of one row of the page only
     """
@@ -56,7 +57,7 @@ class Asked:
     can_give_up: bool
     can_ask_again: bool
     todo: str
-    waits: bool
+    age: access.Age | None = None
     usual: access.Usual | None = None
     onward: tuple[str, str] | None = None
 
@@ -68,15 +69,18 @@ async def requests(call: Call) -> Response:
     grants = await access.grants_in_force(call.session, person_id, {row.repo.id for row in page.rows}, now())
     latest = await access.latest_requests(call.session, person_id, {row.repo.id for row in page.rows})
     waiting = {row.repo.id for row in page.rows if row.request.state in WAITING}
-    usual = await access.usual_waits(call.session, waiting, request_rules(call), at=now())
+    rules, instant = request_rules(call), now()
+    usual = await access.usual_waits(call.session, waiting, rules, at=instant)
     items = []
     for row in page.rows:
         is_newest = latest[row.repo.id].id == row.request.id
         item = _asked(row, grants.get(row.repo.id) if is_newest else None, is_newest=is_newest)
-        items.append(replace(item, usual=usual.get(row.repo.id) if item.waits else None))
+        if row.request.state in WAITING:
+            item = replace(item, usual=usual.get(row.repo.id), age=access.age(row.request, rules, instant))
+        items.append(item)
     # The newest approval has the page's one main button, or else what waits; the others lead there by their own pages.
     in_hand = [place for place, item in enumerate(items) if item.can_give_up]
-    in_hand += [place for place, item in enumerate(items) if item.waits]
+    in_hand += [place for place, item in enumerate(items) if item.age]
     if in_hand:
         first, repo = in_hand[0], page.rows[in_hand[0]].repo
         seen = await see(call, repo, await authz.load(call.session, call.principal, repo))
@@ -178,7 +182,6 @@ def _asked(row: access.Row, grant: AccessGrant | None, *, is_newest: bool) -> As
         can_give_up=state is RequestState.ACTIVE and grant is not None,
         can_ask_again=is_newest and state in _CAN_ASK_AGAIN,
         todo=NEXT_STEPS.get(state, "") if is_newest else "",
-        waits=state in WAITING,
     )
 
 

@@ -50,7 +50,7 @@ class Mine:
     conditions   words that I have to agree to, with the digest that names them; "" for none
     lacking      titles of prerequisites that I do not have
     usual        how long answers take here; None where that would tell about single people
-    waited_days  how long this one has waited; None while it does not
+    age          how long this one has waited; None while it does not
     """
 
     facts: words.StateFacts
@@ -64,7 +64,7 @@ class Mine:
     conditions_sha256: str
     lacking: tuple[str, ...]
     usual: access.Usual | None
-    waited_days: int | None
+    age: access.Age | None
     can_withdraw: bool
     can_correct: bool
     can_give_up: bool
@@ -139,7 +139,7 @@ async def mine(call: Call, repo: Repo, stands: Standing) -> Mine | None:
         if waits_for_me
         else (),
         usual=await access.usual_wait(call.session, repo.id, rules, at=instant) if state in WAITING else None,
-        waited_days=access.age(request, rules, instant).days if state in WAITING else None,
+        age=access.age(request, rules, instant) if state in WAITING else None,
         can_withdraw=state in access.OPEN,
         can_correct=state is RequestState.IN_REVIEW,
         can_give_up=grant is not None or state is RequestState.SUSPENDED,

@@ -1,7 +1,11 @@
 import re
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from gatekeeper.access import AccessRequest
+from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web.portal import access, access_page
@@ -126,8 +130,13 @@ async def test_who_waits_is_led_from_my_requests_to_how_it_stands_and_to_images(
     assert f'<a href="{MODEL}/access">lab/emoji</a>' in mine
     assert re.search(rf'href="{MODEL}/access">See how it stands', mine)
     assert re.search(rf'button-main"\s+href="{MODEL}/playground"', mine)
-    assert "Too few people were answered here lately" in words(mine)
+    assert "The maintainers aim to answer within 7 days." in words(mine)
     assert "You can use the model meanwhile." in words(mine)
+    async with site.gatekeeper.db.write() as session:
+        await session.execute(sa.update(AccessRequest).values(waiting_since=now() - timedelta(days=8)))
+    for page in ("/requests", f"{MODEL}/access"):
+        late = words((await ada.get(page)).text)
+        assert "The maintainers aim to answer within 7 days. It is later than they aim for; they were reminded." in late
 
 
 async def test_questions_of_a_hostile_card_are_escaped(site: Site) -> None:
