@@ -15,6 +15,7 @@ from gatekeeper.web.generate import openai_schemas, schemas, sse
 from gatekeeper.web.generate.openai_errors import for_openai
 from gatekeeper.web.generate.openai_schemas import ImagesRequest
 from gatekeeper.web.generate.ordering import abandon, begin_named, ended, start, worker_is_up
+from gatekeeper.web.generate.watching import may_watch
 from gatekeeper.web.guard import Call, guarded, read_body
 
 _BODY_LIMIT = 2**20
@@ -67,13 +68,13 @@ async def _events(
     has_ended = False
     try:
         number = 0
-        if first is not None and first.type == "preview":
+        if first is not None and first.type == "preview" and await may_watch(call, made):
             yield _event(openai_schemas.partial(asked, made, first.data, number))
             number += 1
         async for update in sse.lively(updates):
             if update is None:
                 yield sse.STILL_HERE
-            elif update.type == "preview":
+            elif update.type == "preview" and await may_watch(call, made):
                 yield _event(openai_schemas.partial(asked, made, update.data, number))
                 number += 1
         made = await call.gatekeeper.studio.wait(made)

@@ -12,10 +12,11 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import access, generation, licensing
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, TooMany, Unavailable
-from gatekeeper.generation import Admitted, Generation, Safety, SafetyLevel, Studio
+from gatekeeper.generation import Admitted, Generation, Safety, SafetyLevel
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
 from gatekeeper.web.generate import ordering
+from gatekeeper.web.generate.watching import may_watch
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms, images
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
@@ -55,7 +56,7 @@ class _Started(Response):
         page = f"/generations/{made.id}"
         if self._is_live:
             lines = StreamingResponse(
-                _lines(studio, made, page),
+                _lines(self._call, made, page),
                 media_type="application/x-ndjson",
                 headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
             )
@@ -183,11 +184,12 @@ def _worker_problem(call: Call) -> str:
     return ""
 
 
-async def _lines(studio: Studio, made: Generation, page: str) -> AsyncIterator[str]:
+async def _lines(call: Call, made: Generation, page: str) -> AsyncIterator[str]:
     """One JSON object a line: that it was accepted, what happens, and at the end where the result is."""
     yield _line({"type": "accepted", "id": made.id, "cancel": f"{page}/cancel"})
-    async for update in studio.watch(made):
-        if update.type in ("queued", "loading", "started", "progress", "preview", "retrying"):
+    async for update in call.gatekeeper.studio.watch(made):
+        is_news = update.type in ("queued", "loading", "started", "progress", "retrying")
+        if is_news or (update.type == "preview" and await may_watch(call, made)):
             yield _line({"type": update.type, **update.data})
     yield _line({"type": "end", "location": page})
 

@@ -1,6 +1,7 @@
 """Who watches an order sees previews as long as they may, and as long as the order may."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from gatekeeper import accounts, releases, tokens
+from gatekeeper.accounts import OPERATOR
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.tokens.tables import AccessToken
@@ -85,3 +87,25 @@ async def test_a_right_that_ends_between_two_previews_shows_no_more_of_them(
 
     told = [line.removeprefix("event: ") for line in (await watching).text.splitlines() if line.startswith("event: ")]
     assert [kind for kind in told if kind not in ("queued", "progress")] == kinds
+
+
+@pytest.mark.parametrize(("is_signed_out", "previews"), [(False, 2), (True, 1)])
+async def test_a_session_that_ended_elsewhere_sees_no_more_previews_in_the_playground(
+    site: Site, model: Repo, is_signed_out: bool, previews: int
+) -> None:
+    worker = Looks()
+    site.worker(worker)
+    grace = await site.as_("grace")
+    order = {"prompt": "a cat", "steps": "5", "guidance": "4", "images": "2", "seed": "7"}
+    live = {"accept": "application/x-ndjson"}
+    watching = asyncio.create_task(grace.post("/lab/emoji/playground", data=order, headers=live))
+    while not (runs := list(site.gatekeeper.studio._runs.values())) or not runs[0].latest("preview"):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    if is_signed_out:
+        async with site.gatekeeper.db.write() as session:
+            await accounts.sessions.end_all(session, site.people["grace"], by=OPERATOR)
+    worker.go_on.set()
+
+    told = [json.loads(line)["type"] for line in (await watching).text.splitlines()]
+    assert (told.count("preview"), told[-1]) == (previews, "end")
