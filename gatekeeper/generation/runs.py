@@ -166,7 +166,7 @@ class Run:
     def loading(self, state: ModelState) -> None:
         """Tell how far the model is."""
         progress = {"bytes_verified": state.bytes_verified, "bytes_total": state.bytes_total}
-        self.tell("loading", {"phase": state.phase.value, **progress})
+        self.tell("loading", {"phase": state.phase.value, "message": state.message or "", **progress})
 
     def _look(self, index: int, withheld: Withheld | None) -> None:
         self.flagged.pop(index, None)

@@ -161,8 +161,8 @@ def _progress(call: Call, made: Generation) -> str:
     match call.gatekeeper.studio.latest(made, "queued", "loading", "started", "progress", "retrying"):
         case generation.Update(type="queued", data={"place": place}):
             return f"Your order waits at place {place} of the queue."
-        case generation.Update(type="loading"):
-            return "The model is being loaded."
+        case generation.Update(type="loading", data=loading):
+            return f"The model is being loaded. {loading['message']}".strip()
         case generation.Update(type="progress", data={"step": step, "steps": steps}):
             return f"Your image is being made: step {step} of {steps}."
         case generation.Update(type="retrying"):

@@ -74,9 +74,9 @@ each("[data-vocabulary]", (input) => {
     const strange = [...new Set(words.filter((word) => word && !known.has(word)))];
     note.textContent = strange.length ? `Outside this model’s vocabulary: ${strange.slice(0, 6).join(", ")}.` : "";
   };
-  each(`[data-adds="${input.name}"] a`, (link) => link.addEventListener("click", (event) => {
-    event.preventDefault(); // without this file the link opens the page with the word added
-    input.value = `${input.value.trim()} ${link.textContent}`.trim();
+  each(`[data-adds="${input.name}"] a, [data-puts="${input.name}"] a`, (link) => link.addEventListener("click", (event) => {
+    event.preventDefault(); // without this file the link opens the page with the word added, or the prompt put there
+    input.value = `${link.closest("[data-puts]") ? "" : input.value.trim()} ${link.textContent}`.trim();
     look();
   }));
   input.addEventListener("input", () => { clearTimeout(input.pause); input.pause = setTimeout(look, 600); });
@@ -109,25 +109,25 @@ async function* lines(response) {
 
 async function watch(form, live, run) {
   const say = (text) => { live.querySelector("[data-status]").textContent = text; };
-  const bar = live.querySelector("progress");
-  const look = live.querySelector("[data-preview]");
+  const [bar, look] = ["progress", "[data-preview]"].map((found) => live.querySelector(found));
+  const fill = (done, all) => (done < all ? ([bar.max, bar.value] = [all, done]) : bar.removeAttribute("value"));
   look.hidden = true;
-  bar.removeAttribute("value");
+  fill(0, 0);
   say("Sending your prompt.");
-  const response = await fetch(form.action, {
-    method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" },
-  });
+  const body = new URLSearchParams(new FormData(form));
+  const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/x-ndjson" } });
   if (!(response.headers.get("content-type") || "").startsWith("application/x-ndjson")) {
-    form.submit(); // whatever went wrong, the plain way shows it as a page
-    return;
+    // Where nothing was ordered, the plain way shows why as a page.
+    if (response.redirected || (response.status >= 400 && response.status < 500)) return form.submit();
+    throw new Error(response.headers.get("x-error-message") || "The server did not answer as it should.");
   }
   for await (const event of lines(response)) {
     if (event.type === "accepted") run.cancel = event.cancel;
-    if (event.type === "loading") say("Loading the model.");
+    if (event.type === "loading") { say(`Loading the model. ${event.message}`); fill(event.bytes_verified, event.bytes_total); }
     if (event.type === "queued") say(`Waiting: place ${event.place} in the queue.`);
-    if (event.type === "started") say(`Making your image in ${event.steps} steps.`);
+    if (event.type === "started") { say(`Making your image in ${event.steps} steps.`); fill(0, event.steps); }
     if (event.type === "retrying") say("The image service stopped. It is starting anew with your image.");
-    if (event.type === "progress") { bar.max = event.steps; bar.value = event.step; }
+    if (event.type === "progress") fill(event.step, event.steps);
     if (event.type === "preview") { look.src = `data:image/png;base64,${event.png_base64}`; look.hidden = false; }
     if (event.type === "end") { say("Done. Opening the result."); location.assign(event.location); return; }
   }
@@ -147,7 +147,8 @@ each("form[data-live]", (form) => {
     watch(form, live, run)
       .catch((error) => {
         live.querySelector("progress").hidden = true;
-        live.querySelector("[data-status]").textContent = `${error.message} Look under Images, or try again.`;
+        const what = error instanceof TypeError ? "The connection to the server was lost." : error.message;
+        live.querySelector("[data-status]").textContent = `${what} Look under Images before you try again.`;
       })
       .finally(() => { run = null; });
   });

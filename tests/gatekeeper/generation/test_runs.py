@@ -33,6 +33,14 @@ async def test_of_loading_only_the_last_is_kept_and_whoever_comes_again_misses_a
     assert await told(run, "of another process-1") == await told(run)
 
 
+def test_what_the_worker_says_of_a_load_is_told() -> None:
+    run, said = Run(), "Warming up: call 3 of 8."
+    run.loading(verifying(7_000).model_copy(update={"phase": LoadPhase.LOADING, "message": said}))
+    update = run.latest("loading")
+    assert update is not None
+    assert update.data == {"phase": "loading", "message": said, "bytes_verified": 7_000, "bytes_total": 7_000}
+
+
 async def test_a_watcher_who_is_there_sees_how_the_model_comes() -> None:
     run, seen = Run(), []
     run.loading(verifying(1))
