@@ -41,10 +41,9 @@ async def _people(data_dir: Path) -> str:
 
 
 def _things(api: HfApi) -> None:
-    for kind, name in (("dataset", "names"), ("space", "sketches"), ("model", "plain")):
-        repo = api.create_repo(
-            f"{NAMESPACE}/{name}", repo_type=kind, **{"space_sdk": "static"} if kind == "space" else {}
-        ).repo_id
+    for kind, name in (("dataset", "names"), ("space", "sketches")):
+        sdk = "static" if kind == "space" else None
+        repo = api.create_repo(f"{NAMESPACE}/{name}", repo_type=kind, space_sdk=sdk).repo_id
         files = {"README.md": CARD, "data/names.csv": "name,sign\napple,🍎\n"}
         added = [CommitOperationAdd(path, io.BytesIO(text.encode())) for path, text in files.items()]
         api.create_commit(repo, added, commit_message="Two files", repo_type=kind)
@@ -53,6 +52,8 @@ def _things(api: HfApi) -> None:
         more = [CommitOperationAdd("data/more.csv", io.BytesIO(b"name,sign\npear,\xf0\x9f\x8d\x90\n"))]
         made = api.create_commit(repo, more, commit_message="Pears, too", repo_type=kind, create_pr=True)
         api.comment_discussion(repo, int(made.pr_num or 0), "Why pears?", repo_type=kind)
+    talk = api.create_discussion(f"{NAMESPACE}/{NAME}", "Which fruit can it draw?", description="Apples?")
+    api.comment_discussion(f"{NAMESPACE}/{NAME}", talk.num, "Apples.")
     collection = api.create_collection("Fruit", namespace=NAMESPACE, description="What one can eat.")
     api.add_collection_item(collection.slug, f"{NAMESPACE}/{NAME}", "model", note="It draws apples.")
     api.create_webhook(
