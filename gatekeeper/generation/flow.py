@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from gatekeeper.generation.tables import Generation, GenerationState, Strike
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.days import by_day, count_by_day, last_days
 
 HOURS = 24
 _MOST = 20_000  # orders looked at, the newest
@@ -68,6 +69,19 @@ async def flow(session: AsyncSession) -> Flow:
         slow=_share(waits, 0.95),
         compute_seconds=seconds,
     )
+
+
+async def made_by_day(session: AsyncSession, days: int) -> list[tuple[str, int]]:
+    """Orders that came to their end on each of the last `days`, by the day on which they began; evaluations apart."""
+    wanted = last_days(now(), days)
+    counted = await count_by_day(
+        session,
+        col(Generation.started_at),
+        col(Generation.started_at) >= datetime.combine(wanted[0], time(), UTC),
+        col(Generation.state) == GenerationState.DONE,
+        col(Generation.is_evaluation).is_(False),
+    )
+    return by_day(wanted, counted)
 
 
 async def fired_since(session: AsyncSession, instant: datetime) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ from gatekeeper.repos.scanning.results import (
     results_of_each,
     verdicts,
 )
-from gatekeeper.repos.scanning.review import Flagged, flagged, scan_again
+from gatekeeper.repos.scanning.review import Flagged, count_flagged, flagged, scan_again
 from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Import, Kind, Status, Verdict
 from gatekeeper.repos.scanning.work import Scanned, handle, heads, scan
 
@@ -28,6 +28,7 @@ __all__ = [
     "Scanned",
     "Status",
     "Verdict",
+    "count_flagged",
     "flagged",
     "handle",
     "heads",

@@ -1,6 +1,7 @@
 """Scans for whoever runs the hub: files with something to tell, wherever they lie, and looking again."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,21 +33,17 @@ class Flagged:
         return self.result.path
 
 
+async def count_flagged(s: AsyncSession, *, most: int) -> int:
+    """How many files have a verdict that people should know, counted up to a bound."""
+    found = _with_issues(sa.select(col(FileScan.object_id)).select_from(Repo)).limit(most).subquery()
+    return int(await s.scalar(sa.select(sa.func.count()).select_from(found)) or 0)
+
+
 async def flagged(s: AsyncSession, *, limit: int) -> list[Flagged]:
     """Files with a verdict that people should know, worst first."""
     order = sa.case((col(ContentScan.status) == Status.UNSAFE.value, 0), else_=1)
-    query = (
-        sa.select(Repo, col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result))
-        .join(FileScan, col(FileScan.repo_id) == col(Repo.id))
-        .join(ContentScan, col(ContentScan.sha256) == col(FileScan.sha256))
-        .where(
-            col(ContentScan.scanner) == SCANNER,
-            col(ContentScan.status).in_([status.value for status in Status if status.is_issue]),
-            col(Repo.deleted_at).is_(None),
-        )
-        .order_by(order, col(ContentScan.scanned_at).desc(), col(FileScan.object_id))
-        .limit(limit)
-    )
+    query = _with_issues(sa.select(Repo, col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result)))
+    query = query.order_by(order, col(ContentScan.scanned_at).desc(), col(FileScan.object_id)).limit(limit)
     rows = (await s.execute(query)).all()
     repos = list({repo.id: repo for repo, *_ in rows}.values())[:_MOST_REPOS]
     heads = await refs.heads(s, [repo.id for repo in repos])
@@ -71,3 +68,16 @@ async def scan_again(s: AsyncSession, repo: Repo, *, by: Principal) -> None:
     commits = await work.heads(s, repo)
     await ledger.record(s, "repos:file:rescan", actor=by.person_id, token=by.token_id, repo=repo.id)
     await jobs.enqueue(s, arrivals.SCAN_JOB, {"repo": repo.id, "commits": commits, "since": now()})
+
+
+def _with_issues(query: sa.Select[Any]) -> sa.Select[Any]:
+    """A query on Repo, narrowed to files with a verdict that people should know."""
+    return (
+        query.join(FileScan, col(FileScan.repo_id) == col(Repo.id))
+        .join(ContentScan, col(ContentScan.sha256) == col(FileScan.sha256))
+        .where(
+            col(ContentScan.scanner) == SCANNER,
+            col(ContentScan.status).in_([status.value for status in Status if status.is_issue]),
+            col(Repo.deleted_at).is_(None),
+        )
+    )

@@ -15,7 +15,7 @@ from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web.admin import reasons
-from gatekeeper.web.admin.holdings import Typed, read_reason, typed_of
+from gatekeeper.web.admin.holdings import Typed, typed_of
 from gatekeeper.web.admin.scope import decided, in_care, may_review, named, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -99,10 +99,12 @@ async def revoke(call: Call) -> Response:
     made, sent = await _kept(call), await forms.read(call.request)
     try:
         async with call.session.begin_nested():
-            reason, code = read_reason(call, sent)
+            reason, code = reasons.read(call, sent, "revoke", "reason")
             await access.revoke_under(call.session, made, by=call.principal, reason=reason, reason_code=code)
+    except reasons.Wrong as wrong:
+        return await _confirm(call, made, typed_of(sent, wrong.field, wrong.sentence), status=422)
     except Invalid as error:
-        return await _confirm(call, made, typed_of(sent, error), status=422)
+        return await _confirm(call, made, typed_of(sent, "reason", error.sentence), status=422)
     return RedirectResponse("/admin/blocks?done=revoked", 303)
 
 

@@ -15,17 +15,21 @@ from gatekeeper.incidents import WAITING, Incident
 from gatekeeper.kit.clock import now
 from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
 from gatekeeper.releases import Release
-from gatekeeper.repos import Repo
+from gatekeeper.repos import Repo, scanning, usage
 from gatekeeper.web.admin.incidents import cared_for
+from gatekeeper.web.admin.inference import ask
 from gatekeeper.web.admin.repositories import with_holds, with_proposals
 from gatekeeper.web.admin.scope import in_care, in_care_or_gone
 from gatekeeper.web.guard import Call
 from gatekeeper.web.health import parts_of
+from gatekeeper.web.templating import day_words, plural, size_text
 
 MOST_COUNTED = access.MOST_COUNTED
 _SOON = timedelta(days=30)
 _LATE = timedelta(minutes=5)  # work that waited longer than that waits for something
 _HEALTH_SECONDS = 2
+_CHECKED = 100  # events: some 10 ms
+_PAGES = {"database": "/admin/settings", "storage": "/admin/storage", "evidence": "/admin/ledger"}
 _APPEALED = col(Strike.appealed_at).is_not(None)
 
 Query = sa.Select[Any]
@@ -42,11 +46,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Part:
-    """How one part of the hub does. `kind` is yes, wait or stop."""
+    """How one part of the hub does, and where it is looked after. `kind` is yes, wait or stop."""
 
     name: str
     kind: str
     text: str
+    href: str
 
 
 async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
@@ -73,6 +78,7 @@ async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
     waiting = await access.count_waiting(call.session, repos=[in_care(call)])
     rows = [(waiting, "request waits", "requests wait", "/admin/requests")]
     rows += [(int(n), *rest) for n, (_, *rest) in zip(counted.one(), found, strict=True)]  # type: ignore[misc]
+    rows.sort(key=lambda row: not row[0])  # what there is of comes first
     return [
         Tile(f"{n:,} or more" if n >= MOST_COUNTED else f"{n:,}", one if n == 1 else many, href)
         for n, one, many, href in rows
@@ -80,40 +86,79 @@ async def tiles(call: Call, *, is_operator: bool) -> list[Tile]:
 
 
 async def health(call: Call) -> tuple[list[Part], jobs.Backlog]:
-    """How each part of the hub does now, and the work that was set aside."""
+    """How each part of the hub does now, with where it is looked after, and the work that was set aside."""
     try:
         async with asyncio.timeout(_HEALTH_SECONDS):
             known = await parts_of(call.gatekeeper)
     except TimeoutError:
         known = {"inference": "not answering in time"}
     backlog = await jobs.backlog(call.session)
-    sealing, since = await ledger.pending(call.session)
-    is_sent = bool(call.gatekeeper.settings.mail_host)
     lost_mail = sum(count for kind, count, _ in backlog.failed if "mail" in kind)
-    parts = [_part(name.capitalize(), state) for name, state in known.items()]
+    parts = [_part(name.capitalize(), state, _PAGES[name]) for name, state in known.items() if name != "inference"]
+    parts += [await _files(call), await _scans(call), await _inference(call, known["inference"])]
     alarms = call.gatekeeper.alarms
     failed = f"failed {alarms.count:,} times since this process started, and denied each time: see its log"
-    parts.append(_part("Policies", failed if alarms.is_recent else "ok"))
-    parts.append(_waits("Jobs", backlog.due, backlog.due_since, "due"))
-    parts.append(_waits("Ledger", sealing, since, "to be sealed"))
-    if not is_sent:
-        parts.append(Part("Mail", "wait", "no mail server is set, so none is sent"))
+    parts.append(_part("Policies", failed if alarms.is_recent else "ok", "/admin/policies"))
+    parts += [_waits("Jobs", backlog.due, backlog.due_since, "due", "#failed"), *await _ledger(call)]
+    if not call.gatekeeper.settings.mail_host:
+        parts.append(Part("Mail", "wait", "no mail server is set, so none is sent", "/admin/settings"))
+    elif lost_mail:
+        parts.append(Part("Mail", "stop", f"{lost_mail:,} could not be sent", "#failed"))
     else:
-        parts.append(Part("Mail", "stop", f"{lost_mail:,} could not be sent") if lost_mail else _part("Mail", "ok"))
+        parts.append(_part("Mail", "ok", "/admin/settings"))
     return parts, backlog
 
 
-def _part(name: str, state: str) -> Part:
+async def _files(call: Call) -> Part:
+    """What the store holds, and whether all of it was there and whole when that was looked at last."""
+    totals = await usage.totals(call.session)
+    held = f"{size_text(totals.stored + totals.xorbs)} in {plural(totals.files, 'file')}"
+    newest = (await ledger.events(call.session, kind="repos:store:verify", limit=1)).items
+    lost = [f"{newest[0].body[what]:,} {what}" for what in ("missing", "damaged") if newest and newest[0].body[what]]
+    if lost:
+        return Part("Files", "stop", f"{held}; {' and '.join(lost)} when last verified", "/admin/storage")
+    if not newest:
+        return Part("Files", "yes", f"{held}, not verified yet", "/admin/storage")
+    return Part("Files", "yes", f"{held}, whole on {day_words(newest[0].occurred_at)}", "/admin/storage")
+
+
+async def _scans(call: Call) -> Part:
+    found = await scanning.count_flagged(call.session, most=MOST_COUNTED)
+    text = f"{plural(found, 'file')} with something found" if found else "nothing found in any file"
+    return Part("Scans", "stop" if found else "yes", text, "/admin/storage")
+
+
+async def _inference(call: Call, state: str) -> Part:
+    asked = (await ask(call)).health if state == "ok" else None
+    if asked is None:
+        return _part("Inference", state, "/admin/inference")
+    line = f"{asked.waiting_orders:,} in the line, {asked.running_orders:,} in the making"
+    return Part("Inference", "yes", line, "/admin/inference")
+
+
+async def _ledger(call: Call) -> list[Part]:
+    sealing, since = await ledger.pending(call.session)
+    report = await ledger.verify_newest(call.session, call.gatekeeper.keys.signing.public, most=_CHECKED)
+    chain = "the newest events are unchanged" if report.is_intact else report.faults[0]
+    return [
+        _waits("Ledger", sealing, since, "to be sealed", "/admin/ledger"),
+        Part("Chain of evidence", "yes" if report.is_intact else "stop", chain, "/admin/ledger"),
+    ]
+
+
+def _part(name: str, state: str, href: str) -> Part:
     if state == "ok":
-        return Part(name, "yes", "all well")
-    return Part(name, "wait" if state in ("off", "loading") else "stop", "switched off" if state == "off" else state)
+        return Part(name, "yes", "all well", href)
+    text = "switched off" if state == "off" else state
+    return Part(name, "wait" if state in ("off", "loading") else "stop", text, href)
 
 
-def _waits(name: str, count: int, since: Any, what: str) -> Part:
+def _waits(name: str, count: int, since: Any, what: str, href: str) -> Part:
     if not count or since is None:
-        return Part(name, "yes", f"nothing is {what}")
+        return Part(name, "yes", f"nothing is {what}", href)
     is_late = now() - since > _LATE
-    return Part(name, "stop" if is_late else "yes", f"{count:,} {what}{', the oldest for minutes' if is_late else ''}")
+    text = f"{count:,} {what}{', the oldest for minutes' if is_late else ''}"
+    return Part(name, "stop" if is_late else "yes", text, href)
 
 
 def _in_care(call: Call, releases: Query) -> Query:

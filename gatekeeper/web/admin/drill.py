@@ -28,8 +28,8 @@ async def show(call: Call) -> Response:
         commit=release.commit_id,
         is_held=release.held_at is not None,
         fallbacks=[
-            ("Everybody", *await fallback(call, release, ANONYMOUS)),
-            ("You", *await fallback(call, release, call.principal)),
+            ("Everybody", *await fallback(call, call.repo, release, ANONYMOUS)),
+            ("You", *await fallback(call, call.repo, release, call.principal)),
         ],
         holders=await releases.holders(call.session, release),
         nameless=await releases.without_account(call.session, release),

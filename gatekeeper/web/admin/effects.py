@@ -11,21 +11,32 @@ from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Release
+from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.templating import plural
 
 
-async def of_stopping(call: Call, release: Release) -> list[str]:
+async def of_stopping(call: Call, repo: Repo, release: Release) -> list[str]:
     """What a hold and a withdrawal both do."""
     granted = await with_access(call, release)
     others = f"{plural(granted, 'person', 'people')} with granted access and everybody else" if granted else "Everybody"
-    commit, stage = await fallback(call, release, ANONYMOUS)
+    commit, stage = await fallback(call, repo, release, ANONYMOUS)
     return [
         f"{others} will be refused files and images of this revision from the next request on.",
-        f"Whoever asks for {call.repo.full_name} without naming a revision gets {commit[:10]} ({stage}) instead."
+        f"Whoever asks for {repo.full_name} without naming a revision gets {commit[:10]} ({stage}) instead."
         if commit
         else "There is no other release that everybody sees: for them the repository as a whole stops.",
+    ]
+
+
+async def of_hold(call: Call, repo: Repo, release: Release) -> list[str]:
+    """All that a hold does and leaves."""
+    return [
+        *await of_stopping(call, repo, release),
+        "The card, the license and your reason stay readable, with a notice at the top.",
+        "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
+        await of_copies(call, release),
     ]
 
 
@@ -52,9 +63,9 @@ async def with_access(call: Call, release: Release) -> int:
     return found or 0
 
 
-async def fallback(call: Call, release: Release, who: Principal) -> tuple[str, str]:
+async def fallback(call: Call, repo: Repo, release: Release, who: Principal) -> tuple[str, str]:
     """What main would be to them without this release: commit and stage; both "" for nothing."""
-    known = await authz.load(call.session, who, call.repo)
+    known = await authz.load(call.session, who, repo)
     held = tuple(replace(each, is_held=True) if each.commit == release.commit_id else each for each in known.releases)
     stands = replace(known, releases=held)
     found = authz.decide(call.gatekeeper.policies, who, Action.KNOW, stands, now()).revision

@@ -15,6 +15,7 @@ from gatekeeper.errors import Conflict, Invalid, NotAllowed
 from gatekeeper.kit.clock import now
 from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.choosing import QUEUE, address_after, choice_of
+from gatekeeper.web.admin.reasons import Wrong
 from gatekeeper.web.admin.review import TAKING, Case, Typed, case_of, page, refuse_stale
 from gatekeeper.web.admin.scope import missing
 from gatekeeper.web.asking import request_rules
@@ -30,14 +31,6 @@ _DONE = {
 }
 
 
-class _Wrong(Exception):
-    """A field that cannot be read, with the sentence for the person."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field, self.sentence = field, sentence
-
-
 @dataclass(frozen=True)
 class _Act:
     """An act's verb, and the field beside which its refusal is shown; it returns the key of a confirmation."""
@@ -50,10 +43,10 @@ async def _approve(call: Call, request: AccessRequest, sent: FormData) -> str:
     try:
         ends_at = forms.last_instant(forms.text(sent, "ends_on", most=20))
     except ValueError as error:
-        raise _Wrong("ends_on", str(error)) from None
+        raise Wrong("ends_on", str(error)) from None
     conditions = forms.text(sent, "conditions")
     if len(conditions.strip()) > 2_000:
-        raise _Wrong("conditions", "At most 2,000 characters are kept. Shorten it.")
+        raise Wrong("conditions", "At most 2,000 characters are kept. Shorten it.")
     await access.approve(
         call.session,
         request,
@@ -67,13 +60,8 @@ async def _approve(call: Call, request: AccessRequest, sent: FormData) -> str:
 
 
 async def _reject(call: Call, request: AccessRequest, sent: FormData) -> str:
-    try:
-        reapply_at = forms.last_instant(forms.text(sent, "reapply_on", most=20))
-    except ValueError as error:
-        raise _Wrong("reapply_on", str(error)) from None
-    if reapply_at is not None and reapply_at <= now():
-        raise _Wrong("reapply_on", "This day is over. Choose a later one, or none.")
-    reason, code = _reason(call, sent, "reject", "reason")
+    reapply_at = reasons.reapply_at(sent)
+    reason, code = reasons.read(call, sent, "reject", "reason")
     await access.reject(
         call.session, request, by=call.principal, reason=reason, reason_code=code, reapply_at=reapply_at
     )
@@ -81,7 +69,7 @@ async def _reject(call: Call, request: AccessRequest, sent: FormData) -> str:
 
 
 async def _return(call: Call, request: AccessRequest, sent: FormData) -> str:
-    comment, _ = _reason(call, sent, "return", "comment")
+    comment, _ = reasons.read(call, sent, "return", "comment")
     marked = tuple(dict.fromkeys(forms.texts(sent, "marked")))
     await access.give_back(call.session, request, by=call.principal, comment=comment, marked=marked)
     return "request-changed"
@@ -123,13 +111,13 @@ async def _delegate(call: Call, request: AccessRequest, sent: FormData) -> str:
 
 
 async def _suspend(call: Call, request: AccessRequest, sent: FormData) -> str:
-    reason, code = _reason(call, sent, "suspend", "suspend_reason")
+    reason, code = reasons.read(call, sent, "suspend", "suspend_reason")
     await access.suspend(call.session, request, by=call.principal, reason=reason, reason_code=code)
     return "request-changed"
 
 
 async def _revoke(call: Call, request: AccessRequest, sent: FormData) -> str:
-    reason, code = _reason(call, sent, "revoke", "revoke_reason")
+    reason, code = reasons.read(call, sent, "revoke", "revoke_reason")
     grant = await _grant(call, request)
     await access.revoke(call.session, grant, by=call.principal, reason=reason, reason_code=code)
     return "revoked"
@@ -209,7 +197,7 @@ def endpoint_of(name: str, act: _Act) -> Endpoint:
         try:
             async with call.session.begin_nested():
                 done = await act.verb(call, case.request, sent)
-        except _Wrong as error:
+        except Wrong as error:
             wrong, status = {error.field: error.sentence}, 422
         except (Invalid, Conflict, NotAllowed) as error:
             wrong, status = {act.field: error.sentence}, 422 if isinstance(error, Invalid) else error.status
@@ -233,17 +221,10 @@ async def _next(call: Call, case: Case, act: str, done: str) -> str:
     return f"{QUEUE}/{fresh.id}?{urlencode(choice_of(call).sent | {'done': done})}"
 
 
-def _reason(call: Call, sent: FormData, act: str, field: str) -> tuple[str, str]:
-    try:
-        return reasons.read(call, sent, act, field)
-    except Invalid as error:
-        raise _Wrong(reasons.code_field(act), error.sentence) from None
-
-
 async def _person(call: Call, sent: FormData, field: str) -> Person:
     found = await accounts.people.find(call.session, forms.text(sent, field, most=60).strip())
     if found is None:
-        raise _Wrong(field, "There is nobody with this name.")
+        raise Wrong(field, "There is nobody with this name.")
     return found
 
 

@@ -48,12 +48,7 @@ async def _page(
         status=status,
         head=seen.head,
         commit=release.commit_id,
-        effects=[
-            *await effects.of_stopping(call, release),
-            "The card, the license and your reason stay readable, with a notice at the top.",
-            "Grants and accepted licenses stay. Lifting the hold restores everything as it was.",
-            await effects.of_copies(call, release),
-        ],
+        effects=await effects.of_hold(call, call.repo, release),
         form={"reason": reason},
         errors=errors or {},
     )

@@ -114,14 +114,16 @@ async def revoke(call: Call) -> Response:
     ids = forms.texts(sent, "grant")
     held = await _chosen(call, ids)
     try:
-        reason, code = read_reason(call, sent)
+        reason, code = reasons.read(call, sent, "revoke", "reason")
 
         async def end(grant: AccessGrant) -> None:
             await access.revoke(call.session, grant, by=call.principal, reason=reason, reason_code=code)
 
         outcomes = await access.decide_many(call.session, [each.grant for each in held], end)
+    except reasons.Wrong as wrong:
+        return await _confirm(call, ids, typed_of(sent, wrong.field, wrong.sentence), status=422)
     except Invalid as error:
-        return await _confirm(call, ids, typed_of(sent, error), status=422)
+        return await _confirm(call, ids, typed_of(sent, "reason", error.sentence), status=422)
     problems = {outcome.id: outcome.problem for outcome in outcomes}
     return render(
         call,
@@ -133,18 +135,9 @@ async def revoke(call: Call) -> Response:
     )
 
 
-def read_reason(call: Call, sent: FormData) -> tuple[str, str]:
-    """The reason of a revocation and its kind. Raises Invalid where there is none."""
-    reason, code = reasons.read(call, sent, "revoke", "reason")
-    if not reason:
-        raise Invalid("A revocation needs a reason.", next_step="Choose a kind, or write one or two sentences.")
-    return reason, code
-
-
-def typed_of(sent: FormData, error: Invalid) -> Typed:
+def typed_of(sent: FormData, field: str, sentence: str) -> Typed:
     """What was typed for a revocation that was refused, and what is wrong with it."""
-    code = forms.text(sent, reasons.code_field("revoke"), most=60)
-    return Typed(forms.text(sent, "reason"), code, {reasons.wrong_field(error, "revoke", "reason"): error.sentence})
+    return Typed(forms.text(sent, "reason"), forms.text(sent, reasons.code_field("revoke"), most=60), {field: sentence})
 
 
 async def _confirm(call: Call, ids: list[str], typed: Typed, *, status: int = 200) -> HTMLResponse:

@@ -10,14 +10,14 @@ from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gatekeeper import authz, incidents, releases
-from gatekeeper.access import AccessGrant
+from gatekeeper import authz, incidents
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid, NotFound
-from gatekeeper.incidents import Incident, IncidentLink, IncidentState, LinkKind, Severity
+from gatekeeper.incidents import Incident, IncidentState, Severity
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind, key_of
 from gatekeeper.web import incident_words as words
+from gatekeeper.web.admin.incident_links import link_views
 from gatekeeper.web.admin.scope import PAGE, decided, in_care, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -27,7 +27,6 @@ _SHOWN = {
     "waiting": incidents.WAITING,
     "closed": (IncidentState.CLOSED, IncidentState.DISMISSED),
 }
-_MOST_COUNTED = 10  # revisions whose holders are counted on the page
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,6 @@ class Form:
     severity: str = Severity.MEDIUM.value
     repository: str = ""
     description: str = ""
-
-
-@dataclass(frozen=True)
-class LinkView:
-    """A link, and what may be done about it.
-
-    holders  how many people hold the revision; None where that was not counted
-    """
-
-    id: str
-    kind: str
-    title: str
-    href: str
-    state: str = ""
-    can_hold: bool = False
-    can_suspend: bool = False
-    holders: int | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +180,7 @@ async def incident_page(
         repo=repo,
         repo_href=repo_url(repo) if repo else "",
         reporter=names.get(incident.reporter_id or "", "Somebody without an account"),
-        links=await _link_views(call, seen, repos, names, is_open=incident.state is IncidentState.OPEN),
+        links=await link_views(call, seen, repos, names, is_open=incident.state is IncidentState.OPEN),
         hidden=len(links) - len(seen),
         steps=[
             StepView(each.at, words.ACTS[each.act], names.get(each.actor_id or "", "somebody"), each.note, each.data)
@@ -209,61 +191,6 @@ async def incident_page(
         typed=dict(sent or {}),
         errors=errors or {},
     )
-
-
-async def _link_views(
-    call: Call, links: list[IncidentLink], repos: dict[str | None, Repo], names: dict[str, str], *, is_open: bool
-) -> list[LinkView]:
-    held = {
-        (each.repo_id, each.commit_id): each
-        for each in await call.session.scalars(
-            sa.select(releases.Release).where(
-                col(releases.Release.commit_id).in_([each.target for each in links if each.kind is LinkKind.REVISION])
-            )
-        )
-    }
-    ids = [each.target for each in links if each.kind is LinkKind.GRANT]
-    grants = {
-        each.id: each for each in await call.session.scalars(sa.select(AccessGrant).where(col(AccessGrant.id).in_(ids)))
-    }
-    made: list[LinkView] = []
-    for each in links:
-        repo = repos.get(each.repo_id)
-        name, url = (repo.full_name, repo_url(repo)) if repo else ("", "")
-        person = names.get(each.person_id or "", "erased")
-        kind = words.KINDS[each.kind]
-        match each.kind:
-            case LinkKind.REPOSITORY:
-                view = LinkView(each.id, kind, name, url)
-            case LinkKind.REVISION:
-                release = held.get((each.repo_id or "", each.target))
-                is_held = release is not None and release.held_at is not None
-                is_gone = release is not None and release.withdrawn_at is not None
-                counted = is_open and sum(view.holders is not None for view in made) < _MOST_COUNTED
-                view = LinkView(
-                    each.id,
-                    kind,
-                    f"{name} at {each.target[:10]}",
-                    f"{url}/releases/{each.target}" if release else f"{url}/tree/{each.target}",
-                    state="On hold" if is_held else "Withdrawn" if is_gone else "",
-                    can_hold=is_open and release is not None and not is_held and not is_gone,
-                    holders=len(await releases.holders_of(call.session, each.repo_id or "", each.target))
-                    if counted
-                    else None,
-                )
-            case LinkKind.GRANT:
-                grant = grants.get(each.target)
-                is_live = grant is not None and grant.revoked_at is None and grant.suspended_at is None
-                state = "In force" if is_live else "Suspended or ended"
-                view = LinkView(
-                    each.id, kind, f"{person} at {name}", f"{url}/grants", state, can_suspend=is_open and is_live
-                )
-            case LinkKind.PERSON:
-                view = LinkView(each.id, kind, person, "")
-            case LinkKind.IMAGE:
-                view = LinkView(each.id, kind, f"{each.target}, made with {name}", "")
-        made.append(view)
-    return made
 
 
 async def _repos(call: Call, ids: set[str | None]) -> dict[str | None, Repo]:

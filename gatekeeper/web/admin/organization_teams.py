@@ -1,5 +1,6 @@
 """Teams of an organization: who is in them, and what they are in which repository."""
 
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, repos
@@ -26,12 +27,13 @@ async def show(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/teams`."""
     organization = await managed(call)
-    name = forms.text(await forms.read(call.request), "name", most=100).strip()
+    sent = await forms.read(call.request)
+    name = forms.text(sent, "name", most=100).strip()
     try:
         async with call.session.begin_nested():
             await accounts.teams.create(call.session, organization, name, by=call.principal)
     except (Invalid, Conflict) as error:
-        return await _page(call, organization, name=name, errors={"name": error.sentence}, status=422)
+        return await _page(call, organization, sent, errors={"name": error.sentence}, status=422)
     return _back(organization)
 
 
@@ -48,14 +50,15 @@ async def add_person(call: Call) -> Response:
     organization = await managed(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     field = f"person-{team.id}"
-    name = forms.text(await forms.read(call.request), field, most=60).strip()
+    sent = await forms.read(call.request)
+    name = forms.text(sent, field, most=60).strip()
     person = await accounts.people.find(call.session, name)
     if person is None:
-        return await _page(call, organization, errors={field: "There is nobody with this name."}, status=422)
+        return await _page(call, organization, sent, errors={field: "There is nobody with this name."}, status=422)
     try:
         await accounts.teams.add(call.session, organization, team, person, by=call.principal)
     except Conflict as error:
-        return await _page(call, organization, errors={field: error.sentence}, status=422)
+        return await _page(call, organization, sent, errors={field: error.sentence}, status=422)
     return _back(organization)
 
 
@@ -78,7 +81,7 @@ async def give(call: Call) -> Response:
     repo = await _repository(call, organization, forms.text(form, field, most=200).strip())
     if repo is None or role not in team_rights.ROLES:
         wrong = {field: f"{organization.name} has no repository of this name."}
-        return await _page(call, organization, errors=wrong, status=422)
+        return await _page(call, organization, form, errors=wrong, status=422)
     await team_rights.give(call.session, organization, team, repo, Role(role), by=call.principal)
     return _back(organization)
 
@@ -95,7 +98,12 @@ async def take(call: Call) -> Response:
 
 
 async def _page(
-    call: Call, organization: Organization, *, name: str = "", errors: dict[str, str] | None = None, status: int = 200
+    call: Call,
+    organization: Organization,
+    sent: FormData | None = None,
+    *,
+    errors: dict[str, str] | None = None,
+    status: int = 200,
 ) -> HTMLResponse:
     rights = await team_rights.of(call.session, organization)
     rows = [
@@ -108,7 +116,7 @@ async def _page(
         status=status,
         organization=organization,
         teams=rows,
-        name=name,
+        typed=dict(sent or {}),
         errors=errors or {},
     )
 

@@ -4,6 +4,7 @@ from starlette.responses import Response
 
 from gatekeeper import access, transparency
 from gatekeeper.authz import Action
+from gatekeeper.generation.flow import made_by_day
 from gatekeeper.web.admin import dashboard
 from gatekeeper.web.admin.incidents import runs_incidents
 from gatekeeper.web.admin.scope import decided_rows, in_care, runs_hub
@@ -35,6 +36,7 @@ async def overview(call: Call) -> Response:
         ],
         asked=await access.asked_by_day(call.session, _DAYS, repos=mine),
         denied=await transparency.denials_by_day(call.session, _DAYS) if is_operator else [],
+        made=await made_by_day(call.session, _DAYS) if is_operator else [],
         parts=parts,
         failed=backlog.failed if backlog else (),
     )

@@ -1,10 +1,11 @@
 """The review queue: requests that one may decide on, chosen by state, queue, repository and age; many at once."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from gatekeeper import access
@@ -13,6 +14,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.web import words
+from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.choosing import AGES, QUEUE, STATE_NAMES, WAITING, Choice, choice_of, chosen, just_decided
 from gatekeeper.web.admin.scope import decided_rows, names_of, reviewable, runs_hub
 from gatekeeper.web.asking import request_rules
@@ -30,6 +32,8 @@ class Typed:
     chosen: frozenset[str] = frozenset()
     decision: str = "approve"
     reason: str = ""
+    code: str = ""
+    reapply_on: str = ""
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -46,13 +50,14 @@ async def decide(call: Call) -> Response:
         frozenset(request_id for request_id, _, _ in ticked),
         forms.text(sent, "decision", most=20),
         forms.text(sent, "reason"),
+        forms.text(sent, reasons.code_field("reject"), most=60),
+        forms.text(sent, "reapply_on", most=20),
     )
     choice = choice_of(call)
-    verb = _decision(call, typed)
-    if verb is None:
-        return await _refused(call, choice, typed, {"decision": "Choose what to do."})
-    if typed.decision == "reject" and not typed.reason.strip():
-        return await _refused(call, choice, typed, {"reason": "A rejection needs a reason that the people read."})
+    try:
+        verb = _decision(call, typed, sent)
+    except reasons.Wrong as wrong:
+        return await _refused(call, choice, typed, {wrong.field: wrong.sentence})
     seen = {request_id: version for request_id, _, version in ticked}
     requests, repos = [], {}
     for request_id in seen:
@@ -93,8 +98,8 @@ async def decide(call: Call) -> Response:
     )
 
 
-def _decision(call: Call, typed: Typed) -> Callable[[AccessRequest], Awaitable[object]] | None:
-    """The verb that is carried out on each."""
+def _decision(call: Call, typed: Typed, sent: FormData) -> Callable[[AccessRequest], Awaitable[object]]:
+    """The verb that is carried out on each. Raises Wrong."""
     session, by = call.session, call.principal
     rules = request_rules(call)
     match typed.decision:
@@ -103,16 +108,20 @@ def _decision(call: Call, typed: Typed) -> Callable[[AccessRequest], Awaitable[o
                 session, request, by=by, ends_at=access.proposed_end(request, now()), rules=rules
             )
         case "reject":
-            return lambda request: access.reject(session, request, by=by, reason=typed.reason)
+            reason, code = reasons.read(call, sent, "reject", "reason")
+            reapply_at = reasons.reapply_at(sent)
+            return lambda request: access.reject(
+                session, request, by=by, reason=reason, reason_code=code, reapply_at=reapply_at
+            )
         case "claim":
             return lambda request: access.claim(session, request, by=by)
         case "undo":
             return lambda request: access.undo(session, request, by=by)
-    return None
+    raise reasons.Wrong("decision", "Choose what to do.")
 
 
 async def _refused(call: Call, choice: Choice, typed: Typed, errors: dict[str, str]) -> Response:
-    return await _page(call, choice, Typed(typed.chosen, typed.decision, typed.reason, errors), status=422)
+    return await _page(call, choice, replace(typed, errors=errors), status=422)
 
 
 async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) -> Response:
@@ -133,6 +142,7 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
         tick_all=f"{QUEUE}?{urlencode(choice.sent | {'after': query.get('after', ''), 'tick': 'all'})}",
         can_decide=choice.state == WAITING and bool(rows),
         typed=typed,
+        kinds=reasons.kinds_of(call, "reject"),
         here=choice.query,
         last=await just_decided(call),
         more=f"{QUEUE}?{urlencode(choice.sent | {'after': page.after})}" if page.after else None,

@@ -1,11 +1,22 @@
 """Why something is decided: a kind of reason that the hub offers, words of one's own, or both."""
 
+from datetime import datetime
+
 from starlette.datastructures import FormData
 
 from gatekeeper.errors import Invalid
+from gatekeeper.kit.clock import now
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import forms
+
+
+class Wrong(Exception):
+    """A field that cannot be read, with the sentence for the person."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field, self.sentence = field, sentence
 
 
 def kinds_of(call: Call, act: str) -> list[tuple[str, str]]:
@@ -15,10 +26,16 @@ def kinds_of(call: Call, act: str) -> list[tuple[str, str]]:
 
 
 def read(call: Call, sent: FormData, act: str, field: str) -> tuple[str, str]:
-    """The words that the person reads, those of the chosen kind first, and its code."""
+    """The words that the person reads, those of the chosen kind first, and its code. Raises Wrong, as for none."""
     code = forms.text(sent, code_field(act), most=60)
-    text = request_rules(call).reason_text(code, act)
-    return f"{text} {forms.text(sent, field).strip()}".strip(), code
+    try:
+        text = request_rules(call).reason_text(code, act)
+    except Invalid as error:
+        raise Wrong(code_field(act), error.sentence) from None
+    reason = f"{text} {forms.text(sent, field).strip()}".strip()
+    if not reason:
+        raise Wrong(field, "This needs a reason that the person reads: choose a kind, or write one or two sentences.")
+    return reason, code
 
 
 def code_field(act: str) -> str:
@@ -26,6 +43,12 @@ def code_field(act: str) -> str:
     return f"{act}_code"
 
 
-def wrong_field(error: Invalid, act: str, field: str) -> str:
-    """Which field of the form a refusal is about."""
-    return code_field(act) if "chosen here" in error.message else field
+def reapply_at(sent: FormData) -> datetime | None:
+    """From when on who was rejected may ask again, None for not at all. Raises Wrong."""
+    try:
+        at = forms.last_instant(forms.text(sent, "reapply_on", most=20))
+    except ValueError as error:
+        raise Wrong("reapply_on", str(error)) from None
+    if at is not None and at <= now():
+        raise Wrong("reapply_on", "This day is over. Choose a later one, or none.")
+    return at

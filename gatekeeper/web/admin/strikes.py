@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlmodel import col
+from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import accounts, generation
@@ -32,7 +33,7 @@ async def review(call: Call) -> Response:
     repo = await call.session.get(Repo, strike.repo_id) if strike else None
     if strike is None or repo is None or not await decided_or_gone(call, [repo]):
         raise NotFound("There is no such strike.", next_step="Take it from the list of strikes.")
-    decision = forms.text(sent, "decision", most=20)
+    decision, field = forms.text(sent, "decision", most=20), f"note-{strike.id}"
     try:
         if decision not in _DECISIONS:
             raise Invalid("Say whether it was right.", status=422, next_step="Choose one of the two.")
@@ -42,14 +43,15 @@ async def review(call: Call) -> Response:
                 strike,
                 by=call.principal,
                 is_upheld=_DECISIONS[decision],
-                note=forms.text(sent, "note", most=2_000),
+                note=forms.text(sent, field),
             )
     except (Conflict, Invalid, NotAllowed) as error:
-        return await _page(call, {"": error.sentence}, status=error.status)
+        about = field if isinstance(error, Invalid) else ""  # who was reviewed meanwhile has no field any more
+        return await _page(call, {about: error.sentence}, sent, status=error.status)
     return RedirectResponse("/admin/strikes?done=reviewed", 303)
 
 
-async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Response:
+async def _page(call: Call, errors: dict[str, str], sent: FormData | None = None, *, status: int = 200) -> Response:
     query = call.request.query_params
     is_reviewed, who = query.get("reviewed") == "yes", query.get("person", "")[:60].strip()
     condition = in_care_or_gone(call)
@@ -78,6 +80,7 @@ async def _page(call: Call, errors: dict[str, str], *, status: int = 200) -> Res
         more=f"/admin/strikes?{urlencode({key: value for key, value in more.items() if value})}" if more else None,
         states=words.STRIKE_STATES,
         names=names,
+        typed=dict(sent or {}),
         errors=errors,
     )
 

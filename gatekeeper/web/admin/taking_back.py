@@ -90,7 +90,7 @@ async def _page(
 async def _effects(call: Call, release: Release, act: Act, below: list[Stage]) -> list[str]:
     if act is Act.WITHDRAW:
         return [
-            *await effects.of_stopping(call, release),
+            *await effects.of_stopping(call, call.repo, release),
             "This cannot be undone: this revision is never released again.",
             "The license and your reason stay readable in its place.",
         ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import licensing
@@ -74,7 +75,7 @@ async def classify(call: Call) -> Response:
     if not (days.isascii() and days.isdigit()):
         wrong[f"days-{change.id}"] = "Give the days as a whole number."
     if wrong:
-        return await _page(call, errors=wrong, status=422)
+        return await _page(call, sent, errors=wrong, status=422)
     try:
         async with call.session.begin_nested():
             await licensing.classify(
@@ -87,7 +88,7 @@ async def classify(call: Call) -> Response:
                 note=forms.text(sent, f"note-{change.id}"),
             )
     except (Invalid, Conflict) as error:
-        return await _page(call, errors={f"class-{change.id}": error.sentence}, status=422)
+        return await _page(call, sent, errors={f"class-{change.id}": error.sentence}, status=422)
     return RedirectResponse(f"{repo_url(call.repo)}/terms?done=classified", 303)
 
 
@@ -105,7 +106,9 @@ async def recognize(call: Call) -> Response:
     return RedirectResponse(f"{repo_url(call.repo)}/terms?done=recognized", 303)
 
 
-async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
+async def _page(
+    call: Call, sent: FormData | None = None, *, errors: dict[str, str] | None = None, status: int = 200
+) -> HTMLResponse:
     seen = await see(call, call.repo, call.resource)
     terms = await terms_of(call, call.repo, seen.commit)
     catalogue = Catalogue.load(policies_dir(call))
@@ -126,6 +129,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
         changes=changes,
         classes=_CLASSES,
         grace_days=licensing.GRACE_DAYS,
+        typed=dict(sent or {}),
         may_manage=bool(seen.rights[Action.MANAGE]) and call.principal.is_signed_in,
         errors=errors or {},
     )

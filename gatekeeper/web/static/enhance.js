@@ -14,17 +14,15 @@ each("time[datetime]", (time) => {
 });
 
 // --- copy buttons: hidden until they can work ---
-if (navigator.clipboard) {
-  each("[data-copy]", (button) => {
-    const words = button.innerHTML;
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.closest(".code").querySelector("code").textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.innerHTML = words; }, 2000);
-    });
+if (navigator.clipboard) each("[data-copy]", (button) => {
+  const words = button.innerHTML;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.closest(".code").querySelector("code").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.innerHTML = words; }, 2000);
   });
-}
+});
 
 // --- the account menu closes on Escape and on a click elsewhere ---
 each("details.menu", (menu) => {
@@ -45,21 +43,31 @@ each("[data-keys]", (help) => {
   button.addEventListener("click", () => { localStorage.setItem("keys", isOff() ? "on" : "off"); say(); });
   say();
   const rows = [...document.querySelectorAll("[data-row]")];
+  const rowOf = (element) => rows.findIndex((row) => row.contains(element));
+  let place = -1; // the row last in use, from which j and k go on after a button or a field elsewhere
+  document.addEventListener("focusin", (event) => { place = rowOf(event.target) < 0 ? place : rowOf(event.target); });
   document.addEventListener("keydown", (event) => {
-    if (isOff() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.target.closest("input:not([type=checkbox]), textarea, select")) return;
-    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    if (isOff() || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target.closest("input:not([type=checkbox]), textarea, select")) return leave(event.target, event);
+    if (event.ctrlKey) return;
+    const at = rowOf(event.target);
     const step = { j: 1, k: -1, ArrowDown: at < 0 ? 0 : 1, ArrowUp: at < 0 ? 0 : -1 }[event.key];
     const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    if (step && rows.length) rows[Math.min(Math.max(at + step, 0), rows.length - 1)].querySelector("a").focus();
+    if (step && rows.length) rows[Math.min(Math.max(place + step, 0), rows.length - 1)].querySelector("a").focus();
     else if (event.key === "o" && at >= 0) rows[at].querySelector("a").click();
     else if (event.key === "x" && at >= 0) rows[at].querySelector("[type=checkbox]")?.click();
     else if (found) press(found, rows[at]);
     else return;
     event.preventDefault();
   });
+  const leave = (field, { key, ctrlKey }) => { // Escape leads back to the keys, Ctrl and Enter on to the field's button
+    if (key === "Escape") field.blur();
+    const next = (all) => all.slice(all.indexOf(field)).find((one) => one.type === "submit");
+    if (key === "Enter" && ctrlKey && field.form) next([...field.form.elements])?.focus();
+  };
   const press = (found, row) => {
-    if (row && found.form && !document.querySelector("[data-row] :checked")) row.querySelector("[type=checkbox]")?.click();
+    const isTheirs = row && found.form && row.closest("form") === found.form; // else it is about something decided before
+    if (isTheirs && !document.querySelector("[data-row] :checked")) row.querySelector("[type=checkbox]")?.click();
     if (found.matches("a, summary")) found.click();
     found.focus(); // a button waits for Enter: that confirms
   };
@@ -141,8 +149,7 @@ each("form[data-live]", (form) => {
     event.preventDefault();
     if (run) return;
     run = { cancel: "" };
-    live.hidden = false;
-    live.querySelector("progress").hidden = false;
+    live.hidden = live.querySelector("progress").hidden = false;
     live.scrollIntoView({ block: "nearest" });
     watch(form, live, run)
       .catch((error) => {
@@ -152,7 +159,6 @@ each("form[data-live]", (form) => {
       })
       .finally(() => { run = null; });
   });
-  each("[data-stop]", (button) => button.addEventListener("click", () => {
-    if (run && run.cancel) fetch(run.cancel, { method: "POST" });
-  }), live);
+  const stop = () => { if (run && run.cancel) fetch(run.cancel, { method: "POST" }); };
+  each("[data-stop]", (button) => button.addEventListener("click", stop), live);
 });

@@ -272,3 +272,20 @@ async def test_the_safety_team_looks_behind_the_safety_system_as_long_as_it_is_i
     assert "Safety team" in (await grace.get("/admin/organizations")).text
     await grace.post("/admin/organizations/lab/members/ada/remove")
     assert not await may_look("ada")
+
+
+async def test_a_team_keeps_what_was_typed_for_it_when_something_is_wrong(site: Site, model: Repo) -> None:
+    grace, page = await site.as_("grace"), "/admin/organizations/lab/teams"
+    wrong = await grace.post(page, data={"name": "no <body>"})
+    assert await grace.post(page, data={"name": "testers"})
+    [add, give] = re.findall(r'action="([^"]+/teams/testers/(?:people|repositories))"', (await grace.get(page)).text)
+    [team] = re.findall(r'name="person-([^"]+)"', (await grace.get(page)).text)
+    nobody = await grace.post(add, data={f"person-{team}": "no<body>"})
+    nowhere = await grace.post(give, data={f"repository-{team}": "no<where>", f"role-{team}": "write"})
+
+    assert (wrong.status_code, nobody.status_code, nowhere.status_code) == (422, 422, 422)
+    assert 'value="no &lt;body&gt;"' in wrong.text
+    assert 'value="no&lt;body&gt;"' in nobody.text
+    assert 'value="no&lt;where&gt;"' in nowhere.text
+    assert 'value="write" selected' in nowhere.text
+    assert nowhere.text.count('<details class="more" open>') == 1

@@ -78,6 +78,8 @@ async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: S
     assert "It draws &lt;weapons&gt;." in page
     assert "without an account" in words(page)
     assert (unread.status_code, "Stop &lt;using&gt; it." in unread.text) == (422, True)
+    assert "There is no other release that everybody sees" in words(page)
+    assert "Lifting the hold restores everything as it was" in words(page)
     assert 'value="no&lt;body&gt;"' in nothing.text
     assert (hidden, refused, strangers) == ([404, 404], [404, 404], [404, 404, 404])
     assert [each.status_code for each in (early, odd, taken, twice, nothing, silent)] == [409, 400, 303, 409, 422, 400]

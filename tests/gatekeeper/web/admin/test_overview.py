@@ -1,10 +1,12 @@
 """The page where maintainers begin: what is counted for whom, and in how few queries."""
 
+import re
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from gatekeeper import ledger
 from gatekeeper.jobs import Job
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
@@ -12,6 +14,8 @@ from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
 from gatekeeper.releases import Release, Stage
 from gatekeeper.releases.tables import Proposal, ProposalState
 from gatekeeper.repos import Repo
+from gatekeeper.repos.scanning.verdict import SCANNER, Status
+from gatekeeper.repos.tables import ContentScan, FileScan
 from gatekeeper.transparency.tables import RefusalCount
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
@@ -46,6 +50,33 @@ async def test_what_waits_is_counted_in_ones_care_and_the_hubs_health_is_for_who
     today = now().date().isoformat()
     assert f"{today} {of_grace.count('asks for')}" in of_grace
     assert f"{today}: 41" in (await olga.get("/admin")).text
+
+
+async def test_damaged_files_flagged_ones_and_changed_evidence_are_said_where_one_begins(
+    site: Site, model: Repo
+) -> None:
+    olga, keys = await site.as_("olga"), site.gatekeeper.keys
+    await ledger.Sealer(site.gatekeeper.db, keys.signing, origin="test").seal()
+    well = (await olga.get("/admin")).text
+    async with site.gatekeeper.db.write() as session:
+        body = {"checked": 3, "missing": 1, "damaged": 2, "orphaned": 0}
+        await ledger.record(session, "repos:store:verify", body=body)
+        scan = {"sha256": "0" * 64, "scanner": SCANNER}
+        session.add(ContentScan(**scan, format="pickle", status=Status.UNSAFE.value, result={}))
+        session.add(FileScan(repo_id=model.id, object_id="0" * 40, sha256=scan["sha256"]))
+        changed = sa.update(LedgerEvent).where(LedgerEvent.number == 1).values(body={"forged": True})
+        await session.execute(changed)
+    ill = (await olga.get("/admin")).text
+
+    assert "nothing found in any file" in words(well)
+    assert "the newest events are unchanged" in words(well)
+    assert "1 missing and 2 damaged when last verified" in words(ill)
+    assert "1 file with something found" in words(ill)
+    assert "the newest events are unchanged" not in words(ill)
+    for part, href in (("Files", "storage"), ("Chain of evidence", "ledger"), ("Inference", "inference")):
+        assert f'<a href="/admin/{href}">{part}</a>' in ill
+    counts = [each == "0" for each in re.findall(r"<strong[^>]*>([0-9,]+)</strong>", ill)]
+    assert counts == sorted(counts), "what there is of comes first"
 
 
 async def test_a_longer_list_takes_no_more_queries(site: Site, model: Repo) -> None:

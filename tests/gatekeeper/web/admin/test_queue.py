@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -7,6 +8,7 @@ from sqlmodel import col
 
 from gatekeeper import access, accounts, repos
 from gatekeeper.accounts import OPERATOR
+from gatekeeper.kit.clock import now
 from gatekeeper.repos import Gate, Repo, RepoKind
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, inputs, words
 
@@ -148,7 +150,19 @@ async def test_a_rejection_of_many_needs_a_reason_and_keeps_the_ticks(site: Site
     assert 'href="#f-reason"' in none.text
     assert none.text.count(" checked") == 1
     assert "Nothing was chosen" in words(nothing.text)
+    assert re.search(r'<form method="post"[^>]*>\s*<button type="submit" disabled hidden>', none.text), "Enter approves"
     assert len(await boxes(grace)) == 2
+    late = {"request": ticked, "decision": "reject", "reject_code": "purpose_unclear", "reapply_on": "2001-01-01"}
+    over = await grace.post("/admin/requests/decide", data=late)
+    assert (over.status_code, 'value="purpose_unclear" selected' in over.text) == (422, True)
+    assert 'href="#f-reapply_on"' in over.text
+    day = (now() + timedelta(days=9)).date().isoformat()
+    done = await grace.post("/admin/requests/decide", data=late | {"reapply_on": day, "reason": "Say more."})
+    assert "2 of 2 done" in words(done.text)
+    async with site.gatekeeper.db.read() as session:
+        requests = list(await session.scalars(sa.select(access.AccessRequest)))
+    assert {each.reason_code for each in requests} == {"purpose_unclear"}
+    assert all(each.reason.endswith("Say more.") and each.reapply_at for each in requests)
 
 
 async def test_nobody_decides_many_of_others(site: Site, model: Repo) -> None:

@@ -49,8 +49,9 @@ async def test_who_was_stopped_sees_what_fired_and_appeals_and_a_maintainer_dism
         (await (await site.as_(name)).post(action[1], data={"decision": "dismiss"})).status_code
         for name in ("ada", "alan")
     ]
-    odd = await grace.post(action[1], data={"decision": "ban"})
-    dismissed = await grace.post(action[1], data={"decision": "dismiss", "note": "A false alarm."})
+    note = f"note-{action[1].split('/')[3]}"
+    odd = await grace.post(action[1], data={"decision": "ban", note: "A <false> alarm."})
+    dismissed = await grace.post(action[1], data={"decision": "dismiss", note: "A false alarm."})
     twice = await grace.post(action[1], data={"decision": "uphold"})
 
     assert "Bombs are not &lt;made&gt; here." in mine
@@ -60,6 +61,7 @@ async def test_who_was_stopped_sees_what_fired_and_appeals_and_a_maintainer_dism
     assert "a &lt;secret&gt; apple" in queue
     assert strangers == [404, 404]
     assert (odd.status_code, dismissed.status_code, twice.status_code) == (422, 303, 409)
+    assert 'value="A &lt;false&gt; alarm."' in odd.text
     assert "Nothing waits" in words((await grace.get("/admin/strikes")).text)
     assert "secret" not in (await grace.get("/admin/strikes?reviewed=yes")).text
     after = words((await ada.get("/settings/safety")).text)

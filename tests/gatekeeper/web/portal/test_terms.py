@@ -141,8 +141,11 @@ async def test_a_kind_of_change_is_asked_for_with_its_days_and_only_of_maintaine
     page = (await grace.get(f"{OPEN}/terms")).text
     [change] = re.findall(r'action="/lab/open/terms/changes/([^"]+)"', page)
     address = f"{OPEN}/terms/changes/{change}"
-    empty = await grace.post(address, data=inputs(page) | {f"class-{change}": "", f"days-{change}": "soon"})
+    typed = {f"class-{change}": "", f"days-{change}": "soon", f"note-{change}": "Only <commas>."}
+    empty = await grace.post(address, data=inputs(page) | typed)
     assert empty.status_code == 422
+    assert 'value="soon"' in empty.text
+    assert "Only &lt;commas&gt;.</textarea>" in empty.text
     assert "Choose what kind of change it is" in words(empty.text)
     assert "whole number" in words(empty.text)
     unseen = await grace.post(address, data={f"class-{change}": "typographic", f"days-{change}": "1"})
