@@ -1,5 +1,6 @@
 """What taking a release back would lead to, with the numbers of this moment: read before it is done."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from gatekeeper.access import AccessGrant
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
-from gatekeeper.releases import Release
+from gatekeeper.releases import Act, Release, Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
@@ -28,6 +29,37 @@ async def of_stopping(call: Call, repo: Repo, release: Release) -> list[str]:
         if commit
         else "There is no other release that everybody sees: for them the repository as a whole stops.",
     ]
+
+
+async def of_change(call: Call, repo: Repo, release: Release, act: Act, below: Sequence[Stage]) -> list[str]:
+    """What a change that takes agreement does, once it is carried out.
+
+    below  the stages that it may be put back to, the lowest first
+    """
+    match act:
+        case Act.WITHDRAW:
+            does = [
+                *await of_stopping(call, repo, release),
+                "This cannot be undone: this revision is never released again.",
+                "The license and your reason stay readable in its place.",
+            ]
+        case Act.EMBARGO:
+            does = ["Nothing of it is given out before the new instant. Then every criterion is checked again."]
+        case Act.LIFT:
+            granted = plural(await with_access(call, release), "person", "people")
+            return [
+                "Every criterion is checked again now. If all are met it opens at once, otherwise it is held.",
+                f"Once open, {granted} with granted access, and whoever its stage lets in, get its files and images.",
+            ]
+        case _:
+            granted = plural(await with_access(call, release), "person", "people")
+            does = [
+                f"{granted} with granted access and everybody else may do only what the lower stage permits, "
+                "from the next request on.",
+                *(f"{words.STAGES[stage].label}: {words.STAGES[stage].audience}" for stage in reversed(below)),
+                "Up again it comes only by a new proposal, with every criterion checked anew.",
+            ]
+    return [*does, await of_copies(call, release)]
 
 
 async def of_hold(call: Call, repo: Repo, release: Release) -> list[str]:

@@ -74,7 +74,7 @@ async def roll_back(call: Call) -> Response:
     """`POST /admin/policies/rollback`: put an earlier bundle in force again, at once and in every process."""
     sent = await forms.read(call.request)
     to = forms.text(sent, "to", most=64)
-    form = Form(note=forms.text(sent, f"note-{to}"))
+    form = Form(bundle=to, note=forms.text(sent, f"note-{to}"))
     if forms.text(sent, f"sure-{to}", most=64) != to or not to:
         return await page(call, form, errors={f"sure-{to}": "Tick that you mean it."}, status=422)
     try:
@@ -129,6 +129,7 @@ async def page(
         past=[(row, names.get(row.person_id or "", "the operator")) for row in past],
         earlier=earlier,
         candidate=form.bundle if form.bundle in waiting else "",
+        back=form.bundle if form.bundle in earlier else "",
         bundles=[
             ("", "The file below"),
             *((sha256, f"Candidate {sha256[:16]}") for sha256 in waiting),

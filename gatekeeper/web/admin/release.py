@@ -15,6 +15,7 @@ from gatekeeper.kit.clock import instant_of
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Act, Ladder, Proposal, ProposalState, Release, Stage
 from gatekeeper.web import words
+from gatekeeper.web.admin import effects
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal.views import render, see
@@ -61,6 +62,7 @@ class ChangeView:
     seen: str
     can_approve: bool
     can_carry_out: bool
+    effects: list[str]
 
 
 async def show(call: Call) -> Response:
@@ -188,6 +190,9 @@ async def _change(call: Call, release: Release, proposal: Proposal) -> ChangeVie
         seen=releases.standing_at(proposal, release),
         can_approve=me in count.eligible and me not in count.given_by,
         can_carry_out=count.is_reached,
+        effects=await effects.of_change(call, call.repo, release, proposal.act, [proposal.target])
+        if count.is_reached or me in count.eligible
+        else [],
     )
 
 

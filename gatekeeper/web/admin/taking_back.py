@@ -17,7 +17,6 @@ from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
-from gatekeeper.web.templating import plural
 
 
 async def confirm_demotion(call: Call) -> Response:
@@ -80,27 +79,11 @@ async def _page(
         commit=release.commit_id,
         is_demotion=act is Act.DEMOTE,
         lower=[(stage.value, words.STAGES[stage].label) for stage in below],
-        effects=[*await _effects(call, release, act, below), await effects.of_copies(call, release)],
+        effects=await effects.of_change(call, call.repo, release, act, below),
         waits=await releases.waits_for_others(call.session, release, by=call.principal, ladder=ladder(call)),
         typed=dict(sent or {}),
         errors=errors or {},
     )
-
-
-async def _effects(call: Call, release: Release, act: Act, below: list[Stage]) -> list[str]:
-    if act is Act.WITHDRAW:
-        return [
-            *await effects.of_stopping(call, call.repo, release),
-            "This cannot be undone: this revision is never released again.",
-            "The license and your reason stay readable in its place.",
-        ]
-    granted = plural(await effects.with_access(call, release), "person", "people")
-    return [
-        f"{granted} with granted access and everybody else may do only what the lower stage permits, "
-        "from the next request on.",
-        *(f"{words.STAGES[stage].label}: {words.STAGES[stage].audience}" for stage in reversed(below)),
-        "Up again it comes only by a new proposal, with every criterion checked anew.",
-    ]
 
 
 ROUTES = [

@@ -64,7 +64,12 @@ async def test_an_earlier_bundle_comes_back_by_an_administrator_who_means_it_and
     olga, grace = await site.as_("olga"), await site.as_("grace")
     sent = {"to": to, f"sure-{to}": to, f"note-{to}": "It was clearer before."}
 
-    assert "A clearer comment." in words((await olga.get(PAGE)).text)
+    page = (await olga.get(PAGE)).text
+    assert "A clearer comment." in words(page)
+    assert f'action="{PAGE}/rollback"' not in page, "what it would change is shown first"
+    assert f'name="bundle" value="{to}"' in page
+    looked = (await olga.post(f"{PAGE}/simulate", data={"bundle": to})).text
+    assert f'action="{PAGE}/rollback"' in looked
     assert [(await grace.get(PAGE)).status_code, (await grace.post(f"{PAGE}/rollback", data=sent)).status_code] == [
         403
     ] * 2

@@ -105,6 +105,8 @@ async def test_a_change_that_was_asked_for_is_ended_without_effect(site: Site, m
     alan = await site.as_("alan")
     read = (await alan.get(address)).text
     seen = re.findall(r'name="seen" value="([^"]+)"', read)[0]
+    assert "Carried out, this is what it does, at once" in words(read)
+    assert "may do only what the lower stage permits" in words(read)
     await grace.post(f"{address}/hold", data={"reason": "Something else."})
     late = await alan.post(closing.replace("/close", "/agree"), data={"seen": seen})
     assert (late.status_code, "has changed since you read it" in words(late.text)) == (422, True)
