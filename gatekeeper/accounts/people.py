@@ -123,6 +123,32 @@ async def enable(session: AsyncSession, person: Person, *, by: Principal) -> Non
     await ledger.record(session, "accounts:person:enable", actor=by.person_id, token=by.token_id, subject=person.id)
 
 
+async def set_admin(session: AsyncSession, person: Person, *, is_admin: bool, by: Principal) -> None:
+    """Make `person` an administrator of this hub, or no longer one, from the next request on.
+
+    What an identity provider says of its administrators is said anew at each sign-in with it.
+    Raises NotAllowed unless an administrator does it in person, Conflict for the last one and where nothing changes.
+    """
+    _require_admin(by)
+    if by.token_id is not None:
+        raise NotAllowed("Administrators are named by one who is signed in.", next_step="Sign in and try again.")
+    if person.is_admin == is_admin:
+        raise Conflict(f"{person.name} is {'one' if is_admin else 'none'} already.", next_step="Reload the page.")
+    if is_admin and person.is_disabled:
+        raise Conflict(f"{person.name} is disabled.", next_step="Let them in again first.")
+    if not is_admin and await _is_last_admin(session, person):
+        raise Conflict("The last administrator stays one.", next_step="Name another administrator first.")
+    person.is_admin = is_admin
+    session.add(person)
+    await ledger.record(
+        session,
+        "accounts:person:set-admin",
+        actor=by.person_id,
+        subject=person.id,
+        body={"is_admin": is_admin},
+    )
+
+
 async def set_password(session: AsyncSession, person: Person, password: str, *, by: Principal) -> None:
     """Give `person` a new password and end their sessions, except the one in which they ask for it.
 

@@ -11,6 +11,7 @@ from gatekeeper.tokens import AccessToken, approval
 
 _TO_OWNER = {
     "accounts:person:rename": "renamed",
+    "accounts:person:set-admin": "administration-changed",
     "accounts:person:set-password": "password-changed",
     "accounts:session:start": "new-browser",
     **dict.fromkeys(

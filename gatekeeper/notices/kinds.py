@@ -290,6 +290,15 @@ KINDS: dict[str, Kind] = {
         is_optional=False,
         why="it is your account",
     ),
+    "administration-changed": Kind(
+        "I was made an administrator of this hub, or am none any more",
+        "Your right to administer this hub has changed",
+        "You were made an administrator of this hub, or you are none any more. If you do not expect that, ask another "
+        "administrator.",
+        "/settings",
+        is_optional=False,
+        why="it is your account",
+    ),
     "sign-in-changed": Kind(
         "A way to sign in to my account was added, removed or used up",
         "The ways to sign in to your account have changed",

@@ -146,6 +146,7 @@ DONE: dict[str, str] = {
     "person-added": "The person has been added.",
     "person-enabled": "The account is open again. Sessions and tokens that had ended stay ended.",
     "person-signed-out": "They have been signed out everywhere.",
+    "administration": "Done. It counts from the next request on, and they are told.",
     "person-disabled": "The account is disabled; its sessions and tokens no longer work.",
     "organization-added": "The organization has been created.",
     "person-renamed": "You have your new name. Old addresses of your repositories lead to the new ones.",

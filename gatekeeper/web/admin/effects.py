@@ -48,8 +48,9 @@ async def of_change(call: Call, repo: Repo, release: Release, act: Act, below: S
         case Act.LIFT:
             granted = plural(await with_access(call, release), "person", "people")
             return [
-                "Every criterion is checked again now. If all are met it opens at once, otherwise it is held.",
-                f"Once open, {granted} with granted access, and whoever its stage lets in, get its files and images.",
+                f"{granted} with granted access, and whoever else its stage lets in, get its files and images from the "
+                "next request on.",
+                "No criterion is checked again: that happens only at the end of an embargo.",
             ]
         case _:
             granted = plural(await with_access(call, release), "person", "people")

@@ -1,4 +1,4 @@
-"""People of the hub, for its administrators: list, add, disable."""
+"""People of the hub, for its administrators: list, add, disable, and who else administers it."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
 
 _LONGEST_QUERY = 100
+_ADMINISTRATOR = "/admin/people/{person}/administrator"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,20 @@ async def disable(call: Call) -> Response:
     return RedirectResponse("/admin/people?done=person-disabled", 303)
 
 
+async def confirm_administration(call: Call) -> Response:
+    """`GET /admin/people/{name}/administrator`: says what it will do."""
+    return render(call, "admin/administrator.html", person=await named(call))
+
+
+async def change_administration(call: Call) -> Response:
+    """`POST /admin/people/{name}/administrator`: make them an administrator, or no longer one."""
+    person = await named(call)
+    wanted = forms.text(await forms.read(call.request), "is_admin", most=5) == "yes"
+    await accounts.people.set_admin(call.session, person, is_admin=wanted, by=call.principal)
+    left = person.id == call.principal.person_id and not wanted
+    return RedirectResponse("/?done=administration" if left else "/admin/people?done=administration", 303)
+
+
 async def named(call: Call) -> Person:
     """The person of the path. Raises NotFound."""
     person = await accounts.people.find(call.session, call.params["person"])
@@ -110,6 +125,8 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
 ROUTES = [
     guarded("/admin/people", show, needs=Action.ADMIN_PEOPLE),
     guarded("/admin/people", add, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
+    guarded(_ADMINISTRATOR, confirm_administration, needs=Action.ADMIN_PEOPLE, is_dangerous=True),
+    guarded(_ADMINISTRATOR, change_administration, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
     guarded("/admin/people/{person}/disable", confirm, needs=Action.ADMIN_PEOPLE),
     guarded("/admin/people/{person}/disable", disable, needs=Action.ADMIN_PEOPLE, methods=("POST",), is_dangerous=True),
 ]

@@ -125,7 +125,8 @@ def test_every_act_of_a_page_is_dangerous_or_named_here_with_its_reason() -> Non
 
 def test_a_page_with_a_form_that_asks_for_a_recent_sign_in_says_so_before_one_writes() -> None:
     theirs = {  # their own page asks before it is shown, so nothing is typed there with an old sign-in
-        "admin/demand.html", "admin/organization_change.html", "admin/revoke_grants.html", "admin/take_back.html",
+        "admin/administrator.html", "admin/demand.html", "admin/organization_change.html",
+        "admin/revoke_grants.html", "admin/take_back.html",
         "portal/name.html", "portal/second_factor_app.html", "portal/token_new.html",
     }  # fmt: skip
     shown_by = {"admin/_acts.html": "admin/request.html", "admin/_incident.html": "admin/incident.html"}

@@ -113,3 +113,32 @@ async def test_only_administrators_recently_signed_in_come_there(site: Site) -> 
     assert (await olga.post(f"{PAGE}/enable")).status_code == 303
     assert (await ada.get("/settings")).status_code == 401  # its sessions stay ended
     assert (await (await site.as_("ada")).get("/settings")).status_code == 200
+
+
+async def test_administrators_name_others_and_the_last_one_stays(site: Site) -> None:
+    olga, ada, grace = await site.as_("olga"), await site.as_("ada"), await site.as_("grace")
+    address = f"{PAGE}/administrator"
+    before = words((await olga.get(address)).text)
+    strangers = [
+        (await each.request(method, address)).status_code for each in (ada, grace) for method in ("GET", "POST")
+    ]
+    with time_machine.travel(now() + timedelta(minutes=31), tick=True):
+        late = [(await olga.request(method, address)).headers["location"] for method in ("GET", "POST")]
+    alone = await olga.post("/admin/people/olga/administrator", data={"is_admin": "no"})
+    made = await olga.post(address, data={"is_admin": "yes"})
+    twice = await olga.post(address, data={"is_admin": "yes"})
+    opened = (await ada.get("/admin/people")).status_code
+    taken = await ada.post("/admin/people/olga/administrator", data={"is_admin": "no"})
+    async with site.gatekeeper.db.read() as session:
+        log = (await ledger.events(session, kind="accounts:person:set-admin")).items
+
+    assert "ada can open every repository" in before
+    assert strangers == [403] * 4
+    assert all(each.startswith("/login?again=1") for each in late)
+    assert (alone.status_code, "The last administrator stays one" in words(alone.text)) == (409, True)
+    assert (made.status_code, twice.status_code, opened, taken.status_code) == (303, 409, 200, 303)
+    assert (await olga.get("/admin/people")).status_code == 403
+    assert [(event.actor_id, event.subject_id, event.body["is_admin"]) for event in reversed(log)] == [
+        (site.people["olga"].id, site.people["ada"].id, True),
+        (site.people["ada"].id, site.people["olga"].id, False),
+    ]
