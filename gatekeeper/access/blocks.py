@@ -14,6 +14,7 @@ from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Organization, Person
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.paging import beginning_at
 from gatekeeper.repos.tables import Repo
 
 _MOST = 500
@@ -167,8 +168,10 @@ async def blocks_of(
     repos: Iterable[sa.ColumnElement[bool]],
     organization_ids: Collection[str],
     has_all: bool,
+    begin: AccessBlock | None = None,
+    limit: int = _MOST,
 ) -> list[tuple[AccessBlock, Person]]:
-    """Blocks in force and lifted ones, newest first.
+    """Blocks in force and lifted ones, newest first; `begin` is the first one listed.
 
     repos    conditions on Repo: blocks for a repository that meets them, each to be decided again
     has_all  those for all repositories too
@@ -179,12 +182,13 @@ async def blocks_of(
     ]
     if has_all:
         scopes.append(sa.and_(col(AccessBlock.repo_id).is_(None), col(AccessBlock.organization_id).is_(None)))
+    is_over = col(AccessBlock.lifted_at).is_not(None)
+    query = sa.select(AccessBlock, Person).join(Person, col(Person.id) == col(AccessBlock.person_id))
+    if begin is not None:
+        was_over = begin.lifted_at is not None
+        query = query.where(beginning_at(is_over, col(AccessBlock.id), was_over=was_over, id=begin.id))
     rows = await session.execute(
-        sa.select(AccessBlock, Person)
-        .join(Person, col(Person.id) == col(AccessBlock.person_id))
-        .where(sa.or_(*scopes))
-        .order_by(col(AccessBlock.lifted_at).is_not(None), col(AccessBlock.id).desc())
-        .limit(_MOST)
+        query.where(sa.or_(*scopes)).order_by(is_over, col(AccessBlock.id).desc()).limit(limit)
     )
     return [(made, person) for made, person in rows]
 

@@ -19,6 +19,7 @@ from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Person
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.paging import beginning_at
 from gatekeeper.licensing import COUNTRIES
 from gatekeeper.repos.tables import Repo
 
@@ -168,9 +169,14 @@ async def prerequisites_of(session: AsyncSession, person_id: str, *, repo: Repo 
 
 
 async def prerequisites_in(
-    session: AsyncSession, *, repos: Iterable[sa.ColumnElement[bool]], has_all: bool
+    session: AsyncSession,
+    *,
+    repos: Iterable[sa.ColumnElement[bool]],
+    has_all: bool,
+    begin: Prerequisite | None = None,
+    limit: int = _MOST,
 ) -> list[tuple[Prerequisite, Person]]:
-    """Prerequisites of everybody, those taken back last, else newest first.
+    """Prerequisites of everybody, those taken back last, else newest first; `begin` is the first one listed.
 
     repos    conditions on Repo: what was set for a repository that meets them, each to be decided again
     has_all  those that count everywhere too
@@ -178,13 +184,12 @@ async def prerequisites_in(
     scope: sa.ColumnElement[bool] = col(Prerequisite.repo_id).in_(sa.select(col(Repo.id)).where(*repos))
     if has_all:
         scope = sa.or_(scope, col(Prerequisite.repo_id).is_(None))
-    rows = await session.execute(
-        sa.select(Prerequisite, Person)
-        .join(Person, col(Person.id) == col(Prerequisite.person_id))
-        .where(scope)
-        .order_by(col(Prerequisite.withdrawn_at).is_not(None), col(Prerequisite.id).desc())
-        .limit(_MOST)
-    )
+    is_over = col(Prerequisite.withdrawn_at).is_not(None)
+    query = sa.select(Prerequisite, Person).join(Person, col(Person.id) == col(Prerequisite.person_id))
+    if begin is not None:
+        was_over = begin.withdrawn_at is not None
+        query = query.where(beginning_at(is_over, col(Prerequisite.id), was_over=was_over, id=begin.id))
+    rows = await session.execute(query.where(scope).order_by(is_over, col(Prerequisite.id).desc()).limit(limit))
     return [(made, person) for made, person in rows]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import sqlalchemy as sa
+
 T = TypeVar("T")
 
 
@@ -13,6 +15,13 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     after: str | None
+
+
+def beginning_at(
+    is_over: sa.ColumnElement[bool], identity: sa.ColumnElement[str], *, was_over: bool, id: str
+) -> sa.ColumnElement[bool]:
+    """Of a list in which what is over comes last, else the newest first: its rows from one of them on."""
+    return sa.and_(is_over, identity <= id) if was_over else sa.or_(is_over, identity <= id)
 
 
 def page_of(rows: Sequence[T], *, limit: int, key: Callable[[T], str]) -> Page[T]:

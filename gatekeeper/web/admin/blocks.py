@@ -16,7 +16,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.holdings import Typed, typed_of
-from gatekeeper.web.admin.scope import decided, in_care, may_review, named, names_of, runs_hub
+from gatekeeper.web.admin.scope import PAGE, decided, in_care, may_review, named, names_of, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -178,9 +178,16 @@ async def _places(call: Call) -> list[tuple[str, str]]:
 
 async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int = 200) -> Response:
     organizations = {organization.id: organization.name for organization in await _organizations(call)}
-    rows = await access.blocks_of(
-        call.session, repos=[in_care(call)], organization_ids=list(organizations), has_all=runs_hub(call)
+    begin = await call.session.get(AccessBlock, call.request.query_params.get("from", ""))
+    listed = await access.blocks_of(
+        call.session,
+        repos=[in_care(call)],
+        organization_ids=list(organizations),
+        has_all=runs_hub(call),
+        begin=begin,
+        limit=PAGE + 1,
     )
+    rows = listed[:PAGE]
     wanted = {made.repo_id for made, _ in rows if made.repo_id}
     repos = await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
     kept = {repo.id: repo.full_name for repo in await decided(call, repos.all())}
@@ -212,6 +219,8 @@ async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int =
         status=status,
         sees_all=runs_hub(call),
         blocks=blocks,
+        first="/admin/blocks" if begin else None,
+        more=f"/admin/blocks?from={listed[PAGE][0].id}" if len(listed) > PAGE else None,
         places=await _places(call),
         form=form,
         errors=errors,

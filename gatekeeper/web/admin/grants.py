@@ -13,6 +13,7 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.paging import beginning_at
 from gatekeeper.web.asking import request_rules, stage_rule
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
@@ -127,10 +128,9 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
     begin = await call.session.get(AccessGrant, call.params.get("id") or call.request.query_params.get("from", ""))
     is_over, newest = col(AccessGrant.revoked_at).is_not(None), col(AccessGrant.id).desc()
     query = sa.select(AccessGrant, Person).join(Person, col(Person.id) == col(AccessGrant.person_id))
-    if begin is not None and begin.revoked_at is None:
-        query = query.where(sa.or_(is_over, col(AccessGrant.id) <= begin.id))
-    elif begin is not None:
-        query = query.where(is_over, col(AccessGrant.id) <= begin.id)
+    if begin is not None:
+        was_over = begin.revoked_at is not None
+        query = query.where(beginning_at(is_over, col(AccessGrant.id), was_over=was_over, id=begin.id))
     listed = (
         await call.session.execute(
             query.where(col(AccessGrant.repo_id) == call.repo.id).order_by(is_over, newest).limit(_PAGE + 1)

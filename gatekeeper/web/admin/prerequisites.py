@@ -17,7 +17,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, GatekeeperError, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
-from gatekeeper.web.admin.scope import decided, in_care, may_review, named, names_of, runs_hub
+from gatekeeper.web.admin.scope import PAGE, decided, in_care, may_review, named, names_of, runs_hub
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
@@ -206,7 +206,15 @@ def _places(call: Call) -> list[tuple[str, str]]:
 
 
 async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int = 200) -> Response:
-    rows = await access.prerequisites_in(call.session, repos=[in_care(call)], has_all=runs_hub(call))
+    begin = await call.session.get(Prerequisite, call.request.query_params.get("from", ""))
+    listed = await access.prerequisites_in(
+        call.session,
+        repos=[in_care(call)],
+        has_all=runs_hub(call),
+        begin=begin,
+        limit=PAGE + 1,
+    )
+    rows = listed[:PAGE]
     demands = await access.requirements_in(call.session, [in_care(call)])
     wanted = {made.repo_id for made, _ in rows if made.repo_id} | {each.repo_id for each in demands}
     repos = await call.session.scalars(sa.select(Repo).where(col(Repo.id).in_(wanted)))
@@ -227,6 +235,8 @@ async def _page(call: Call, form: Form, errors: dict[str, str], *, status: int =
         demands=[
             (each, kept[each.repo_id], kinds.get(each.kind, each.kind)) for each in demands if each.repo_id in kept
         ],
+        first=_HERE if begin else None,
+        more=f"{_HERE}?from={listed[PAGE][0].id}" if len(listed) > PAGE else None,
         kinds=list(kinds.items()),
         places=_places(call),
         form=form,

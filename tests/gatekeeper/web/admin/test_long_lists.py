@@ -6,12 +6,12 @@ from html import unescape
 import pytest
 
 from gatekeeper import accounts
-from gatekeeper.access import AccessGrant
+from gatekeeper.access import AccessBlock, AccessGrant, Prerequisite
 from gatekeeper.accounts import OPERATOR
 from gatekeeper.generation.tables import Strike, StrikeKind, StrikeState
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
-from gatekeeper.web.admin import grants, organizations, strikes
+from gatekeeper.web.admin import blocks, grants, organizations, prerequisites, strikes
 from tests.gatekeeper.web.site import MODEL, Site
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +20,8 @@ NAMES = ["anna", "bert", "cora"]
 LISTS = {
     "/admin/organizations": r"aria-labelledby=\"o-\w+\"",
     f"{MODEL}/grants": r"row-title\">(\w+)",
+    "/admin/blocks": r"<strong>(\w+)</strong>: lab",
+    "/admin/prerequisites": r"<strong>(\w+)</strong>: Country",
     "/admin/strikes": r"row-title\">(\w+)",
     "/admin/strikes?reviewed=yes": r"row-title\">(\w+)",
 }
@@ -28,7 +30,13 @@ LISTS = {
 async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
     site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((organizations, "_PAGE"), (grants, "_PAGE"), (strikes, "PAGE")):
+    for module, name in (
+        (organizations, "_PAGE"),
+        (grants, "_PAGE"),
+        (strikes, "PAGE"),
+        (blocks, "PAGE"),
+        (prerequisites, "PAGE"),
+    ):
         monkeypatch.setattr(module, name, 1)
     async with site.gatekeeper.db.write() as session:
         grace = await accounts.principals.for_person(session, site.people["grace"])
@@ -38,6 +46,9 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
             await session.flush()  # the rows refer to them
             ended = now() if name == "anna" else None
             session.add(AccessGrant(repo_id=model.id, person_id=person.id, revoked_at=ended))
+            session.add(AccessBlock(person_id=person.id, repo_id=model.id, reason="No.", lifted_at=ended))
+            shown = {"kind": "country", "value": "DE", "evidence": "Seen.", "withdrawn_at": ended}
+            session.add(Prerequisite(person_id=person.id, repo_id=model.id, **shown))
             for state in (StrikeState.OPEN, StrikeState.UPHELD):
                 session.add(
                     Strike(
@@ -62,6 +73,7 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
             at = unescape(more[1]) if more else None
 
     assert len(seen.pop("/admin/organizations")) == len(set(NAMES)) + 1  # and the lab
-    assert [sorted(each) for each in seen.values()] == [NAMES] * 3
-    assert seen[f"{MODEL}/grants"][-1] == "anna"  # what ended comes last
+    assert [sorted(each) for each in seen.values()] == [NAMES] * 5
+    for ended_last in (f"{MODEL}/grants", "/admin/blocks", "/admin/prerequisites"):
+        assert seen[ended_last][-1] == "anna"
     assert seen["/admin/strikes"][0] == "bert"  # appeals come first
