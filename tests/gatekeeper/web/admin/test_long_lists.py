@@ -8,6 +8,7 @@ import pytest
 from gatekeeper import accounts
 from gatekeeper.access import AccessBlock, AccessGrant, Prerequisite
 from gatekeeper.accounts import OPERATOR
+from gatekeeper.accounts.personal_keys import key_of
 from gatekeeper.generation.tables import Strike, StrikeKind, StrikeState
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
@@ -46,8 +47,9 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
             await session.flush()  # the rows refer to them
             ended = now() if name == "anna" else None
             session.add(AccessGrant(repo_id=model.id, person_id=person.id, revoked_at=ended))
-            session.add(AccessBlock(person_id=person.id, repo_id=model.id, reason="No.", lifted_at=ended))
-            shown = {"kind": "country", "value": "DE", "evidence": "Seen.", "withdrawn_at": ended}
+            key = await key_of(session, person.id)
+            session.add(AccessBlock(person_id=person.id, repo_id=model.id, reason=key.words("No."), lifted_at=ended))
+            shown = {"kind": "country", "value": "DE", "evidence": key.words("Seen."), "withdrawn_at": ended}
             session.add(Prerequisite(person_id=person.id, repo_id=model.id, **shown))
             for state in (StrikeState.OPEN, StrikeState.UPHELD):
                 session.add(
