@@ -18,7 +18,7 @@ class Page(Generic[T]):
 
 
 def beginning_at(
-    is_over: sa.ColumnElement[bool], identity: sa.ColumnElement[str], *, was_over: bool, id: str
+    is_over: sa.ColumnElement[bool], identity: sa.SQLColumnExpression[str], *, was_over: bool, id: str
 ) -> sa.ColumnElement[bool]:
     """Of a list in which what is over comes last, else the newest first: its rows from one of them on."""
     return sa.and_(is_over, identity <= id) if was_over else sa.or_(is_over, identity <= id)
