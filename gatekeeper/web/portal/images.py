@@ -14,8 +14,8 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
-from gatekeeper.web.portal.restrictions import labels_of
-from gatekeeper.web.portal.views import policies_dir, render, repo_url
+from gatekeeper.web.portal.verdicts import receipts_of, verdict_on, withheld_of
+from gatekeeper.web.portal.views import render, repo_url
 from gatekeeper.web.portal.vocabulary import strange_note, vocabulary_of
 from gatekeeper.web.wording.times import day_tag
 
@@ -34,18 +34,6 @@ class Picture:
     receipt_href: str
     alt: str
     note: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What to tell when an order did not simply succeed."""
-
-    tone: str
-    title: str
-    text: str
-    next_step: str
-    why: str = ""
-    rules: tuple[str, ...] = ()
 
 
 async def mine(call: Call) -> Response:
@@ -73,7 +61,7 @@ async def one(call: Call) -> Response:
     made = await generation.own(call.session, call.principal, call.params["id"])
     repo = await call.session.get(Repo, made.repo_id)
     vocabulary = await vocabulary_of(call.session, repo, made.commit_id) if repo else None
-    statement = next((each["statement"] for each in _receipts(made)), None)
+    statement = next((each["statement"] for each in receipts_of(made)), None)
     url = repo_url(repo) if repo and repo.deleted_at is None else ""
     preview = await call.gatekeeper.studio.preview(made)
     return render(
@@ -91,11 +79,12 @@ async def one(call: Call) -> Response:
         started_at=made.started_at,
         expires_at=made.expires_at,
         strange_note=strange_note(vocabulary, made.prompt or "") if made.state is GenerationState.DONE else "",
-        verdict=_verdict(call, made),
+        verdict=verdict_on(call, made),
         images=_pictures(made),
-        again_href=f"{url}/playground?{_again(made)}" if url else "",
+        another_href=f"{url}/playground?{_again(made, with_seed=False)}" if url else "",
+        change_href=f"{url}/playground?{_again(made, with_seed=True)}" if url else "",
         facts=_facts(made, statement),
-        scores=_scores(made, statement),
+        scores=_scores(made),
     )
 
 
@@ -110,7 +99,7 @@ async def receipt(call: Call) -> Response:
     """`GET /generations/{id}/receipts/{file}`: `0.json` is the first image's signed receipt."""
     made = await generation.own(call.session, call.principal, call.params["id"])
     index = _index(call.params["file"], ".json")
-    for found in _receipts(made):
+    for found in receipts_of(made):
         if _number(found) == index:
             name = f"image-{made.id}-{index}.json"
             whole = await licensing.with_proof(call.session, found)
@@ -192,14 +181,6 @@ def _title(made: Generation) -> str:
     return made.prompt or "A prompt that is no longer kept"
 
 
-def _receipts(made: Generation) -> list[dict[str, Any]]:
-    return list((made.receipt or {}).get("images", []))
-
-
-def _withheld(made: Generation) -> dict[int, dict[str, Any]]:
-    return {each["index"]: each for each in (made.receipt or {}).get("withheld", [])}
-
-
 def _number(found: dict[str, Any]) -> int:
     return int(found["statement"]["receipt_id"].rpartition("-")[2])
 
@@ -208,8 +189,8 @@ def _pictures(made: Generation) -> list[Picture]:
     if made.state is not GenerationState.DONE:
         return []
     is_over = generation.is_over(made, now())
-    given = {_number(found): found for found in _receipts(made)}
-    withheld = _withheld(made)
+    given = {_number(found): found for found in receipts_of(made)}
+    withheld = withheld_of(made)
     seed = int(made.settings.get("seed", 0))
     pictures = []
     for index in sorted(given.keys() | withheld.keys()):
@@ -221,40 +202,7 @@ def _pictures(made: Generation) -> list[Picture]:
     return pictures
 
 
-def _verdict(call: Call, made: Generation) -> Verdict | None:
-    problem = generation.why_none(made)
-    if problem is None:
-        return None
-    cost = "" if made.charged_images or made.charged_seconds else " It cost you nothing."
-    match made.state:
-        case _ if problem.code == "CheckUnavailable":
-            return Verdict("warn", "This could not be checked", problem.message, problem.next_step + cost)
-        case GenerationState.REFUSED:
-            forbidden = labels_of(policies_dir(call), made.settings.get("restrictions", ()))
-            return Verdict(
-                "stop",
-                "This prompt was refused, and nothing was made",
-                made.reason,
-                "Describe something else. If the rule is wrong here, tell the model's maintainers and name it.",
-                f"It serves this part of the license: {', '.join(forbidden).lower()}." if forbidden else "",
-                tuple(made.settings.get("rules", ())),
-            )
-        case GenerationState.FAILED:
-            return Verdict("warn", "This could not be made", problem.message, problem.next_step + cost)
-        case GenerationState.CANCELLED:
-            seen = f"You got previews of {made.charged_images}, which count." if made.charged_images else ""
-            return Verdict("", "You cancelled this", seen or "Nothing was made.", "Order it again whenever you like.")
-        case GenerationState.DONE if _withheld(made):
-            return Verdict(
-                "stop",
-                "The image was made, checked, and is not given out",
-                " ".join(dict.fromkeys(each["reason"] for each in _withheld(made).values())),
-                "Change the words, or try another seed: the check looks at the image, not at the prompt.",
-            )
-    return None
-
-
-def _again(made: Generation) -> str:
+def _again(made: Generation, *, with_seed: bool) -> str:
     kept = made.settings
     values = {
         "prompt": made.prompt or "",
@@ -262,7 +210,7 @@ def _again(made: Generation) -> str:
         "steps": kept.get("steps", ""),
         "guidance": kept.get("guidance_scale", ""),
         "images": kept.get("images", 1),
-        "seed": kept.get("seed", ""),
+        "seed": kept.get("seed", "") if with_seed else "",
     }
     return urlencode({name: value for name, value in values.items() if value != ""})
 
@@ -293,11 +241,15 @@ def _safety(sld: dict[str, Any]) -> str:
     return level if sld["acted"] or sld["level"] == "off" else f"{level}; it could not act. {sld.get('reason', '')}"
 
 
-def _scores(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str, float]]:
-    """The nearest concepts of the first image, given out or withheld."""
-    withheld = next(iter(_withheld(made).values()), None)
-    found = statement["safety"]["scores"] if statement else withheld["scores"] if withheld else {}
-    return sorted(found.items(), key=lambda item: -item[1])[:_SCORES_SHOWN]
+def _scores(made: Generation) -> list[tuple[int, list[tuple[str, float]]]]:
+    """The nearest concepts of each image by its number, from 1: given out or withheld."""
+    seen = {_number(each): each["statement"]["safety"]["scores"] for each in receipts_of(made)}
+    seen |= {index: each["scores"] for index, each in withheld_of(made).items()}
+    return [
+        (index + 1, sorted(seen[index].items(), key=lambda item: -item[1])[:_SCORES_SHOWN])
+        for index in sorted(seen)
+        if seen[index]
+    ]
 
 
 def _index(file: str, suffix: str) -> int:

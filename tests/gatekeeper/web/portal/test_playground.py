@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper.repos import Repo
 from inference.contract import Done, ErrorCode, Event, Failed, RefusalCode, Refused
-from tests.gatekeeper.generation.stub import StubWorker, withheld
+from tests.gatekeeper.generation.stub import StubWorker, image, withheld
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
@@ -30,8 +30,12 @@ async def test_without_script_an_order_ends_on_the_page_of_its_image(site: Site,
     assert "no-store" in image.headers["cache-control"]
     receipt = await ada.get(address[1].replace("/images/", "/receipts/").replace(".png", ".json"))
     assert receipt.json()["statement"]["seed"] == 7
-    again = re.search(r'href="([^"]+)">Change it and try again', page)[1]
-    assert 'value="leaves &amp; stems"' in (await ada.get(unescape(again))).text
+    change, another = (re.search(rf'href="([^"]+)">{word}<', page)[1] for word in ("Change it", "Another one"))
+    assert ("seed=7" in change, "seed=" in another) == (True, False)
+    form = (await ada.get(unescape(change))).text
+    assert 'value="leaves &amp; stems"' in form
+    idea = re.search(r'href="([^"]+)">a red apple', form)[1]  # a suggestion leaves the settings as they are
+    assert 'value="leaves &amp; stems"' in (await ada.get(unescape(idea))).text
     assert "Images and prompt are gone for good" in words(page)
     assert address[1] in (await ada.get(f"{MODEL}/playground")).text  # beside the next order
     home = (await ada.get("/")).text
@@ -203,3 +207,21 @@ async def test_the_gallery_has_each_order_s_receipt_and_the_way_to_delete_it(sit
     assert f'action="{page}/delete"' in gallery
     assert (await ada.post(f"{page}/delete")).headers["location"] == "/generations?done=images-deleted"
     assert f'action="{page}/delete"' not in (await ada.get("/generations")).text
+
+
+async def test_what_was_withheld_beside_what_was_given_is_said_with_its_reason_and_scores(
+    site: Site, model: Repo
+) -> None:
+    site.worker(
+        StubWorker(
+            lambda order: [withheld(order, 0), image(order, 1), Done(delivered=1, withheld=1, compute_seconds=1)]
+        )
+    )
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+    answer = await ada.post(f"{MODEL}/playground", data=ORDER | {"images": "2"})
+    page = await ada.get(answer.headers["location"])
+    text = words(page.text)
+    assert "1 of 2 is not given out The image shows a skull." in text
+    assert 'href="/settings/safety"' in page.text
+    assert "Image 1 skull Withheld +0.200 Image 2 skull -0.100" in text
