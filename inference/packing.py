@@ -44,7 +44,7 @@ class PackedConvolution(Module):
 def packed_bytes(denoiser: Any) -> int:
     """What the second layout of a denoiser's convolutions takes; 0 where they are not to be packed."""
     convolutions = [module for module in denoiser.modules() if isinstance(module, Conv2d)]
-    if not all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS) or not torch.backends.mkldnn.is_available():
+    if not all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS):
         return 0
     if any(each.weight.dtype is not torch.bfloat16 or each.padding_mode != "zeros" for each in convolutions):
         return 0
