@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper.generation.tables import Generation, GenerationState, Strike
+from gatekeeper.generation.usage import DELIVERED
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.days import by_day, count_by_day, last_days
 
@@ -82,6 +83,44 @@ async def made_by_day(session: AsyncSession, days: int) -> list[tuple[str, int]]
         col(Generation.is_evaluation).is_(False),
     )
     return by_day(wanted, counted)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Orders of people in the last 24 hours, counted by the database: for whoever asks every few seconds.
+
+    orders         how many stand how: a state, or `withheld` where one was done and nothing of it given out
+    images         given out
+    running_since  when the oldest was ordered that waits or is being made; None where none is
+    """
+
+    orders: dict[str, int]
+    images: int
+    running_since: datetime | None
+
+
+async def tally(session: AsyncSession) -> Tally:
+    """How they stand now."""
+    empty = sa.func.count().filter(DELIVERED == 0)
+    rows = await session.execute(
+        sa.select(
+            col(Generation.state),
+            sa.func.count(),
+            empty,
+            sa.func.sum(DELIVERED),
+            sa.func.min(col(Generation.started_at)),
+        )
+        .where(col(Generation.started_at) >= now() - timedelta(hours=HOURS), col(Generation.is_evaluation).is_(False))
+        .group_by(col(Generation.state))
+    )
+    orders, images, since = dict.fromkeys([*GenerationState, "withheld"], 0), 0, None
+    for state, count, without, delivered, oldest in rows:
+        orders[state], images = count, images + delivered
+        if state is GenerationState.DONE:
+            orders[state], orders["withheld"] = count - without, without
+        elif state is GenerationState.RUNNING:
+            since = oldest
+    return Tally(orders, images, since)
 
 
 async def fired_since(session: AsyncSession, instant: datetime) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ from gatekeeper.releases.tables import Stage
 from gatekeeper.repos.tables import Repo
 
 _MOST_MODELS = 20
-_DELIVERED = sa.func.json_array_length(col(Generation.image_sha256))
+DELIVERED = sa.func.json_array_length(col(Generation.image_sha256))
 
 Where = sa.ColumnElement[bool]
 
@@ -97,7 +97,7 @@ async def lines(
             col(order.stage),
             col(order.state),
             col(order.settings)["images"].as_integer(),
-            _DELIVERED,
+            DELIVERED,
             col(order.charged_seconds),
             col(order.started_at),
             col(order.finished_at),
@@ -151,7 +151,7 @@ async def _sums(
     session: AsyncSession, orders: Where, *by: sa.SQLColumnExpression[Any]
 ) -> list[tuple[tuple[Any, ...], Sum]]:
     """Sums by the values of columns, most images first."""
-    images = sa.func.coalesce(sa.func.sum(_DELIVERED), 0)
+    images = sa.func.coalesce(sa.func.sum(DELIVERED), 0)
     seconds = sa.func.sum(col(Generation.charged_seconds))
     rows = await session.execute(
         sa.select(sa.func.count(), images, seconds, *by)

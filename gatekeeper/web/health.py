@@ -1,14 +1,20 @@
 """Whether the process lives, whether it can serve, and its figures."""
 
+import asyncio
+from collections.abc import Awaitable
+
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gatekeeper import schema
 from gatekeeper.errors import NotFound
+from gatekeeper.generation import Worker
+from gatekeeper.web import figures
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.state import Gatekeeper
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+_ANSWER_SECONDS = 2
 
 
 async def healthz(call: Call) -> Response:
@@ -25,11 +31,12 @@ async def readyz(call: Call) -> Response:
 
 async def parts_of(gatekeeper: Gatekeeper) -> dict[str, str]:
     """How each part does: `ok`, `off`, or what is wrong with it."""
+    worker = gatekeeper.worker
     return {
-        "database": "ok" if await schema.is_current(gatekeeper.db) else "not migrated: run `gatekeeper db upgrade`",
-        "storage": "ok" if await gatekeeper.store.is_ready() else "not writable, or not answering",
+        "database": await _asked(schema.is_current(gatekeeper.db), "not migrated: run `gatekeeper db upgrade`"),
+        "storage": await _asked(gatekeeper.store.is_ready(), "not writable, or not answering"),
         "evidence": "ok" if gatekeeper.evidence.is_healthy else "cannot be written",
-        "inference": await _inference(gatekeeper),
+        "inference": "off" if worker is None else await _asked(_is_loaded(worker), "loading"),
     }
 
 
@@ -38,18 +45,20 @@ async def metrics(call: Call) -> Response:
     client = call.request.client
     if not call.gatekeeper.settings.metrics or client is None or client.host not in _LOOPBACK:
         raise NotFound("There is nothing here.", next_step="Ask for /metrics from the server's own machine.")
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    hub = await figures.of_hub(call.session, call.gatekeeper, await parts_of(call.gatekeeper))
+    return Response(generate_latest() + generate_latest(hub), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _inference(gatekeeper: Gatekeeper) -> str:
-    worker = gatekeeper.worker
-    if worker is None:
-        return "off"
+async def _asked(is_well: Awaitable[bool], otherwise: str) -> str:
     try:
-        health = await worker.health()
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return "ok" if await is_well else otherwise
     except Exception as error:
         return f"not answering ({type(error).__name__})"
-    return "ok" if health.is_ready else "loading"
+
+
+async def _is_loaded(worker: Worker) -> bool:
+    return (await worker.health()).is_ready
 
 
 ROUTES = (
