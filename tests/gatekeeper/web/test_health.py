@@ -1,5 +1,6 @@
 """The hub's own figures: what they count, whom they do not name, and who may read them."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from gatekeeper.jobs import Job
 from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import Repo
-from inference.contract import Done, RefusalCode, Refused
+from gatekeeper.web import health
+from inference.contract import Done, Health, RefusalCode, Refused
 from tests.gatekeeper.generation.stub import StubWorker, withheld
 from tests.gatekeeper.web.admin.test_inference import ORDER, Told
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access
@@ -69,13 +71,26 @@ async def test_what_is_ordered_asked_for_and_left_undone_is_counted_and_nobody_n
     }  # fmt: skip
 
 
-async def test_a_part_that_does_not_answer_is_named_and_keeps_no_other_figure_back(site: Site) -> None:
+class Silent(Told):
+    """A worker that takes the question and never answers."""
+
+    async def health(self) -> Health:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_part_that_does_not_answer_is_named_and_keeps_no_other_figure_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house: Any = site.gatekeeper
     assert (await figures(site))["part_ready inference"] == 1  # switched off
     house.worker = Told(None)
-    assert (await site.browser().get("/readyz")).json()["inference"] == "not answering (WorkerLost)"
+    ready = (await site.browser().get("/readyz")).json()
+    assert (ready["inference"], ready["database"]) == ("not answering (WorkerLost)", "ok")
+    house.worker = Silent(None)
+    monkeypatch.setattr(health, "_ANSWER_SECONDS", 0.2)
     told = await figures(site)
-    assert (told["part_ready inference"], told["part_ready database"]) == (0, 1)
+    assert (told["part_ready inference"], told["jobs_given_up"]) == (0, 0)
 
 
 async def test_only_the_servers_own_machine_reads_the_figures(site: Site) -> None:
