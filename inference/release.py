@@ -113,10 +113,12 @@ class Release:
             self._line.charge(tickets, seconds)
 
     def _checked(self, making: Making, pixels: FloatImage) -> Image | Withheld:
-        unchecked = WithheldCode.IMAGE_UNCHECKED
+        unchecked, request = WithheldCode.IMAGE_UNCHECKED, making.ticket.request
+        if pixels.shape != (3, request.height, request.width):  # a channel more is alpha, which no check looks at
+            return self._withheld(making, unchecked, "The image has not the size or the colors that were ordered.", ())
         if not np.isfinite(pixels).all():
             return self._withheld(making, unchecked, "The image holds values that are not numbers.", ())
-        if making.ticket.request.model.checker is None:
+        if request.model.checker is None:
             return self._withheld(making, unchecked, "No safety checker is attached to this model.", ())
         picture = to_picture(pixels)
         said: list[CheckFacts] = []

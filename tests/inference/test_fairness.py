@@ -93,7 +93,7 @@ def make_machine(
     def build(*, check_seconds: float = 0.0, decode_seconds: float = 0.0) -> Machine:
         def decode(model: Model, latents: torch.Tensor) -> Any:
             machine.checked_until += decode_seconds * len(latents)
-            return np.zeros((len(latents), 3, 8, 8), "f4")
+            return np.zeros((len(latents), 3, 32, 32), "f4")
 
         def take() -> None:
             machine.checked_until += check_seconds

@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -37,12 +38,14 @@ from inference.desk import Desk, OrderProblem, Seals
 from inference.engine import Engine
 from inference.fleet import Model
 from inference.indexes import PIPELINES
+from inference.pipelines import PipelineLane, assembled
 from inference.queue import FairQueue
 from inference.release import Release, Runtime
 from inference.safety.classifier import GuardedClassifier
 from inference.safety.plugins import Plugins
 from inference.safety.prompts import read_rules
 from inference.safety.verdict import GuardedChecker, Verdict
+from tests.inference.tiny import write_tiny_lcm
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n")[:10].decode()  # how every PNG file begins on the wire
 
@@ -177,17 +180,62 @@ class _Faulty(torch.nn.Module):
         return result
 
 
-@pytest.mark.parametrize("seed", range(4))
+class _FaultyPipeline:
+    """A pipeline outside the step engine that now and then raises, or gives something else than was ordered."""
+
+    FAULTS = ("raise", "memory", "nan", "inf", "too few", "too narrow", "too gray", "see-through")
+
+    def __init__(self, pipeline: Any, chance: random.Random) -> None:
+        self._pipeline = pipeline
+        self._chance = chance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def __call__(self, **wanted: Any) -> Any:
+        result = self._pipeline(**wanted)
+        images = result.images
+        match self._chance.choice([*self.FAULTS, *["none"] * 24]):
+            case "raise":
+                raise RuntimeError("injected")
+            case "memory":
+                raise torch.OutOfMemoryError("injected")
+            case "nan" | "inf" as fault:
+                images[...] = float(fault)
+            case "too few":
+                result.images = images[:0]
+            case "too narrow":
+                result.images = images[..., 8:]
+            case "too gray":
+                result.images = images[:, :1]
+            case "see-through":
+                result.images = torch.cat((images, images[:, :1]), dim=1)
+        return result
+
+
+@pytest.fixture(scope="module")
+def foreign(tiny_dir: Path, load_tiny: Callable[..., Model], tmp_path_factory: pytest.TempPathFactory) -> Model:
+    directory = tmp_path_factory.mktemp("foreign") / "pipeline"
+    write_tiny_lcm(directory, tiny_dir / "tokenizer")
+    return load_tiny(directory)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
-    make_order: Callable[..., ImageOrder], tiny_model: Model, monkeypatch: pytest.MonkeyPatch, seed: int
+    make_order: Callable[..., ImageOrder],
+    tiny_model: Model,
+    foreign: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
     chance = random.Random(seed)
+    monkeypatch.setattr("inference.pipelines.assembled", lambda *parts: _FaultyPipeline(assembled(*parts), chance))
     faulty = {
         "text_encoder": _Faulty(tiny_model.parts["text_encoder"], chance, ["raise"]),
         "unet": _Faulty(tiny_model.parts["unet"], chance, ["raise", "nan", "memory"]),
         "vae": _Faulty(tiny_model.parts["vae"], chance, ["raise", "nan", "inf", "inf", "memory"]),
     }
-    lies = [*SABOTAGE.values(), lambda good: [verdict(0.5)], *[lambda good: good] * 12]
+    lies = [*SABOTAGE.values(), lambda good: [verdict(0.5)], *[lambda good: good] * 48]
 
     def maybe(good: list[Verdict]) -> Any:
         return chance.choice(lies)(good)
@@ -198,7 +246,7 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
         sha256, version, categories = "2" * 64, "1", ("thing",)
 
         def classify(self, text: str) -> Any:
-            return chance.choice([{"thing": -0.5}] * 8 + [None, {"thing": float("nan")}, {"thing": 0.5}])
+            return chance.choice([{"thing": -0.5}] * 24 + [None, {"thing": float("nan")}, {"thing": 0.5}])
 
     save = PIL.Image.Image.save
 
@@ -208,9 +256,11 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
             raise OSError("injected")
 
     monkeypatch.setattr(PIL.Image.Image, "save", faulty_save)
-    model = dataclasses.replace(
-        tiny_model, parts=tiny_model.parts | faulty, checker=GuardedChecker(own, timeout_seconds=5)
-    )
+    checker = GuardedChecker(own, timeout_seconds=5)
+    models = [
+        dataclasses.replace(tiny_model, parts=tiny_model.parts | faulty, checker=checker),
+        dataclasses.replace(foreign, checker=checker),
+    ]
     plugins = Plugins(
         {"second": GuardedChecker(second, timeout_seconds=5, name="second")},
         {"told": GuardedClassifier(Classifier(), timeout_seconds=5, name="told")},
@@ -218,10 +268,13 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
     release = Release(Runtime("t", "d", "cpu"))
     release.image_checks = plugins.image_checks
     queue = FairQueue(waiting_orders=100, waiting_per_person=50)
-    engine = Engine(queue, release, buckets=Limits().buckets, max_rows=24)
+    lanes = {
+        "step": Engine(queue, release, buckets=Limits().buckets, max_rows=24),
+        "diffusers": PipelineLane(FairQueue(waiting_orders=100, waiting_per_person=50), release),
+    }
     desk = Desk(
-        fleet=FleetOf(model),  # type: ignore[arg-type]  # only asked for its model
-        lanes={"step": engine},
+        fleet=FleetOf(*models),  # type: ignore[arg-type]  # only asked for its models
+        lanes=lanes,
         limits=Limits(),
         rules=read_rules(),
         seals=Seals(b"k" * 32),
@@ -243,6 +296,7 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
     orders = [
         make_order(
             seed=i,
+            model=models[i % 2].state.digest,
             steps=chance.randint(1, 4),
             images=chance.randint(1, 3),
             previews=chance.randint(0, 2),
@@ -251,24 +305,28 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
                 sld_level=chance.choice(list(SldLevel)), image_checks=chance.choice([("second",), ("second", "second")])
             ),
         )
-        for i in range(30)
+        for i in range(60)
     ]
-    engine.start()
+    for lane in lanes.values():
+        lane.start()
     for order in orders:
         ticket = desk.submit(order, follow(order))
         if chance.random() < 0.1:
             desk.abandon(ticket)
     for _ in orders:
         assert ended.acquire(timeout=20)
-    engine.close()
+    for lane in lanes.values():
+        lane.close()
     release.close()
 
     released = [event for events in lines.values() for event in events if isinstance(event, Image)]
     looks = [event for events in lines.values() for event in events if isinstance(event, Preview)]
     previews = [event for event in looks if event.withheld is None]
     files = [base64.b64decode(event.png_base64) for event in (*released, *previews)]
-    left = Counter(digest_of(PIL.Image.open(io.BytesIO(file))) for file in files)
-    assert released
+    pictures = [PIL.Image.open(io.BytesIO(file)) for file in files]
+    left = Counter(digest_of(picture) for picture in pictures)
+    assert {event.receipt.bucket is None for event in released} == {True, False}  # out of both lanes
+    assert {(picture.mode, picture.size) for picture in pictures} == {("RGB", (32, 32))}  # as the checks saw them
     assert left <= own.passed  # as many of each picture as were passed, by each of both
     assert left <= second.passed
     assert WHITE not in own.passed  # what infinity would become
@@ -281,13 +339,13 @@ def test_over_a_random_load_with_faults_in_every_stage_what_leaves_was_checked(
 
 
 class FleetOf:
-    """A fleet of one model."""
+    """A fleet of these models."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, *models: Model) -> None:
+        self.models = {model.state.digest: model for model in models}
 
     def find(self, digest: str) -> Model:
-        return self.model
+        return self.models[digest]
 
 
 @pytest.mark.parametrize(
