@@ -51,6 +51,7 @@ _LEFT_OUT = {
     r"/settings/second-factor/app|/{ns}/{name}/commit/{rev}|/{ns}/{name}/compare": "sends on to a page that is asked",
     r"/_styleguide|/verify/report|/admin/grants/revoke": "for developers; about what was just sent or ticked",
     r"/{ns}/{name}/evaluations/{id}": "a report takes real images",
+    r"/admin/blocks/{id}/revoke|/admin/prerequisites/demands.*": "asks once more before an act on what is not there",
     r"/{ns}/{name}/playground|/{ns}/{name}/tree/{rev}/{path:rest}": "no inference process, no folder in what is filled",
     r".*/comment/{id}|/{ns}/{name}/compare/{range}": "one comment, two commits: nothing that grows with the hub",
 }
