@@ -115,7 +115,7 @@ async def test_the_stage_filter_finds_what_lies_on_later_pages(site: Site, monke
     ada = await site.as_("ada")
 
     page = (await ada.get("/models?stage=open")).text
-    older = re.search(r'rel="next" href="([^"]+)"', page)
+    older = re.search(r'rel="next"\s+href="([^"]+)"', page)
     assert older is not None
     after = (await ada.get(older[1].replace("&amp;", "&"))).text
 
