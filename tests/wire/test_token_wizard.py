@@ -27,9 +27,9 @@ def test_what_the_page_shows_uploads_and_downloads_with_the_narrow_tokens_it_mad
             assert page.status_code == 200, page.text
             return [unescape(text) for text in re.findall(r"(?s)<pre[^>]*><code>(.*?)</code>", page.text)]
 
-        shell, upload, *_ = lines("upload")
+        shell, _, upload, *_ = lines("upload")
         run(f"{shell}\n{upload}", client_env, work)
-        shell, download, *_, fetch = lines("download")
+        shell, _, download, *_, fetch = lines("download")
         assert "snapshots" in run(f"{shell}\n{download}", client_env, work)
         run(f"{shell}\n{fetch.replace('README.md', 'weights.bin')} -o got.bin", client_env, work)
     assert (work / "got.bin").read_bytes() == (work / "weights.bin").read_bytes()
