@@ -199,14 +199,6 @@ async def requirements_in(session: AsyncSession, repos: Iterable[sa.ColumnElemen
     return list(await session.scalars(query.order_by(col(RepoRequirement.repo_id)).limit(_MOST)))
 
 
-async def get_prerequisite(session: AsyncSession, prerequisite_id: str) -> Prerequisite:
-    """A prerequisite by id. Raises NotFound."""
-    found = await session.get(Prerequisite, prerequisite_id)
-    if found is None:
-        raise errors.NotFound("There is no such prerequisite.", next_step="Take it from the list.")
-    return found
-
-
 async def demanded(session: AsyncSession, repo: Repo, kinds: Iterable[str]) -> dict[str, list[str]]:
     """What is demanded, by the repository and (`kinds`) by the stage, with the values that count; none named: any."""
     found: dict[str, list[str]] = {kind: [] for kind in kinds}

@@ -149,17 +149,6 @@ async def set_admin(session: AsyncSession, person: Person, *, is_admin: bool, by
     )
 
 
-async def set_password(session: AsyncSession, person: Person, password: str, *, by: Principal) -> None:
-    """Give `person` a new password and end their sessions, except the one in which they ask for it.
-
-    Raises NotAllowed unless they or an administrator do it in person, Invalid for a password that cannot be accepted.
-    """
-    if by.token_id is not None or not (by.is_admin or by.person_id == person.id):
-        raise NotAllowed("A password is changed by its owner, signed in.", next_step="Sign in and try again.")
-    check_password(password, name=person.name, email=person.email)
-    await keep_password(session, person, await hash_password(password), by=by)
-
-
 async def keep_password(session: AsyncSession, person: Person, hashed: str, *, by: Principal) -> None:
     """Store the hash of a checked password; other sessions end, and links that would change it. Who may is decided."""
     person.password_hash = hashed

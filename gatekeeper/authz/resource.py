@@ -110,7 +110,6 @@ class Standing:
     grants: tuple[Grant, ...] = ()
     request: RequestState | None = None
     request_id: str | None = None
-    request_reason: str = ""
     was_revoked: bool = False
     revoke_reason: str = ""
     demands: tuple[Demand, ...] = ()

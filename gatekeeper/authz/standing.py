@@ -83,7 +83,6 @@ def _standing(
         grants=tuple(_grant(grant, row.fields if row else {}) for grant, row in grants if grant.revoked_at is None),
         request=request.state if request else None,
         request_id=request.id if request else None,
-        request_reason=request.reason if request else "",
         was_revoked=newest is not None
         and newest.revoked_at is not None
         and (asked is None or asked.state is RequestState.REVOKED),  # else it was given up, or taken back

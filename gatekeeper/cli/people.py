@@ -240,6 +240,18 @@ async def issue_token(
     click.echo(secret)
 
 
+@tokens_group.command("revoke")
+@click.argument("name")
+@json_option
+@pass_house
+@command
+async def revoke_tokens(house: House, name: str, as_json: bool) -> None:
+    """End every access token of a person at once, and what applications may do in their name."""
+    async with house.write() as session:
+        count = await tokens.revoke_all(session, await require_person(session, name), by=OPERATOR)
+    show({"name": name, "ended": count}, f"Ended {count} tokens and connections of {name}.", as_json=as_json)
+
+
 async def require_person(session: AsyncSession, name: str) -> Person:
     """The person of that name. Raises NotFound."""
     person = await accounts.people.find(session, name)

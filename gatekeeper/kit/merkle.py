@@ -68,11 +68,6 @@ def subtrees(start: int, end: int) -> list[Node]:
     return nodes
 
 
-def root_of(size: int, lookup: Lookup) -> bytes:
-    """Root of the first `size` leaves."""
-    return _fold([lookup(node) for node in subtrees(0, size)])
-
-
 def inclusion_parts(index: int, size: int) -> list[list[Node]]:
     """What an inclusion proof (RFC 6962, 2.1.1) is made of: for each of its hashes, the subtrees it folds."""
     if not 0 <= index < size:

@@ -10,7 +10,7 @@ from gatekeeper.ledger import offline, tiles
 from gatekeeper.ledger.evidence import EvidenceWriter
 from gatekeeper.ledger.kinds import KINDS
 from gatekeeper.ledger.listing import events, kinds_there
-from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from, prove_growth
+from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from
 from gatekeeper.ledger.record import fields, record
 from gatekeeper.ledger.seal import Sealer, has_pending, pending
 from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
@@ -38,7 +38,6 @@ __all__ = [
     "present",
     "prove",
     "prove_from",
-    "prove_growth",
     "record",
     "sealed_size",
     "tell",

@@ -114,14 +114,6 @@ async def prove(session: AsyncSession, event_id: str) -> Proof:
     return Proof(event.number, leaf_bytes(event, number=event.number), tuple(hashes), head.note)
 
 
-async def prove_growth(session: AsyncSession, old_size: int, new_size: int) -> list[bytes]:
-    """The consistency proof between two sizes of the log. Raises NotFound for sizes it never had."""
-    head = await newest_checkpoint(session)
-    if not 0 <= old_size <= new_size <= (head.size if head else 0):
-        raise NotFound("The log never had these sizes.", next_step="Give two sizes, the smaller one first.")
-    return await load_proof(session, consistency_parts(old_size, new_size))
-
-
 async def prove_from(session: AsyncSession, old_size: int) -> Growth:
     """That the log as it was last signed begins with its first `old_size` events. Raises NotFound if it is shorter."""
     head = await newest_checkpoint(session)

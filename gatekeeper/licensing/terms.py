@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -170,12 +169,6 @@ async def _keep(session: AsyncSession, repo: Repo, terms: Terms) -> None:
     if terms.commit_id and await session.get(RepoTerms, place) is None:
         session.add(RepoTerms(**place, bundle_sha256=terms.sha256))
         await session.flush()  # read by the next call in this transaction
-
-
-async def bundle_created_at(session: AsyncSession, bundle_sha256: str) -> datetime | None:
-    """When these terms were first seen."""
-    bundle = await session.get(TermsBundle, bundle_sha256)
-    return bundle.created_at if bundle else None
 
 
 def bundle_sha256(documents: tuple[Document, ...], form: Form) -> str:

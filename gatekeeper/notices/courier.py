@@ -77,24 +77,17 @@ class Courier:
                     free.release()
                     await asyncio.sleep(pause_seconds)
                 else:
-                    group.create_task(self._bring(delivery)).add_done_callback(lambda _: free.release())
-
-    async def send_due(self) -> int:
-        """Send what is due now, one after another; returns how many attempts that were."""
-        count = 0
-        while delivery := await self._claim():
-            await self._bring(delivery)
-            count += 1
-        return count
+                    group.create_task(self.bring(delivery)).add_done_callback(lambda _: free.release())
 
     async def _claim_safely(self) -> WebhookDelivery | None:
         try:
-            return await self._claim()
+            return await self.claim()
         except Exception:  # the database itself does not answer: wait, do not die
             _log.exception("deliveries could not be read")
             return None
 
-    async def _claim(self) -> WebhookDelivery | None:
+    async def claim(self) -> WebhookDelivery | None:
+        """The next delivery that is due, under a lease; None if nothing is."""
         async with self._database.read() as session:
             if await session.scalar(_due(now()).limit(1)) is None:
                 return None  # without taking the writers' lock
@@ -107,7 +100,8 @@ class Courier:
                 session.add(delivery)
             return delivery
 
-    async def _bring(self, delivery: WebhookDelivery) -> None:
+    async def bring(self, delivery: WebhookDelivery) -> None:
+        """Make one attempt at a claimed delivery and note how it went."""
         try:
             async with self._database.read() as session:
                 parcel = await self._pack(session, delivery)

@@ -36,7 +36,6 @@ from gatekeeper.releases.rows import (
     stage_of,
     take_note,
     timeline,
-    visible_main,
 )
 from gatekeeper.releases.stage_terms import terms_in_force
 from gatekeeper.releases.surroundings import record_drill
@@ -103,7 +102,6 @@ __all__ = [
     "take_note",
     "terms_in_force",
     "timeline",
-    "visible_main",
     "waits_for_others",
     "waive",
     "withdraw",

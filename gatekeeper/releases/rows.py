@@ -1,6 +1,6 @@
 """Releases as they stand: finding them, and the one way to change one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -152,18 +152,6 @@ async def recent(
         .limit(limit)
     )
     return [(release, repo) for release, repo in rows]
-
-
-async def visible_main(session: AsyncSession, repo: Repo, *, allowed: Callable[[Release], bool]) -> Release | None:
-    """What `main` means for a caller: the newest commit of main whose release `allowed` lets them see."""
-    known = {release.commit_id: release for release in await list_for(session, repo)}
-    if not known:
-        return None
-    for commit in await history.commits(session, repo, "main", limit=_MAX_HISTORY):
-        release = known.get(commit.oid)
-        if release is not None and allowed(release):
-            return release
-    return None
 
 
 async def timeline(session: AsyncSession, release: Release) -> list[LedgerEvent]:

@@ -57,11 +57,6 @@ class Card:
         return {name: text for name, value in stated.items() if (text := _text(value))}
 
     @property
-    def license_link(self) -> str | None:
-        """Where the text of a license with the id `other` lies: a file of the repository, or an address."""
-        return _text(self.data.get("license_link"))
-
-    @property
     def tags(self) -> tuple[str, ...]:
         """The tags that the card names."""
         return _texts(self.data.get("tags"))
@@ -127,12 +122,6 @@ class Card:
     def gated_button(self) -> str | None:
         """Label of the form's button."""
         return _text(self.data.get("extra_gated_button_content"))
-
-    @property
-    def gated_fields(self) -> Mapping[str, Any]:
-        """The form's questions as the card has them: label -> type, or label -> {"type", "options"}."""
-        fields = self.data.get("extra_gated_fields")
-        return fields if isinstance(fields, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,17 +115,6 @@ async def read_blob(s: AsyncSession, repo_id: str, oid: str) -> bytes:
     return content
 
 
-async def has_blobs(s: AsyncSession, repo_id: str, oids: Iterable[str]) -> set[str]:
-    """Which of `oids` the repository holds as blobs."""
-    found: set[str] = set()
-    for some in _batches(sorted(set(oids))):
-        query = sa.select(col(GitObject.object_id)).where(
-            col(GitObject.repo_id) == repo_id, col(GitObject.kind) == "blob", col(GitObject.object_id).in_(some)
-        )
-        found.update(await s.scalars(query))
-    return found
-
-
 async def named_by_pointers(s: AsyncSession, repo_id: str) -> set[str]:
     """Digests of the large files that any commit of the repository names, reachable by a reference or not."""
     query = sa.select(col(GitObject.content)).where(

@@ -31,11 +31,6 @@ class Prepared:
     operations: tuple[Operation, ...]
     stored: tuple[tuple[str, int], ...]
 
-    @property
-    def file_count(self) -> int:
-        """How many files the directory holds."""
-        return len(self.operations)
-
 
 async def prepare(store: Store, directory: Path, *, kind: RepoKind = RepoKind.MODEL) -> Prepared:
     """Read `directory`; files above 1 MB, binary files and those that belong in LFS go to the store.
@@ -77,14 +72,6 @@ async def commit_prepared(
     for sha256, size in prepared.stored:
         await lfs.possess(s, repo, sha256, size, person_id=by.person_id)
     return await commits.commit(s, repo, branch, prepared.operations, summary=summary, by=by, store=store)
-
-
-async def import_directory(
-    s: AsyncSession, store: Store, repo: Repo, directory: Path, *, by: Principal, summary: str = "Import files"
-) -> str:
-    """`prepare` and `commit_prepared` in one. Holds the caller's transaction while files are copied: for small ones."""
-    prepared = await prepare(store, directory, kind=repo.kind)
-    return await commit_prepared(s, store, repo, prepared, by=by, summary=summary)
 
 
 async def export_directory(s: AsyncSession, store: Store, repo: Repo, commit: str, target: Path) -> int:

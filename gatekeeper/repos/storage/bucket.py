@@ -90,11 +90,6 @@ class BucketStore:
     def stage(self, *, limit: int | None = None) -> AbstractAsyncContextManager[Staged]:
         return staging.staged(self._staging, _Sending(self), limit=limit)
 
-    async def add_bytes(self, content: bytes) -> str:
-        async with self.stage() as staged:
-            await staged.write(content)
-            return await staged.keep()
-
     def path(self, key: Key) -> Path | None:
         return None
 

@@ -43,9 +43,6 @@ class Store(Protocol):
     def stage(self, *, limit: int | None = None) -> AbstractAsyncContextManager[Staged]:
         """A writer for new content of at most `limit` bytes. Whatever was not kept when it closes is gone."""
 
-    async def add_bytes(self, content: bytes) -> str:
-        """Store `content` and return its digest."""
-
     def path(self, key: Key) -> Path | None:
         """Where content lies, or would lie, on this machine's disk; None where it lies elsewhere."""
 

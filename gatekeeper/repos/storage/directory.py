@@ -43,11 +43,6 @@ class DirectoryStore:
     def stage(self, *, limit: int | None = None) -> AbstractAsyncContextManager[Staged]:
         return staging.staged(self.staging, _Renaming(self.root), limit=limit)
 
-    async def add_bytes(self, content: bytes) -> str:
-        async with self.stage() as staged:
-            await staged.write(content)
-            return await staged.keep()
-
     def path(self, key: Key) -> Path:
         return self.root / key
 

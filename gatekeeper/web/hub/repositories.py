@@ -80,11 +80,6 @@ class NotOffered(GatekeeperError):
     code = "NotImplemented"
 
 
-async def not_offered(call: Call) -> Response:
-    """Say plainly that a call does not exist here."""
-    raise NotOffered("This hub does not offer that call.", next_step="See the documentation for clients.")
-
-
 class NoRuntime(NotOffered):
     """Something of a running Space: this hub keeps the files of Spaces and runs none."""
 

@@ -87,16 +87,10 @@ async def test_a_new_password_ends_the_other_sessions(session: AsyncSession, mak
     _, elsewhere = await sessions.start(session, ada, key=key, user_agent="", days=1)
     await session.flush()
     me = await sessions.resolve(session, secret, key=key)
-    await people.set_password(session, ada, "another good password", by=me)
+    await people.keep_password(session, ada, "the hash of another", by=me)
     assert await sessions.resolve(session, secret, key=key)
     assert await sessions.resolve(session, elsewhere, key=key) is None
     assert me.session_id == here.id
-
-
-async def test_a_token_cannot_change_a_password(session: AsyncSession, make_person) -> None:
-    ada = await make_person("ada")
-    with pytest.raises(NotAllowed):
-        await people.set_password(session, ada, PASSWORD, by=Principal(person_id=ada.id, token_id="t"))
 
 
 async def test_evidence_of_people_holds_ids_and_no_names(session: AsyncSession, make_person) -> None:

@@ -1,4 +1,4 @@
-"""`people add`, `people first-link`, `orgs rename`, `orgs delete` as an operator types them."""
+"""`people add`, `people first-link`, `tokens revoke`, `orgs rename`, `orgs delete` as an operator types them."""
 
 import json
 import re
@@ -28,6 +28,9 @@ def test_people_get_links_and_organizations_another_name_and_an_end(
     assert "link" not in json.loads(piped.output)
     refused = run("people first-link bob")
     assert (refused.exit_code, "has a password already" in refused.output) == (1, True)
+
+    assert run("tokens issue bob").exit_code == 0
+    assert "Ended 1 tokens and connections of bob" in run("tokens revoke bob").output
 
     assert "is called bert now" in run("people rename bob bert").output
     assert "is taken" in run("people add bob --email b@example.org").output

@@ -17,6 +17,7 @@ from gatekeeper.settings import Settings
 from inference.contract import ManifestFile, ModelManifest, ModelState
 from tests.gatekeeper.generation.stub import StubWorker
 from tests.gatekeeper.generation.test_studio import SECRETS, Story, tell
+from tests.gatekeeper.repos.conftest import put
 from tests.seaweed import Seaweed
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ async def story(
     """A person and a model with one file in a bucket."""
     store = open_store(Settings(data_dir=tmp_path / "data", _env_file=None, **seaweed.settings(new_id())))
     assert isinstance(store, BucketStore)
-    sha256 = await store.add_bytes(WEIGHTS)
+    sha256 = await put(store, WEIGHTS)
     folder = ImageFolder(tmp_path / "images")
     made = await tell(database, folder, ReadingWorker(store.copies))
     made.studio = Studio(database, made.worker, folder, store, **SECRETS)

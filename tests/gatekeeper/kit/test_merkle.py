@@ -116,7 +116,7 @@ def test_the_published_consistency_proofs(old: int, new: int) -> None:
 def test_a_grown_tree_has_the_root_of_the_definition(size: int) -> None:
     leaves = [bytes([number]) for number in range(size)]
     tree = Tree(leaves)
-    assert tree.frontier.root == reference_root(leaves) == merkle.root_of(size, tree.lookup)
+    assert tree.frontier.root == reference_root(leaves)
     assert merkle.Frontier.load(size, tree.lookup) == tree.frontier
     assert len(tree.nodes) == 2 * size - size.bit_count()
 

@@ -43,26 +43,6 @@ async def test_each_commit_is_a_release_of_its_own(
     assert [one.commit_id for one in await releases.list_for(session, repo)] == [second, release.commit_id]
 
 
-async def test_main_is_the_newest_release_a_caller_may_see(
-    session: AsyncSession, owner: Principal, repo: Repo, release: Release
-) -> None:
-    commits = [release.commit_id]
-    for number in range(3):
-        commits.append(await commit_files(session, repo, {"notes.txt": str(number).encode()}, by=owner))
-    for commit in reversed(commits[1:3]):  # made in another order than committed; the last commit has no release
-        await releases.ensure(session, repo, commit)
-    for allowed, expected in [(commits, commits[2]), (commits[:2], commits[1]), (commits[3:], None), ([], None)]:
-        found = await releases.visible_main(
-            session, repo, allowed=lambda one, allowed=allowed: one.commit_id in allowed
-        )
-        assert (found.commit_id if found else None) == expected
-
-
-async def test_repository_without_releases_shows_none(session: AsyncSession) -> None:
-    repo, _ = await make_repo(session, await make_person(session))
-    assert await releases.visible_main(session, repo, allowed=lambda release: True) is None
-
-
 async def test_unknown_release_is_not_found(session: AsyncSession) -> None:
     with pytest.raises(NotFound):
         await releases.get(session, "nothing")

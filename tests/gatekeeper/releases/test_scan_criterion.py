@@ -11,6 +11,7 @@ from gatekeeper.repos import AddFile, AddLfs, Repo, history
 from gatekeeper.repos.rows import insert_missing
 from gatekeeper.repos.storage import DirectoryStore
 from gatekeeper.repos.tables import RepoObject, StoredObject
+from tests.gatekeeper.repos.conftest import put
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def test_a_release_waits_for_the_scan_and_fails_on_a_finding(
 ) -> None:
     store = DirectoryStore(tmp_path_factory.mktemp("files"))
     store.prepare()
-    sha256 = await store.add_bytes(b"anything")
+    sha256 = await put(store, b"anything")
     await insert_missing(session, StoredObject, [{"sha256": sha256, "size_bytes": 8}])
     await insert_missing(session, RepoObject, [{"repo_id": repo.id, "sha256": sha256}])
 

@@ -11,6 +11,7 @@ stored       puts bytes into the store and lets a repository refer to them
 import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -72,13 +73,20 @@ async def repo(session: AsyncSession, ada: Principal) -> Repo:
     return await catalogue.create(session, RepoKind.MODEL, "ada", "demo", by=ada)
 
 
+async def put(store: Store, content: bytes, *, limit: int | None = None, **announced: Any) -> str:
+    """Store `content`; its digest."""
+    async with store.stage(limit=limit) as staged:
+        await staged.write(content)
+        return await staged.keep(**announced)
+
+
 @pytest.fixture
 def stored(session: AsyncSession, store: Store) -> Stored:
-    async def put(repo: Repo, content: bytes) -> str:
-        sha256 = await store.add_bytes(content)
+    async def store_for(repo: Repo, content: bytes) -> str:
+        sha256 = await put(store, content)
         assert sha256 == hashlib.sha256(content).hexdigest()
         await insert_missing(session, StoredObject, [{"sha256": sha256, "size_bytes": len(content)}])
         await insert_missing(session, RepoObject, [{"repo_id": repo.id, "sha256": sha256}])
         return sha256
 
-    return put
+    return store_for

@@ -50,7 +50,7 @@ def test_a_card_is_taken_apart() -> None:
     assert card.library_name == "diffusers"
     assert card.base_models == ("runwayml/stable-diffusion-v1-5",)
     assert card.gated_prompt == "Be kind."
-    assert list(card.gated_fields) == ["Company", "I agree", "Purpose"]
+    assert list(card.data["extra_gated_fields"]) == ["Company", "I agree", "Purpose"]
     assert card.text == "# Title\n\nText --- with dashes\n---\nmore\n"
     assert "license:openrail" in card.all_tags
     assert "base_model:runwayml/stable-diffusion-v1-5" in card.all_tags

@@ -32,6 +32,7 @@ from gatekeeper.repos.storage import BucketStore, DirectoryStore, Store, object_
 from gatekeeper.repos.tables import RepoXorb, StoredXorb, XetChunk, XetFile, XetPart
 from gatekeeper.repos.xet import hashes
 from gatekeeper.repos.xet.files import Run, pack
+from tests.gatekeeper.repos.conftest import put
 
 pytestmark = pytest.mark.anyio
 DAY = 24 * 3600
@@ -50,8 +51,8 @@ async def place(database: Database) -> tuple[Repo, Principal]:
         return await catalogue.create(s, RepoKind.MODEL, "ada", "demo", by=ada), ada
 
 
-async def put(database: Database, store: Store, repo: Repo, content: bytes) -> str:
-    sha256 = await store.add_bytes(content)
+async def upload(database: Database, store: Store, repo: Repo, content: bytes) -> str:
+    sha256 = await put(store, content)
     async with database.write() as s:
         await lfs.possess(s, repo, sha256, len(content), person_id=None)
         await s.execute(sa.update(RepoObject).values(uploaded_at=AN_OLD_DAY))
@@ -91,7 +92,7 @@ async def test_what_was_never_committed_goes_and_what_was_stays(
     database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
-    kept, gone = [await put(database, store, repo, content) for content in (b"kept\0", b"gone\0")]
+    kept, gone = [await upload(database, store, repo, content) for content in (b"kept\0", b"gone\0")]
     age(store.path(object_key(kept)), store.path(object_key(gone)))
     async with database.write() as s:
         await commit(s, repo, "main", [AddLfs("w.bin", kept, 5)], summary="add", by=ada)
@@ -112,7 +113,7 @@ async def test_what_was_just_promised_to_be_there_stays(
     database: Database, store: DirectoryStore, place: tuple[Repo, Principal]
 ) -> None:
     repo, ada = place
-    sha256 = await put(database, store, repo, b"promised\0")
+    sha256 = await upload(database, store, repo, b"promised\0")
     age(store.path(object_key(sha256)))
     async with database.write() as s:
         [planned] = await lfs.plan_upload(s, repo, [lfs.Wanted(sha256, 9)], by=ada, limit_bytes=100)
@@ -135,14 +136,14 @@ async def test_the_server_cleans_once_in_so_many_hours(
 
 
 async def test_a_file_that_waits_for_its_row_stays(database: Database, store: DirectoryStore) -> None:
-    fresh, old = [store.path(object_key(await store.add_bytes(content))) for content in (b"fresh", b"old")]
+    fresh, old = [store.path(object_key(await put(store, content))) for content in (b"fresh", b"old")]
     age(old)
     swept = await garbage.collect(database, store)
     assert (swept.objects, fresh.exists(), old.exists()) == (1, True, False)
 
 
 async def test_a_file_that_arrives_between_look_and_removal_is_put_back(store: DirectoryStore) -> None:
-    key = object_key(await store.add_bytes(b"arrived again"))  # fresh: the look was at an older one
+    key = object_key(await put(store, b"arrived again"))  # fresh: the look was at an older one
     path = store.path(key)
     assert await store.remove(key, older_than_seconds=DAY) is None
     assert path.read_bytes() == b"arrived again"
@@ -158,7 +159,7 @@ async def test_xorbs_that_no_file_is_made_of_go_and_a_new_epoch_begins(
         await put_xorb(database, store, repo, "2", renewed_at=now() - timedelta(days=2)),
         await put_xorb(database, store, repo, "d"),
     ]
-    sha256 = await put(database, store, repo, b"file\0")
+    sha256 = await upload(database, store, repo, b"file\0")
     async with database.write() as s:
         await commit(s, repo, "main", [AddLfs("w.bin", sha256, 5)], summary="add", by=ada)
         await make_file(s, repo, sha256, "d")
@@ -191,8 +192,8 @@ async def test_a_deleted_repository_leaves_only_what_others_refer_to(
     repo, ada = place
     async with database.write() as s:
         other = await catalogue.create(s, RepoKind.MODEL, "ada", "other", by=ada)
-    shared, own = await put(database, store, repo, b"shared\0"), await put(database, store, repo, b"own\0")
-    await put(database, store, other, b"shared\0")
+    shared, own = await upload(database, store, repo, b"shared\0"), await upload(database, store, repo, b"own\0")
+    await upload(database, store, other, b"shared\0")
     xorbs = [await put_xorb(database, store, repo, letter) for letter in "12"]
     async with database.write() as s:
         await make_file(s, other, shared, "2")
@@ -260,9 +261,9 @@ async def test_a_bucket_is_cleaned_and_verified_as_well(
 ) -> None:
     repo, ada = place
     kept, gone, damaged, lost = [
-        await put(database, bucket, repo, content) for content in (b"kept\0", b"gone\0", b"right\0", b"lost\0")
+        await upload(database, bucket, repo, content) for content in (b"kept\0", b"gone\0", b"right\0", b"lost\0")
     ]
-    orphan = object_key(await bucket.add_bytes(b"orphan\0"))
+    orphan = object_key(await put(bucket, b"orphan\0"))
     async with bucket.stage() as staged:
         await staged.write(b"no row names this")
         await staged.keep_as(xorb_key(repo.id, "1" * 64))

@@ -17,6 +17,7 @@ import pytest
 from gatekeeper.errors import Invalid, TooLarge, Unavailable
 from gatekeeper.repos.storage import BATCH_BYTES, BucketStore, DirectoryStore, Key, Store, object_key, xorb_key
 from gatekeeper.repos.storage import bucket as bucket_module
+from tests.gatekeeper.repos.conftest import put
 
 pytestmark = pytest.mark.anyio
 
@@ -33,12 +34,6 @@ async def keys(store: Store) -> list[Key]:
 
 def on_the_way(store: Store) -> list[Path]:
     return [path for path in store.staging.rglob("*") if path.is_file()]
-
-
-async def put(store: Store, content: bytes, *, limit: int | None = None, **announced: Any) -> str:
-    async with store.stage(limit=limit) as staged:
-        await staged.write(content)
-        return await staged.keep(**announced)
 
 
 async def read(store: Store, key: Key, start: int = 0, end: int | None = None) -> bytes:
@@ -78,7 +73,7 @@ async def test_large_content_is_kept_whole(any_store: Store) -> None:
 
 
 async def test_content_is_read_in_ranges(any_store: Store) -> None:
-    await any_store.add_bytes(CONTENT)
+    await put(any_store, CONTENT)
     for start, end in [(0, None), (0, 10), (4_999_999, None), (1_000_000, 3_500_000), (10, 10)]:
         pieces = [piece async for piece in any_store.read(KEY, start, end)]
         assert b"".join(pieces) == CONTENT[start:end]
@@ -86,7 +81,7 @@ async def test_content_is_read_in_ranges(any_store: Store) -> None:
 
 
 async def test_content_is_a_file_for_those_who_need_one(any_store: Store) -> None:
-    await any_store.add_bytes(CONTENT)
+    await put(any_store, CONTENT)
 
     def look() -> list[bytes | int]:
         with any_store.open(KEY) as file:
@@ -209,7 +204,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(any_store: Store) -> None:
     assert refused.value.status == 507
     assert refused.value.code == "StorageFull"
     assert (await keys(any_store), on_the_way(any_store)) == ([], [])
-    assert await any_store.add_bytes(CONTENT) == SHA256  # and once there is room, it works again
+    assert await put(any_store, CONTENT) == SHA256  # and once there is room, it works again
 
 
 async def test_content_brought_near_before_a_transaction_takes_its_name_in_it(any_store: Store) -> None:
@@ -232,7 +227,7 @@ async def test_what_was_brought_near_and_not_kept_is_gone(any_store: Store) -> N
 
 
 async def test_only_what_is_old_enough_is_removed(any_store: Store) -> None:
-    await any_store.add_bytes(CONTENT)
+    await put(any_store, CONTENT)
     [lying] = [lying async for lying in any_store.listing("sha256")]
     assert (lying.key, lying.size, lying.age_seconds < 60) == (KEY, len(CONTENT), True)
     assert await any_store.remove(KEY, older_than_seconds=3600) is None
@@ -261,10 +256,10 @@ async def test_a_store_that_can_be_used_says_so(any_store: Store) -> None:
 
 
 async def test_damaged_content_is_replaced_by_a_new_upload(store: DirectoryStore) -> None:
-    await store.add_bytes(CONTENT)
+    await put(store, CONTENT)
     store.path(KEY).write_bytes(b"damaged")
     assert await store.digest(KEY) != SHA256
-    await store.add_bytes(CONTENT)
+    await put(store, CONTENT)
     assert await store.digest(KEY) == SHA256
 
 
@@ -289,23 +284,23 @@ async def test_content_in_a_bucket_is_never_written_over(bucket: BucketStore, mo
         return await real(client, key, file, **options)
 
     monkeypatch.setattr(bucket_module.obstore, "put_async", put_async)
-    await bucket.add_bytes(CONTENT)
-    await bucket.add_bytes(CONTENT)
-    await bucket.add_bytes(LARGE)
-    await bucket.add_bytes(LARGE)
+    await put(bucket, CONTENT)
+    await put(bucket, CONTENT)
+    await put(bucket, LARGE)
+    await put(bucket, LARGE)
     assert sent == ["create", "create", "overwrite"]  # the large one was looked for first, and the second time found
 
 
 async def test_old_content_is_renewed_when_it_arrives_again(
     bucket: BucketStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bucket.add_bytes(CONTENT)
-    await bucket.add_bytes(LARGE)
+    await put(bucket, CONTENT)
+    await put(bucket, LARGE)
     monkeypatch.setattr(bucket_module, "_RENEW_SECONDS", -1.0)  # as if half a day had gone by
     before = [lying.age_seconds async for lying in bucket.listing("sha256")]
     await asyncio.sleep(1.1)  # S3 tells whole seconds
-    await bucket.add_bytes(CONTENT)
-    await bucket.add_bytes(LARGE)
+    await put(bucket, CONTENT)
+    await put(bucket, LARGE)
     after = [lying.age_seconds async for lying in bucket.listing("sha256")]
     assert max(after) < min(before) + 1.1
 
@@ -314,14 +309,14 @@ async def test_who_relies_on_content_waits_for_its_cleaner_and_brings_it_again(
     bucket: BucketStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst moment: the look of the cleaner was at the old object, then the same content arrives."""
-    await bucket.add_bytes(CONTENT)
+    await put(bucket, CONTENT)
     real = bucket._look
     arriving: list[asyncio.Task[str]] = []
 
     async def look(key: Key) -> Any:
         found = await real(key)
         if key == KEY and not arriving:
-            arriving.append(asyncio.create_task(bucket.add_bytes(CONTENT)))
+            arriving.append(asyncio.create_task(put(bucket, CONTENT)))
             await asyncio.sleep(0.5)
         return found
 
@@ -337,7 +332,7 @@ async def test_a_mark_that_a_dead_cleaner_left_holds_nobody_up_for_long(
 ) -> None:
     obstore.put(bucket._client, f"cleaning/{KEY}", b"")
     monkeypatch.setattr(bucket_module, "_MARK_SECONDS", -1.0)  # as if it had lain there for long
-    await bucket.add_bytes(CONTENT)
+    await put(bucket, CONTENT)
     assert await keys(bucket) == [KEY]
 
 
@@ -350,14 +345,14 @@ async def test_a_bucket_that_does_not_answer_is_said(bucket: BucketStore, tmp_pa
     )
     broken = BucketStore(lost, staging=bucket.staging, copies=bucket._copies, is_redirected=True)
     with pytest.raises(Unavailable) as refused:
-        await broken.add_bytes(CONTENT)
+        await put(broken, CONTENT)
     assert (refused.value.status, refused.value.code) == (503, "StorageUnreachable")
     assert on_the_way(bucket) == []
     assert not await broken.is_ready()
 
 
 async def test_damaged_content_is_not_handed_to_anybody_as_a_copy(bucket: BucketStore) -> None:
-    await bucket.add_bytes(CONTENT)
+    await put(bucket, CONTENT)
     obstore.put(bucket._client, KEY, CONTENT[:-1] + b"X")
     with pytest.raises(Unavailable, match="damaged"):
         async with bucket.at_hand(KEY):
@@ -367,7 +362,7 @@ async def test_damaged_content_is_not_handed_to_anybody_as_a_copy(bucket: Bucket
 
 async def test_copies_stay_within_their_room_and_the_least_used_go_first(bucket: BucketStore) -> None:
     contents = [bytes([letter]) * 100 for letter in range(4)]
-    names = [object_key(await bucket.add_bytes(content)) for content in contents]
+    names = [object_key(await put(bucket, content)) for content in contents]
     bucket._copies._limit_bytes = 250
 
     async def copied(key: Key) -> Path:
@@ -390,7 +385,7 @@ async def test_copies_stay_within_their_room_and_the_least_used_go_first(bucket:
 async def test_addresses_of_a_bucket_are_given_only_where_the_operator_wants_it(
     bucket: BucketStore, store: DirectoryStore
 ) -> None:
-    await bucket.add_bytes(CONTENT)
+    await put(bucket, CONTENT)
     address = await bucket.address(KEY)
     assert address is not None
     assert "X-Amz-Expires=60" in address

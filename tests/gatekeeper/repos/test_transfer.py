@@ -14,6 +14,7 @@ from gatekeeper.kit.canonical import digest_of
 from gatekeeper.repos import AddFile, Repo, Store, history, manifest, transfer, verify
 from gatekeeper.repos.storage import object_key
 from gatekeeper.repos.tables import GitObject
+from tests.gatekeeper.repos.conftest import put
 
 pytestmark = pytest.mark.anyio
 
@@ -34,10 +35,15 @@ def directory(tmp_path: Path) -> Path:
     return source
 
 
+async def import_directory(session: AsyncSession, store: Store, repo: Repo, directory: Path, *, by: Principal) -> str:
+    prepared = await transfer.prepare(store, directory)
+    return await transfer.commit_prepared(session, store, repo, prepared, by=by, summary="Import files")
+
+
 async def test_a_directory_goes_in_and_comes_out_unchanged(
     session: AsyncSession, repo: Repo, ada: Principal, store: Store, directory: Path, tmp_path: Path
 ) -> None:
-    head = await transfer.import_directory(session, store, repo, directory, by=ada)
+    head = await import_directory(session, store, repo, directory, by=ada)
     listed = {entry.path: entry for entry in await history.tree(session, repo, head, recursive=True)}
     assert {path for path, entry in listed.items() if entry.lfs} == {"unet/model.dat", "icon"}
     assert ".git/config" not in listed
@@ -53,8 +59,8 @@ async def test_a_directory_goes_in_and_comes_out_unchanged(
 async def test_importing_again_changes_nothing(
     session: AsyncSession, repo: Repo, ada: Principal, store: Store, directory: Path
 ) -> None:
-    head = await transfer.import_directory(session, store, repo, directory, by=ada)
-    assert await transfer.import_directory(session, store, repo, directory, by=ada) == head
+    head = await import_directory(session, store, repo, directory, by=ada)
+    assert await import_directory(session, store, repo, directory, by=ada) == head
 
 
 async def test_links_and_missing_directories_are_refused(store: Store, directory: Path) -> None:
@@ -68,7 +74,7 @@ async def test_links_and_missing_directories_are_refused(store: Store, directory
 async def test_a_manifest_names_the_bytes_a_reader_gets(
     session: AsyncSession, repo: Repo, ada: Principal, store: Store, directory: Path
 ) -> None:
-    head = await transfer.import_directory(session, store, repo, directory, by=ada)
+    head = await import_directory(session, store, repo, directory, by=ada)
     made = await manifest(session, repo, head)
     rows = {path: (size, sha256) for path, size, sha256 in made.files}
     assert rows["unet/model.dat"] == (len(BIG), BIG_SHA256)
@@ -84,7 +90,7 @@ async def test_a_manifest_names_the_bytes_a_reader_gets(
 async def test_verification_finds_what_is_missing_damaged_or_orphaned(
     session: AsyncSession, repo: Repo, ada: Principal, store: Store, directory: Path
 ) -> None:
-    head = await transfer.import_directory(session, store, repo, directory, by=ada)
+    head = await import_directory(session, store, repo, directory, by=ada)
     report = await verify(session, store)
     assert report.is_sound
     assert report.orphaned == []
@@ -94,7 +100,7 @@ async def test_verification_finds_what_is_missing_damaged_or_orphaned(
     assert icon is not None
     store.path(object_key(icon.sha256)).unlink()
     store.path(object_key(BIG_SHA256)).write_bytes(BIG[:-1] + b"X")
-    orphan = await store.add_bytes(b"nobody's")
+    orphan = await put(store, b"nobody's")
     readme = (await history.entry(session, repo, head, "README.md")).oid
     await session.execute(sa.update(GitObject).where(col(GitObject.object_id) == readme).values(content=b"changed"))
 

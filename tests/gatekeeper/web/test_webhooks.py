@@ -62,7 +62,11 @@ async def deliver(site: Site) -> int:
     await hand_out(site)
     house = site.gatekeeper
     courier = Courier(house.db, Sender(RULES), box=house.keys.sealing, judge=judge_of(house), public_url=URL)
-    return await courier.send_due()
+    count = 0
+    while delivery := await courier.claim():
+        await courier.bring(delivery)
+        count += 1
+    return count
 
 
 async def write(site: Site, repo: Repo, name: str, path: str) -> str:

@@ -17,7 +17,7 @@ from gatekeeper.repos.scanning import FileResult, Status, content, work
 from gatekeeper.repos.scanning.source import Budget, Reader
 from gatekeeper.repos.storage import object_key
 from gatekeeper.repos.tables import ContentScan
-from tests.gatekeeper.repos.conftest import Stored, make_person
+from tests.gatekeeper.repos.conftest import Stored, make_person, put
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def promised(database: Database) -> list[dict]:
 @pytest.fixture
 async def filled(database: Database, store: Store) -> tuple[Repo, str]:
     """`ada/demo` with a dangerous pickle in LFS under a harmless name, and a clean text."""
-    sha256 = await store.add_bytes(EVIL)
+    sha256 = await put(store, EVIL)
     async with database.write() as session:
         ada = await make_person(session, "ada")
         repo = await catalogue.create(session, RepoKind.MODEL, "ada", "demo", by=ada)
