@@ -6,7 +6,7 @@ end lies ahead, compared at the instant of asking, so no job has to run for acce
 from is data (`rules`). `projection` is the public hub's view.
 """
 
-from gatekeeper.access.activation import activate_waiting, proposed_end, settle
+from gatekeeper.access.activation import proposed_end, settle
 from gatekeeper.access.afterwards import appeal, close_out, confirm
 from gatekeeper.access.answers import (
     PLACEHOLDERS,
@@ -21,7 +21,7 @@ from gatekeeper.access.answers import USES as ANSWER_USES
 from gatekeeper.access.asking import OVERDUE, correct, get, save, submit, withdraw
 from gatekeeper.access.blocks import block, blocks_of, get_block, is_blocked, revoke_under, unblock, under
 from gatekeeper.access.bulk import MOST as MOST_AT_ONCE
-from gatekeeper.access.bulk import Outcome, decide_many
+from gatekeeper.access.bulk import decide_many
 from gatekeeper.access.deciding import add_terms, approvals, approve, barred, cancel, reject, resume, suspend
 from gatekeeper.access.direct import grant_directly
 from gatekeeper.access.gate import AskRule, is_gated
@@ -69,7 +69,6 @@ from gatekeeper.access.prerequisites import (
     take_back,
 )
 from gatekeeper.access.projection import (
-    HubPage,
     HubRequest,
     HubStatus,
     grant_hub,
@@ -129,11 +128,9 @@ __all__ = [
     "CloseOut",
     "Filter",
     "Held",
-    "HubPage",
     "HubRequest",
     "HubStatus",
     "Kind",
-    "Outcome",
     "Page",
     "Prerequisite",
     "RepoRequirement",
@@ -143,7 +140,6 @@ __all__ = [
     "Standing",
     "Told",
     "Usual",
-    "activate_waiting",
     "add_terms",
     "age",
     "answer",

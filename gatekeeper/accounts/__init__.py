@@ -28,14 +28,12 @@ from gatekeeper.accounts import (
 from gatekeeper.accounts.namespaces import find_namespace
 from gatekeeper.accounts.principal import ANONYMOUS, OPERATOR, Principal, Reach
 from gatekeeper.accounts.signin import SecondStepNeeded, SignedIn, change_password, sign_in
-from gatekeeper.accounts.tables import BrowserSession, Membership, Namespace, Organization, Person, Role, Strength
+from gatekeeper.accounts.tables import Membership, Organization, Person, Role, Strength
 
 __all__ = [
     "ANONYMOUS",
     "OPERATOR",
-    "BrowserSession",
     "Membership",
-    "Namespace",
     "Organization",
     "Person",
     "Principal",

@@ -30,13 +30,12 @@ from gatekeeper.authz.copying import Copied, copyable
 from gatekeeper.authz.decide import (
     Capabilities,
     decide,
-    error_for,
     needs_institution,
     require,
     require_global,
     require_path,
 )
-from gatekeeper.authz.explain import Explanation, explain
+from gatekeeper.authz.explain import explain
 from gatekeeper.authz.facts import at_release, load, load_each, load_many, load_namespace, load_namespaces
 from gatekeeper.authz.fetching import fetchable
 from gatekeeper.authz.listing import filter_known, listing_filter, visible
@@ -44,12 +43,12 @@ from gatekeeper.authz.matrix import COLUMNS, as_markdown, matrix
 from gatekeeper.authz.openness import is_public_by
 from gatekeeper.authz.outcome import Allowed, Code, Decision, Denied
 from gatekeeper.authz.policies import Policies
-from gatekeeper.authz.readable import readable, sender
+from gatekeeper.authz.readable import sender
 from gatekeeper.authz.resource import Grant, Hub, Resource, Revision, Standing
 from gatekeeper.authz.simulate import simulate
 from gatekeeper.authz.simulation import Simulation
 from gatekeeper.authz.standing import asks_institution
-from gatekeeper.authz.who import Who, who
+from gatekeeper.authz.who import who
 
 __all__ = [
     "COLUMNS",
@@ -61,7 +60,6 @@ __all__ = [
     "Copied",
     "Decision",
     "Denied",
-    "Explanation",
     "Grant",
     "Hub",
     "InForce",
@@ -71,7 +69,6 @@ __all__ = [
     "Revision",
     "Simulation",
     "Standing",
-    "Who",
     "action_for_path",
     "activate",
     "activate_candidate",
@@ -83,7 +80,6 @@ __all__ = [
     "check",
     "copyable",
     "decide",
-    "error_for",
     "explain",
     "fetchable",
     "filter_known",
@@ -100,7 +96,6 @@ __all__ = [
     "matrix",
     "needs_institution",
     "propose",
-    "readable",
     "require",
     "require_global",
     "require_path",

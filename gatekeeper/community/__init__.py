@@ -17,22 +17,18 @@ from gatekeeper.community import (
     proposals,
     pulls,
 )
-from gatekeeper.community.collections_tables import Collection, CollectionItem, ItemKind
+from gatekeeper.community.collections_tables import Collection, ItemKind
 from gatekeeper.community.discussions import Filter, Thread
-from gatekeeper.community.proposals import Proposed
-from gatekeeper.community.tables import CommentText, Discussion, DiscussionEvent, EventKind, ProposedCommit, Status
+from gatekeeper.community.tables import CommentText, Discussion, DiscussionEvent, EventKind, Status
 
 __all__ = [
     "Collection",
-    "CollectionItem",
     "CommentText",
     "Discussion",
     "DiscussionEvent",
     "EventKind",
     "Filter",
     "ItemKind",
-    "Proposed",
-    "ProposedCommit",
     "Status",
     "Thread",
     "acts",

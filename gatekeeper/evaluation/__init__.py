@@ -10,7 +10,7 @@ from gatekeeper.evaluation import comparing, demands, reports, runs, safety
 from gatekeeper.evaluation.analysis import Reader
 from gatekeeper.evaluation.clearing import clear
 from gatekeeper.evaluation.demands import Demand
-from gatekeeper.evaluation.grids import BrokenGrid, Grid, load_grids, require_grid
+from gatekeeper.evaluation.grids import Grid, load_grids, require_grid
 from gatekeeper.evaluation.measures import Estimate
 from gatekeeper.evaluation.promptsets import PromptSet, load_prompt_sets, read_prompts, require_prompt_set
 from gatekeeper.evaluation.runs import JOB, AnyGrid, Outcome
@@ -20,7 +20,6 @@ from gatekeeper.evaluation.tables import EvaluationReport, EvaluationRun, ImageS
 __all__ = [
     "JOB",
     "AnyGrid",
-    "BrokenGrid",
     "Demand",
     "Estimate",
     "EvaluationReport",

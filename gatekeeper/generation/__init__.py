@@ -10,7 +10,7 @@ from gatekeeper.generation import claims, measuring, quota_changes, quotas, usag
 from gatekeeper.generation.admission import Admitted, Once, Ruling, Terms, admit
 from gatekeeper.generation.certifying import Certifier
 from gatekeeper.generation.client import Worker, WorkerError
-from gatekeeper.generation.demands import demanded, licenses_of, under_license
+from gatekeeper.generation.demands import demanded, licenses_of
 from gatekeeper.generation.encoding import format_of
 from gatekeeper.generation.images import ImageFolder, clean_up, forget, is_over, list_own, own, own_image
 from gatekeeper.generation.making import Recheck, Right
@@ -19,11 +19,11 @@ from gatekeeper.generation.news import require_images, why_none
 from gatekeeper.generation.orders import MAX_SEED, OrderRequest
 from gatekeeper.generation.quota_changes import change_quota, list_changes
 from gatekeeper.generation.runs import Update
-from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel, StrikePolicy
+from gatekeeper.generation.safety import BrokenSafety, Budget, Change, Safety, SafetyLevel
 from gatekeeper.generation.strikes import Standing, appeal, own_strikes, review, standing, strikes_to_review
 from gatekeeper.generation.studio import Studio
 from gatekeeper.generation.supervisor import Supervisor
-from gatekeeper.generation.tables import Generation, GenerationState, QuotaChange, Strike, StrikeKind, StrikeState
+from gatekeeper.generation.tables import Generation, GenerationState, Strike, StrikeKind, StrikeState
 from inference.contract import Health, RefusalCode
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "ImageFolder",
     "Once",
     "OrderRequest",
-    "QuotaChange",
     "Recheck",
     "RefusalCode",
     "Right",
@@ -49,7 +48,6 @@ __all__ = [
     "Standing",
     "Strike",
     "StrikeKind",
-    "StrikePolicy",
     "StrikeState",
     "Studio",
     "Supervisor",
@@ -79,7 +77,6 @@ __all__ = [
     "review",
     "standing",
     "strikes_to_review",
-    "under_license",
     "usage",
     "why_none",
     "worker_manifest",

@@ -11,7 +11,6 @@ from gatekeeper.incidents.linking import Subject, link, unlink
 from gatekeeper.incidents.opening import close, dismiss, open_incident, reopen, report, take_up
 from gatekeeper.incidents.reading import (
     WAITING,
-    Published,
     get,
     links_of,
     listing,
@@ -23,7 +22,6 @@ from gatekeeper.incidents.tables import (
     Incident,
     IncidentLink,
     IncidentState,
-    IncidentStep,
     LinkKind,
     Severity,
 )
@@ -35,9 +33,7 @@ __all__ = [
     "Incident",
     "IncidentLink",
     "IncidentState",
-    "IncidentStep",
     "LinkKind",
-    "Published",
     "Severity",
     "Subject",
     "close",

@@ -10,10 +10,10 @@ from gatekeeper.ledger import offline, tiles
 from gatekeeper.ledger.evidence import EvidenceWriter
 from gatekeeper.ledger.kinds import KINDS
 from gatekeeper.ledger.listing import events, kinds_there
-from gatekeeper.ledger.prove import Growth, Proof, newest_checkpoint, prove, prove_from
+from gatekeeper.ledger.prove import Proof, newest_checkpoint, prove, prove_from
 from gatekeeper.ledger.record import fields, record
-from gatekeeper.ledger.seal import Sealer, has_pending, pending
-from gatekeeper.ledger.tables import LedgerCheckpoint, LedgerEvent, LedgerNode
+from gatekeeper.ledger.seal import Sealer, pending
+from gatekeeper.ledger.tables import LedgerEvent
 from gatekeeper.ledger.tree import sealed_size
 from gatekeeper.ledger.verify import Report, verify, verify_newest
 from gatekeeper.ledger.work import present, tell, working
@@ -21,16 +21,12 @@ from gatekeeper.ledger.work import present, tell, working
 __all__ = [
     "KINDS",
     "EvidenceWriter",
-    "Growth",
-    "LedgerCheckpoint",
     "LedgerEvent",
-    "LedgerNode",
     "Proof",
     "Report",
     "Sealer",
     "events",
     "fields",
-    "has_pending",
     "kinds_there",
     "newest_checkpoint",
     "offline",

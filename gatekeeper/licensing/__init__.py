@@ -4,7 +4,7 @@ A text is its bytes, found by digest. The terms of a commit are an ordered bundl
 a bundle for one repository, by an act of their own, and holds a receipt that anybody verifies offline.
 """
 
-from gatekeeper.licensing.acceptance import PRESENTATION_LIFE, accept, present, text_to_show
+from gatekeeper.licensing.acceptance import accept, present
 from gatekeeper.licensing.accepted import (
     acceptances_of,
     claim_of,
@@ -38,10 +38,10 @@ from gatekeeper.licensing.circumstances import (
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
 from gatekeeper.licensing.flow_down import FlowDown, Place, flow_down
-from gatekeeper.licensing.forms import FieldKind, Form, FormField, Option
+from gatekeeper.licensing.forms import FieldKind, Form, FormField
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.packaged import packaged_text
-from gatekeeper.licensing.receipt import Verdict, key_id, read_receipt, sign_receipt, verify_receipt, with_proof
+from gatekeeper.licensing.receipt import read_receipt, sign_receipt, verify_receipt, with_proof
 from gatekeeper.licensing.recognition import license_ids, recognize, recognized, suggested
 from gatekeeper.licensing.tables import ChangeClass, TermsChange
 from gatekeeper.licensing.terms import Document, Terms, keep, resolve, stored, terms_for, text_of
@@ -54,7 +54,6 @@ __all__ = [
     "GRACE_DAYS",
     "MAX_INSTITUTION_CHARS",
     "MAX_TYPED_NAME_CHARS",
-    "PRESENTATION_LIFE",
     "Act",
     "Catalogue",
     "ChangeClass",
@@ -68,12 +67,10 @@ __all__ = [
     "HouseForm",
     "Keeping",
     "Known",
-    "Option",
     "Place",
     "Source",
     "Terms",
     "TermsChange",
-    "Verdict",
     "accept",
     "acceptances_of",
     "add",
@@ -96,7 +93,6 @@ __all__ = [
     "import_catalogue",
     "is_readable",
     "keep",
-    "key_id",
     "latest_acceptance",
     "license_ids",
     "own_acceptance",
@@ -114,7 +110,6 @@ __all__ = [
     "tell_of_newer",
     "terms_for",
     "text_of",
-    "text_to_show",
     "verify_receipt",
     "with_proof",
     "withdraw_acceptance",

@@ -15,7 +15,7 @@ from gatekeeper.notices.holding import TELL_HOLDERS, names_of, tell_holders, tol
 from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
 from gatekeeper.notices.mail import MAIL, MailServer, Postman, mail
-from gatekeeper.notices.sending import Sender, signature
+from gatekeeper.notices.sending import Sender
 from gatekeeper.notices.tables import DeliveryState, Notice, Webhook, WebhookDelivery
 from gatekeeper.notices.targets import Rules
 from gatekeeper.notices.telling import (
@@ -29,7 +29,7 @@ from gatekeeper.notices.telling import (
     unread,
 )
 from gatekeeper.notices.webhooks import Wanted, Watched
-from gatekeeper.notices.wording import Said, say
+from gatekeeper.notices.wording import say
 
 __all__ = [
     "GROUPS",
@@ -48,7 +48,6 @@ __all__ = [
     "Postman",
     "Question",
     "Rules",
-    "Said",
     "Sender",
     "Wanted",
     "Watched",
@@ -68,7 +67,6 @@ __all__ = [
     "remind_of_ends",
     "say",
     "send_link",
-    "signature",
     "tell",
     "tell_applicant",
     "tell_holders",

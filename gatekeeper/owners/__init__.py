@@ -6,7 +6,7 @@ what people, programs and settings elsewhere still mean by it.
 """
 
 from gatekeeper.owners.ending import delete
-from gatekeeper.owners.foresight import Foreseen, Named, foresee, named
+from gatekeeper.owners.foresight import foresee, named
 from gatekeeper.owners.renaming import rename
 
 __all__ = ["Foreseen", "Named", "delete", "foresee", "named", "rename"]

@@ -4,16 +4,13 @@ The evidence log holds ids and digests only. Everything that names a person lies
 while every proof stays valid. Callers write `foresee`, `erase`, `export_of`, `hold`, `lift_hold`, `enforce`.
 """
 
-from gatekeeper.privacy.erasure import Foreseen, erase, foresee
+from gatekeeper.privacy.erasure import erase, foresee
 from gatekeeper.privacy.export import export_of
 from gatekeeper.privacy.holds import hold, hold_on, lift_hold
 from gatekeeper.privacy.retention import Periods, enforce
-from gatekeeper.privacy.tables import Cleared, Erasure, LegalHold
+from gatekeeper.privacy.tables import LegalHold
 
 __all__ = [
-    "Cleared",
-    "Erasure",
-    "Foreseen",
     "LegalHold",
     "Periods",
     "enforce",

@@ -5,7 +5,7 @@ proposal whose criteria are checked on exactly these files and which enough main
 maintainer at once. `Ladder` is the rules of the stages as data.
 """
 
-from gatekeeper.releases.approvals import Quorum, maintainers, quorum
+from gatekeeper.releases.approvals import Quorum, maintainers
 from gatekeeper.releases.changes import ask_change, carry_out, change_quorum, changes_of, waits_for_others
 from gatekeeper.releases.criteria import Finding, can_be_waived
 from gatekeeper.releases.embargoes import due, open_or_hold
@@ -13,7 +13,7 @@ from gatekeeper.releases.holders import Holder, fetched_by, holders, holders_of,
 from gatekeeper.releases.holds import demote, deprecate, embargo, hold, resume, withdraw
 from gatekeeper.releases.ladder import BrokenLadder, Ladder, StageRule
 from gatekeeper.releases.organization_rules import ladder_for, ladder_of, set_rule
-from gatekeeper.releases.promotion import current_findings, promote, propose, standing_of, waive
+from gatekeeper.releases.promotion import promote, propose, standing_of, waive
 from gatekeeper.releases.proposals import (
     approvals_of,
     approve_proposal,
@@ -39,16 +39,14 @@ from gatekeeper.releases.rows import (
 )
 from gatekeeper.releases.stage_terms import terms_in_force
 from gatekeeper.releases.surroundings import record_drill
-from gatekeeper.releases.tables import Act, Approval, OrganizationRule, Proposal, ProposalState, Release, Stage
+from gatekeeper.releases.tables import Act, Proposal, ProposalState, Release, Stage
 
 __all__ = [
     "Act",
-    "Approval",
     "BrokenLadder",
     "Finding",
     "Holder",
     "Ladder",
-    "OrganizationRule",
     "Proposal",
     "ProposalState",
     "Quorum",
@@ -63,7 +61,6 @@ __all__ = [
     "change_quorum",
     "changes_of",
     "close_proposal",
-    "current_findings",
     "delete_files",
     "demote",
     "deprecate",
@@ -88,7 +85,6 @@ __all__ = [
     "promote",
     "proposals_of",
     "propose",
-    "quorum",
     "recent",
     "record_drill",
     "released_at",

@@ -34,7 +34,6 @@ from gatekeeper.repos.garbage import Swept, collect
 from gatekeeper.repos.history import (
     AddFile,
     AddLfs,
-    Commit,
     CopyFile,
     DeleteFolder,
     DeletePath,
@@ -43,11 +42,10 @@ from gatekeeper.repos.history import (
     TreeEntry,
     commit,
     entry,
-    read_blob,
     resolve_revision,
     tree,
 )
-from gatekeeper.repos.manifests import Manifest, manifest
+from gatekeeper.repos.manifests import manifest
 from gatekeeper.repos.moving import move
 from gatekeeper.repos.names import find_by_any_name, key_of
 from gatekeeper.repos.storage import Store
@@ -58,14 +56,12 @@ __all__ = [
     "AddFile",
     "AddLfs",
     "Card",
-    "Commit",
     "CopyFile",
     "DeleteFolder",
     "DeletePath",
     "Gate",
     "GitRef",
     "LfsPointer",
-    "Manifest",
     "Operation",
     "Repo",
     "RepoKind",
@@ -99,7 +95,6 @@ __all__ = [
     "mirrors",
     "move",
     "popularity",
-    "read_blob",
     "refs",
     "require",
     "resolve_revision",

@@ -7,41 +7,34 @@ and a disabled owner bind on the next one.
 
 from gatekeeper.tokens import approval, limits
 from gatekeeper.tokens.at_once import AtOnce
-from gatekeeper.tokens.issue import PREFIX, issue, last_used, list_for, revoke
+from gatekeeper.tokens.issue import issue, last_used, list_for, revoke
 from gatekeeper.tokens.leave import forget_organization, report_leaked, revoke_all
-from gatekeeper.tokens.resolve import REFUSAL, behind, is_live, refused, resolve, resume
-from gatekeeper.tokens.scopes import ROLES, Scope, scopes_for
-from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenPolicy, TokenUse, Verdict
+from gatekeeper.tokens.resolve import behind, resolve, resume
+from gatekeeper.tokens.scopes import Scope
+from gatekeeper.tokens.tables import AccessToken, TokenKind, TokenUse, Verdict
 from gatekeeper.tokens.use import LastUse, Seen, saw, write_last_use
 
 __all__ = [
-    "PREFIX",
-    "REFUSAL",
-    "ROLES",
     "AccessToken",
     "AtOnce",
     "LastUse",
     "Scope",
     "Seen",
     "TokenKind",
-    "TokenPolicy",
     "TokenUse",
     "Verdict",
     "approval",
     "behind",
     "forget_organization",
-    "is_live",
     "issue",
     "last_used",
     "limits",
     "list_for",
-    "refused",
     "report_leaked",
     "resolve",
     "resume",
     "revoke",
     "revoke_all",
     "saw",
-    "scopes_for",
     "write_last_use",
 ]

@@ -5,6 +5,6 @@ Callers write `refresh` and `newest`; `Refusals` counts what the decision denies
 
 from gatekeeper.transparency.figures import refresh
 from gatekeeper.transparency.refusals import Refusals, denials_by_day
-from gatekeeper.transparency.report import FEWEST, Month, Report, Share, newest
+from gatekeeper.transparency.report import FEWEST, Report, Share, newest
 
 __all__ = ["FEWEST", "Month", "Refusals", "Report", "Share", "denials_by_day", "newest", "refresh"]

@@ -5,16 +5,12 @@ or a registration that takes two requests is a step, bound to the browser by a c
 """
 
 from gatekeeper.accounts.factors import passkeys, recovery, steps, totp
-from gatekeeper.accounts.factors.holding import Held, held
+from gatekeeper.accounts.factors.holding import held
 from gatekeeper.accounts.factors.passkeys import RelyingParty
-from gatekeeper.accounts.factors.tables import Passkey, RecoveryCode, SignInStep, Totp
+from gatekeeper.accounts.factors.tables import Totp
 
 __all__ = [
-    "Held",
-    "Passkey",
-    "RecoveryCode",
     "RelyingParty",
-    "SignInStep",
     "Totp",
     "held",
     "passkeys",

@@ -11,7 +11,7 @@ from gatekeeper.accounts.oidc import arrivals, claims, identities, links, logout
 from gatekeeper.accounts.oidc.arrivals import Door
 from gatekeeper.accounts.oidc.providers import Admits, BadProvider, Provider, configured
 from gatekeeper.accounts.oidc.remote import Remote
-from gatekeeper.accounts.oidc.tables import Identity, Newcomer
+from gatekeeper.accounts.oidc.tables import Newcomer
 from gatekeeper.accounts.oidc.trips import Vouched
 from gatekeeper.accounts.tables import ProviderSession
 from gatekeeper.settings import Settings
@@ -32,7 +32,6 @@ __all__ = [
     "Admits",
     "BadProvider",
     "Door",
-    "Identity",
     "Newcomer",
     "Provider",
     "ProviderSession",

@@ -12,20 +12,15 @@ from gatekeeper.repos.scanning.results import (
     results_now,
     results_of,
     results_of_each,
-    verdicts,
 )
 from gatekeeper.repos.scanning.review import Flagged, count_flagged, flagged, scan_again
-from gatekeeper.repos.scanning.verdict import SCANNER, Finding, Import, Kind, Status, Verdict
-from gatekeeper.repos.scanning.work import Scanned, handle, heads, scan
+from gatekeeper.repos.scanning.verdict import Kind, Status, Verdict
+from gatekeeper.repos.scanning.work import handle, heads, scan
 
 __all__ = [
-    "SCANNER",
     "FileResult",
-    "Finding",
     "Flagged",
-    "Import",
     "Kind",
-    "Scanned",
     "Status",
     "Verdict",
     "count_flagged",
@@ -39,5 +34,4 @@ __all__ = [
     "results_of_each",
     "scan",
     "scan_again",
-    "verdicts",
 ]

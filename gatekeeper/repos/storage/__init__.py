@@ -9,11 +9,10 @@ from gatekeeper.repos.storage.contract import Lying, Store
 from gatekeeper.repos.storage.directory import DirectoryStore
 from gatekeeper.repos.storage.keys import Key, object_key, part_key, xorb_key
 from gatekeeper.repos.storage.opening import open_store
-from gatekeeper.repos.storage.staging import BATCH_BYTES, CHUNK_BYTES, Staged
+from gatekeeper.repos.storage.staging import BATCH_BYTES, Staged
 
 __all__ = [
     "BATCH_BYTES",
-    "CHUNK_BYTES",
     "BucketStore",
     "DirectoryStore",
     "Key",

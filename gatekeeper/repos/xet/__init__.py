@@ -12,7 +12,7 @@ from gatekeeper.repos.xet.files import Found, hashes_of, in_commit, places_in
 from gatekeeper.repos.xet.grants import XetGrant, cas_path, check, is_in_use, issue
 from gatekeeper.repos.xet.hashes import printed
 from gatekeeper.repos.xet.reach import FileOf, Sender
-from gatekeeper.repos.xet.receive import Progress, ReceivedXorb, accept_shard, receive_xorb, register_xorb
+from gatekeeper.repos.xet.receive import Progress, accept_shard, receive_xorb, register_xorb
 from gatekeeper.repos.xet.reconstruction import Plan, Span, StoredXorb, place_of, plan, wanted
 from gatekeeper.repos.xet.registration import renew_xorb
 from gatekeeper.repos.xet.shard import MAX_BODY_BYTES as MAX_SHARD_BYTES
@@ -25,7 +25,6 @@ __all__ = [
     "Found",
     "Plan",
     "Progress",
-    "ReceivedXorb",
     "Sender",
     "Span",
     "StoredXorb",

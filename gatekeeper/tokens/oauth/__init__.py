@@ -7,15 +7,12 @@ Authlib's (`server`, `flows`); what is true is decided by the verbs here.
 
 from gatekeeper.tokens.oauth import applications, authorize, codes, device, grants, keys, publishers, statements
 from gatekeeper.tokens.oauth.claims import claims_of
-from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, IDENTITY, SCOPES, Client, find
+from gatekeeper.tokens.oauth.clients import HUB_CLI_ID, SCOPES, Client, find
 from gatekeeper.tokens.oauth.flows import open_server
-from gatekeeper.tokens.oauth.server import Answer, Asked, Ground, Server
+from gatekeeper.tokens.oauth.server import Answer, Asked, Ground
 from gatekeeper.tokens.oauth.tables import (
     Application,
-    Code,
-    Consent,
     DeviceRequest,
-    DeviceState,
     Grant,
     Publisher,
     RefreshToken,
@@ -23,21 +20,16 @@ from gatekeeper.tokens.oauth.tables import (
 
 __all__ = [
     "HUB_CLI_ID",
-    "IDENTITY",
     "SCOPES",
     "Answer",
     "Application",
     "Asked",
     "Client",
-    "Code",
-    "Consent",
     "DeviceRequest",
-    "DeviceState",
     "Grant",
     "Ground",
     "Publisher",
     "RefreshToken",
-    "Server",
     "applications",
     "authorize",
     "claims_of",
