@@ -93,7 +93,6 @@ def build(settings: Settings) -> ASGIApp:
         is_https=settings.is_https,
         cache=gatekeeper.cache,
         limits=limits,
-        refusals=gatekeeper.refusals,
     )
 
 

@@ -28,6 +28,7 @@ class GatekeeperError(Exception):
 
     status: int = 500
     code: str = "InternalError"
+    repo_id: str = ""  # of the repository that a decision was about: for counting, never sent
 
     def __init__(
         self,

@@ -66,7 +66,9 @@ def require(policies: Policies, principal: Principal, action: Action, resource: 
     decision = decide(policies, principal, action, resource, instant)
     if isinstance(decision, Allowed):
         return decision
-    raise error_for(decision, principal, action)
+    error = error_for(decision, principal, action)
+    error.repo_id = resource.repo_id if isinstance(resource, Resource) else ""
+    raise error
 
 
 def require_path(policies: Policies, principal: Principal, path: str, resource: Resource, instant: datetime) -> None:

@@ -21,9 +21,13 @@ def by_day(days: list[date], counted: Iterable[tuple[date, int]]) -> list[tuple[
 
 
 async def count_by_day(
-    session: AsyncSession, instant: sa.SQLColumnExpression[Any], *where: sa.ColumnElement[bool]
+    session: AsyncSession,
+    instant: sa.SQLColumnExpression[Any],
+    *where: sa.ColumnElement[bool],
+    of: sa.ColumnElement[int] | None = None,
 ) -> list[tuple[date, int]]:
-    """How many rows fall on each day. The database's own zone must be UTC, as everywhere in the house."""
+    """How many rows fall on each day, or their sum `of`. The database's own zone must be UTC, as everywhere here."""
     year, month, day = (sa.extract(part, instant) for part in ("year", "month", "day"))
-    rows = await session.execute(sa.select(year, month, day, sa.func.count()).where(*where).group_by(year, month, day))
+    total = sa.func.count() if of is None else of
+    rows = await session.execute(sa.select(year, month, day, total).where(*where).group_by(year, month, day))
     return [(date(int(row[0]), int(row[1]), int(row[2])), int(row[3])) for row in rows]

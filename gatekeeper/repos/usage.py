@@ -1,13 +1,16 @@
 """How much room what takes: by repository and owner, what is kept once, and uploads that are under way."""
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.kit.clock import now
+from gatekeeper.kit.days import by_day, count_by_day, last_days
 from gatekeeper.repos.tables import Repo, RepoObject, StoredObject, StoredXorb, Upload
 
 _SIZE = sa.func.coalesce(sa.func.sum(col(StoredObject.size_bytes)), 0)
@@ -59,6 +62,18 @@ async def totals(s: AsyncSession) -> Totals:
     xorbs = sa.select(sa.func.coalesce(sa.func.sum(col(StoredXorb.size_bytes)), 0)).scalar_subquery()
     row = (await s.execute(sa.select(referred, *stored.c, xorbs))).one()
     return Totals(int(row[0]), int(row[1]), int(row[3]), int(row[2]))
+
+
+async def stored_by_day(s: AsyncSession, days: int) -> list[tuple[str, int]]:
+    """Bytes that came into the store on each of the last `days`, of what lies there now."""
+    wanted = last_days(now(), days)
+    since, came = datetime.combine(wanted[0], time(), UTC), Counter[date]()
+    for at, size in (
+        (col(StoredObject.stored_at), col(StoredObject.size_bytes)),
+        (col(StoredXorb.received_at), col(StoredXorb.size_bytes)),
+    ):
+        came.update(dict(await count_by_day(s, at, at >= since, of=sa.func.sum(size))))
+    return by_day(wanted, came.items())
 
 
 async def largest(s: AsyncSession, *, limit: int) -> list[Share]:

@@ -4,7 +4,7 @@ Callers write `refresh` and `newest`; `Refusals` counts what the decision denies
 """
 
 from gatekeeper.transparency.figures import refresh
-from gatekeeper.transparency.refusals import Refusals, denials_by_day
+from gatekeeper.transparency.refusals import Refusals, denials
 from gatekeeper.transparency.report import FEWEST, Report, Share, newest
 
-__all__ = ["FEWEST", "Month", "Refusals", "Report", "Share", "denials_by_day", "newest", "refresh"]
+__all__ = ["FEWEST", "Refusals", "Report", "Share", "denials", "newest", "refresh"]

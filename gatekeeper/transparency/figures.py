@@ -22,6 +22,7 @@ from gatekeeper.ledger import LedgerEvent
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.releases.tables import Release, Stage
 from gatekeeper.repos.tables import Repo
+from gatekeeper.transparency.refusals import CAUSE
 from gatekeeper.transparency.report import FEWEST, Closed, Month, Report, Share, told
 from gatekeeper.transparency.tables import RefusalCount, TransparencyReport
 
@@ -175,12 +176,11 @@ async def _counts(
 
 async def _denials(session: AsyncSession, since: datetime) -> tuple[Share, ...]:
     number = sa.func.sum(col(RefusalCount.total))
-    cause = sa.case((col(RefusalCount.rule) == "", col(RefusalCount.code)), else_=col(RefusalCount.rule))
     rows = await session.execute(
-        sa.select(cause, number)
+        sa.select(CAUSE, number)
         .where(col(RefusalCount.day) >= since.date())
-        .group_by(cause)
-        .order_by(number.desc(), cause)
+        .group_by(CAUSE)
+        .order_by(number.desc(), CAUSE)
         .limit(_MOST_CAUSES)
     )
     return _told(rows)

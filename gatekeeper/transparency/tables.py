@@ -11,13 +11,17 @@ from gatekeeper.kit.columns import UtcDateTime
 
 
 class RefusalCount(SQLModel, table=True):
-    """How often the decision said no, by its code and the policy that forbade it (empty: none allowed it)."""
+    """How often the decision said no, by its code and the policy that forbade it (empty: none allowed it).
+
+    repo_id  what it was about; empty for what concerns the hub as a whole
+    """
 
     __tablename__ = "refusal_count"
 
     day: date = Field(primary_key=True, sa_type=sa.Date)
     code: str = Field(primary_key=True, max_length=40)
     rule: str = Field(primary_key=True, max_length=80)
+    repo_id: str = Field(default="", primary_key=True, max_length=26)
     total: int = Field(sa_type=sa.BigInteger)
 
 

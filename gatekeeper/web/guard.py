@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from gatekeeper import authz, ledger, notices
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action, Resource
-from gatekeeper.errors import Invalid, NotAllowed, RevisionNotFound, TooLarge
+from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, RevisionNotFound, TooLarge
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
 from gatekeeper.web import stepping
@@ -139,6 +139,9 @@ def guarded(
                 )
             except Moved as moved:
                 response = await _to_new_name(request, moved)
+            except GatekeeperError as error:
+                request.app.state.gatekeeper.refusals.saw(error)  # before a door says it in its clients' own way
+                raise
             await response(scope, receive, send)
 
     return RawRoute(

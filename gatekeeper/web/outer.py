@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatekeeper.errors import GatekeeperError, TooMany, Unavailable
 from gatekeeper.kit.traces import place
-from gatekeeper.transparency import Refusals
 from gatekeeper.web import hot, respond
 from gatekeeper.web.limits import Headers, RateLimits
 
@@ -38,10 +37,8 @@ class Outer:
         is_https: bool,
         cache: hot.HotCache,
         limits: RateLimits,
-        refusals: Refusals,
     ) -> None:
         self._app = app
-        self._refusals = refusals
         self._error_page = error_page
         self._cache = cache
         self._limits = limits
@@ -92,7 +89,6 @@ class Outer:
         except Exception as error:
             if has_begun:
                 raise
-            self._refusals.saw(error)
             answer = self._answer_error(Request(scope, receive), error, request_id)
             await answer(scope, receive, send_with_headers)
         finally:

@@ -167,10 +167,12 @@ def tick(label: str) -> str:
     return month_abbr[int(label[5:])] if len(label) == len("2026-12") else label[-2:]
 
 
-def told(number: int | str | None) -> str:
-    """A number of the transparency report: None stands for some, but too few to be told. What is text already stays."""
+def told(number: int | str | None, unit: str = "") -> str:
+    """A number of a plot: None stands for some, but too few to be told. What is text already stays."""
     if isinstance(number, str):
         return number
+    if unit == "bytes":
+        return size_text(number or 0)
     return f"fewer than {transparency.FEWEST}" if number is None else f"{number:,}"
 
 

@@ -3,7 +3,7 @@
 from gatekeeper.web.wording.capabilities import CAPABILITIES, EVERYONE, MINE, capability
 from gatekeeper.web.wording.events import EVENTS, RELEASE_ACTS
 from gatekeeper.web.wording.kinds import CAN, FILTERS, KINDS, LIBRARIES, SORTS, TASKS, KindFacts
-from gatekeeper.web.wording.refusals import REFUSALS, Refusal, refusal
+from gatekeeper.web.wording.refusals import REFUSALS, Refusal, cause, refusal
 from gatekeeper.web.wording.requests import ANSWER_USES, CLOSE_OUTS, REQUEST_ACTS, REQUEST_STATES, VOTES, StateFacts
 from gatekeeper.web.wording.safety import ORDER_STOPS, SAFETY_LEVELS, STRIKE_KINDS, STRIKE_STATES
 from gatekeeper.web.wording.scans import Scan, scan_of
@@ -44,6 +44,7 @@ __all__ = [
     "StageFacts",
     "StateFacts",
     "capability",
+    "cause",
     "refusal",
     "scan_of",
 ]

@@ -73,7 +73,6 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
 
 def _chapters(call: Call, report: Report) -> list[Chapter]:
     reasons = {reason.code: reason.text for reason in request_rules(call).reasons}
-    policies = {id: f"{rule.reason} ({id})" for id, rule in call.gatekeeper.policies.rules.items()}
     stages = {key: facts.label for key, facts in words.STAGES.items()}
     months = [asdict(month) for month in report.months]
 
@@ -104,7 +103,7 @@ def _chapters(call: Call, report: Report) -> list[Chapter]:
             "Rules and releases",
             [plot("denied", "Acts refused by the rules"), plot("held", "Releases put on hold")],
             [("What the rules refused", "Acts that the decision denied, by the policy that said so.", "Rule",
-              _rows(report.denials, policies)),
+              [(words.cause(share.cause, call.gatekeeper.policies), share.count) for share in report.denials]),
              ("Where models stand", "Repositories that everybody may know of, by their best stage.", "Stage",
               _rows(report.stages, stages))],
         ),

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from gatekeeper.authz import Code, Denied
+from gatekeeper.authz import Code, Denied, Policies
 from gatekeeper.web.wording.times import instant_tag
 
 _LOGIN, _ACCESS = "login", "access"
@@ -61,6 +61,12 @@ def refusal(denied: Denied, url: str) -> Refusal:
     if denied.code is Code.EMBARGOED and denied.revision:
         reason = until(reason, denied.revision.embargoed_until)
     return Refusal(reason, action, {_LOGIN: f"/login?next={url}", _ACCESS: f"{url}/access"}.get(where, ""))
+
+
+def cause(name: str, policies: Policies) -> str:
+    """What was refused and counted, in words: the reason of the policy that forbade it, or why none allowed it."""
+    rule = policies.rules.get(name)
+    return f"{rule.reason} ({name})" if rule else name.replace("_", " ").capitalize()
 
 
 def until(reason: str, instant: datetime | None) -> str:

@@ -117,16 +117,24 @@ async def test_what_not_everybody_may_know_is_not_in_the_sums(session: AsyncSess
 
 async def test_refusals_are_added_up_by_day_and_hidden_ones_never(database: Database) -> None:
     refusals = Refusals()
-    for _ in range(3):
-        refusals.saw(errors.Gated("No.", rules=("needs-grant",), details={"denial": "access_not_requested"}))
-    refusals.saw(errors.RepoNotFound("Repository not found."))
-    refusals.saw(ValueError("no refusal"))
+    refusal = errors.Gated("No.", rules=("needs-grant",), details={"denial": "access_not_requested"})
+    elsewhere = errors.Gated("No.", details={"denial": "held"})
+    refusal.repo_id, elsewhere.repo_id = "mine", "other"
+    for each in (refusal, refusal, refusal, elsewhere, errors.RepoNotFound("Repository not found.")):
+        refusals.saw(each)
     await refusals.write(database)
-    refusals.saw(errors.Gated("No.", rules=("needs-grant",), details={"denial": "access_not_requested"}))
+    refusals.saw(refusal)
     await refusals.write(database)
     await refusals.write(database)
     async with database.read() as session:
-        rows = list(await session.scalars(sa.select(RefusalCount)))
-    assert [(row.day, row.code, row.rule, row.total) for row in rows] == [
-        (AT.date(), "access_not_requested", "needs-grant", 4)
+        rows = list(await session.scalars(sa.select(RefusalCount).order_by(sa.desc("total"))))
+        whole = await transparency.denials(session, 2)
+        mine = await transparency.denials(session, 2, repos=sa.select(sa.literal("mine")))
+    assert [(row.day, row.code, row.rule, row.repo_id, row.total) for row in rows] == [
+        (AT.date(), "access_not_requested", "needs-grant", "mine", 4),
+        (AT.date(), "held", "", "other", 1),
     ]
+    assert [count for _, count in whole.by_day] == [0, 5]
+    assert whole.by_cause == [("needs-grant", 4), ("held", 1)]
+    assert [count for _, count in mine.by_day] == [0, 4]
+    assert mine.by_cause == [("needs-grant", 4)]

@@ -15,8 +15,9 @@ from gatekeeper.releases import Release, Stage
 from gatekeeper.releases.tables import Proposal, ProposalState
 from gatekeeper.repos import Repo
 from gatekeeper.repos.scanning.verdict import SCANNER, Status
-from gatekeeper.repos.tables import ContentScan, FileScan
+from gatekeeper.repos.tables import ContentScan, FileScan, StoredObject, StoredXorb
 from gatekeeper.transparency.tables import RefusalCount
+from gatekeeper.worker import sum_up
 from tests.gatekeeper.web.site import MODEL, Site, ask_for_access, words
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +28,15 @@ async def test_what_waits_is_counted_in_ones_care_and_the_hubs_health_is_for_who
 ) -> None:
     grace, alan, olga = await site.as_("grace"), await site.as_("alan"), await site.as_("olga")
     await ask_for_access(await site.as_("ada"))
-    await site.browser().post(f"{MODEL}/report", data={"problem": "other", "text": "Odd."})
+    nobody = site.browser()
+    await nobody.post(f"{MODEL}/report", data={"problem": "other", "text": "Odd."})
+    for path in (f"{MODEL}/resolve/main/unet/config.json", f"{MODEL}.git/info/refs?service=git-upload-pack"):
+        assert (await nobody.get(path)).status_code == 401
+    await sum_up(site.gatekeeper)
     async with site.gatekeeper.db.write() as session:
         session.add(RefusalCount(day=now().date(), code="held", rule="held-releases", total=41))
+        session.add(StoredObject(sha256="1" * 64, size_bytes=2_000_000))
+        session.add(StoredXorb(xorb_hash="1" * 64, place="x", size_bytes=1_000_000, chunks=b""))
         session.add(Job(kind="tests:job", failed_at=now(), error="It <broke>."))
         session.add(Job(kind="tests:late", run_at=now() - timedelta(hours=1)))
         session.add(LedgerEvent(kind="tests:event:old", occurred_at=now() - timedelta(hours=1)))
@@ -40,16 +47,21 @@ async def test_what_waits_is_counted_in_ones_care_and_the_hubs_health_is_for_who
     assert "1 incident or report" in of_grace
     assert "ada asks for lab/emoji" in of_grace
     assert "0 requests wait" in of_alan
+    assert "What was refused in your care, by rule" in of_grace
+    assert re.search(r"Sign in required 2\b", of_grace)
     for page in (of_grace, of_alan):
         assert "How the hub does" not in page
-        assert "Refusals" not in page
+        assert "held-releases" not in page
+        assert "Large files that came" not in page
+    assert "What was refused" not in of_alan
     assert "due, the oldest for minutes" in of_olga
     assert "to be sealed, the oldest for minutes" in of_olga
     assert "no mail server is set" in of_olga
     assert "It <broke>." in of_olga
     today = now().date().isoformat()
     assert f"{today} {of_grace.count('asks for')}" in of_grace
-    assert f"{today}: 41" in (await olga.get("/admin")).text
+    assert f"{today}: 43" in (await olga.get("/admin")).text
+    assert re.search(rf"{today} 1 43 0 3 MB", of_olga)
 
 
 async def test_damaged_files_flagged_ones_and_changed_evidence_are_said_where_one_begins(
