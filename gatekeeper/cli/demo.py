@@ -28,7 +28,9 @@ class Newcomer:
 
 @click.command()
 @click.option("--host", default=None, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on; 0 lets the system choose."
+)
 @click.option("--seed-only", is_flag=True, help="Prepare everything and print the sign-ins, but do not serve.")
 @pass_house
 def demo(house: House, host: str | None, port: int | None, seed_only: bool) -> None:

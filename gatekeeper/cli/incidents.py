@@ -43,8 +43,14 @@ async def list_incidents(house: House, repository: str | None, with_ended: bool,
 
 @incidents_group.command("open")
 @click.argument("repository")
-@click.option("--title", required=True)
-@click.option("--severity", type=click.Choice([each.value for each in Severity]), default="medium", show_default=True)
+@click.option("--title", required=True, help="What happened, in a line.")
+@click.option(
+    "--severity",
+    type=click.Choice([each.value for each in Severity]),
+    default="medium",
+    show_default=True,
+    help="How bad it is; high and critical stop promotions.",
+)
 @click.option("--description", required=True, help="What is known, since when, and how it came to light.")
 @as_option
 @json_option

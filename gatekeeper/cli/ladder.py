@@ -54,7 +54,9 @@ async def stage(house: House, repository: str, actor: str, as_json: bool) -> Non
 
 @releases_group.command("propose")
 @click.argument("repository")
-@click.option("--to", "target", type=click.Choice([each.value for each in Stage]), required=True)
+@click.option(
+    "--to", "target", type=click.Choice([each.value for each in Stage]), required=True, help="The stage to reach."
+)
 @revision_option
 @click.option("--note", default="", help="Why.")
 @as_option
@@ -82,7 +84,7 @@ async def propose(
 
 @releases_group.command("approve")
 @click.argument("proposal_id")
-@click.option("--note", default="")
+@click.option("--note", default="", help="Why; kept with the approval.")
 @as_option
 @json_option
 @pass_house
@@ -134,7 +136,7 @@ async def hold(house: House, repository: str, revision: str, reason: str, actor:
 @releases_group.command("resume")
 @click.argument("repository")
 @revision_option
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="What people are told.")
 @as_option
 @json_option
 @pass_house

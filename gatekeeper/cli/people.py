@@ -16,7 +16,7 @@ from gatekeeper.kit.clock import now
 
 @click.group()
 def people() -> None:
-    """Add and disable people."""
+    """People: accounts, ways in, personal data."""
 
 
 @people.command("add")
@@ -189,7 +189,12 @@ async def add_organization(house: House, name: str, fullname: str, as_json: bool
 @orgs.command("member")
 @click.argument("organization")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="Each includes those after it; a guest has the rights of teams alone.",
+)
 @json_option
 @pass_house
 @command
@@ -214,8 +219,20 @@ def tokens_group() -> None:
 
 @tokens_group.command("issue")
 @click.argument("name")
-@click.option("--role", type=click.Choice(["read", "write"]), default="read", show_default=True)
-@click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.value for scope in tokens.Scope]))
+@click.option(
+    "--role",
+    type=click.Choice(["read", "write"]),
+    default="read",
+    show_default=True,
+    help="What clients are told, and the scopes where none is named.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in tokens.Scope]),
+    help="What it opens (several times); what its role does if left out.",
+)
 @click.option("--label", default="", help="What the token is for; made unique if left out.")
 @click.option("--days", type=click.IntRange(1), default=None, help="Life in days; the longest allowed if left out.")
 @pass_house

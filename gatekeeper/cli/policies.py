@@ -18,6 +18,14 @@ from gatekeeper.repos import RepoKind
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ACTIONS = [action.value for action in Action if not action.is_global]
 
+_KIND = click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in RepoKind]),
+    default=RepoKind.MODEL.value,
+    show_default=True,
+    help="Kind of repository.",
+)
+
 
 @click.group()
 def policies() -> None:
@@ -44,7 +52,7 @@ def check_policies(directory: Path | None, as_json: bool) -> None:
 @click.argument("action", type=click.Choice(_ACTIONS), metavar="ACTION")
 @click.argument("what")
 @click.option("--revision", help="A branch, tag or commit; the best release that WHO may know if left out.")
-@click.option("--kind", type=click.Choice([kind.value for kind in RepoKind]), default=RepoKind.MODEL.value)
+@_KIND
 @json_option
 @pass_house
 @command
@@ -69,7 +77,7 @@ async def explain(
 @click.argument("action", type=click.Choice(_ACTIONS), metavar="ACTION")
 @click.argument("what")
 @click.option("--revision", help="A branch, tag or commit; for each the best release they may know if left out.")
-@click.option("--kind", type=click.Choice([kind.value for kind in RepoKind]), default=RepoKind.MODEL.value)
+@_KIND
 @json_option
 @pass_house
 @command

@@ -19,7 +19,7 @@ _CHANGES = [act.value for act in Act if act is not Act.PROMOTE]
 
 @click.command("change")
 @click.argument("repository")
-@click.option("--act", type=click.Choice(_CHANGES), required=True)
+@click.option("--act", type=click.Choice(_CHANGES), required=True, help="What is to happen to the release.")
 @click.option("--to", "target", type=click.Choice([each.value for each in Stage]), help="Stage of a demotion.")
 @click.option("--until", help="Instant of an embargo in UTC, like 2027-01-31T12:00.")
 @click.option("--reason", required=True, help="What people are told.")
@@ -145,7 +145,8 @@ async def rollback(house: House, repository: str, revision: str, reason: str, ac
     fallback = now_shown.commit if now_shown and now_shown in others else None
     value = {**row_of(release), "falls_back_to": fallback, "holders": [_holder(each) for each in found]}
     to = f"main falls back to {fallback[:12]}" if fallback else "there is no other release that everybody may see"
-    said = f"{release.commit_id[:12]} is held; {to}. {len(found)} people hold it and are told:"
+    who = "1 person holds it and is told" if len(found) == 1 else f"{len(found)} people hold it and are told"
+    said = f"{release.commit_id[:12]} is held; {to}. {who}:"
     show(value, f"{said}\n{_lines(found)}", as_json=as_json)
 
 

@@ -50,7 +50,7 @@ async def import_directory(
 @repos_group.command("export")
 @click.argument("repository")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--revision", default="main", show_default=True)
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 @json_option
 @pass_house
 @command
