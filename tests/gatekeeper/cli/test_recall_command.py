@@ -88,6 +88,9 @@ def test_a_rollback_is_one_command_that_says_who_holds_what_and_tells_them(run, 
     again = run("rollback", "ada/model", "--reason", "Again.", "--as", "ada")
     assert again.exit_code == 1
     assert "on hold already" in again.output
+    run("resume", "ada/model", "--as", "ada")
+    said = run("rollback", "ada/model", "--reason", "Again.", "--as", "ada").output
+    assert "there is no other release that everybody may see. 1 person holds it and is told:\nbob, " in said
 
 
 def test_an_embargo_is_announced_and_a_sole_maintainer_withdraws_at_once(run) -> None:  # type: ignore[no-untyped-def]
