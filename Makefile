@@ -65,7 +65,7 @@ bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how t
 bench-hub: setup-test ## Downloads, uploads, listings, and a peer, at full size (9 GiB of disk, ten minutes)
 	@$(BIN)/python bench/hub.py
 
-browser: setup-test ## Lighthouse and an HTML validator on every page (ten minutes; not part of make test)
+browser: setup-test ## Lighthouse on the portal's pages (ten minutes; not part of make test)
 	@tests/need-packages browser
 	@$(BIN)/python -m tests.browser.judge
 

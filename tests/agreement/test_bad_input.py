@@ -11,6 +11,7 @@ import pytest
 
 from gatekeeper.app import routes
 from gatekeeper.web.routing import RawRoute
+from tests import markup
 from tests.agreement.hub import Hub
 
 # Answers of the 5xx range that are meant: a call that does not exist here, a worker that is not there.
@@ -135,21 +136,27 @@ def test_no_value_in_a_commit_crashes(hub: Hub, ada: dict[str, dict[str, str]], 
 
 
 @pytest.mark.usefixtures("nothing_kept")
-def test_no_form_crashes(hub: Hub, ada: dict[str, dict[str, str]]) -> None:
+def test_no_form_crashes_or_comes_back_as_broken_html(hub: Hub, ada: dict[str, dict[str, str]]) -> None:
+    browser, pages = ada["browser"] | {"Accept": "text/html"}, list[tuple[str, str]]()
     for route in _ROUTES:
         if "POST" not in route.methods or route.pattern.startswith(_NO_FORMS):
             continue
         address = _filled(route)
         for answer in (
-            hub.ask("POST", address, ada["browser"], data=_FORMS),
-            hub.ask("POST", address, ada["browser"], data=dict.fromkeys(_FORMS, "\x00")),
-            hub.ask("POST", address, ada["browser"], data=dict.fromkeys(_FORMS, "x" * 20000)),
-            hub.ask("POST", address, ada["browser"], content=b"name=%ff%fe&reason=%00", headers=_AS_FORM),
-            hub.ask("POST", address, ada["browser"], content=b"&" * 5_000, headers=_AS_FORM),
-            hub.ask("POST", address, ada["browser"], content=b"--x", headers={"Content-Type": "multipart/form-data"}),
-            hub.ask("POST", address, ada["browser"], files={"name": ("a.png", b"\0", "image/png")}),
+            hub.ask("POST", address, browser, data=_FORMS),
+            hub.ask("POST", address, browser, data=dict.fromkeys(_FORMS, "\x00")),
+            hub.ask("POST", address, browser, data=dict.fromkeys(_FORMS, "x" * 20000)),
+            hub.ask("POST", address, browser, content=b"name=%ff%fe&reason=%00", headers=_AS_FORM),
+            hub.ask("POST", address, browser, content=b"&" * 5_000, headers=_AS_FORM),
+            hub.ask("POST", address, browser, content=b"--x", headers={"Content-Type": "multipart/form-data"}),
+            hub.ask("POST", address, browser, files={"name": ("a.png", b"\0", "image/png")}),
         ):
             _is_told(answer, address)
+            if answer.headers.get("content-type", "").startswith("text/html"):
+                pages.append((address, answer.text))
+    assert len(pages) > 1000
+    found = markup.faults(pages)
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.usefixtures("nothing_kept")

@@ -1,30 +1,10 @@
-// node judge.mjs FILE: what Lighthouse and html-validate say about pages. FILE names the browser, the pages to be measured
-// (address and cookie) and the HTML files to be validated; the answer is JSON on standard output.
+// node judge.mjs FILE: what Lighthouse says about pages. FILE names the browser and the pages (address and cookie); the answer
+// is JSON on standard output.
 import { readFileSync } from "node:fs";
 import { launch } from "chrome-launcher";
-import { HtmlValidate } from "html-validate";
 import lighthouse from "lighthouse";
 
 const given = JSON.parse(readFileSync(process.argv[2], "utf8"));
-
-const rules = {
-  root: true,
-  extends: ["html-validate:standard", "html-validate:a11y"],
-  rules: {
-    // Spelling, not validity: the templates are laid out for people (djlint), and Jinja2 leaves white space.
-    "no-trailing-whitespace": "off",
-    "attribute-boolean-style": "off",
-  },
-};
-
-const validator = new HtmlValidate(rules);
-const invalid = [];
-for (const { name, file } of given.files) {
-  const report = await validator.validateString(readFileSync(file, "utf8"));
-  for (const result of report.results)
-    for (const fault of result.messages)
-      invalid.push(`${name}:${fault.line}: ${fault.message} (${fault.ruleId}) ${fault.selector ?? ""}`);
-}
 
 async function measureOnce(name, url, cookie) {
   const { lhr } = await lighthouse(url, {
@@ -54,12 +34,9 @@ async function measure(name, url, cookie) {
 }
 
 const measured = [];
-let browser;
-if (given.pages.length > 0) {
-  browser = await launch({ chromePath: given.browser, chromeFlags: ["--headless=new", "--no-sandbox"] });
-  for (const { name, url, cookie } of given.pages) {
-    measured.push(await measure(name, url, cookie));
-  }
-  browser.kill();
+const browser = await launch({ chromePath: given.browser, chromeFlags: ["--headless=new", "--no-sandbox"] });
+for (const { name, url, cookie } of given.pages) {
+  measured.push(await measure(name, url, cookie));
 }
-console.log(JSON.stringify({ invalid, measured }));
+browser.kill();
+console.log(JSON.stringify(measured));

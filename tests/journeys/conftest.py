@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.gatekeeper.web.site import PASSWORD
 from tests.journeys.kinds import ORGANIZER
+from tests.journeys.looking import follow
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 240
@@ -119,7 +120,8 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
     def open_page(person: str | None = None, **options: Any) -> Page:
-        context = browser.new_context(**{"base_url": demo.url, "locale": "en-US", "timezone_id": "UTC"} | options)
+        usual = {"base_url": demo.url, "locale": "en-US", "timezone_id": "UTC"}
+        context = follow(browser.new_context(**usual | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page, Response
 
 from tests.journeys.walk import route_of
 
@@ -14,7 +15,10 @@ HEIGHT = 900
 PAPER = 718  # A4 between its margins
 # Who saw a page of each kind while the tests ran, by the pattern of its address.
 SEEN: defaultdict[str, set[str]] = defaultdict(set)
+# The HTML of each page that was looked at, as it was sent, before any script: test_whole.py validates it.
+SENT: list[tuple[str, str]] = []
 
+_ANSWERS: WeakKeyDictionary[Page, Response] = WeakKeyDictionary()
 _RUN = """options => axe.run({resultTypes: ['violations'], ...options}).then(found =>
     found.violations.map(each => `${each.id}: ${each.nodes.slice(0, 3).map(node => node.target).join(', ')}`))"""
 # What depends on the theme or the width; the other rules hold once and for all.
@@ -46,6 +50,17 @@ _UNFOLD = """() => {
 }"""
 
 
+def follow(context: BrowserContext) -> BrowserContext:
+    """Remember what its pages were sent."""
+
+    def remember(answer: Response) -> None:
+        if answer.request.is_navigation_request():
+            _ANSWERS[answer.frame.page] = answer
+
+    context.on("response", remember)
+    return context
+
+
 def look(page: Page, person: str | None = None) -> None:
     """Look at the page where a journey stands, and leave it as it was."""
     found = faults(page, person)
@@ -56,6 +71,7 @@ def faults(page: Page, person: str | None = None) -> list[str]:
     """What is wrong with how the page looks."""
     if route := route_of(urlsplit(page.url).path):
         SEEN[route.pattern].add(person or "nobody")
+    SENT.append((f"{page.url} ({person})", _ANSWERS[page].text()))
     before = page.viewport_size or {"width": WIDTHS[-1], "height": HEIGHT}
     page.evaluate(Axe().axe_script)
     found = [] if page.locator("h1").count() == 1 else [f"{page.locator('h1').count()} main headings"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.looking import look
+from tests.journeys.looking import follow, look
 from tests.wire.server import Hub
 from tests.wire.serving import Server
 
@@ -49,7 +49,7 @@ def tab_to(page: Page, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Warnings while validating metadata")  # it has no license
 def test_five_requests_are_cleared_with_the_keyboard_alone(hub: Hub, browser: Browser) -> None:
-    context = browser.new_context(base_url=hub.url, locale="en-US", timezone_id="UTC")
+    context = follow(browser.new_context(base_url=hub.url, locale="en-US", timezone_id="UTC"))
     page, focused = context.new_page(), "document.activeElement.textContent.trim()"
     press = page.keyboard.press
     page.goto("/login?next=/admin/requests")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.identity_provider import IdentityProvider, entry, identity_provider
-from tests.journeys.looking import look
+from tests.journeys.looking import follow, look
 from tests.wire.server import Hub
 from tests.wire.serving import Server
 
@@ -40,7 +40,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture
 def visitor(house: House, browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(base_url=house.hub.url, locale="en-US", viewport={"width": 320, "height": 700})
+    context = follow(
+        browser.new_context(base_url=house.hub.url, locale="en-US", viewport={"width": 320, "height": 700})
+    )
     yield context.new_page()
     context.close()
 

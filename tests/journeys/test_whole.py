@@ -1,10 +1,11 @@
-"""No page is lost: each has been looked at while the other tests of this folder ran, which come before this one."""
+"""Of the pages that were looked at while the other tests of this folder ran, none is missing and each is valid HTML."""
 
 import re
 
 from gatekeeper.web import admin, oauth, portal
+from tests import markup
 from tests.identity_provider import can_run
-from tests.journeys.looking import SEEN
+from tests.journeys.looking import SEEN, SENT
 
 _LEFT_OUT = {
     r"/api/.*|/oauth/(jwks|userinfo)|/\.well-known/.*|.*\.(json|csv)|.*/\{file\}|/admin/ledger/\{id\}/proof": "no page",
@@ -26,3 +27,9 @@ def test_every_page_was_looked_at() -> None:
     if not can_run():
         pages -= _OF_PROVIDERS
     assert not sorted(pages - set(SEEN))
+
+
+def test_the_html_of_every_page_is_valid() -> None:
+    assert len(SENT) >= len(SEEN)
+    found = markup.faults(SENT)
+    assert not found, "\n".join(found)
