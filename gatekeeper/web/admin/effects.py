@@ -20,11 +20,9 @@ from gatekeeper.web.templating import plural
 
 async def of_stopping(call: Call, repo: Repo, release: Release) -> list[str]:
     """What a hold and a withdrawal both do."""
-    granted = await with_access(call, release)
-    others = f"{plural(granted, 'person', 'people')} with granted access and everybody else" if granted else "Everybody"
     commit, stage = await fallback(call, repo, release, ANONYMOUS)
     return [
-        f"{others} will be refused files and images of this revision from the next request on.",
+        f"{await whom(call, release)} will be refused files and images of this revision from the next request on.",
         f"Whoever asks for {repo.full_name} without naming a revision gets {commit[:10]} ({stage}) instead."
         if commit
         else "There is no other release that everybody sees: for them the repository as a whole stops.",
@@ -46,17 +44,13 @@ async def of_change(call: Call, repo: Repo, release: Release, act: Act, below: S
         case Act.EMBARGO:
             does = ["Nothing of it is given out before the new instant. Then every criterion is checked again."]
         case Act.LIFT:
-            granted = plural(await with_access(call, release), "person", "people")
             return [
-                f"{granted} with granted access, and whoever else its stage lets in, get its files and images from the "
-                "next request on.",
+                f"{await whom(call, release)} whom its stage lets in get files and images from the next request on.",
                 "No criterion is checked again: that happens only at the end of an embargo.",
             ]
         case _:
-            granted = plural(await with_access(call, release), "person", "people")
             does = [
-                f"{granted} with granted access and everybody else may do only what the lower stage permits, "
-                "from the next request on.",
+                f"{await whom(call, release)} may do only what the lower stage permits, from the next request on.",
                 *(f"{words.STAGES[stage].label}: {words.STAGES[stage].audience}" for stage in reversed(below)),
                 "Up again it comes only by a new proposal, with every criterion checked anew.",
             ]
@@ -84,16 +78,18 @@ async def of_copies(call: Call, release: Release) -> str:
     return f"Copies that were downloaded already are not reached ({who}). The license goes on binding them."
 
 
-async def with_access(call: Call, release: Release) -> int:
-    """How many people hold a grant that has not ended."""
-    found = await call.session.scalar(
+async def whom(call: Call, release: Release) -> str:
+    """Whom it concerns, with the number of those whose grant has not ended and counts at the release's stage."""
+    counts = {Stage.DRAFT: sa.false(), Stage.INTERNAL: sa.false(), Stage.TRUSTED_TEST: col(AccessGrant.is_tester)}
+    granted = await call.session.scalar(
         sa.select(sa.func.count(sa.distinct(col(AccessGrant.person_id)))).where(
             col(AccessGrant.repo_id) == release.repo_id,
             col(AccessGrant.revoked_at).is_(None),
             sa.or_(col(AccessGrant.ends_at).is_(None), col(AccessGrant.ends_at) > now()),
+            counts.get(release.stage, sa.true()),
         )
     )
-    return found or 0
+    return f"{plural(granted, 'person', 'people')} with granted access and everybody else" if granted else "Everybody"
 
 
 async def fallback(call: Call, repo: Repo, release: Release, who: Principal) -> tuple[str, str]:

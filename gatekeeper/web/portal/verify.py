@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from gatekeeper.errors import Invalid, TooLarge
+from gatekeeper.kit.clock import instant_of, instant_words
 from gatekeeper.provenance import MAX_BYTES, Verdict, fingerprint, number_text
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
@@ -61,7 +62,7 @@ def _stated(verdict: Verdict) -> list[tuple[str, str]]:
         ("Kind", "A preview of an image in the making" if facts.get("is_preview") else ""),
         ("Model", model.get("repository")),
         ("Commit", model.get("commit")),
-        ("Made", facts.get("made_at")),
+        ("Made", instant_words(instant_of(facts["made_at"])) if facts.get("made_at") else ""),
         ("Safety", level),
         ("Terms of use", facts.get("license_sha256")),
         ("Decision", (facts.get("decision") or {}).get("id")),

@@ -169,6 +169,9 @@ async def test_a_drill_says_what_a_hold_would_lead_to_and_changes_nothing(site: 
     hold = words((await grace.get(f"{MODEL}/releases/{commit}/hold")).text)
     assert "1 person with granted access and everybody else will be refused" in hold
     assert f"Whoever asks for lab/emoji without naming a revision gets {older[:10]} (Gated) instead." in hold
+    await grace.post(f"{MODEL}/releases/{commit}/demote", data={"target": "internal", "reason": "Not yet."})
+    inside = words((await grace.get(f"{MODEL}/releases/{commit}/hold")).text)
+    assert "Everybody will be refused" in inside, "a grant opens nothing at this stage"
     assert "(1 person with an account fetched files)" in hold
     assert re.search(r"ada last .* unet/x.safetensors b{12}", page)
     assert "1 person, by the page and by mail where they want it: ada." in page
