@@ -21,6 +21,7 @@ class Action(StrEnum):
 
     KNOW = "know"
     READ_CARD = "read_card"
+    SEE_SAMPLES = "see_samples"
     LIST_FILES = "list_files"
     READ_SMALL = "read_small"
     DOWNLOAD = "download"
@@ -88,6 +89,7 @@ GLOBAL = frozenset(
 GATED = frozenset(
     {
         Action.READ_CARD,
+        Action.SEE_SAMPLES,
         Action.LIST_FILES,
         Action.READ_SMALL,
         Action.DOWNLOAD,

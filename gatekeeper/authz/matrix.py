@@ -36,6 +36,7 @@ COLUMNS = (
 CAPABILITIES = {
     "know it exists": Action.KNOW,
     "card, license, form, evaluations": Action.READ_CARD,
+    "sample images that the card names": Action.SEE_SAMPLES,
     "file list and digests": Action.LIST_FILES,
     "small files (config, tokenizer)": Action.READ_SMALL,
     "hosted inference, default safety": Action.GENERATE,

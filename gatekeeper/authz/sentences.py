@@ -116,6 +116,7 @@ SENTENCES: dict[Code, tuple[str, str]] = {
 ACTS: dict[Action, str] = {
     Action.KNOW: "see this",
     Action.READ_CARD: "read its card and license",
+    Action.SEE_SAMPLES: "see its sample images",
     Action.LIST_FILES: "see its file list",
     Action.READ_SMALL: "read its files",
     Action.DOWNLOAD: "download its weights",

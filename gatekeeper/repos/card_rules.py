@@ -60,6 +60,9 @@ def warnings(data: Mapping[str, Any]) -> list[str]:
         for name in _texts(data.get("language"))
         if not _LANGUAGE.fullmatch(name)
     ]
+    thumbnail = data.get("thumbnail")
+    if isinstance(thumbnail, str) and "://" in thumbnail:
+        found.append('"thumbnail" lies elsewhere and is not shown; name an image of this repository')
     return found
 
 

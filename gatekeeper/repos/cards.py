@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper.repos import card_rules, front_matter, listing, objects
+from gatekeeper.repos import card_rules, front_matter, listing, objects, samples
 from gatekeeper.repos.front_matter import FrontMatterError
 from gatekeeper.repos.lru import Lru
 from gatekeeper.repos.rows import Key
@@ -102,6 +102,11 @@ class Card:
     def base_models(self) -> tuple[str, ...]:
         """Names of the models this one was made from."""
         return _texts(self.data.get("base_model"))
+
+    @property
+    def samples(self) -> tuple[samples.Sample, ...]:
+        """Images that the card shows of what the model makes."""
+        return samples.samples_of(self.data)
 
     @property
     def gated_prompt(self) -> str | None:

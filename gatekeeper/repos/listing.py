@@ -87,6 +87,17 @@ async def find_entry(s: AsyncSession, repo: Repo, commit: str, path: str) -> Tre
     return None if item is None else _entry(f"{'/'.join(parents)}/" if parents else "", item)
 
 
+async def find_each(s: AsyncSession, places: Collection[tuple[Repo, str, str]]) -> list[TreeEntry | None]:
+    """The same for many places, each a repository, a commit and a path: one look at the database for each level."""
+    commits = await revisions.find_commits(s, {(repo.id, commit) for repo, commit, _ in places})
+    level = [(repo.id, commits[repo.id, commit].tree, path.split("/")) for repo, commit, path in places]
+    while level:
+        read = await objects.folders_of(s, {(repo_id, oid) for repo_id, oid, _ in level})
+        below = [(place[0], read[place[0], place[1]].named.get(place[2][0]), place[2][1:]) for place in level]
+        level = [(repo_id, item.oid, rest) for repo_id, item, rest in below if item and item.is_folder and rest]
+    return [await find_entry(s, *place) for place in places]  # of folders that have just been read
+
+
 async def files_alike(s: AsyncSession, repo: Repo, commit: str, names: Iterable[str]) -> dict[str, TreeEntry]:
     """Files at the top of the commit by their name in lower case, as far as that is among `names`."""
     rows = (await objects.folder(s, repo.id, await _folder_id(s, repo, commit, ""))).files_alike

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from urllib.parse import quote, unquote, urlsplit
@@ -15,6 +15,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from gatekeeper.repos import Card
+from gatekeeper.repos.samples import path_of
 
 _SUMMARY_SOURCE = 8_000
 _SUMMARY_LENGTH = 200
@@ -38,23 +39,32 @@ _ATTRIBUTES = {
 }
 _CLASSES = {"td": {"num"}, "th": {"num"}, "div": {"scroll"}}
 _SCHEMES = {"http", "https", "mailto"}
+_IMAGE_TAG = re.compile(r"""<img\s[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 
-async def card_page(text: str, *, base: str, files: str) -> Markup:
+async def card_page(text: str, *, base: str, files: str, shown: Collection[str] | None = None) -> Markup:
     """`card_html` in a thread: a hostile card takes seconds, which must not be everybody's."""
-    return await asyncio.to_thread(card_html, text, base=base, files=files)
+    paths = None if shown is None else frozenset(shown)
+    return await asyncio.to_thread(card_html, text, base=base, files=files, shown=paths)
 
 
 @lru_cache(maxsize=64)
-def card_html(text: str, *, base: str, files: str) -> Markup:
+def card_html(text: str, *, base: str, files: str, shown: frozenset[str] | None = None) -> Markup:
     """A card's Markdown (without its front matter) as HTML for the model page.
 
     text   untrusted
     base   address that relative links continue, like `/ns/name/blob/main`
     files  address that relative images continue, like `/ns/name/resolve/main`
+    shown  paths of the images that are shown, others become links; None for all of the repository
     """
     parser = _parser()
-    return _clean(_without_title(parser.parse(text[:LONGEST_CARD])), base=base, files=files)
+    return _clean(_without_title(parser.parse(text[:LONGEST_CARD])), base=base, files=files, shown=shown)
+
+
+@lru_cache(maxsize=64)
+def images_of(text: str) -> tuple[str, ...]:
+    """Paths of the repository's images that a card's Markdown shows, each once."""
+    return _images_in(_parser().parse(text[:LONGEST_CARD]))
 
 
 def comment_html(
@@ -72,9 +82,13 @@ def comment_html(
     return _clean(tokens, base=base, files=files)
 
 
-def _clean(tokens: list[Token], *, base: str, files: str) -> Markup:
+def _clean(tokens: list[Token], *, base: str, files: str, shown: frozenset[str] | None = None) -> Markup:
     parser = _parser()
-    _prepare(tokens)
+
+    def image(value: str) -> str | None:
+        return _image(value, files) if shown is None or path_of(value) in shown else None
+
+    _prepare(tokens, base, image)
     html = parser.renderer.render(tokens, parser.options, {})
 
     def keep(tag: str, attribute: str, value: str) -> str | None:
@@ -82,7 +96,7 @@ def _clean(tokens: list[Token], *, base: str, files: str) -> Markup:
             case "a", "href":
                 return _link(value, base)
             case "img", "src":
-                return _image(value, files)
+                return image(value)
             case (("pre" | "div"), "role"):
                 return "group" if value == "group" else None
             case (("pre" | "div"), "tabindex"):
@@ -108,12 +122,32 @@ def summary_of(card: Card) -> str:
     own = card.data.get("summary")
     if isinstance(own, str) and own.strip():
         return _shortened(own)
-    return _first_paragraph(card.text[:_SUMMARY_SOURCE])
+    return _glance(card.text[:_SUMMARY_SOURCE])[0]
+
+
+def first_images_of(card: Card) -> tuple[str, ...]:
+    """`images_of` as far as lists read a card."""
+    return _glance(card.text[:_SUMMARY_SOURCE])[1]
 
 
 @lru_cache(maxsize=512)  # lists show the same cards again and again
-def _first_paragraph(text: str) -> str:
+def _glance(text: str) -> tuple[str, tuple[str, ...]]:
     tokens = _parser().parse(text)
+    return _first_paragraph(tokens), _images_in(tokens)
+
+
+def _images_in(tokens: Sequence[Token]) -> tuple[str, ...]:
+    found = []
+    for token in tokens:
+        for child in token.children or [token]:
+            if child.type == "image":
+                found.append(str(child.attrs.get("src", "")))
+            elif child.type in ("html_block", "html_inline"):
+                found += _IMAGE_TAG.findall(child.content)
+    return tuple(dict.fromkeys(path for address in found if (path := path_of(address))))
+
+
+def _first_paragraph(tokens: Sequence[Token]) -> str:
     for before, token in pairwise(tokens):
         if before.type == "paragraph_open" and before.level == 0 and token.type == "inline":
             words = "".join(
@@ -199,8 +233,8 @@ def _without_title(tokens: list[Token]) -> list[Token]:
     return tokens[3:] if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1" else tokens
 
 
-def _prepare(tokens: Sequence[Token]) -> None:
-    """Headings one level down (the page has the only h1), foreign images as links."""
+def _prepare(tokens: Sequence[Token], base: str, image: Callable[[str], str | None]) -> None:
+    """Headings one level down (the page has the only h1), images that are not shown as links."""
     for token in tokens:
         match token.type:
             case "heading_open" | "heading_close":
@@ -210,16 +244,16 @@ def _prepare(tokens: Sequence[Token]) -> None:
                     token.attrs["class"] = "num"
             case "inline":
                 for child in token.children or []:
-                    if child.type == "image" and _image(str(child.attrs.get("src", "")), "") is None:
-                        _become_link(child)
+                    if child.type == "image" and image(address := str(child.attrs.get("src", ""))) is None:
+                        is_own = _image(address, base) is not None
+                        _become_link(child, address, "image among the files" if is_own else "image elsewhere")
 
 
-def _become_link(token: Token) -> None:
+def _become_link(token: Token, address: str, where: str) -> None:
     """An image from elsewhere would tell that server who reads this page: show a link to it instead."""
-    address, words = str(token.attrs.get("src", "")), token.content or "image"
+    words = nh3.clean_text(token.content or "image")
     token.type, token.tag, token.nesting, token.children = "html_inline", "", 0, None
-    escaped = nh3.clean_text(words)
-    token.content = f'<a href="{nh3.clean_text(address)}">{escaped} (image elsewhere)</a>'
+    token.content = f'<a href="{nh3.clean_text(address)}">{words} ({where})</a>'
 
 
 def _link(value: str, base: str) -> str | None:

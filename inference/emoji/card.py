@@ -7,7 +7,20 @@ from inference.emoji import vocabulary
 
 Figures = dict[str, Any]
 
-_FRONT = """---
+# What the card shows of it, by the name of the file.
+SAMPLES = {
+    "samples/rocket.webp": "a rocket on a black background",
+    "samples/penguin.webp": "a penguin",
+    "samples/apple.webp": "a red apple on a yellow background",
+    "samples/castle.webp": "a castle",
+    "samples/butterfly.webp": "a butterfly",
+    "samples/panda.webp": "a photo of a panda",
+    "samples/rose.webp": "a rose",
+    "samples/sun.webp": "the sun",
+}
+_WIDGET = "".join(f"- text: {prompt}\n  output:\n    url: {path}\n" for path, prompt in SAMPLES.items())
+
+_FRONT = f"""---
 license: other
 license_name: gatekeeper-emoji-openrail-m
 license_link: LICENSE
@@ -22,7 +35,8 @@ tags:
 - emoji
 - safe-latent-diffusion
 - demonstration
-extra_gated_prompt: >-
+widget:
+{_WIDGET}extra_gated_prompt: >-
   This is a small, harmless model behind a real gate: ask for it as you would for one that needs care, and see what the
   hub does with your request.
 extra_gated_fields:

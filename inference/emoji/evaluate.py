@@ -91,7 +91,7 @@ class _SldRun:
 
 
 def evaluate(out: Path, target: Path, plan: Plan | None = None) -> Figures:
-    """Measures the pipeline packed in `target`; writes `evaluation.json`, the card and the contact sheet there."""
+    """Measures the pipeline packed in `target`; writes `evaluation.json`, card, samples and contact sheet."""
     bench = _bench(out, target, plan or Plan())
     figures: Figures = {}
     for name, measure in _MEASUREMENTS.items():
@@ -101,9 +101,17 @@ def evaluate(out: Path, target: Path, plan: Plan | None = None) -> Figures:
     weights = target / "weights"
     (weights / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     (weights / "README.md").write_text(card.write(figures), encoding="utf-8")
+    illustrate(weights, processes=bench.plan.processes)
     requests = [sample.Request(prompt, 1) for prompt in pack.EXAMPLES]
     sheet.write(sample.generate(weights, requests, processes=bench.plan.processes), pack.EXAMPLES, target / "sheet.png")
     return figures
+
+
+def illustrate(weights: Path, *, processes: int = 2) -> None:
+    """Makes the images that the card shows, and writes them where it says."""
+    requests = [sample.Request(prompt, 1) for prompt in card.SAMPLES.values()]
+    for path, image in zip(card.SAMPLES, sample.generate(weights, requests, processes=processes), strict=True):
+        sheet.write_one(image, weights / path)
 
 
 def nearest(bench: Bench, images: Tensor, count: int = 5) -> Tensor:

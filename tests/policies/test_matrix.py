@@ -14,6 +14,7 @@ from gatekeeper.authz.matrix import COLUMNS, audience_of
 _EXPECTED = """
 know              | owners | org         | named       | everyone          | everyone      | everyone      | everyone  | everyone
 read_card         | owners | org         | named       | everyone          | everyone      | everyone      | everyone  | everyone
+see_samples       | owners | org         | named       | everyone          | everyone      | everyone      | none      | none
 list_files        | owners | org         | named       | signed-in         | everyone      | everyone      | signed-in | owners
 read_small        | owners | org         | named+terms | grant             | grant         | everyone      | none      | none
 generate          | owners | org         | named+terms | grant+terms       | terms         | terms         | none      | none

@@ -22,6 +22,7 @@ from gatekeeper.web.portal import (
     naming,
     notices,
     personal,
+    pictures,
     playground,
     providers,
     reports,
@@ -75,6 +76,7 @@ ROUTES = (
     *evaluations.ROUTES,
     *bias_report.ROUTES,
     *files.ROUTES,
+    *pictures.ROUTES,
     *versions.ROUTES,
     *model.ROUTES,
 )

@@ -1,6 +1,6 @@
 """Collections: see them, make one, change it, and put models into it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import col
@@ -21,7 +21,7 @@ from gatekeeper.web.curated import Shown
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.kinds import for_kinds
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.views import render, repo_url
+from gatekeeper.web.portal.views import render, repo_url, see_each
 
 _PAGE = 20
 _MOST_OFFERED = 200
@@ -64,6 +64,7 @@ class Item:
     name: str
     url: str
     note: str
+    picture: str = ""
 
 
 async def listing(call: Call) -> Response:
@@ -118,7 +119,7 @@ async def show(call: Call) -> Response:
         call,
         "portal/collection.html",
         collection=_row(seen),
-        items=[_item(thing) for thing in seen.things],
+        items=await _items(call, seen),
         may_curate=may_curate,
     )
 
@@ -256,6 +257,14 @@ def _row(seen: Shown) -> Row:
         updated_at=row.updated_at,
         count=len(seen.things),
     )
+
+
+async def _items(call: Call, shown: Shown) -> list[Item]:
+    repos = [thing.repo for thing in shown.things if thing.repo is not None]
+    resources = await authz.load_each(call.session, call.principal, repos)
+    seen = await see_each(call, list(zip(repos, resources, strict=True)))
+    found = {repo.id: one.head.picture for repo, one in zip(repos, seen, strict=True)}
+    return [replace(_item(each), picture=found.get(each.repo.id, "") if each.repo else "") for each in shown.things]
 
 
 def _item(thing: Thing) -> Item:

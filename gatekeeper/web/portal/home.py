@@ -39,6 +39,7 @@ class News:
     text: str
     href: str
     stage: str = ""
+    picture: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ def _of_releases(
         if at is None or at.is_held or at.is_withdrawn:
             continue
         if authz.decide(policies, call.principal, Action.KNOW, authz.at_release(resource, at), instant):
+            head = one.head
             found.append(
-                News(release.staged_at, "Release", repo.full_name, one.head.summary, one.head.url, release.stage)
+                News(release.staged_at, "Release", repo.full_name, head.summary, head.url, release.stage, head.picture)
             )
     return found
 

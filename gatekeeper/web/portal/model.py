@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -15,12 +16,14 @@ from gatekeeper.repos import RepoKind, history, mirrors, popularity
 from gatekeeper.web import bias, incident_words, lineage, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import for_kinds
-from gatekeeper.web.portal import restrictions
+from gatekeeper.web.portal import pictures, restrictions
 from gatekeeper.web.portal.evaluations import visible
 from gatekeeper.web.portal.snippets import use_of
 from gatekeeper.web.portal.views import Seen, capability_rows, policies_dir, render, see, terms_of
 from gatekeeper.web.portal.way import way_in
 from gatekeeper.web.prose import card_page
+
+_MOST_SAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ async def model(call: Call) -> Response:
     is_model = repo.kind is RepoKind.MODEL
     children = [child.full_name for child, _ in await lineage.children(call, repo)] if is_model else []
     readable = seen.rights[Action.READ_CARD]
+    place = pictures.Place(repo, seen.commit, seen.card, seen.rights)
+    shown = await pictures.shown(call.session, place) if readable else []
     return render(
         call,
         "portal/model.html",
@@ -74,10 +79,12 @@ async def model(call: Call) -> Response:
         card=await card_page(
             seen.card.text,
             base=f"{seen.head.url}/blob/{seen.commit}",
-            files=f"{seen.head.url}/resolve/{seen.commit}",
+            files=seen.head.pictures,
+            shown={picture.path for picture in shown},
         )
         if seen.card.text.strip()
         else "",
+        samples=[_sample(seen, each) for each in shown if each.is_sample][:_MOST_SAMPLES],
         why_no_card=denial(seen, Action.READ_CARD),
         way=way_in(call.principal, seen, terms, accepted=accepted, stands=stands),
         use=use_of(call.gatekeeper, seen),
@@ -103,6 +110,13 @@ async def model(call: Call) -> Response:
         is_followed=await following.choice(call.session, repo, following.WHOLE, call.principal.person_id),
         can_like=bool(seen.rights[Action.DISCUSS_WRITE]),
     )
+
+
+def _sample(seen: Seen, each: pictures.Picture) -> tuple[str, str, str]:
+    """A sample's address and prompt, and where who may make images makes one like it."""
+    query = f"{seen.head.url}/playground?{urlencode({'prompt': each.prompt})}"
+    may_make = seen.head.kind.makes_images and seen.rights[Action.GENERATE]
+    return each.href(seen.head.pictures, "small"), each.prompt, query if may_make and each.prompt else ""
 
 
 def texts_of(seen: Seen, terms: Terms | None) -> list[Text]:

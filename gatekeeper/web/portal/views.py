@@ -23,6 +23,7 @@ from gatekeeper.repos.popularity import Popularity
 from gatekeeper.web import stepping, words
 from gatekeeper.web.guard import Call
 from gatekeeper.web.kinds import page_path
+from gatekeeper.web.portal import pictures
 from gatekeeper.web.portal.restrictions import title_of
 from gatekeeper.web.prose import summary_of
 from gatekeeper.web.templating import page
@@ -58,11 +59,17 @@ class Head:
     library: str = ""
     tabs: tuple[tuple[str, str], ...] = ()
     popularity: Popularity | None = None
+    picture: str = ""
 
     @property
     def full_name(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def pictures(self) -> str:
+        """What the addresses of its pictures begin with."""
+        return f"{self.url}/picture/{self.commit}"
 
 
 @dataclass(frozen=True)
@@ -116,12 +123,20 @@ async def see_each(call: Call, rows: Sequence[tuple[Repo, Resource]]) -> list[Se
     read = await cards.cards_of(session, readable)
     ids = [revision.release_id for revision in known.values() if revision and revision.release_id]
     held = {row.id: row for row in await session.scalars(sa.select(Release).where(col(Release.id).in_(ids)))}
+    places = [
+        pictures.Place(repo, commits[repo.id], card, rights[repo.id])
+        for repo, _ in rows
+        if (card := read.get((repo.id, commits[repo.id])))
+    ]
+    shown = dict(zip((each.repo.id for each in places), await pictures.first_of_each(session, places), strict=True))
     found = []
     for repo, _ in rows:
         revision, commit = known[repo.id], commits[repo.id]
         card = read.get((repo.id, commit), Card())
         release = held.get(revision.release_id or "") if revision else None
         head = _head(call, repo, rights[repo.id], revision, commit=commit, card=card, release=release)
+        if first := shown.get(repo.id):
+            head = replace(head, picture=first.href(head.pictures, "small"))
         found.append(Seen(head, rights[repo.id], card, commit, revision))
     return found
 

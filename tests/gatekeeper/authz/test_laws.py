@@ -23,9 +23,17 @@ _INSTANTS = st.sampled_from([None, NOW - timedelta(days=1), NOW, NOW + timedelta
 _SCOPES = st.one_of(
     st.none(), st.frozensets(st.sampled_from(["read", "download", "generate", "write", "review", "admin"]))
 )
-_CONTENT = (Action.READ_SMALL, Action.DOWNLOAD, Action.GENERATE, Action.GENERATE_ADJUSTED, Action.SEE_INTERMEDIATE)
+_CONTENT = (
+    Action.SEE_SAMPLES,
+    Action.READ_SMALL,
+    Action.DOWNLOAD,
+    Action.GENERATE,
+    Action.GENERATE_ADJUSTED,
+    Action.SEE_INTERMEDIATE,
+)
 _NEEDS = {
     Action.READ_CARD: {"read"},
+    Action.SEE_SAMPLES: {"read"},
     Action.LIST_FILES: {"read"},
     Action.READ_SMALL: {"read", "download"},
     Action.DOWNLOAD: {"download"},

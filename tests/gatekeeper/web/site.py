@@ -94,7 +94,9 @@ class Site:
         )
         return worker
 
-    async def model(self, name: str = "emoji", *, stage: Stage = Stage.GATED, card: str = CARD) -> Repo:
+    async def model(
+        self, name: str = "emoji", *, stage: Stage = Stage.GATED, card: str = CARD, more: dict[str, bytes] | None = None
+    ) -> Repo:
         """A model of the lab, released at a stage."""
         ladder = Ladder.load()
         license_text = (bundled_dir("policies") / "licenses" / "gatekeeper-emoji-openrail-m.txt").read_bytes()
@@ -107,6 +109,7 @@ class Site:
                 "model_index.json": b"{}",
                 "unet/config.json": b"{}",
                 "vocabulary.json": b'{"words": ["a", "red", "apple"], "examples": ["a red apple"]}',
+                **(more or {}),
             }
             commit = await repos.commit(
                 session,
