@@ -43,7 +43,7 @@ _CUT_OFF = """() => [...document.querySelectorAll('main *:not(.visually-hidden)'
     .filter(each => getComputedStyle(each).overflowX !== 'visible')
     .map(each => each.outerHTML.slice(0, 80))"""
 # All but menus, which would cover the page, and long differences of files, the first of which is open as it comes.
-_UNFOLD = """() => {
+UNFOLD = """() => {
   const folds = [...document.querySelectorAll('main details:not([open], .menu, :has(.diff))')]
   for (const each of folds) each.open = true
   return folds
@@ -82,7 +82,7 @@ def faults(page: Page, person: str | None = None) -> list[str]:
     page.set_viewport_size({"width": PAPER, "height": HEIGHT})
     found += [f"cut off in print: {each}" for each in page.evaluate(_CUT_OFF)]
     page.emulate_media(media="screen")
-    folds = page.evaluate_handle(_UNFOLD)
+    folds = page.evaluate_handle(UNFOLD)
     found += [f"{fault}, folded open" for fault in fits(page, WIDTHS[0])]
     for theme, width, options in _CORNERS:
         page.set_viewport_size({"width": width, "height": HEIGHT})

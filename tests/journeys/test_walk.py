@@ -1,11 +1,12 @@
-"""Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, with script and without."""
+"""Every page that links lead to, for each kind of person: it fits, reads and keeps quiet, with script and without, and
+the Tab key leads through it."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.journeys import looking, plainly
+from tests.journeys import looking, plainly, tabbing
 from tests.journeys.conftest import Demo
 from tests.journeys.walk import MODEL, WALKS, report, walk
 
@@ -30,7 +31,9 @@ def test_every_page_is_accessible_and_fits(demo: Demo, visit: Callable[..., Page
     way, seen = WALKS[person], 0
     for pattern, path in walk(page, way, *(() if person else _reports(page)), person=person):
         seen += 1
-        found += [f"{path}: {fault}" for fault in (*looking.faults(page, person), *plainly.faults(plain, page))]
+        size = tabbing.DESK if seen % 2 else tabbing.PHONE
+        faults = (*looking.faults(page, person), *plainly.faults(plain, page), *tabbing.faults(page, size))
+        found += [f"{path}: {fault}" for fault in faults]
         found += [f"{path}: {text}" for url, text in complaints if url == page.url]
         complaints.clear()
         print(pattern, path)
