@@ -14,15 +14,14 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from gatekeeper import evaluation, generation
+from gatekeeper import evaluation, generation, laboratory
 from gatekeeper.cli.evaluate import bundled_hub
 from gatekeeper.evaluation import EvaluationRun, RunState, Shot, runs
 from gatekeeper.generation import Worker
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
+from gatekeeper.laboratory import Wanted, making
 from gatekeeper.repos.storage import object_key
-from gatekeeper.web import evaluating, evaluation_runs
-from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import EVALUATION_SECONDS, work_once
 from inference.contract import Image, ImageOrder, ModelManifest, SafetyDemand, SldLevel
@@ -50,7 +49,7 @@ async def _measure(images: int) -> None:
     async with bundled_hub() as (house, by, repo, commit), contextlib.AsyncExitStack() as stack:
         async with house.db.write() as session:
             wanted = Wanted(grid.id, seeds=each, sld_levels=("off",))
-            run = await evaluation_runs.begin(house, session, by, repo, commit, wanted)
+            run = await laboratory.begin(session, repo, commit, wanted, by=by, policies=house.policies, health=None)
             manifest = await generation.worker_manifest(session, repo, commit)
         for file in manifest.files:
             if file.inline is None:
@@ -97,13 +96,13 @@ async def _straight(worker: Worker, manifest: ModelManifest, run: EvaluationRun,
             return sum([isinstance(event, Image) async for event in worker.submit(asked)])
 
     began = time.perf_counter()
-    made = await asyncio.gather(*(order(part) for part in evaluating._batches(shots)))
+    made = await asyncio.gather(*(order(part) for part in making._batches(shots)))
     return sum(made) / (time.perf_counter() - began)
 
 
 async def _carried_out(house: Gatekeeper, run: EvaluationRun) -> tuple[float, float]:
     """Seconds to the last image, and from there to the report."""
-    handlers = {evaluation.JOB: lambda payload: evaluating.carry_on(house, payload)}
+    handlers = {evaluation.JOB: lambda payload: laboratory.carry_on(house.equipment, payload)}
     began = now()
     while run.state is RunState.RUNNING:
         await work_once(house.db, handlers, lease_seconds=EVALUATION_SECONDS)

@@ -18,6 +18,7 @@ from gatekeeper import (
     generation,
     incidents,
     jobs,
+    laboratory,
     ledger,
     licensing,
     notices,
@@ -33,7 +34,6 @@ from gatekeeper.privacy import retention
 from gatekeeper.repos import arrivals, garbage, lfs_parts, popularity, scanning
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
-from gatekeeper.web import evaluating
 from gatekeeper.web.judge import judge_of
 from gatekeeper.web.state import Gatekeeper
 
@@ -97,7 +97,7 @@ def background(
     tasks.append(work(database, house_handlers(gatekeeper) if handlers is None else handlers))
     if handlers is None:
         # Beside the other jobs, which are done one after another and must not wait for images.
-        long = {evaluation.JOB: lambda payload: evaluating.carry_on(gatekeeper, payload)}
+        long = {evaluation.JOB: lambda payload: laboratory.carry_on(gatekeeper.equipment, payload)}
         tasks.append(work(database, long, lease_seconds=EVALUATION_SECONDS))
     return tasks
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gatekeeper import accounts, evaluation, ledger, repos
+from gatekeeper import accounts, evaluation, laboratory, ledger, repos
 from gatekeeper.accounts import OPERATOR, Principal
 from gatekeeper.app import assemble, close
 from gatekeeper.cli.evaluate_pages import write_pages
@@ -20,12 +20,11 @@ from gatekeeper.cli.run import Failure, House, command, json_option, pass_house,
 from gatekeeper.evaluation import EvaluationReport, EvaluationRun, ReportKind, RunState, reports
 from gatekeeper.generation.bundled import NAME, bundled_model_dir
 from gatekeeper.kit.bundled import bundled_dir
+from gatekeeper.laboratory import Wanted
 from gatekeeper.releases import Stage
 from gatekeeper.repos import RepoKind
 from gatekeeper.schema import upgrade
 from gatekeeper.settings import Settings
-from gatekeeper.web import evaluating, evaluation_runs
-from gatekeeper.web.evaluation_runs import Wanted
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import EVALUATION_SECONDS, work_once
 
@@ -96,12 +95,15 @@ async def evaluate(
     gatekeeper = assemble(house.settings)
     name, _, revision = repository.partition("@")
     try:
+        health = await laboratory.health_of(gatekeeper.studio)
         async with gatekeeper.db.write() as session:
             ledger.tell(policy=(await gatekeeper.in_force.refresh(session)).sha256)
             repo = await require_repo(session, name)
             by = await maintainer(session, repo, actor)
             commit = await repos.resolve_revision(session, repo, revision or "main")
-            run = await evaluation_runs.begin(gatekeeper, session, by, repo, commit, wanted)
+            run = await laboratory.begin(
+                session, repo, commit, wanted, by=by, policies=gatekeeper.policies, health=health
+            )
         report = await carry_out(gatekeeper, run) if here else None
         if report is not None and out is not None:
             await asyncio.to_thread(write_pages, gatekeeper, report, out)
@@ -136,7 +138,9 @@ async def bundled(directory: Path, seeds: int | None, is_safety: bool, most: int
         wanted = Wanted("prompts", ReportKind.SAFETY, seeds=seeds, further_checks=("naming",), most=most)
     async with bundled_hub() as (gatekeeper, by, repo, commit):
         async with gatekeeper.db.write() as session:
-            run = await evaluation_runs.begin(gatekeeper, session, by, repo, commit, wanted)
+            run = await laboratory.begin(
+                session, repo, commit, wanted, by=by, policies=gatekeeper.policies, health=None
+            )
         report = await carry_out(gatekeeper, run)
         await asyncio.to_thread(write_pages, gatekeeper, report, directory)
     click.echo(f"Report on {run.images_total} images written to {directory}.")
@@ -172,7 +176,7 @@ async def carry_out(gatekeeper: Gatekeeper, run: EvaluationRun) -> EvaluationRep
     if gatekeeper.supervisor is not None:
         await gatekeeper.supervisor.start()
         await gatekeeper.supervisor.wait_ready(_START_SECONDS)
-    handlers = {evaluation.JOB: lambda payload: evaluating.carry_on(gatekeeper, payload, seconds=5)}
+    handlers = {evaluation.JOB: lambda payload: laboratory.carry_on(gatekeeper.equipment, payload, seconds=5)}
     try:
         while run.state is RunState.RUNNING:
             if not await work_once(gatekeeper.db, handlers, lease_seconds=EVALUATION_SECONDS):

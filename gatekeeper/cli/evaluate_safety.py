@@ -10,7 +10,7 @@ from gatekeeper.cli.evaluate import as_option, evaluate, here_option, out_option
 from gatekeeper.cli.run import Failure, House, command, json_option, pass_house, show
 from gatekeeper.evaluation import ReportKind
 from gatekeeper.generation import measuring
-from gatekeeper.web.evaluation_runs import Wanted
+from gatekeeper.laboratory import Wanted
 
 
 @click.command("safety")

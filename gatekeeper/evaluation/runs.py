@@ -1,6 +1,6 @@
 """Runs: a grid with a commit, image by image. What was made is kept at once and shared, so a stopped run loses nothing.
 
-The room does not make images: `gatekeeper.web.evaluating` orders them, on the same way as everybody's.
+The room does not make images: `gatekeeper.laboratory` orders them, on the same way as everybody's.
 """
 
 import secrets

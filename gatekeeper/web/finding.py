@@ -1,10 +1,14 @@
 """What a path names for one caller: the repository, the revision, and the facts that are decided on."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from gatekeeper import authz, repos
 from gatekeeper.accounts import Principal
@@ -14,6 +18,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, RepoKind
 
 _DEFAULT_BRANCH = ("main", "refs/heads/main")
+_MOST_HEARD = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,26 @@ async def missing_repo(session: AsyncSession, policies: Policies, principal: Pri
     resource = await authz.load(session, principal, nobodys)
     authz.decide(policies, principal, Action.KNOW, resource, now())
     return _not_found()
+
+
+async def to_new_name(request: Request, moved: Moved) -> Response:
+    """307 to the same address under the repository's present name. Relative: some clients follow nothing else."""
+    size = 0
+    with suppress(RuntimeError, ClientDisconnect):  # read before, or nobody is there any more
+        async for piece in request.stream():  # heard to its end, or the client sees a broken connection
+            size += len(piece)
+            if size > _MOST_HEARD:
+                break
+    scope = request.scope
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    segments = raw.decode("latin-1").split("/")
+    for position, part in enumerate(scope["route_pattern"].split("/")):
+        if "{ns}" in part or "{name}" in part:
+            segments[position] = part.replace("{ns}", quote(moved.namespace)).replace("{name}", quote(moved.name))
+    query = scope.get("query_string", b"").decode("latin-1")
+    location = "/".join(segments) + (f"?{query}" if query else "")
+    headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
+    return Response(status_code=307, headers=headers)
 
 
 async def _moved(

@@ -4,14 +4,13 @@ A guarded route opens the unit of work, finds out who asks, loads the repository
 and only then sends. An endpoint therefore never answers for something that was not kept.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import quote
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +21,7 @@ from gatekeeper.errors import GatekeeperError, Invalid, NotAllowed, RevisionNotF
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo, history
 from gatekeeper.web import stepping
-from gatekeeper.web.finding import Found, Moved, find
+from gatekeeper.web.finding import Found, Moved, find, to_new_name
 from gatekeeper.web.principal import authenticate
 from gatekeeper.web.respond import wants_page
 from gatekeeper.web.routing import RawRoute
@@ -34,7 +33,6 @@ from gatekeeper.web.state import Gatekeeper
 Mode = Literal["read", "write", "own"]
 
 _BODY_LIMIT = 2**20
-_MOST_HEARD = 512 * 2**20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -92,6 +90,13 @@ class Call:
         self.principal = await authenticate(self.request, session, self.gatekeeper)
         await _decide(self, session, action or self.needs)
 
+    @asynccontextmanager
+    async def writing(self, action: Action | None = None) -> AsyncIterator["Call"]:
+        """The call in a unit of work that writes, decided again: for endpoints that waited for something before it."""
+        async with self.gatekeeper.db.write() as session:
+            await self.recheck(session, action)
+            yield replace(self, _session=session)
+
 
 Endpoint = Callable[[Call], Awaitable[Response]]
 
@@ -138,7 +143,7 @@ def guarded(
                     asks=stepping.Asks(is_dangerous=is_dangerous, for_enrolment=for_enrolment),
                 )
             except Moved as moved:
-                response = await _to_new_name(request, moved)
+                response = await to_new_name(request, moved)
             except GatekeeperError as error:
                 request.app.state.gatekeeper.refusals.saw(error)  # before a door says it in its clients' own way
                 raise
@@ -233,26 +238,6 @@ def _door(endpoint: Endpoint) -> str:
     """The group of doors that an endpoint belongs to, as its module says: hub, git, generate, oauth, portal, admin."""
     parts = endpoint.__module__.split(".")
     return "git" if parts[-1] == "git" else ".".join(parts[2:3])
-
-
-async def _to_new_name(request: Request, moved: Moved) -> Response:
-    """307 to the same address under the repository's present name. Relative: some clients follow nothing else."""
-    size = 0
-    with suppress(RuntimeError, ClientDisconnect):  # read before, or nobody is there any more
-        async for piece in request.stream():  # heard to its end, or the client sees a broken connection
-            size += len(piece)
-            if size > _MOST_HEARD:
-                break
-    scope = request.scope
-    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    segments = raw.decode("latin-1").split("/")
-    for position, part in enumerate(scope["route_pattern"].split("/")):
-        if "{ns}" in part or "{name}" in part:
-            segments[position] = part.replace("{ns}", quote(moved.namespace)).replace("{name}", quote(moved.name))
-    query = scope.get("query_string", b"").decode("latin-1")
-    location = "/".join(segments) + (f"?{query}" if query else "")
-    headers = {"Location": location, "Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
-    return Response(status_code=307, headers=headers)
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:

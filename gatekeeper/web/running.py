@@ -5,11 +5,12 @@ A counter-run is not the maintainers' to stop: it contests a report of theirs.
 
 from collections.abc import Sequence
 
-from gatekeeper import authz
+from gatekeeper import authz, laboratory
 from gatekeeper.authz import Action, Hub
 from gatekeeper.errors import NotAllowed, NotSignedIn
 from gatekeeper.evaluation import EvaluationRun, runs
 from gatekeeper.kit.clock import now
+from gatekeeper.web import reported
 from gatekeeper.web.guard import Call
 
 
@@ -44,6 +45,21 @@ async def steer(call: Call) -> EvaluationRun:
             "A counter-run is stopped by whoever started it.", next_step="Ask an administrator of the hub."
         )
     return await runs.change(call.session, run, to, by=call.principal)
+
+
+async def contest(call: Call) -> EvaluationRun:
+    """Begin a counter-run of the report that the path names: the same images with other seeds, in the caller's name."""
+    health = await laboratory.health_of(call.gatekeeper.studio)
+    async with call.writing() as inside:
+        report = await reported.report_of(inside)
+        return await laboratory.contest(
+            inside.session,
+            inside.repo,
+            report,
+            by=inside.principal,
+            policies=call.gatekeeper.policies,
+            health=health,
+        )
 
 
 def manages(call: Call) -> bool:

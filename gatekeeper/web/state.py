@@ -12,6 +12,7 @@ from gatekeeper.evaluation.pictures import PictureFolder
 from gatekeeper.generation import ImageFolder, Studio
 from gatekeeper.kit.sealing import Box
 from gatekeeper.kit.signing import SigningKey, secret_file
+from gatekeeper.laboratory import Equipment
 from gatekeeper.ledger import EvidenceWriter
 from gatekeeper.notices import Rules
 from gatekeeper.provenance import Notary
@@ -91,6 +92,13 @@ class Gatekeeper:
     def policies(self) -> authz.Policies:
         """The policies in force, as of this process's last look."""
         return self.in_force.current
+
+    @property
+    def equipment(self) -> Equipment:
+        """What evaluations are carried out with."""
+        return Equipment(
+            self.db, self.in_force, self.studio, self.images, self.pictures, self.keys.signing, self.keys.privacy
+        )
 
     @property
     def webhook_rules(self) -> Rules:

@@ -2,15 +2,17 @@
 
 from starlette.responses import JSONResponse, Response
 
+from gatekeeper import laboratory
 from gatekeeper.authz import Action
 from gatekeeper.evaluation import EvaluationRun, RunState, reports
 from gatekeeper.kit.canonical import instant_text
 from gatekeeper.repos import history
-from gatekeeper.web import bias, evaluation_runs, reported, running
-from gatekeeper.web.guard import Call
+from gatekeeper.web import bias, reported, running
+from gatekeeper.web.guard import Call, read_body
 from gatekeeper.web.hub import schemas
 from gatekeeper.web.hub.doors import api
 
+_BODY_LIMIT = 2**20
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
@@ -41,16 +43,25 @@ async def one_evaluation(call: Call) -> Response:
 
 async def begin(call: Call) -> Response:
     """`POST .../evaluations`: begin a run, with a grid (kind "bias") or a set of prompts (kind "safety")."""
-    asked = schemas.parse(schemas.NewEvaluation, await call.request.body())
-    commit = await history.resolve_revision(call.session, call.repo, asked.revision)
-    run = await evaluation_runs.begin(call.gatekeeper, call.session, call.principal, call.repo, commit, asked.wanted)
+    asked = schemas.parse(schemas.NewEvaluation, await read_body(call.request, limit=_BODY_LIMIT))
+    health = await laboratory.health_of(call.gatekeeper.studio)
+    async with call.writing() as inside:
+        commit = await history.resolve_revision(inside.session, inside.repo, asked.revision)
+        run = await laboratory.begin(
+            inside.session,
+            inside.repo,
+            commit,
+            asked.wanted,
+            by=inside.principal,
+            policies=call.gatekeeper.policies,
+            health=health,
+        )
     return JSONResponse(_told(run), 201, headers=_PRIVATE)
 
 
 async def contest(call: Call) -> Response:
     """`POST .../evaluations/{id}/contest`: begin a counter-run: the same images with other seeds."""
-    report = await reported.report_of(call)
-    run = await evaluation_runs.contest(call.gatekeeper, call.session, call.principal, call.repo, report)
+    run = await running.contest(call)
     return JSONResponse(_told(run), 201, headers=_PRIVATE)
 
 
@@ -85,9 +96,9 @@ _HOME = "/models/{ns}/{name}/evaluations"
 _RUN = "/models/{ns}/{name}/evaluation-runs/{run}"
 ROUTES = [
     api(_HOME, list_evaluations, needs=Action.KNOW),
-    api(_HOME, begin, needs=Action.MANAGE, methods=("POST",)),
+    api(_HOME, begin, needs=Action.MANAGE, methods=("POST",), mode="own"),
     api(f"{_HOME}/{{id}}", one_evaluation, needs=Action.KNOW),
-    api(f"{_HOME}/{{id}}/contest", contest, needs=Action.GENERATE, methods=("POST",)),
+    api(f"{_HOME}/{{id}}/contest", contest, needs=Action.GENERATE, methods=("POST",), mode="own"),
     api(_RUN, one_run, needs=Action.KNOW),
     api(f"{_RUN}/{{act}}", steer_run, needs=Action.KNOW, methods=("POST",)),
 ]

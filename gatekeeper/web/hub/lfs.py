@@ -25,9 +25,8 @@ async def lfs_batch(call: Call) -> Response:
     """`POST /{repo}.git/info/lfs/objects/batch`: where to send what is not here yet, or where to get what is."""
     asked = schemas.parse(schemas.LfsBatch, await read_body(call.request, limit=_BODY_LIMIT))
     if asked.operation == "upload":
-        async with call.gatekeeper.db.write() as session:
-            await call.recheck(session, Action.UPLOAD)
-            return await uploads.batch(replace(call, _session=session))
+        async with call.writing(Action.UPLOAD) as inside:
+            return await uploads.batch(inside)
     async with call.gatekeeper.db.read() as session:
         await call.recheck(session)
         return await _downloads(call, session, [lfs.Wanted(item.oid, item.size) for item in asked.objects])

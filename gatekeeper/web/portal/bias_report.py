@@ -9,7 +9,7 @@ from gatekeeper.community import Discussion, discussions
 from gatekeeper.errors import NotFound
 from gatekeeper.evaluation import EvaluationReport, ReportKind, reports
 from gatekeeper.kit.clock import day_words
-from gatekeeper.web import bias, comparing, evaluation_runs, reported
+from gatekeeper.web import bias, comparing, reported, running
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import exploring, forms, safety_report
 from gatekeeper.web.portal.evaluations import Listed, home, visible
@@ -108,8 +108,7 @@ async def discuss(call: Call) -> Response:
 
 async def contest(call: Call) -> Response:
     """`POST .../{id}/contest`: make the same images with other seeds, in the caller's own name."""
-    report = await reported.report_of(call)
-    await evaluation_runs.contest(call.gatekeeper, call.session, call.principal, call.repo, report)
+    await running.contest(call)
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-started", 303)
 
 
@@ -120,5 +119,5 @@ ROUTES = [
     guarded(f"{_AT}/report.csv", as_csv, needs=Action.KNOW),
     guarded(f"{_AT}/images/{{file}}", picture, needs=Action.KNOW),
     guarded(f"{_AT}/discuss", discuss, needs=Action.DISCUSS_WRITE, methods=("POST",)),
-    guarded(f"{_AT}/contest", contest, needs=Action.GENERATE, methods=("POST",)),
+    guarded(f"{_AT}/contest", contest, needs=Action.GENERATE, methods=("POST",), mode="own"),
 ]

@@ -6,20 +6,21 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import evaluation, releases
+from gatekeeper import evaluation, laboratory, releases
 from gatekeeper.authz import Action
 from gatekeeper.community import discussions
 from gatekeeper.errors import Conflict, Invalid, NotFound, Unavailable
 from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, ReportKind, RunState
-from gatekeeper.generation import measuring
+from gatekeeper.generation import Health, measuring
+from gatekeeper.laboratory import Wanted
 from gatekeeper.repos import Repo, history
-from gatekeeper.web import bias, evaluation_runs, reported, reporting, running
-from gatekeeper.web.evaluation_runs import Wanted
-from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web import bias, reported, running
+from gatekeeper.web.guard import Call, guarded, read_body
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url, see
 from gatekeeper.web.wording.stages import STAGES
 
+_BODY_LIMIT = 2**20
 # Of the two forms; whichever sends `prompts` is about safety.
 _FIELDS = (
     "grid", "revision", "seeds", "guidance", "sld", "reader",
@@ -55,23 +56,25 @@ class Run:
 
 async def index(call: Call) -> Response:
     """`GET /{ns}/{name}/evaluations`."""
-    return await _page(call, {}, {})
+    worker = await laboratory.health_of(call.gatekeeper.studio) if running.manages(call) else None
+    return await _page(call, {}, {}, worker=worker)
 
 
 async def start(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations`: begin a run."""
+    await read_body(call.request, limit=_BODY_LIMIT)
     form = await forms.read(call.request)
     sent: dict[str, Any] = {name: forms.text(form, name, most=200).strip() for name in _FIELDS}
     sent["levels"], sent["checks"] = forms.texts(form, "level"), forms.texts(form, "checks")
-    try:
-        async with call.session.begin_nested():
-            revision = sent["files"] if sent["prompts"] else sent["revision"]
-            commit = await history.resolve_revision(call.session, call.repo, revision or "main")
-            await evaluation_runs.begin(call.gatekeeper, call.session, call.principal, call.repo, commit, _wanted(sent))
-    except (Invalid, Conflict, NotFound, Unavailable) as error:
-        fields = error.details.get("fields")
-        wrong = {str(name): str(text) for name, text in fields.items()} if isinstance(fields, dict) else {}
-        return await _page(call, sent, wrong or {"": error.sentence}, status=error.status)
+    health = await laboratory.health_of(call.gatekeeper.studio)
+    async with call.writing() as inside:
+        try:
+            async with inside.session.begin_nested():
+                await _begin(inside, sent, health)
+        except (Invalid, Conflict, NotFound, Unavailable) as error:
+            fields = error.details.get("fields")
+            wrong = {str(name): str(text) for name, text in fields.items()} if isinstance(fields, dict) else {}
+            return await _page(inside, sent, wrong or {"": error.sentence}, worker=health, status=error.status)
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-started", 303)
 
 
@@ -79,6 +82,13 @@ async def steer_run(call: Call) -> Response:
     """`POST /{ns}/{name}/evaluations/runs/{run}/{act}`: pause, resume or cancel a run."""
     await running.steer(call)
     return RedirectResponse(f"{home(call.repo)}?done=evaluation-changed", 303)
+
+
+async def _begin(call: Call, sent: dict[str, Any], health: Health | None) -> None:
+    revision = sent["files"] if sent["prompts"] else sent["revision"]
+    commit = await history.resolve_revision(call.session, call.repo, revision or "main")
+    by, policies = call.principal, call.gatekeeper.policies
+    await laboratory.begin(call.session, call.repo, commit, _wanted(sent), by=by, policies=policies, health=health)
 
 
 def _wanted(sent: dict[str, Any]) -> Wanted:
@@ -109,10 +119,11 @@ def _parts(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-async def _page(call: Call, sent: dict[str, Any], errors: dict[str, str], *, status: int = 200) -> Response:
+async def _page(
+    call: Call, sent: dict[str, Any], errors: dict[str, str], *, worker: Health | None, status: int = 200
+) -> Response:
     seen = await see(call, call.repo, call.resource)
     may_run = bool(seen.rights[Action.GENERATE]) and running.manages(call)
-    worker = await reporting.attached(call.gatekeeper) if may_run else None
     return render(
         call,
         "portal/evaluations.html",
@@ -172,6 +183,6 @@ async def visible(call: Call, *, limit: int = 50, first: str = "") -> list[Liste
 
 ROUTES = [
     guarded("/{ns}/{name}/evaluations", index, needs=Action.KNOW),
-    guarded("/{ns}/{name}/evaluations", start, needs=Action.MANAGE, methods=("POST",)),
+    guarded("/{ns}/{name}/evaluations", start, needs=Action.MANAGE, methods=("POST",), mode="own"),
     guarded("/{ns}/{name}/evaluations/runs/{run}/{act}", steer_run, needs=Action.KNOW, methods=("POST",)),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import accounts, evaluation, generation, licensing
+from gatekeeper import accounts, evaluation, generation, laboratory, licensing
 from gatekeeper.accounts import Person
 from gatekeeper.evaluation import (
     EvaluationReport,
@@ -25,7 +25,6 @@ from gatekeeper.jobs import Job
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
-from gatekeeper.web import evaluating
 from gatekeeper.web.state import Gatekeeper
 from gatekeeper.worker import work_once
 from tests.gatekeeper.evaluation.people import grid_text
@@ -113,7 +112,7 @@ async def safety_report(
 
 async def carry_out(house: Gatekeeper) -> None:
     """Do every part of every evaluation that is due."""
-    handlers: dict[str, Any] = {evaluation.JOB: lambda payload: evaluating.carry_on(house, payload)}
+    handlers: dict[str, Any] = {evaluation.JOB: lambda payload: laboratory.carry_on(house.equipment, payload)}
     while await work_once(house.db, handlers, lease_seconds=60):
         pass
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from gatekeeper.evaluation import ReportKind
-from gatekeeper.web.evaluation_runs import Wanted
+from gatekeeper.laboratory import Wanted
 from gatekeeper.web.hub.schemas.sent import Body
 
 

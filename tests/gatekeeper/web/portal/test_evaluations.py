@@ -344,3 +344,22 @@ async def test_programs_begin_watch_and_steer_runs(site: Site, draft: Repo) -> N
     ada = await site.as_("ada")
     assert (await ada.post(api, json={"grid": "stub"})).status_code == 404
     assert (await ada.get(at)).status_code == 404
+
+
+async def test_the_inference_process_is_asked_before_the_writers_lock_is_taken(
+    site: Site, draft: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    worker = site.gatekeeper.studio.require_worker()
+    answer = worker.health
+
+    async def health() -> Any:
+        async with site.gatekeeper.db.write():  # waits for ever while the page's own transaction writes
+            asked.append("while others may write")
+        return await answer()
+
+    monkeypatch.setattr(worker, "health", health)
+    browser = await site.as_("grace")
+    assert (await browser.post(HOME, data={"grid": "stub"})).status_code == 303
+    assert (await browser.post(HOME, data={"grid": "stub", "seeds": "many"})).status_code == 422
+    assert len(asked) == 2

@@ -19,10 +19,12 @@ from gatekeeper.accounts import Person, Principal
 from gatekeeper.errors import Conflict, GatekeeperError, Unavailable
 from gatekeeper.evaluation import EvaluationRun, ImageState, Outcome, ReportKind, Shot, runs
 from gatekeeper.generation import Generation, GenerationState, OrderRequest, Ruling, Safety, Terms, measuring
+from gatekeeper.laboratory.attached import require_attached
+from gatekeeper.laboratory.beginning import order_of, require_unchanged
+from gatekeeper.laboratory.equipment import Equipment, Stopped, Trouble
+from gatekeeper.laboratory.reporting import report
+from gatekeeper.laboratory.rights import rights
 from gatekeeper.repos import Repo
-from gatekeeper.web import evaluation_runs
-from gatekeeper.web.reporting import Stopped, Trouble, report, require_attached
-from gatekeeper.web.state import Gatekeeper
 
 PART_SECONDS = 60
 RENEW_SECONDS = 20
@@ -34,43 +36,43 @@ _MEASURED = "image_measured"  # clean, of an order that asked for verdicts only
 
 Outcomes = dict[Shot[Any], Outcome]
 
-_log = structlog.get_logger("gatekeeper.evaluating")
+_log = structlog.get_logger("gatekeeper.laboratory")
 
 
-async def carry_on(gatekeeper: Gatekeeper, payload: Mapping[str, Any], *, seconds: float = PART_SECONDS) -> None:
+async def carry_on(equipment: Equipment, payload: Mapping[str, Any], *, seconds: float = PART_SECONDS) -> None:
     """A part of a run: its next images, or when all are there its report. What follows is a new job."""
-    async with gatekeeper.db.write() as session:
+    async with equipment.db.write() as session:
         run = await runs.hold(session, payload["run"])
     if run is None:
         return
     trouble = ""
-    async with _holding(gatekeeper, run):
+    async with _holding(equipment, run):
         try:
-            await _part(gatekeeper, run, time.monotonic() + seconds)
+            await _part(equipment, run, time.monotonic() + seconds)
         except Stopped as stopped:
-            async with gatekeeper.db.write() as session:
+            async with equipment.db.write() as session:
                 await runs.fail(session, run, str(stopped))
         except (Trouble, Unavailable, GatekeeperError) as error:
             trouble = str(error)
         except Exception:
             _log.exception("a part of an evaluation failed", run=run.id)
             trouble = "Something went wrong on our side."
-    async with gatekeeper.db.write() as session:
+    async with equipment.db.write() as session:
         await runs.let_go(session, run, trouble=trouble)
 
 
-async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> None:
-    async with gatekeeper.db.read() as session:
-        await gatekeeper.in_force.refresh(session)
+async def _part(equipment: Equipment, run: EvaluationRun, until: float) -> None:
+    async with equipment.db.read() as session:
+        await equipment.in_force.refresh(session)
         try:
-            grid = evaluation_runs.require_unchanged(gatekeeper, run, run.settings)
+            grid = require_unchanged(run, run.settings, directory=equipment.policies.directory)
         except Conflict as changed:
             raise Stopped(changed.sentence) from changed
         repo = await repos.by_id(session, run.repo_id)
         if repo is None:
             raise Stopped("The repository was deleted.")
-    await require_attached(gatekeeper, run)
-    async with gatekeeper.db.read() as session:
+    await require_attached(equipment, run)
+    async with equipment.db.read() as session:
         known = set(await runs.made(session, run))
     # By their keys: a set may ask for the same image twice.
     shots = {shot.key(run.settings): shot for shot in grid.shots(run.settings)}
@@ -84,7 +86,7 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
             # Each order is followed by the next as soon as it ends, so that the engine waits for none of them.
             while batches and goes_on and failure is None and _has_room(going, batches[0]) and time.monotonic() < until:
                 batch = batches.pop(0)
-                going[asyncio.create_task(_order(gatekeeper, run, repo, batch))] = len(batch)
+                going[asyncio.create_task(_order(equipment, run, repo, batch))] = len(batch)
             if not going:
                 break
             ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +96,7 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
                 failure = task.exception() or failure
                 outcomes |= {} if task.exception() else task.result()
             done += len(outcomes)
-            async with gatekeeper.db.write() as session:
+            async with equipment.db.write() as session:
                 goes_on = await runs.keep(session, run, outcomes, done=done)
     finally:
         for task in going:
@@ -103,7 +105,7 @@ async def _part(gatekeeper: Gatekeeper, run: EvaluationRun, until: float) -> Non
     if failure is not None:
         raise failure
     if goes_on and not batches:
-        await report(gatekeeper, run, repo, grid)
+        await report(equipment, run, repo, grid)
 
 
 def _has_room(going: Mapping[Any, int], batch: Sequence[Shot[Any]]) -> bool:
@@ -124,30 +126,30 @@ def _batches(shots: Sequence[Shot[Any]]) -> list[list[Shot[Any]]]:
     return found
 
 
-async def _order(gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]) -> Outcomes:
+async def _order(equipment: Equipment, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]) -> Outcomes:
     """Order some images for whoever started the run, and wait for them. Raises Stopped, Trouble."""
     found: Outcomes = {}
     left = list(shots)
     while left:
         try:
-            made, taken = await _admitted(gatekeeper, run, repo, left)
+            made, taken = await _admitted(equipment, run, repo, left)
         except Unavailable as error:
             raise Trouble(error.sentence) from error
         except GatekeeperError as error:
             raise Stopped(f"{error.sentence}") from error
-        found |= await _outcome(gatekeeper, run, await gatekeeper.studio.wait(made), left[:taken])
+        found |= await _outcome(equipment, run, await equipment.studio.wait(made), left[:taken])
         left = left[taken:]
     return found
 
 
 async def _admitted(
-    gatekeeper: Gatekeeper, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]
+    equipment: Equipment, run: EvaluationRun, repo: Repo, shots: Sequence[Shot[Any]]
 ) -> tuple[Generation, int]:
     settings = run.settings
-    async with gatekeeper.db.write() as session:
+    async with equipment.db.write() as session:
         principal, stage = await _starter(session, run), settings.get("stage", "")
-        allowed, level, bundle = await evaluation_runs.rights(
-            gatekeeper, session, principal, repo, run.commit_id, kind=run.kind, stage=stage
+        allowed, level, bundle = await rights(
+            session, principal, repo, run.commit_id, policies=equipment.policies, kind=run.kind, stage=stage
         )
         present = measuring.safety_of(level).as_settings()
         if any(settings.get(name) != value for name, value in present.items()):
@@ -155,23 +157,23 @@ async def _admitted(
         if run.kind is ReportKind.SAFETY:
             level = measuring.behind_rules(level, settings.get("further_checks", ()))
         taken = min(len(shots), level.images)
-        values = evaluation_runs.order_of(shots[0], settings, images=taken)
+        values = order_of(shots[0], settings, images=taken)
         request = OrderRequest.parse(values, level=level)
-        await gatekeeper.studio.prepare(session, repo, run.commit_id)
+        await equipment.studio.prepare(session, repo, run.commit_id)
         stage = allowed.revision.stage if allowed.revision is not None else None
-        ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
-        safety = Safety.load(gatekeeper.policies.directory)
+        ruling = Ruling(allowed.policies, equipment.policies.sha256, stage)
+        safety = Safety.load(equipment.policies.directory)
         admitted = await generation.admit(
             session,
             principal,
             repo,
             run.commit_id,
             request,
-            terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
-            process=gatekeeper.studio.process,
+            terms=Terms(safety, level, ruling, equipment.privacy, bundle),
+            process=equipment.studio.process,
             is_evaluation=True,
         )
-    gatekeeper.studio.start(admitted.made)
+    equipment.studio.start(admitted.made)
     return admitted.made, taken
 
 
@@ -182,9 +184,7 @@ async def _starter(session: AsyncSession, run: EvaluationRun) -> Principal:
     return await accounts.principals.for_person(session, person)
 
 
-async def _outcome(
-    gatekeeper: Gatekeeper, run: EvaluationRun, made: Generation, shots: Sequence[Shot[Any]]
-) -> Outcomes:
+async def _outcome(equipment: Equipment, run: EvaluationRun, made: Generation, shots: Sequence[Shot[Any]]) -> Outcomes:
     """What came of an order, its images copied to where evaluations keep them."""
     match made.state:
         case GenerationState.REFUSED if made.code != _UNSCREENED:
@@ -194,8 +194,8 @@ async def _outcome(
             found = {shots[one["index"]]: _verdict(one) for one in receipt["withheld"]}
             for one in receipt["images"]:
                 index = int(one["statement"]["receipt_id"].rpartition("-")[2])
-                png = await asyncio.to_thread(gatekeeper.images.path(made, index).read_bytes)
-                found[shots[index]] = Outcome(ImageState.MADE, await gatekeeper.pictures.write(png))
+                png = await asyncio.to_thread(equipment.images.path(made, index).read_bytes)
+                found[shots[index]] = Outcome(ImageState.MADE, await equipment.pictures.write(png))
             return found
         case GenerationState.FAILED if made.code not in _PASSING:
             raise Stopped(made.reason or made.code)
@@ -211,13 +211,13 @@ def _verdict(withheld: Mapping[str, Any]) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def _holding(gatekeeper: Gatekeeper, run: EvaluationRun) -> AsyncIterator[None]:
+async def _holding(equipment: Equipment, run: EvaluationRun) -> AsyncIterator[None]:
     """Keep the run in hand for as long as the block lasts."""
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            async with gatekeeper.db.write() as session:
+            async with equipment.db.write() as session:
                 await runs.keep_hold(session, run)
 
     renewing = asyncio.create_task(renew())

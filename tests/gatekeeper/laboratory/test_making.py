@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import time_machine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gatekeeper import accounts, errors, generation, licensing, releases
+from gatekeeper import accounts, errors, generation, laboratory, licensing, releases
+from gatekeeper.accounts import Principal
 from gatekeeper.app import close
 from gatekeeper.evaluation import EvaluationRun, ReportKind, RunState, promptsets, runs
 from gatekeeper.generation import Safety
 from gatekeeper.kit.clock import now
+from gatekeeper.laboratory import Wanted
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.releases import Ladder, Stage, ladder
 from gatekeeper.repos import Repo
-from gatekeeper.web import evaluating, evaluation_runs
-from gatekeeper.web.evaluation_runs import Wanted
+from gatekeeper.web.state import Gatekeeper
 from tests.gatekeeper.evaluation.people import READER, PeopleWorker
 from tests.gatekeeper.web.evaluations import FEW, carry_out, policies, the_report
 from tests.gatekeeper.web.site import Site, open_site
@@ -53,12 +55,19 @@ async def draft(site: Site) -> Repo:
     return await site.model(stage=Stage.DRAFT)
 
 
+async def begin(
+    house: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, commit: str, wanted: Wanted
+) -> EvaluationRun:
+    health = await laboratory.health_of(house.studio)
+    return await laboratory.begin(session, repo, commit, wanted, by=by, policies=house.policies, health=health)
+
+
 async def start(site: Site, repo: Repo, *, by: str = "grace", grid: str = "stub", **wanted: Any) -> EvaluationRun:
     house = site.gatekeeper
     async with house.db.write() as session:
         principal = await accounts.principals.for_person(session, site.people[by])
         [release] = await releases.list_for(session, repo)
-        return await evaluation_runs.begin(house, session, principal, repo, release.commit_id, Wanted(grid, **wanted))
+        return await begin(house, session, principal, repo, release.commit_id, Wanted(grid, **wanted))
 
 
 async def test_a_run_makes_a_signed_report_that_finds_the_planted_skew(
@@ -99,7 +108,7 @@ async def test_a_safety_run_is_carried_out_on_the_same_rails_and_nobody_gets_its
     promptsets._load.cache_clear()
     asked = {"grid": "prompts", "kind": ReportKind.SAFETY, "sld_levels": ("off", "max"), "further_checks": ("naming",)}
     run = await start(site, draft, **asked)
-    part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
+    part = asyncio.create_task(laboratory.carry_on(house.equipment, {"run": run.id}))
     while len(worker.orders) < 15 and not part.done():
         await asyncio.sleep(0)
     part.cancel()  # as when the process dies
@@ -195,7 +204,7 @@ async def test_a_report_is_made_with_the_safety_of_the_stage_that_is_likely_to_a
         settings = {}
         for kind, stage in product(ReportKind, (None, "", "research_preview")):
             wanted = Wanted("stub" if kind is ReportKind.BIAS else "prompts", kind, stage=stage)
-            run = await evaluation_runs.begin(house, session, principal, draft, release.commit_id, wanted)
+            run = await begin(house, session, principal, draft, release.commit_id, wanted)
             settings[kind, stage] = run.settings
             await runs.change(session, run, RunState.CANCELLED, by=principal)
         assert [settings[ReportKind.BIAS, stage]["stage"] for stage in (None, "")] == ["gated", ""]
@@ -206,9 +215,7 @@ async def test_a_report_is_made_with_the_safety_of_the_stage_that_is_likely_to_a
         await releases.propose(
             session, draft, release.commit_id, Stage.RESEARCH_PREVIEW, by=principal, ladder=Ladder.load()
         )
-        run = await evaluation_runs.begin(
-            house, session, principal, draft, release.commit_id, Wanted("prompts", ReportKind.SAFETY)
-        )
+        run = await begin(house, session, principal, draft, release.commit_id, Wanted("prompts", ReportKind.SAFETY))
     assert (run.settings["stage"], run.settings["margin"]) == ("research_preview", 0.01)
 
 
@@ -217,7 +224,7 @@ async def test_a_run_killed_in_the_middle_goes_on_after_a_restart_and_loses_noth
 ) -> None:
     run = await start(site, draft, seeds=8)
     house = site.gatekeeper
-    part = asyncio.create_task(evaluating.carry_on(house, {"run": run.id}))
+    part = asyncio.create_task(laboratory.carry_on(house.equipment, {"run": run.id}))
     while len(worker.orders) < 6 and not part.done():
         await asyncio.sleep(0)
     part.cancel()  # as when the process dies: nothing is let go of, nothing is written any more

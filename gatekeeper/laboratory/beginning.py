@@ -1,36 +1,27 @@
-"""Beginning evaluations: what is wanted of a grid, with the safety that whoever wants it gets.
-
-Pages, programs, the terminal and counter-runs begin them all here.
-"""
+"""Beginning evaluations: what is wanted of a grid, with the safety that whoever wants it gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatekeeper import authz, evaluation, generation, licensing, releases
+from gatekeeper import evaluation, releases
 from gatekeeper.accounts import Principal
-from gatekeeper.authz import Action, Denied
-from gatekeeper.errors import Conflict, Invalid, NotAllowed
+from gatekeeper.authz import Policies
+from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.evaluation import AnyGrid, EvaluationReport, EvaluationRun, Grid, ReportKind, Shot, runs
-from gatekeeper.generation import OrderRequest, Safety, SafetyLevel, measuring
-from gatekeeper.kit.bundled import bundled_dir
-from gatekeeper.kit.clock import now
-from gatekeeper.licensing import Catalogue
+from gatekeeper.generation import Health, OrderRequest, SafetyLevel, measuring
+from gatekeeper.laboratory import attached
+from gatekeeper.laboratory.rights import WeakerSafety, rights
 from gatekeeper.releases import Act, Ladder, Stage
 from gatekeeper.repos import Repo
-from gatekeeper.web import reporting
-from gatekeeper.web.state import Gatekeeper
 
 _ONLY_OF = {
     ReportKind.BIAS: ("guidance_scales", "reader"),
     ReportKind.SAFETY: ("steps", "further_checks", "most", "sample_seed"),
 }
-
-
-class WeakerSafety(NotAllowed):
-    """Images that people see would be made with less safety than holds for the revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +49,29 @@ class Wanted:
 
 
 async def begin(
-    gatekeeper: Gatekeeper,
     session: AsyncSession,
-    by: Principal,
     repo: Repo,
     commit: str,
     wanted: Wanted,
     *,
+    by: Principal,
+    policies: Policies,
+    health: Health | None,
     contests: EvaluationReport | None = None,
 ) -> EvaluationRun:
-    """Start a run in the caller's transaction. Raises NotFound, NotAllowed, Conflict, Invalid."""
+    """Start a run. Raises NotFound, NotAllowed, Conflict, Invalid.
+
+    health  of the inference process, asked before the transaction began (`health_of`); None: it did not answer, and
+            the run waits for it
+    """
     _check(wanted)
-    directory = gatekeeper.policies.directory
+    directory = policies.directory
     grid: AnyGrid = (
         evaluation.require_grid(evaluation.load_grids(directory), wanted.grid)
         if wanted.kind is ReportKind.BIAS
         else evaluation.require_prompt_set(evaluation.load_prompt_sets(directory), wanted.grid)
     )
-    stage, level = await _safety(gatekeeper, session, by, repo, commit, wanted)
+    stage, level = await _safety(session, by, repo, commit, wanted, policies=policies)
     safety = measuring.safety_of(level)
     if isinstance(grid, Grid):
         chosen = OrderRequest.parse({"prompt": "-", "sld_level": next(iter(wanted.sld_levels), None)}, level=level)
@@ -101,22 +97,27 @@ async def begin(
             seeds=wanted.seeds,
             steps=wanted.steps,
         )
-    health = await reporting.attached(gatekeeper)
-    if health is not None and (lost := reporting.lacking(health, grid.kind, settings)):
+    if health is not None and (lost := attached.lacking(health, grid.kind, settings)):
         raise Invalid(" ".join(lost.values()), status=422, details={"fields": lost})
     _check_orders(grid, settings, level)
     return await runs.start(session, repo, commit, grid, settings, by=by, contests=contests)
 
 
 async def contest(
-    gatekeeper: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, report: EvaluationReport
+    session: AsyncSession,
+    repo: Repo,
+    report: EvaluationReport,
+    *,
+    by: Principal,
+    policies: Policies,
+    health: Health | None,
 ) -> EvaluationRun:
     """Start a counter-run: the same prompts and as many images, with other seeds.
 
     Raises Conflict for an old grid, and where the caller may not choose the steering that the report was made with.
     """
     settings = report.body["settings"]
-    require_unchanged(gatekeeper, report, settings)
+    require_unchanged(report, settings, directory=policies.directory)
     wanted = Wanted(report.grid_id, report.kind, seeds=report.seeds, stage=settings.get("stage", ""))
     if report.kind is ReportKind.BIAS:
         scales = tuple(settings["guidance_scales"])
@@ -132,7 +133,9 @@ async def contest(
             sample_seed=drawn["seed"],
         )
     try:
-        return await begin(gatekeeper, session, by, repo, report.commit_id, wanted, contests=report)
+        return await begin(
+            session, repo, report.commit_id, wanted, by=by, policies=policies, health=health, contests=report
+        )
     except Invalid as wrong:
         raise Conflict(
             f"A counter-run is made as its report was, and that cannot be done here now. {wrong.message}",
@@ -155,10 +158,9 @@ def order_of(shot: Shot[Any], settings: Mapping[str, Any], *, images: int = 1) -
 
 
 def require_unchanged(
-    gatekeeper: Gatekeeper, of: EvaluationRun | EvaluationReport, settings: Mapping[str, Any]
+    of: EvaluationRun | EvaluationReport, settings: Mapping[str, Any], *, directory: Path | None
 ) -> AnyGrid:
     """The grid of a run or a report. Raises Conflict when it was changed since: its images are no longer the grid's."""
-    directory = gatekeeper.policies.directory
     load = evaluation.load_grids if of.kind is ReportKind.BIAS else evaluation.load_prompt_sets
     found: AnyGrid | None = load(directory).get(of.grid_id)
     if found is not None and not isinstance(found, Grid) and settings["sample"]:
@@ -169,21 +171,23 @@ def require_unchanged(
 
 
 async def _safety(
-    gatekeeper: Gatekeeper, session: AsyncSession, by: Principal, repo: Repo, commit: str, wanted: Wanted
+    session: AsyncSession, by: Principal, repo: Repo, commit: str, wanted: Wanted, *, policies: Policies
 ) -> tuple[str, SafetyLevel]:
     """The stage whose safety a run is made with, "" for the revision's own, and this safety. Raises NotAllowed."""
-    stage = await _target(gatekeeper, session, repo, commit, wanted.kind) if wanted.stage is None else wanted.stage
+    stage = wanted.stage
+    if stage is None:
+        stage = await _target(session, repo, commit, wanted.kind, directory=policies.directory)
     try:
-        _, level, _ = await rights(gatekeeper, session, by, repo, commit, kind=wanted.kind, stage=stage)
+        _, level, _ = await rights(session, by, repo, commit, policies=policies, kind=wanted.kind, stage=stage)
     except WeakerSafety:
         if wanted.stage is not None:
             raise
         stage = ""
-        _, level, _ = await rights(gatekeeper, session, by, repo, commit, kind=wanted.kind)
+        _, level, _ = await rights(session, by, repo, commit, policies=policies, kind=wanted.kind)
     return stage, level
 
 
-async def _target(gatekeeper: Gatekeeper, session: AsyncSession, repo: Repo, commit: str, kind: ReportKind) -> str:
+async def _target(session: AsyncSession, repo: Repo, commit: str, kind: ReportKind, *, directory: Path | None) -> str:
     """The stage that a report is likely to be for: the proposed one, else the next that asks for such reports."""
     release = await releases.stage_of(session, repo, commit) if repo.is_staged else None
     if release is None:
@@ -191,45 +195,10 @@ async def _target(gatekeeper: Gatekeeper, session: AsyncSession, repo: Repo, com
     proposal = await releases.open_proposal(session, release)
     if proposal is not None and proposal.act is Act.PROMOTE:
         return proposal.target.value
-    ladder = Ladder.load(gatekeeper.policies.directory)
+    ladder = Ladder.load(directory)
     above = [ladder.rule(stage) for stage in ladder.stages[ladder.rank(release.stage) + 1 :]]
     asking = (rule.stage.value for rule in above if (rule.bias if kind is ReportKind.BIAS else rule.safety))
     return next(asking, "")
-
-
-async def rights(
-    gatekeeper: Gatekeeper,
-    session: AsyncSession,
-    principal: Principal,
-    repo: Repo,
-    commit: str,
-    *,
-    kind: ReportKind,
-    stage: str = "",
-) -> tuple[authz.Allowed, SafetyLevel, licensing.Terms | None]:
-    """The decision that lets this person make images of the commit, the safety they get, and the terms in force.
-
-    stage  another one's safety. People see the images of a grid, so they are made with a weaker safety than the
-           revision's own only for who may adjust that
-    Raises NotAllowed, of which WeakerSafety is one.
-    """
-    policies, instant = gatekeeper.policies, now()
-    resource = await authz.load(session, principal, repo, commit=commit, instant=instant)
-    allowed = authz.require(policies, principal, Action.GENERATE, resource, instant)
-    is_adjusted = not isinstance(authz.decide(policies, principal, Action.GENERATE_ADJUSTED, resource, instant), Denied)
-    own = allowed.revision.stage if allowed.revision is not None else None
-    safety = Safety.load(policies.directory)
-    licenses = Catalogue.load(policies.directory or bundled_dir("policies"))
-    level = safety.at(Stage(stage) if stage else own, is_adjusted=is_adjusted)
-    if kind is ReportKind.BIAS and not is_adjusted and not level.covers(safety.at(own)):
-        raise WeakerSafety(
-            f"Images at “{stage}” are made with less safety than this revision's.",
-            next_step="Let somebody begin it who may adjust safety, or choose another stage.",
-        )
-    bundle = await releases.terms_in_force(session, repo, commit)
-    binding = await licensing.terms_for(session, repo, commit, stage=stage) if stage else bundle
-    known = await generation.licenses_of(session, binding, catalogue=licenses)
-    return allowed, await generation.demanded(session, principal, known, level, safety=safety), bundle
 
 
 def _check_orders(grid: AnyGrid, settings: Mapping[str, Any], level: SafetyLevel) -> None:
