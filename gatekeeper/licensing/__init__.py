@@ -37,8 +37,9 @@ from gatekeeper.licensing.circumstances import (
 )
 from gatekeeper.licensing.countries import COUNTRIES
 from gatekeeper.licensing.differences import Difference, between
+from gatekeeper.licensing.fields import FieldKind, FormField
 from gatekeeper.licensing.flow_down import FlowDown, Place, flow_down
-from gatekeeper.licensing.forms import FieldKind, Form, FormField
+from gatekeeper.licensing.forms import Form
 from gatekeeper.licensing.house import HouseForm
 from gatekeeper.licensing.packaged import packaged_text
 from gatekeeper.licensing.receipt import read_receipt, sign_receipt, verify_receipt, with_proof

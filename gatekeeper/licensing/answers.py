@@ -3,15 +3,11 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatekeeper.licensing.countries import COUNTRIES
+from gatekeeper.licensing.fields import MAX_ANSWER_CHARS, FormField
 
-if TYPE_CHECKING:  # the forms use this module
-    from gatekeeper.licensing.forms import FormField
-
-MAX_ANSWER_CHARS = 2_000
-MAX_LONG_CHARS = 10_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _YES = frozenset({"true", "on", "yes", "1"})
 
@@ -21,7 +17,7 @@ def is_blank(value: Any) -> bool:
     return value is None or value is False or value == [] or (isinstance(value, str) and not value.strip())
 
 
-def checked(field: "FormField", value: Any) -> Any:
+def checked(field: FormField, value: Any) -> Any:
     """The answer in its stored form, None for an optional question that was left out. Raises ValueError."""
     if field.is_optional and is_blank(value):
         return None
@@ -42,7 +38,7 @@ def checked(field: "FormField", value: Any) -> Any:
             return _bounded(field, text)
 
 
-def drafted(field: "FormField", value: Any) -> Any:
+def drafted(field: FormField, value: Any) -> Any:
     """An answer as a draft keeps it: of the right kind and bounded, not yet checked. Raises ValueError."""
     if field.kind == "multi_select" and isinstance(value, list):
         if len(value) > len(field.options) or not all(isinstance(one, str) for one in value):
@@ -57,7 +53,7 @@ def drafted(field: "FormField", value: Any) -> Any:
     return _printable(value)
 
 
-def applies(field: "FormField", given: Mapping[str, Any]) -> bool:
+def applies(field: FormField, given: Mapping[str, Any]) -> bool:
     """Whether a question is asked at all, after what was answered before it."""
     if field.condition is None:
         return True
@@ -74,7 +70,7 @@ def _box(value: Any) -> bool:
     raise ValueError("This is a box: send true.")
 
 
-def _text(field: "FormField", value: Any) -> str:
+def _text(field: FormField, value: Any) -> str:
     if value is None or value == "":
         raise ValueError("An answer is missing.")
     if isinstance(value, list):
@@ -89,7 +85,7 @@ def _text(field: "FormField", value: Any) -> str:
     return text
 
 
-def _bounded(field: "FormField", text: str) -> str:
+def _bounded(field: FormField, text: str) -> str:
     if len(text) < field.least_chars:
         raise ValueError(f"The answer has {len(text):,} characters; at least {field.least_chars:,} are asked for.")
     return _printable(text)
@@ -119,14 +115,14 @@ def _country(text: str) -> str:
     return code
 
 
-def _choice(field: "FormField", text: str) -> str:
+def _choice(field: FormField, text: str) -> str:
     for option in field.options:
         if text in (option.value, option.label):
             return option.value
     raise ValueError(f"This must be one of: {', '.join(option.label for option in field.options)[:400]}.")
 
 
-def _choices(field: "FormField", value: Any) -> list[str]:
+def _choices(field: FormField, value: Any) -> list[str]:
     given = [value] if isinstance(value, str) else value
     if is_blank(given):
         raise ValueError("Choose at least one.")

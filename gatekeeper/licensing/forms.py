@@ -2,63 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from gatekeeper import errors
 from gatekeeper.kit.canonical import digest_of
 from gatekeeper.licensing import answers as checks
-from gatekeeper.licensing.answers import MAX_ANSWER_CHARS, MAX_LONG_CHARS
+from gatekeeper.licensing.fields import MAX_ANSWER_CHARS, MAX_LONG_CHARS, FieldKind, FormField, Option
 
 _MAX_FIELDS = 50
 _MAX_NAME_CHARS = 500
 _MAX_OPTIONS = 200
 _MAX_HELP_CHARS = 1_000
 _CHOSEN_FROM = ("select", "multi_select")
-
-
-class FieldKind(StrEnum):
-    """The public hub's field types, then our own two. The values are part of bundle digests."""
-
-    TEXT = "text"
-    CHECKBOX = "checkbox"
-    DATE = "date_picker"
-    COUNTRY = "country"
-    SELECT = "select"
-    LONG_TEXT = "long_text"
-    MULTI_SELECT = "multi_select"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One choice of a select field."""
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class FormField:
-    """One question. Its name is its label; it must be answered, a box be ticked, unless it is optional.
-
-    condition     (an earlier question, the answer to it): only then is this one asked
-    least, most   limits of a text in characters; of a multiple choice, how many may be chosen (0: all)
-    """
-
-    name: str
-    kind: FieldKind
-    options: tuple[Option, ...] = ()
-    help: str = ""
-    is_optional: bool = False
-    condition: tuple[str, Any] | None = None
-    least_chars: int = 0
-    limit_chars: int = 0
-    most_choices: int = 0
-
-    @property
-    def most_chars(self) -> int:
-        """The longest answer that is kept."""
-        return self.limit_chars or (MAX_LONG_CHARS if self.kind is FieldKind.LONG_TEXT else MAX_ANSWER_CHARS)
 
 
 @dataclass(frozen=True, slots=True)

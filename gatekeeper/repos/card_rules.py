@@ -34,14 +34,14 @@ def errors(data: Mapping[str, Any]) -> list[str]:
     found = [
         f'"{key}" must be a string or an array of strings'
         for key in TEXT_LISTS
-        if data.get(key) is not None and not _is_texts(data[key])
+        if data.get(key) is not None and not is_texts(data[key])
     ]
     relation = data.get("base_model_relation")
     if relation is not None and relation not in _RELATIONS:
         found.append(f'"base_model_relation" must be one of [{", ".join(_RELATIONS)}]')
     found += [
         f'"datasets" with value {name[:100]!r} is not valid. Use a data set id such as "namespace/name"'
-        for name in _texts(data.get("datasets"))
+        for name in texts(data.get("datasets"))
         if not _DATASET_ID.fullmatch(name)
     ]
     found += [f'"tags" holds a tag of {len(tag)} characters; {_LONGEST_TAG} are possible' for tag in _too_long(data)]
@@ -52,12 +52,12 @@ def warnings(data: Mapping[str, Any]) -> list[str]:
     """What is accepted and probably not meant."""
     found = [
         f'"license" {name[:60]!r} is not a known license id; use "other" with "license_name" and "license_link"'
-        for name in _texts(data.get("license"))
+        for name in texts(data.get("license"))
         if name.lower() not in _LICENSES
     ]
     found += [
         f'"language" {name[:60]!r} is not a code of ISO 639, such as "en"'
-        for name in _texts(data.get("language"))
+        for name in texts(data.get("language"))
         if not _LANGUAGE.fullmatch(name)
     ]
     thumbnail = data.get("thumbnail")
@@ -109,13 +109,15 @@ def _result_errors(result: Any, here: str) -> list[str]:
 
 
 def _too_long(data: Mapping[str, Any]) -> list[str]:
-    return [tag for tag in _texts(data.get("tags")) if len(tag) > _LONGEST_TAG]
+    return [tag for tag in texts(data.get("tags")) if len(tag) > _LONGEST_TAG]
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts of a field that may hold one or several; what is none is left out."""
     values = value if isinstance(value, list) else [value]
     return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())
 
 
-def _is_texts(value: Any) -> bool:
+def is_texts(value: Any) -> bool:
+    """Whether a field holds a text, or several and nothing else."""
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))

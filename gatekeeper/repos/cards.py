@@ -36,7 +36,7 @@ class Card:
     @property
     def licenses(self) -> tuple[str, ...]:
         """License ids, in lower case."""
-        return tuple(name.lower() for name in _texts(self.data.get("license")))
+        return tuple(name.lower() for name in card_rules.texts(self.data.get("license")))
 
     @property
     def license(self) -> str | None:
@@ -59,29 +59,29 @@ class Card:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags that the card names."""
-        return _texts(self.data.get("tags"))
+        return card_rules.texts(self.data.get("tags"))
 
     @property
     def all_tags(self) -> tuple[str, ...]:
         """Tags as the Hub's info shows them: those of the card and those that follow from its other fields."""
         found = [name for name in (self.library_name, self.pipeline_tag) if name]
         found += self.tags
-        found += _texts(self.data.get("language"))
+        found += card_rules.texts(self.data.get("language"))
         found += [f"base_model:{name}" for name in self.base_models]
         found += [f"base_model:{self.base_relation}:{name}" for name in self.base_models]
-        found += [f"dataset:{name}" for name in _texts(self.data.get("datasets"))]
+        found += [f"dataset:{name}" for name in card_rules.texts(self.data.get("datasets"))]
         found += [f"license:{name}" for name in self.licenses]
-        found += [f"{key}:{value}" for key in card_rules.TEXT_LISTS for value in _texts(self.data.get(key))]
+        found += [f"{key}:{value}" for key in card_rules.TEXT_LISTS for value in card_rules.texts(self.data.get(key))]
         return tuple(dict.fromkeys(found))
 
     @property
     def search_tags(self) -> frozenset[str]:
         """Tags that a search may name: those shown, and languages in the form that searches for data sets use."""
-        return frozenset(self.all_tags) | {f"language:{name}" for name in _texts(self.data.get("language"))}
+        return frozenset(self.all_tags) | {f"language:{name}" for name in card_rules.texts(self.data.get("language"))}
 
     def names(self, key: str) -> tuple[str, ...]:
         """The texts that the metadata lists under `key`."""
-        return _texts(self.data.get(key))
+        return card_rules.texts(self.data.get(key))
 
     @property
     def base_relation(self) -> str:
@@ -101,7 +101,7 @@ class Card:
     @property
     def base_models(self) -> tuple[str, ...]:
         """Names of the models this one was made from."""
-        return _texts(self.data.get("base_model"))
+        return card_rules.texts(self.data.get("base_model"))
 
     @property
     def samples(self) -> tuple[samples.Sample, ...]:
@@ -196,18 +196,18 @@ def _errors(data: Mapping[str, Any]) -> list[str]:
     found += [
         f'"{key}" must be a string or an array of strings'
         for key in ("license", "language", "base_model", "datasets", "metrics")
-        if data.get(key) is not None and not _is_texts(data[key])
+        if data.get(key) is not None and not card_rules.is_texts(data[key])
     ]
-    if data.get("tags") is not None and not (isinstance(data["tags"], list) and _is_texts(data["tags"])):
+    if data.get("tags") is not None and not (isinstance(data["tags"], list) and card_rules.is_texts(data["tags"])):
         found.append('"tags" must be an array of strings')
     found += [
         f'"license" has the value {name[:60]!r}, which is no license id: use lower-case letters, digits, "." and "-"'
-        for name in _texts(data.get("license"))
+        for name in card_rules.texts(data.get("license"))
         if not _LICENSE_ID.fullmatch(name.lower())
     ]
     found += [
         f'"base_model" with value {name[:100]!r} is not valid. Use a model id such as "namespace/name"'
-        for name in _texts(data.get("base_model"))
+        for name in card_rules.texts(data.get("base_model"))
         if not _REPO_ID.fullmatch(name)
     ]
     stated = data.get("stage_licenses")
@@ -254,12 +254,3 @@ def _warnings(card: Card) -> list[str]:
 
 def _text(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(text.strip() for text in values if isinstance(text, str) and text.strip())
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))

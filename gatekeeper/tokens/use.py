@@ -1,6 +1,5 @@
 """When tokens were last used, from where and by what: noted in memory by the request, written by a job."""
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from gatekeeper.accounts.seen import network_of
 from gatekeeper.db import Database
 from gatekeeper.kit.clock import now
 from gatekeeper.tokens.tables import AccessToken, TokenUse
@@ -32,20 +32,10 @@ class Seen:
     def of(cls, address: str, user_agent: str) -> "Seen":
         """What may be kept of a request; both are untrusted."""
         family = _FAMILY.match(user_agent)
-        return cls(_network(address), family[0] if family else None)
+        return cls(network_of(address.partition("%")[0]) or None, family[0] if family else None)
 
 
 NOWHERE = Seen()
-
-
-def _network(address: str) -> str | None:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return str(ipaddress.ip_network((found, 24 if found.version == 4 else 48), strict=False))
 
 
 class LastUse:

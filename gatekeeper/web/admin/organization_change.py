@@ -6,8 +6,7 @@ from gatekeeper import owners
 from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
-from gatekeeper.web.admin.organization_tokens import managed
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -17,12 +16,12 @@ _PATH = "/admin/organizations/{organization}"
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/change`: what a new name or the end would do."""
-    return await _page(call, await managed(call))
+    return await _page(call, await managed_organization(call))
 
 
 async def rename(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/rename`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     name = forms.text(sent, "name", most=100).strip()
     try:
@@ -36,7 +35,7 @@ async def rename(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/delete`: takes its name, typed, for there is no way back."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     try:
         if forms.text(sent, "confirm", most=100).strip() != organization.name:
@@ -64,7 +63,7 @@ async def _page(
 
 
 ROUTES = [
-    # The organization is decided about in `managed`.
+    # The organization is decided about in `managed_organization`.
     guarded(f"{_PATH}/change", show, needs=Action.USE_ACCOUNT, is_dangerous=True),
     guarded(f"{_PATH}/rename", rename, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_PATH}/delete", delete, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),

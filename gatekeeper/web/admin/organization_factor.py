@@ -6,8 +6,7 @@ from gatekeeper import accounts
 from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
-from gatekeeper.web.admin.organization_tokens import managed
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -17,12 +16,12 @@ _PATH = "/admin/organizations/{organization}/second-factor"
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/second-factor`."""
-    return await _page(call, await managed(call))
+    return await _page(call, await managed_organization(call))
 
 
 async def ask(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/second-factor`: asks for it, or does so no more."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     asks = forms.text(await forms.read(call.request), "asks", most=10) == "yes"
     try:
         await accounts.memberships.ask_factor(call.session, organization, asks=asks, by=call.principal)
@@ -46,7 +45,7 @@ async def _page(
 
 
 ROUTES = [
-    # The organization is decided about in `managed`.
+    # The organization is decided about in `managed_organization`.
     guarded(_PATH, show, needs=Action.USE_ACCOUNT),
     guarded(_PATH, ask, needs=Action.MANAGE_ACCOUNT, methods=("POST",), is_dangerous=True),
 ]

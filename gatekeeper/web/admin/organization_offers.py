@@ -4,7 +4,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import accounts
 from gatekeeper.authz import Action
-from gatekeeper.web.admin.organization_tokens import managed
+from gatekeeper.web.admin.scope import managed_organization
 from gatekeeper.web.guard import Call, guarded
 
 _PAGE = "/admin/organizations"
@@ -24,14 +24,14 @@ async def decline(call: Call) -> Response:
 
 async def withdraw(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/invitations/{id}/withdraw`."""
-    await accounts.offers.withdraw(call.session, await managed(call), call.params["id"], by=call.principal)
+    await accounts.offers.withdraw(call.session, await managed_organization(call), call.params["id"], by=call.principal)
     return RedirectResponse(f"{_PAGE}?done=invitation-withdrawn", 303)
 
 
 ROUTES = [
     guarded("/admin/invitations/{id}/accept", accept, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
     guarded("/admin/invitations/{id}/decline", decline, needs=Action.MANAGE_ACCOUNT, methods=("POST",)),
-    # The organization is decided about in `managed`.
+    # The organization is decided about in `managed_organization`.
     guarded(
         f"{_PAGE}/{{organization}}/invitations/{{id}}/withdraw", withdraw, needs=Action.USE_ACCOUNT, methods=("POST",)
     ),

@@ -10,8 +10,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
 from gatekeeper.tokens import services
-from gatekeeper.web.admin.organization_tokens import managed
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -38,12 +37,12 @@ class Made:
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/services`."""
-    return await _page(call, await managed(call), Form())
+    return await _page(call, await managed_organization(call), Form())
 
 
 async def create(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/services`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     form = Form(forms.text(sent, "name", most=100).strip(), tuple(dict.fromkeys(forms.texts(sent, "scopes"))))
     try:
@@ -57,7 +56,7 @@ async def create(call: Call) -> Response:
 
 async def issue(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/services/{id}/tokens`: the answer is the page itself."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     house = call.gatekeeper
     days = min(_MOST_DAYS, house.settings.token_max_days)
     _, secret = await services.issue(
@@ -75,7 +74,7 @@ async def issue(call: Call) -> Response:
 
 async def renew(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/services/{id}/secret`: the answer is the page itself."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     secret = await services.renew_secret(
         call.session, organization, call.params["id"], key=call.gatekeeper.keys.tokens, by=call.principal
     )
@@ -84,14 +83,14 @@ async def renew(call: Call) -> Response:
 
 async def revoke(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/services/tokens/{id}/revoke`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     await services.revoke(call.session, organization, call.params["id"], by=call.principal)
     return _back(organization, "token-revoked")
 
 
 async def remove(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/services/{id}/remove`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     await services.remove(call.session, organization, call.params["id"], by=call.principal)
     return _back(organization, "service-removed")
 
@@ -124,7 +123,7 @@ def _back(organization: Organization, done: str) -> Response:
 
 
 ROUTES = [
-    # What they concern is decided in `managed`: the organization of the path.
+    # What they concern is decided in `managed_organization`: the organization of the path.
     guarded(_PATH, show, needs=Action.USE_ACCOUNT),
     guarded(_PATH, create, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_PATH}/{{id}}/tokens", issue, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),

@@ -8,8 +8,7 @@ from gatekeeper.accounts import Organization, Person, Role
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.repos import Repo, RepoKind, team_rights
-from gatekeeper.web.admin.organization_tokens import managed
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -21,12 +20,12 @@ _KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET, "spaces": Repo
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/teams`."""
-    return await _page(call, await managed(call))
+    return await _page(call, await managed_organization(call))
 
 
 async def create(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/teams`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     name = forms.text(sent, "name", most=100).strip()
     try:
@@ -39,7 +38,7 @@ async def create(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """`POST .../teams/{team}/delete`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     await accounts.teams.delete(call.session, organization, team, by=call.principal)
     return _back(organization)
@@ -47,7 +46,7 @@ async def delete(call: Call) -> Response:
 
 async def add_person(call: Call) -> Response:
     """`POST .../teams/{team}/people`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     field = f"person-{team.id}"
     sent = await forms.read(call.request)
@@ -64,7 +63,7 @@ async def add_person(call: Call) -> Response:
 
 async def remove_person(call: Call) -> Response:
     """`POST .../teams/{team}/people/{person}/remove`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     person = await _person(call)
     await accounts.teams.remove(call.session, organization, team, person, by=call.principal)
@@ -73,7 +72,7 @@ async def remove_person(call: Call) -> Response:
 
 async def give(call: Call) -> Response:
     """`POST .../teams/{team}/repositories`: a role in one repository, or another one than before."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     form = await forms.read(call.request)
     field = f"repository-{team.id}"
@@ -88,7 +87,7 @@ async def give(call: Call) -> Response:
 
 async def take(call: Call) -> Response:
     """`POST .../teams/{team}/repositories/{id}/remove`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     team = await accounts.teams.require(call.session, organization, call.params["team"])
     repo = await repos.by_id(call.session, call.params["id"])
     if repo is None:
@@ -145,7 +144,7 @@ def _change(pattern: str, endpoint: Endpoint) -> RawRoute:
 
 
 ROUTES = [
-    # What they concern is decided in `managed`: the organization of the path.
+    # What they concern is decided in `managed_organization`: the organization of the path.
     guarded(_PATH, show, needs=Action.USE_ACCOUNT),
     _change("", create),
     _change("/{team}/delete", delete),

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gatekeeper import accounts, authz, tokens
+from gatekeeper import tokens
 from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, NotFound
-from gatekeeper.kit.clock import now
+from gatekeeper.errors import Invalid
 from gatekeeper.tokens import Verdict, approval
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
@@ -36,14 +35,14 @@ class Form:
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/tokens`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     policy = await approval.policy_of(call.session, organization)
     return await _page(call, organization, Form(policy.needs_approval, str(policy.max_days or "")))
 
 
 async def demand(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/tokens`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     days = forms.text(sent, "max_days", most=10).strip()
     form = Form(forms.text(sent, "needs_approval", most=10) == "yes", days)
@@ -65,23 +64,13 @@ async def demand(call: Call) -> Response:
 
 async def decide(call: Call) -> Response:
     """`POST /admin/organizations/{organization}/tokens/{id}`: approve it, or shut it out."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     sent = await forms.read(call.request)
     verdict = forms.text(sent, "verdict", most=20)
     if verdict not in set(Verdict):
         raise Invalid("Nothing was decided.", next_step="Use the buttons of the page.")
     await approval.decide(call.session, organization, call.params["id"], Verdict(verdict), by=call.principal)
     return _back(organization, f"token-{verdict}")
-
-
-async def managed(call: Call) -> Organization:
-    """The organization of the path, if the caller manages it. Raises NotFound, NotAllowed."""
-    organization = await accounts.organizations.find(call.session, call.params["organization"])
-    if organization is None:
-        raise NotFound("There is no such organization.", next_step="Take it from the list.")
-    place = await authz.load_namespace(call.session, call.principal, organization.name)
-    authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, place, now())
-    return organization
 
 
 async def _page(
@@ -105,7 +94,7 @@ def _back(organization: Organization, done: str) -> Response:
 
 
 ROUTES = [
-    # What they concern is decided in `managed`: the organization of the path.
+    # What they concern is decided in `managed_organization`: the organization of the path.
     guarded(_PATH, show, needs=Action.USE_ACCOUNT),
     guarded(_PATH, demand, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),
     guarded(f"{_PATH}/{{id}}", decide, needs=Action.USE_ACCOUNT, methods=("POST",), is_dangerous=True),

@@ -7,8 +7,7 @@ from starlette.responses import Response
 from gatekeeper.generation import Safety, usage
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.days import by_day, last_days
-from gatekeeper.web.admin.organization_tokens import managed
-from gatekeeper.web.admin.scope import runs_hub
+from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.usage import COLUMNS, TABLE_DAYS, cells, lines
 from gatekeeper.web.portal.views import policies_dir, render
@@ -20,7 +19,7 @@ _DAYS = 14
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/usage`."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     orders = usage.of_people(organization, now() - timedelta(days=_DAYS))
     days = await usage.by_day(call.session, orders)
     models = await usage.by_model(call.session, orders, organization)
@@ -40,7 +39,7 @@ async def show(call: Call) -> Response:
 
 async def table(call: Call) -> Response:
     """`GET /admin/organizations/{organization}/usage.csv`: one line for each order of a year."""
-    organization = await managed(call)
+    organization = await managed_organization(call)
     orders = usage.of_people(organization, now() - timedelta(days=TABLE_DAYS))
     rows = ((line.person, *cells(line)) async for line in lines(call, orders, owner=organization))
     return csv_stream(f"usage-{organization.name}.csv", ("person", *COLUMNS), rows)

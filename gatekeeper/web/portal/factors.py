@@ -9,7 +9,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotSignedIn
 from gatekeeper.web.guard import Call, Endpoint, guarded
 from gatekeeper.web.portal import entering, forms
-from gatekeeper.web.portal.views import render
+from gatekeeper.web.portal.views import me, render
 from gatekeeper.web.routing import RawRoute
 from gatekeeper.web.stepping import FACTORS_PAGE, lacks_second_factor
 
@@ -25,7 +25,7 @@ async def show(call: Call) -> Response:
 async def begin_app(call: Call) -> Response:
     """`POST /settings/second-factor/app`: a new secret, shown on the page that follows until it is confirmed."""
     try:
-        await factors.totp.begin(call.session, await _me(call), box=call.gatekeeper.keys.sealing)
+        await factors.totp.begin(call.session, await me(call), box=call.gatekeeper.keys.sealing)
     except Conflict as error:
         return await _page(call, errors={"": error.sentence}, status=error.status)
     return RedirectResponse(_APP_PAGE, 303)
@@ -39,7 +39,7 @@ async def show_app(call: Call) -> Response:
 async def confirm_app(call: Call) -> Response:
     """`POST /settings/second-factor/app/confirm`: a first code takes the app into use."""
     form = await forms.read(call.request)
-    person = await _me(call)
+    person = await me(call)
     try:
         await factors.totp.confirm(
             call.session, person, forms.text(form, "code", most=20), box=call.gatekeeper.keys.sealing, by=call.principal
@@ -51,7 +51,7 @@ async def confirm_app(call: Call) -> Response:
 
 async def remove_app(call: Call) -> Response:
     """`POST /settings/second-factor/app/remove`."""
-    person = await _me(call)
+    person = await me(call)
     await factors.totp.remove(call.session, person, by=call.principal)
     await call.session.flush()  # whether any factor is left is asked next
     await accounts.second_step.removed(call.session, person, by=call.principal)
@@ -60,7 +60,7 @@ async def remove_app(call: Call) -> Response:
 
 async def renew_codes(call: Call) -> Response:
     """`POST /settings/second-factor/codes`: the answer is the page, for the codes exist nowhere to come back to."""
-    person = await _me(call)
+    person = await me(call)
     if not (await factors.held(call.session, person.id)).any:
         return await _page(
             call, errors={"": "Recovery codes stand in for an app or a passkey. Add one first."}, status=422
@@ -73,7 +73,7 @@ async def passkey_options(call: Call) -> Response:
     """`POST /settings/passkeys/options`: what a browser's script needs to make a passkey."""
     options, secret = await factors.passkeys.begin_registration(
         call.session,
-        await _me(call),
+        await me(call),
         rp=entering.relying_party(call.gatekeeper),
         key=call.gatekeeper.keys.sessions,
     )
@@ -85,7 +85,7 @@ async def passkey_options(call: Call) -> Response:
 async def add_passkey(call: Call) -> Response:
     """`POST /settings/passkeys`."""
     form = await forms.read(call.request)
-    person = await _me(call)
+    person = await me(call)
     try:
         async with call.session.begin_nested():
             await factors.passkeys.finish_registration(
@@ -105,7 +105,7 @@ async def add_passkey(call: Call) -> Response:
 
 async def remove_passkey(call: Call) -> Response:
     """`POST /settings/passkeys/{id}/remove`."""
-    person = await _me(call)
+    person = await me(call)
     await factors.passkeys.remove(call.session, person, call.params["id"], by=call.principal)
     await accounts.second_step.removed(call.session, person, by=call.principal)
     return RedirectResponse(f"{FACTORS_PAGE}?done=factor-removed", 303)
@@ -121,12 +121,6 @@ async def _added(call: Call, person: Person, *, done: str) -> Response:
     entering.keep_session(call.gatekeeper, response, secret)
     entering.forget_step(call, response)
     return response
-
-
-async def _me(call: Call) -> Person:
-    person = await accounts.people.get(call.session, call.principal.person_id or "")
-    assert person is not None  # the guard has just found them
-    return person
 
 
 async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
@@ -145,7 +139,7 @@ async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int
 
 async def _app_page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> Response:
     enrolment = await factors.totp.under_way(
-        call.session, await _me(call), box=call.gatekeeper.keys.sealing, issuer=_issuer(call)
+        call.session, await me(call), box=call.gatekeeper.keys.sealing, issuer=_issuer(call)
     )
     if enrolment is None:
         return RedirectResponse(FACTORS_PAGE, 303)

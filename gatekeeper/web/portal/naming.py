@@ -4,20 +4,20 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatekeeper import accounts, owners
 from gatekeeper.authz import Action
-from gatekeeper.errors import Conflict, Invalid, NotSignedIn
+from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.views import render
+from gatekeeper.web.portal.views import me, render
 
 
 async def show(call: Call) -> Response:
     """`GET /settings/name`."""
-    return await _page(call, await _me(call))
+    return await _page(call, await me(call))
 
 
 async def rename(call: Call) -> Response:
     """`POST /settings/name`."""
-    person = await _me(call)
+    person = await me(call)
     name = forms.text(await forms.read(call.request), "name", most=100).strip()
     try:
         async with call.session.begin_nested():
@@ -26,13 +26,6 @@ async def rename(call: Call) -> Response:
         await call.session.refresh(person)
         return await _page(call, person, name=name, errors={"name": error.sentence}, status=422)
     return RedirectResponse("/settings?done=person-renamed", 303)
-
-
-async def _me(call: Call) -> accounts.Person:
-    person = await accounts.people.get(call.session, call.principal.person_id or "")
-    if person is None:
-        raise NotSignedIn("You are not signed in any more.", next_step="Sign in again.")
-    return person
 
 
 async def _page(

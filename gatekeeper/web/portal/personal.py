@@ -4,13 +4,13 @@ import json
 
 from starlette.responses import RedirectResponse, Response
 
-from gatekeeper import accounts, privacy
+from gatekeeper import privacy
 from gatekeeper.authz import Action
 from gatekeeper.db import after_commit
-from gatekeeper.errors import Conflict, Invalid, NotSignedIn
+from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.views import render
+from gatekeeper.web.portal.views import me, render
 from gatekeeper.web.principal import cookie_name
 
 _PRIVATE = "private, no-store"
@@ -23,7 +23,7 @@ async def show(call: Call) -> Response:
 
 async def export(call: Call) -> Response:
     """`GET /api/account/data`: everything that is known about the caller, as JSON; for a browser's session only."""
-    value = await privacy.export_of(call.session, await _me(call))
+    value = await privacy.export_of(call.session, await me(call))
     headers = {"Cache-Control": _PRIVATE, "Content-Disposition": 'attachment; filename="my-data.json"'}
     return Response(json.dumps(value, ensure_ascii=False, indent=2), media_type="application/json", headers=headers)
 
@@ -36,7 +36,7 @@ async def delete(call: Call) -> Response:
         if forms.text(form, "name", most=100).strip() != call.principal.name:
             raise Invalid("This is not your name.", next_step="Type it as it is.", status=422)
         # What stands in the way is found before anything is changed.
-        await privacy.erase(call.session, await _me(call), images=house.images, by=call.principal)
+        await privacy.erase(call.session, await me(call), images=house.images, by=call.principal)
     except (Conflict, Invalid) as error:
         return await _page(call, errors={"name": error.sentence}, status=error.status)
     after_commit(call.session, house.db.purge)
@@ -45,15 +45,8 @@ async def delete(call: Call) -> Response:
     return response
 
 
-async def _me(call: Call) -> accounts.Person:
-    person = await accounts.people.get(call.session, call.principal.person_id or "")
-    if person is None:
-        raise NotSignedIn("You are not signed in any more.", next_step="Sign in again.")
-    return person
-
-
 async def _page(call: Call, *, errors: dict[str, str] | None = None, status: int = 200) -> Response:
-    person = await _me(call)
+    person = await me(call)
     return render(
         call,
         "portal/personal.html",

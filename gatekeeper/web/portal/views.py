@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlmodel import col
 from starlette.responses import HTMLResponse
 
-from gatekeeper import authz, releases
-from gatekeeper.accounts import ANONYMOUS, Principal
+from gatekeeper import accounts, authz, releases
+from gatekeeper.accounts import ANONYMOUS, Person, Principal
 from gatekeeper.authz import Action, Allowed, Capabilities, Code, Decision, Resource, Revision
+from gatekeeper.errors import NotSignedIn
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Terms
@@ -178,6 +179,14 @@ async def everyones_rights(call: Call, repo: Repo, seen: Seen) -> dict[Action, A
             case denied:
                 found[action] = Answer(*words.EVERYONE.get(denied.code, ("no", "No")))
     return found
+
+
+async def me(call: Call) -> Person:
+    """Whose session it is. Raises NotSignedIn."""
+    person = await accounts.people.get(call.session, call.principal.person_id or "")
+    if person is None:
+        raise NotSignedIn("You are not signed in any more.", next_step="Sign in again.")
+    return person
 
 
 def render(call: Call, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

@@ -1,7 +1,8 @@
 import pytest
 
 from gatekeeper.errors import Invalid
-from gatekeeper.licensing.forms import MAX_ANSWER_CHARS, FieldKind, Form
+from gatekeeper.licensing.fields import MAX_ANSWER_CHARS, FieldKind
+from gatekeeper.licensing.forms import Form
 
 FORM = Form.parse(
     {
