@@ -46,7 +46,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "text": "add recognize",
         "version": "newer",
     },
-    "notices": {"repo": "follow unfollow", "webhook": "create update enable disable delete"},
+    "notices": {"repo": "follow unfollow", "webhook": "create update enable disable delete redeliver"},
     "operator": {"backup": "make restore"},
     "policies": {"bundle": "activate propose"},
     "privacy": {"hold": "place lift", "person": "erase", "retention": "enforce"},

@@ -185,7 +185,7 @@ async def ping(session: AsyncSession, hook: Webhook) -> WebhookDelivery:
     return made
 
 
-async def redeliver(session: AsyncSession, hook: Webhook, delivery_id: str) -> WebhookDelivery:
+async def redeliver(session: AsyncSession, hook: Webhook, delivery_id: str, *, by: Principal) -> WebhookDelivery:
     """Promise a delivery once more, out of order, with what its owner may know by now. Raises NotFound, Conflict."""
     _must_be_on(hook)
     before = await session.get(WebhookDelivery, delivery_id[:26])
@@ -204,6 +204,7 @@ async def redeliver(session: AsyncSession, hook: Webhook, delivery_id: str) -> W
     )
     again.subject_key = f"again/{again.id}"
     session.add(again)
+    await note_down(session, "redeliver", hook, by=by)
     return again
 
 

@@ -49,7 +49,7 @@ async def failed(call: Call) -> Response:
 
 async def send_again(call: Call) -> Response:
     """`POST /admin/webhooks/{id}/deliveries/{delivery}/redeliver`."""
-    await webhooks.redeliver(call.session, await _hook(call), call.params["delivery"])
+    await webhooks.redeliver(call.session, await _hook(call), call.params["delivery"], by=call.principal)
     return RedirectResponse(f"{_FAILED}?done=webhook-again", 303)
 
 

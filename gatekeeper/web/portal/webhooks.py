@@ -78,7 +78,7 @@ async def ping(call: Call) -> Response:
 async def redeliver(call: Call) -> Response:
     """`POST /settings/webhooks/{id}/deliveries/{delivery}/redeliver`."""
     hook = await _own(call)
-    await webhooks.redeliver(call.session, hook, call.params["delivery"])
+    await webhooks.redeliver(call.session, hook, call.params["delivery"], by=call.principal)
     return _back(hook, "webhook-ping")
 
 

@@ -141,6 +141,7 @@ _EVENTS: dict[str, dict[str, str]] = {
         "enable": "Switched a webhook on",
         "disable": "A webhook was switched off",
         "delete": "Deleted a webhook",
+        "redeliver": "Had a webhook told once more",
     },
     "operator:backup": {"make": "A backup was made", "restore": "A backup was restored"},
     "policies:bundle": {

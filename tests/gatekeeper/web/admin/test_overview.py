@@ -172,4 +172,6 @@ async def test_deliveries_that_were_given_up_are_listed_and_sent_again(site: Sit
     assert sent.status_code == 303
     async with site.gatekeeper.db.read() as session:
         states = sorted((await session.scalars(sa.select(WebhookDelivery.state))).all())
+        [event] = await session.scalars(sa.select(LedgerEvent).where(LedgerEvent.kind == "notices:webhook:redeliver"))
     assert states == [DeliveryState.FAILED, DeliveryState.WAITING]
+    assert (event.actor_id, event.subject_id) == (site.people["olga"].id, hook.id)
