@@ -73,6 +73,7 @@ async def show(call: Call) -> Response:
                 "occurred_at": event.occurred_at,
                 "number": event.number,
                 "actor": names.actor_of(event),
+                "about": names.about(event),
                 "repo": names.repo_of(event),
             }
             for event in sorted(page.items, key=_place, reverse=True)

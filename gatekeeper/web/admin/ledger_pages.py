@@ -19,6 +19,8 @@ _SUBJECTS = {
     "incidents:incident:": ("The incident", "/admin/incidents/{id}"),
     "notices:webhook:": ("Webhooks", "/admin/webhooks"),
 }
+# What people without an account do, too; the rest without a name is the hub's own work.
+_BY_ANYBODY = ("incidents:incident:report", "repos:file:download")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,13 @@ class Names:
     def actor_of(self, event: LedgerEvent) -> str:
         """Who acted."""
         if event.actor_id is None:
-            return "the hub"
+            return "somebody without an account" if event.kind in _BY_ANYBODY else "the hub"
         return self.people.get(event.actor_id, "erased")
+
+    def about(self, event: LedgerEvent) -> str:
+        """Whom it is about, where that is somebody else than who acted."""
+        ids = (event.subject_id, event.body.get("person_id"))
+        return next((self.people[id] for id in ids if id in self.people and id != event.actor_id), "")
 
     def repo_of(self, event: LedgerEvent) -> tuple[str, str] | None:
         """Name and page of the repository; the page is "" for a deleted one."""
