@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatekeeper.errors import GatekeeperError, Invalid
+from gatekeeper.web.respond import wants_page
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -49,6 +52,8 @@ class RawRoute:
 class RawRouter:
     """Finds the first route whose pattern and method fit; HEAD falls back on GET.
 
+    A browser that opens an address which only takes forms is sent to the page above it.
+
     Routes with a literal first segment are tried before those that start with a capture, so `/api/...` never reaches
     a repository's page and no repository can shadow the API.
     """
@@ -82,10 +87,20 @@ class RawRouter:
                 return
             allowed |= route.methods | ({"HEAD"} if "GET" in route.methods else set())
         if allowed:
+            if method == "GET" and wants_page(Request(scope)):
+                await RedirectResponse(self._page_above(raw), 303)(scope, receive, send)
+                return
             raise MethodNotAllowed(
                 f"{method} is not possible here.", next_step=f"Use {', '.join(sorted(allowed))}.", status=405
             )
         await self._otherwise(scope, receive, send)
+
+    def _page_above(self, raw: bytes) -> str:
+        """Where people come who open the address of a form, as a sign-in in between makes them."""
+        while raw := raw.rpartition(b"/")[0]:
+            if any("GET" in route.methods and route.regex.match(raw) for route in self._candidates(raw)):
+                return raw.decode("latin-1")  # which the redirect encodes
+        return "/"
 
     def _candidates(self, raw: bytes) -> Iterable[RawRoute]:
         first = raw.split(b"/", 2)[1] if raw.startswith(b"/") else b""

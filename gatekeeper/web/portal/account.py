@@ -154,7 +154,7 @@ def _login_page(
         "portal/login.html",
         status=status,
         return_to=return_to,
-        name=name,
+        name=name or call.principal.name,
         is_again=call.principal.is_signed_in,
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         is_open=call.gatekeeper.settings.sign_up == "open",

@@ -13,7 +13,7 @@ from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
 from tests.gatekeeper.authz.folders import changed_folder
-from tests.gatekeeper.web.site import Site, words
+from tests.gatekeeper.web.site import URL, Site, words
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +121,9 @@ async def test_a_folder_that_was_sent_is_put_in_force_by_who_saw_what_it_changes
     for field, wrong in refused.items():
         assert (await olga.post(f"{PAGE}/activate", data=sent | {field: wrong})).status_code in (400, 404, 409, 422)
     with time_machine.travel(now() + timedelta(hours=1), tick=False):
-        assert "done=" not in (await olga.post(f"{PAGE}/activate", data=sent)).headers.get("location", "")
+        late = await olga.post(f"{PAGE}/activate", data=sent, headers={"referer": f"{URL}{PAGE}/simulate"})
+    assert late.headers["location"] == f"/login?again=1&next={PAGE}/simulate"
+    assert (await olga.get(f"{PAGE}/simulate")).headers["location"] == PAGE, "it shows what was sent, which is gone"
     await olga.get(PAGE)
     assert site.gatekeeper.policies.sha256 == before
 
