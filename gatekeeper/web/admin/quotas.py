@@ -30,8 +30,12 @@ class Form:
 
 
 async def show(call: Call) -> Response:
-    """`GET /admin/quotas`; `?name=` fills in whose is to be changed."""
-    return await _page(call, Form(name=call.request.query_params.get("name", "")[:60]))
+    """`GET /admin/quotas`; `?name=` fills in whose is to be changed, and what was changed for them before."""
+    name = call.request.query_params.get("name", "")[:60]
+    changes = await generation.list_changes(call.session)
+    before = next((row for row, whose in changes if whose == name), None)
+    texts = {each: str(value) for each in (*_NUMBERS, "weight") if (value := getattr(before, each, None)) is not None}
+    return await _page(call, Form(name=name, **texts))
 
 
 async def change(call: Call) -> Response:

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import re
 from datetime import timedelta
 
 import pytest
@@ -41,7 +42,7 @@ async def test_usage_is_shown_beside_its_limits_and_as_a_table(
     table = (await ada.get("/settings/usage.csv")).text.splitlines()
 
     assert "You, with lab/emoji 3 of 100" in page  # as at the stage of the newest order
-    assert "You on this hub 3 of 1000" in page
+    assert "You on this hub 3 of 1,000" in page
     assert " 2 2 0.8 Every order of a year" in page
     assert table[0].startswith("id,model,revision,stage,status")
     assert [",lab/emoji," in line for line in table[1:]] == [True, True]
@@ -62,6 +63,8 @@ async def test_an_administrator_changes_somebody_s_quota_with_a_reason(site: Sit
     assert (await olga.post("/admin/quotas", data=change | {"concurrency": "-1"})).status_code == 422
     assert (await olga.post("/admin/quotas", data=change)).status_code == 303
     assert "Too many apples." in words((await olga.get("/admin/quotas")).text)
+    kept = (await olga.get("/admin/quotas?name=ada")).text
+    assert re.search(r'value="1"\s+id="f-images_per_day"', kept), "a change of another number leaves this one"
 
     beyond = await ada.post(f"{MODEL}/playground", data=ORDER)
     assert beyond.status_code == 422
@@ -71,6 +74,7 @@ async def test_an_administrator_changes_somebody_s_quota_with_a_reason(site: Sit
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 0
     assert "You may make 1 image on this hub in 24 hours and have made 1. Come back in" in words(refused.text)
+    assert "You can order no image now." in words((await ada.get(f"{MODEL}/playground")).text)
 
 
 async def test_the_page_of_an_order_says_how_far_it_is_and_shows_the_last_look(site: Site, model: Repo) -> None:
@@ -128,7 +132,7 @@ async def test_an_organization_s_administrators_see_what_its_people_make_and_nob
     page = words((await grace.get("/admin/organizations/lab/usage")).text)
     table = (await grace.get("/admin/organizations/lab/usage.csv")).text.splitlines()
 
-    assert "Images of the last 24 hours 2 of 10000" in page
+    assert "Images of the last 24 hours 2 of 10,000" in page
     assert "grace 1 2 0.5" in page
     assert table[0].startswith("person,id,model")
     assert len(table) == 2
