@@ -48,6 +48,7 @@ class StepView:
     by: str
     note: str
     data: dict[str, Any] = field(default_factory=dict)
+    about: str = ""
 
 
 async def listing(call: Call) -> Response:
@@ -168,6 +169,8 @@ async def incident_page(
         call, [incident.reporter_id, *(each.actor_id for each in steps), *(each.person_id for each in seen)]
     )
     repo = repos.get(incident.repo_id or "")
+    views = await link_views(call, seen, repos, names, is_open=incident.state is IncidentState.OPEN)
+    titles = {each.target: f"{view.kind}: {view.title}" for each, view in zip(seen, views, strict=True)}
     return render(
         call,
         "admin/incident.html",
@@ -180,10 +183,17 @@ async def incident_page(
         repo=repo,
         repo_href=repo_url(repo) if repo else "",
         reporter=names.get(incident.reporter_id or "", "Somebody without an account"),
-        links=await link_views(call, seen, repos, names, is_open=incident.state is IncidentState.OPEN),
+        links=views,
         hidden=len(links) - len(seen),
         steps=[
-            StepView(each.at, words.ACTS[each.act], names.get(each.actor_id or "", "somebody"), each.note, each.data)
+            StepView(
+                each.at,
+                words.ACTS[each.act],
+                names.get(each.actor_id or "", "somebody"),
+                each.note,
+                each.data,
+                titles.get(each.data.get("target") or each.data.get("grant_id", ""), ""),
+            )
             for each in steps
         ],
         kinds=words.KINDS,

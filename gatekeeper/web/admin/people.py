@@ -9,9 +9,12 @@ from gatekeeper import accounts, tokens
 from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
+from gatekeeper.notices import webhooks
 from gatekeeper.web.guard import Call, guarded
+from gatekeeper.web.oauth.applications import connected
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
+from gatekeeper.web.templating import segment
 
 _LONGEST_QUERY = 100
 _ADMINISTRATOR = "/admin/people/{person}/administrator"
@@ -62,14 +65,21 @@ async def add(call: Call) -> Response:
 async def confirm(call: Call) -> Response:
     """`GET /admin/people/{name}/disable`: says what it will do."""
     person = await named(call)
-    live = await tokens.list_for(call.session, person.id)
-    return render(call, "admin/disable.html", person=person, tokens=len(live))
+    return render(
+        call,
+        "admin/disable.html",
+        person=person,
+        tokens=len(await tokens.list_for(call.session, person.id)),
+        applications=len(await connected(call, person.id, base="")),
+        webhooks=len(await webhooks.list_for(call.session, person.id)),
+    )
 
 
 async def disable(call: Call) -> Response:
     """`POST /admin/people/{name}/disable`."""
-    await accounts.people.disable(call.session, await named(call), by=call.principal)
-    return RedirectResponse("/admin/people?done=person-disabled", 303)
+    person = await named(call)
+    await accounts.people.disable(call.session, person, by=call.principal)
+    return RedirectResponse(f"/admin/people/{segment(person.name)}?done=person-disabled", 303)
 
 
 async def confirm_administration(call: Call) -> Response:

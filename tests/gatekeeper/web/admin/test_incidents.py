@@ -72,6 +72,8 @@ async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: S
     again = await grace.post(hold, data={f"reason-{ids['hold']}": "Weapons."})
     closed = await grace.post(f"{here[1]}/close", data={"public_note": "The words <were> taken out."})
     late = await grace.post(f"{here[1]}/note", data={"note": "Late."})
+    timeline = words((await grace.get(here[1])).text).partition("Timeline")[2]
+    log = words((await (await site.as_("olga")).get("/admin/ledger?kind=incidents:incident:report")).text)
 
     assert sent.status_code == 303
     assert "Thank you" in thanks
@@ -85,6 +87,9 @@ async def test_a_report_is_taken_up_linked_acted_on_and_closed_in_public(site: S
     assert [each.status_code for each in (early, odd, taken, twice, nothing, silent)] == [409, 400, 303, 409, 422, 400]
     assert [each.status_code for each in (told, suspended, held, again)] == [303, 303, 303, 409]
     assert (closed.status_code, late.status_code) == (303, 409)
+    assert re.search(r"Linked by grace, [^R]*Revision: lab/emoji at", timeline)
+    assert re.search(r"Access suspended by grace, [^A]*Access: ada at lab/emoji", timeline)
+    assert "somebody without an account" in log
     public = (await site.browser().get(MODEL)).text
     assert "The words &lt;were&gt; taken out." in public
     assert "It draws" not in public

@@ -86,6 +86,9 @@ async def test_applications_and_tokens_of_a_person_are_ended_one_by_one(site: Si
     assert "hf on a laptop" in words(page.text)
     assert "laptop" in words(page.text)
     assert secret not in page.text
+    told = words((await olga.get(f"{PAGE}/disable")).text)
+    assert "1 access token of theirs stops working. 1 application that they let in is refused." in told
+    assert "webhook" not in told.partition("What this does")[2]
 
     assert (await olga.post(f"{PAGE}/applications/{grant.id}/revoke")).status_code == 303
     assert (await olga.post(f"{PAGE}/tokens/{token.id}/revoke")).status_code == 303
@@ -104,6 +107,7 @@ async def test_only_administrators_recently_signed_in_come_there(site: Site) -> 
         assert (await ada.post(act)).status_code == 403
         with time_machine.travel(now() + timedelta(hours=2), tick=False):
             assert (await olga.post(act)).headers["location"].startswith("/login?again=1")
+    assert 'value="olga"' in (await olga.get("/login?again=1")).text
     assert (await grace.get(PAGE)).status_code == 403
     assert (await ada.get("/settings")).status_code == 200
     assert (await olga.get("/admin/people/nobody")).status_code == 404
