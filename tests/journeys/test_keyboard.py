@@ -1,161 +1,83 @@
-"""With nothing but keys: an applicant comes to a token and an image, a maintainer sees to a release and an incident."""
+"""With nothing but keys: an applicant comes to a token and an image, a maintainer sees to a release."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
 from gatekeeper.cli.demo import NAME, NAMESPACE
 from tests.journeys.conftest import ROOT, Demo
+from tests.journeys.hands import Keys, focused, stops
 from tests.journeys.looking import look
 
 MODEL = f"/{NAMESPACE}/{NAME}"
-_MOST_STOPS = 120
 _PASSWORD = "nothing but keys, all the way"
-_FOCUSED = """() => {
-  const e = document.activeElement
-  if (!e || e === document.body) return null
-  const style = getComputedStyle(e), box = e.getBoundingClientRect()
-  const name = e.labels?.length ? e.labels[0].innerText : e.getAttribute('aria-label') || e.innerText || ''
-  return {
-    name: name.trim().replace(/\\s+/g, ' '),
-    kind: e.type || e.getAttribute('role') || e.tagName.toLowerCase(),
-    in_form: !!e.closest('main form'),
-    is_visible: box.width > 1 && box.height > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0,
-    is_marked: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
-    place: [...document.querySelectorAll('*')].indexOf(e),
-  }
-}"""
-
 _IS_AT_END = "() => { const e = document.activeElement; return e.scrollTop + e.clientHeight >= e.scrollHeight - 2 }"
-
-
-@dataclass(frozen=True)
-class Stop:
-    """What has the focus."""
-
-    name: str
-    kind: str
-    in_form: bool
-    is_visible: bool
-    is_marked: bool
-    place: int
 
 
 def test_an_applicant_comes_to_a_token_and_an_image_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
     said = demo.command("people", "add", "kim", "--email", "kim@example.org", "--json")
-    page = visit()
+    keys = Keys(page := visit())
     page.goto(f"/reset?{urlsplit(json.loads(said)['link']).query}")
-    type_into(page, "Password", _PASSWORD)
+    keys.write("Password", _PASSWORD)
     enter(page, f"{demo.url}/login?done=password-reset")
     page.goto(MODEL)
 
     page.keyboard.press("Tab")
-    assert _focused(page).name == "Skip to content"
+    assert focused(page).name == "Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    follow(page, "Sign in")
-    type_into(page, "Name or e-mail", "kim")
-    type_into(page, "Password", _PASSWORD)
+    keys.follow("Sign in")
+    keys.write("Name or e-mail", "kim")
+    keys.write("Password", _PASSWORD)
     enter(page, f"{demo.url}{MODEL}")
 
-    follow(page, "Read and accept the license")
+    keys.follow("Read and accept the license")
     read_and_tick(page)
     enter(page, f"{demo.url}{MODEL}/access?done=terms-accepted")
     expect(page.get_by_text("Your acceptance").first).to_be_visible()
     answer(page)
     enter(page, f"{demo.url}{MODEL}/access?done=requested")
 
-    next(stop for stop in stops(page) if stop.name.startswith("Account of kim"))
-    page.keyboard.press("Enter")
-    follow(page, "Access tokens")
-    type_into(page, "Label", "by keys")
+    keys.open("Account of kim")
+    keys.follow("Access tokens")
+    keys.write("Label", "by keys")
     enter(page, f"{demo.url}/settings/tokens")
     expect(page.locator("code.secret")).to_be_visible()
     look(page)
 
-    maintainer = visit("maintainer")
-    maintainer.goto("/admin/requests")
-    follow(maintainer, "kim")
-    follow(maintainer, "Approve kim")
-    make_an_image(page)
+    maintainer = Keys(visit("maintainer"))
+    maintainer.page.goto("/admin/requests")
+    maintainer.follow("kim")
+    maintainer.follow("Approve kim")
+    make_an_image(keys)
 
 
-def make_an_image(page: Page) -> None:
+def make_an_image(keys: Keys) -> None:
     """A prompt is typed and sent once; what goes on is said; then image and receipt are there."""
-    sent: list[str] = []
+    page, sent = keys.page, list[str]()
     page.on("request", lambda each: sent.append(each.url) if each.method == "POST" else None)
     page.goto(f"{MODEL}/playground")
-    type_into(page, "What should be in the picture?", "a red apple")
+    keys.write("What should be in the picture", "a red apple")
     page.keyboard.press("Escape")  # the suggestions
     page.keyboard.press("Enter")
     expect(page.locator("[data-status]")).not_to_be_empty()
     page.wait_for_url("**/generations/**")
     expect(page.locator("main img").first).to_be_visible()
     assert len(sent) == 1
-    next(stop for stop in stops(page) if stop.name.startswith("Receipt"))
-    with page.expect_download() as saved:
-        page.keyboard.press("Enter")
-    assert json.loads(saved.value.path().read_text())
+    assert json.loads(keys.download("Receipt").path().read_text())
 
 
-def test_an_incident_is_seen_to_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
-    page = visit("ada")
-    page.goto(MODEL)
-    follow(page, "Report a problem")
-    next(stop for stop in stops(page) if stop.name.startswith("What is wrong"))
-    page.keyboard.press("ArrowDown")
-    type_into(page, "In your words", "A prompt for a doctor gives what no child should see.")
-    follow(page, "Send it")
-
-    page = visit("maintainer")
-    page.goto("/admin/incidents")
-    follow(page, page.locator("main .row-title a").first.inner_text())
-    follow(page, "Take it up")
-    press(page, "Link something")
-    type_into(page, "Revision", "main")
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    press(page, "Hold it")
-    type_into(page, "Reason", "What was reported is looked into.")
-    look(page, "maintainer")
-    follow(page, "Hold this release")
-    type_into(page, "What everybody reads", "One word was missing in the screening. It is there now.")
-    follow(page, "Close with this note")
-
-    everybody = visit()
-    everybody.goto(MODEL)
-    expect(everybody.get_by_text("One word was missing in the screening.")).to_be_visible()
+def test_a_maintainer_holds_a_release_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
+    keys = Keys(page := visit("maintainer"))
     page.goto(f"{MODEL}/releases")
-    follow(page, "Lift the hold")
-    expect(page.get_by_text("On hold since")).to_have_count(0)
-
-
-def test_a_maintainer_holds_a_release_and_proves_it_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
-    page = visit("maintainer")
-    page.goto(f"{MODEL}/releases")
-    follow(page, "Hold")
-    type_into(page, "Reason", "A report of harm is looked into.")
-    follow(page, "Hold this release")
+    keys.follow("Hold")
+    keys.write("Reason", "A report of harm is looked into.")
+    keys.follow("Hold this release")
     expect(page.get_by_text("On hold since").first).to_be_visible()
-    follow(page, "Lift the hold")
+    keys.follow("Lift the hold")
     expect(page.get_by_text("On hold since")).to_have_count(0)
-
-    page.goto("/admin/ledger")
-    next(stop for stop in stops(page) if stop.name.startswith("Choose what to see"))
-    page.keyboard.press("Enter")
-    type_into(page, "Kind begins with", "releases:release:hold")
-    page.keyboard.press("Escape")  # the suggestions
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    follow(page, "A release was put on hold")
-    next(stop for stop in stops(page) if stop.name.startswith("Download the proof"))
-    with page.expect_download() as saved:
-        page.keyboard.press("Enter")
-    assert "of the log" in demo.command("ledger", "check", str(saved.value.path()))
 
 
 def test_the_page_that_waits_for_an_image_lets_the_focus_be(demo: Demo, visit: Callable[..., Page]) -> None:
@@ -177,46 +99,11 @@ def test_the_page_that_waits_for_an_image_lets_the_focus_be(demo: Demo, visit: C
     expect(page.get_by_text("Done")).to_be_visible()
 
 
-def stops(page: Page) -> Iterator[Stop]:
-    """Where the Tab key leads from here on: to what is seen, marked, and further down the page than what was before."""
-    before = -1
-    for _ in range(_MOST_STOPS):
-        page.keyboard.press("Tab")
-        stop = _focused(page)
-        assert stop.is_visible, f"the focus is on what nobody sees: {stop}"
-        if stop.kind == "date" and stop.place == before:
-            continue  # day, month, year and the calendar have a stop each, which the browser marks
-        assert stop.is_marked, f"nothing shows the focus: {stop}"
-        assert stop.place > before, f"the focus goes back up the page: {stop}"
-        before = stop.place
-        yield stop
-    raise AssertionError("the Tab key leads nowhere near")
-
-
-def follow(page: Page, name: str) -> None:
-    """Go to a link or button of that name and press Enter."""
-    next(stop for stop in stops(page) if stop.name.startswith(name))
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-
-
-def press(page: Page, name: str) -> None:
-    """Go to what opens here and press Enter."""
-    next(stop for stop in stops(page) if stop.name.startswith(name))
-    page.keyboard.press("Enter")
-
-
 def enter(page: Page, address: str) -> None:
     """Send the form that has the focus; it leads to `address`."""
     with page.expect_navigation():
         page.keyboard.press("Enter")
     assert page.url == address
-
-
-def type_into(page: Page, label: str, text: str) -> None:
-    """Go to the field of that label and type."""
-    next(stop for stop in stops(page) if stop.name.startswith(label))
-    page.keyboard.type(text)
 
 
 def read_and_tick(page: Page) -> None:
@@ -249,9 +136,3 @@ def fill(page: Page) -> set[str]:
             case "submit":
                 return met
     return met
-
-
-def _focused(page: Page) -> Stop:
-    found: dict[str, Any] | None = page.evaluate(_FOCUSED)
-    assert found is not None, "nothing has the focus"
-    return Stop(**found)
