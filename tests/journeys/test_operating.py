@@ -23,17 +23,19 @@ Visit = Callable[..., Page]
 
 
 class Operator:
-    """Somebody who runs the hub at a browser, and whose sign-in is never from just now."""
+    """Somebody who runs the hub at a browser; `is_late`: their sign-in is never from just now."""
 
     def __init__(self, demo: Demo, hands: Keys) -> None:
         self.demo, self.hands, self.page = demo, hands, hands.page
+        self.is_late = isinstance(hands, Plain)
 
     def dare(self, act: Callable[[], None]) -> None:
         """What is dangerous asks for a sign-in, and leads back to where it can be done."""
-        let_time_pass(self.demo, "maintainer")
-        act()
-        assert self.page.url.startswith(f"{self.demo.url}/login?again=1"), self.page.url
-        sign_in_again(self.demo, self.hands)
+        if self.is_late:
+            let_time_pass(self.demo, "maintainer")
+            act()
+            assert self.page.url.startswith(f"{self.demo.url}/login?again=1"), self.page.url
+            sign_in_again(self.demo, self.hands)
         act()
 
 
@@ -65,7 +67,6 @@ def test_a_hub_is_run_in_the_browser(demo: Demo, visit: Visit, tmp_path: Path, h
     operator.hands.follow(f"Disable {name}")
     for consequence in ("signed out everywhere", "1 access token"):
         expect(operator.page.get_by_text(consequence)).to_be_visible()
-    operator.hands.look()
     operator.dare(lambda: operator.hands.follow(f"Disable {name}"))
     assert program.request.get("/api/whoami-v2", headers=bearer).status == 401
     guest.goto("/settings")
@@ -145,18 +146,19 @@ def _changes_the_policies(operator: Operator, nobody: Page, archive: Path) -> No
         hands.tick("Put this")
         hands.follow(button)
 
+    def put_in_force() -> None:
+        page.goto("/admin/policies")
+        hands.choose("Compare with")
+        hands.follow("Show what would change")
+        loss = f"loses: everybody without an account list_files {MODEL[1:]}"
+        expect(page.get_by_text(loss).first).to_be_visible()
+        hands.look()
+        confirm("Put it in force")
+
     page.goto("/admin/policies")
     operator.dare(send)
-    hands.follow("Show what would change")
-    expect(page.get_by_text(f"loses: everybody without an account list_files {MODEL[1:]}").first).to_be_visible()
-    hands.look()
     assert _status(nobody, FILES) == 200
-    let_time_pass(operator.demo, "maintainer")
-    confirm("Put it in force")
-    sign_in_again(operator.demo, hands)
-    hands.choose("Compare with")
-    hands.follow("Show what would change")
-    confirm("Put it in force")
+    operator.dare(put_in_force)
     try:
         assert _status(nobody, FILES) == 401
     finally:
@@ -211,8 +213,7 @@ def _proves(operator: Operator, name: str, folder: Path) -> None:
         hands.follow("Filter")
         for kind in kinds:
             expect(page.get_by_text(kind, exact=True).first).to_be_visible()
-    hands.look()
-    hands.follow("A person was disabled|.*isabled")
+    hands.follow("A person was disabled")
     proof = folder / "proof.json"
     hands.download("Download the proof").save_as(proof)
     assert "of the log" in operator.demo.command("ledger", "check", str(proof))
