@@ -271,6 +271,13 @@ class Settings(BaseSettings):
             raise ValueError("must be like https://s3.example.org, without keys in it")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql+psycopg://", "sqlite+aiosqlite:///")):
+            raise ValueError("must begin with postgresql+psycopg:// or sqlite+aiosqlite:///")
+        return value
+
     @model_validator(mode="after")
     def _whole_key(self) -> Self:
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):

@@ -20,12 +20,13 @@ from gatekeeper.cli.policies import policies
 from gatekeeper.cli.provenance import provenance_group, verify_image
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
+from gatekeeper.cli.run import Tree
 from gatekeeper.cli.serve import serve
 from gatekeeper.cli.term_changes import TERM_CHANGES
 from gatekeeper.cli.vetting import VETTING
 
 
-@click.group()
+@click.group(cls=Tree)
 @click.version_option(__version__, prog_name="gatekeeper")
 def main() -> None:
     """A self-hosted model hub that releases generative models in stages.

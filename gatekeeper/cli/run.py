@@ -1,15 +1,20 @@
 """What every command shares: settings, one unit of work, output for people or machines, errors as sentences."""
 
 import asyncio
+import errno
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import authz, ledger, schema
@@ -24,6 +29,10 @@ from gatekeeper.web.state import Keys
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_PREFIX = "GATEKEEPER_"
+_NO_SETTINGS = ("UPSTREAM_TOKEN", "TEST_")  # read where they are used
+# What the machine says no to, rather than what a mistake of ours runs into.
+_OUTSIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR, errno.EIO}
 
 
 class Failure(click.ClickException):
@@ -33,10 +42,37 @@ class Failure(click.ClickException):
         click.echo(f"gatekeeper: {self.message}", err=True, file=file)
 
 
+class Tree(click.Group):
+    """The commands. What the machine or the database refuses them is told in a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GatekeeperError as error:
+            raise Failure(error.sentence) from error
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            said = error.orig if isinstance(error, DatabaseError) else error
+            if not isinstance(error, OperationalError) and type(said) is not sqlite3.DatabaseError:
+                raise  # a statement of ours
+            reason = str(said).partition("\n")[0]
+            raise Failure(
+                f"The database cannot be used: {reason}. Look at GATEKEEPER_DATA_DIR, or GATEKEEPER_DATABASE_URL, "
+                "and at the disk; docs/backup.md tells how to come back from a backup."
+            ) from error
+        except OSError as error:
+            if error.errno not in _OUTSIDE:
+                raise
+            raise Failure(
+                f"{error.filename or self.name}: {error.strerror}. Look at its owner and at the disk, or set "
+                "GATEKEEPER_DATA_DIR to another directory."
+            ) from error
+
+
 class House:
     """Settings and the parts that commands need, opened on demand."""
 
     def __init__(self) -> None:
+        _no_strange_settings()
         try:
             self.settings = Settings()
         except ValidationError as error:
@@ -115,6 +151,17 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
             raise Failure(error.sentence) from error
 
     return run
+
+
+def _no_strange_settings() -> None:
+    """Refuse what looks like a setting and is none: whoever misspelled one would run without it and not know."""
+    known = {name.upper() for name in Settings.model_fields}
+    for name in (*EnvSettingsSource(Settings).env_vars, *DotEnvSettingsSource(Settings).env_vars):
+        word = name.upper().removeprefix(_PREFIX)
+        if word != name.upper() and word not in known and not word.startswith(_NO_SETTINGS):
+            near = get_close_matches(word, known, n=1)
+            hint = f"Did you mean {_PREFIX}{near[0]}?" if near else "docs/settings.md lists them."
+            raise Failure(f"{_PREFIX}{word} is not a setting. {hint}")
 
 
 def show(value: Mapping[str, Any] | list[Any], text: str, *, as_json: bool) -> None:

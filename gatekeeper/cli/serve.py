@@ -12,7 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from gatekeeper import logs
 from gatekeeper.app import build
 from gatekeeper.cli.protocol import LONGEST_HEAD, BoundedHead
-from gatekeeper.cli.run import Failure, House, pass_house
+from gatekeeper.cli.run import Failure, House, command, pass_house
 from gatekeeper.provenance import BrokenCertificate
 from gatekeeper.settings import Settings
 
@@ -35,6 +35,7 @@ def serve(house: House, host: str | None, port: int | None, no_inference: bool) 
         changes["port"] = port
     if no_inference:
         changes["inference_url"] = "off"
+    _require_current(house)
     run_server(house.settings.model_copy(update=changes))
 
 
@@ -69,6 +70,11 @@ def run_server(settings: Settings, *, greeting: str = "") -> None:
         server.run(sockets=[listener])
     if not server.started:
         raise Failure(_NOT_STARTED)
+
+
+@command
+async def _require_current(house: House) -> None:
+    await house.require_current()
 
 
 def _run_granian(settings: Settings, said: str) -> None:
