@@ -35,12 +35,17 @@ async def save(
     form: Form | None = None,
     is_renewal: bool = False,
 ) -> AccessRequest:
-    """Keep answers that are not sent yet; only their author sees them. Raises Invalid for what no question asks."""
+    """Keep answers that are not sent yet; only their author sees them. Raises Invalid for what no question asks.
+
+    Those of a returned request lie beside what was sent, which its reviewers read until it is sent again.
+    """
     at = now()
     person_id = _person(principal)
     gate.must_be_gated(repo)
     answers = _asked(bundle, form).drafted(fields or {})
     last = await latest_request(session, person_id, repo.id)
+    if last is not None and last.state is RequestState.RETURNED:
+        return await moves.step(session, last, moves.SAVE, by=principal, at=at, values={"draft": answers})
     if last is None or last.state is not RequestState.DRAFT:
         predecessor = await gate.room_for_another(session, last, person_id, repo, at, is_renewal=is_renewal)
         last = await _create(session, principal, repo, predecessor, at)
@@ -166,6 +171,7 @@ async def _submitted(
         },
         values={
             "fields": answers,
+            "draft": {},
             "bundle_sha256": bundle_sha256,
             "form_sha256": asked.sha256,
             "approvals_needed": rule.approvals,

@@ -40,7 +40,7 @@ def _act(name: str, sources: frozenset[S] | S, target: S | None = None, *, is_sh
 
 
 # Compatibility: names of acts are parts of ledger events; they are added, never renamed.
-SAVE = _act("save", S.DRAFT)
+SAVE = _act("save", frozenset({S.DRAFT, S.RETURNED}))
 SUBMIT = _act("submit", frozenset({S.DRAFT, S.RETURNED}), S.IN_REVIEW)
 SCREEN = _act("screen", S.IN_REVIEW, is_shown=False)
 CORRECT = _act("correct", S.IN_REVIEW, S.RETURNED)
@@ -80,7 +80,7 @@ ACTS = (
 _DECISIONS = frozenset({APPROVE, REJECT, REVOKE, EXPIRE})
 ANEW = frozenset({CANCEL, APPEAL, SUBMIT})
 _WORDS = frozenset({"reason", "conditions"})  # columns under the applicant's key
-_FACTS = frozenset({"fields"})
+_FACTS = frozenset({"fields", "draft"})
 
 _SAYS = {
     S.DRAFT: "is a draft",
@@ -129,6 +129,8 @@ async def step(
         changes |= {"decided_at": at, "decided_by": by.person_id if by else None}
     if act in ANEW:
         changes |= {"decided_at": None, "decided_by": None, "round": request.round + 1, "waiting_since": at}
+    if after not in _APPEALED:  # while it goes to and fro, what was saved stays until it is sent
+        changes |= {"draft": {}}
     if after is not S.IN_REVIEW:
         changes |= {"claimed_by": None}
     if after is not S.REFERRED:

@@ -53,6 +53,7 @@ class AccessRequest(SQLModel, table=True):
     """One person asking for one repository. At most one is open for a pair (partial unique index).
 
     round             raised whenever review starts anew: voices of earlier rounds do not count
+    draft             answers of a returned request that are not sent yet; reviewers go on reading `fields`
     required          kinds of prerequisites that the stage demanded when it was asked for
     approved_ends_at  the end decided on, for the grant that activation makes; also is_tester and conditions
     barred_id         who decided what was appealed against, and therefore does not decide again
@@ -76,6 +77,7 @@ class AccessRequest(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id", max_length=26, index=True)
     state: RequestState = Field(default=RequestState.IN_REVIEW, sa_type=EnumText(RequestState))
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)
+    draft: dict[str, Any] = Field(default_factory=dict, sa_type=PersonalJson)
     bundle_sha256: str | None = Field(default=None, max_length=64)
     form_sha256: str | None = Field(default=None, max_length=64)
     submitted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -29,7 +29,6 @@ _SCHEDULER_CLASSES = {
     "UniPCMultistepScheduler": Scheduler.UNIPC,
     "LCMScheduler": Scheduler.LCM,
 }
-_SLD_ORDER = list(SldLevel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +250,7 @@ def _sld_level(reader: _Reader, level: SafetyLevel) -> SldLevel:
     value = reader.take("sld_level")
     if value is None:
         return level.sld_level
-    allowed = _SLD_ORDER[_SLD_ORDER.index(level.lowest_sld) :]
+    allowed = level.sld_choices
     if value not in allowed:
         reader.fail("sld_level", f"sld_level is {_shown(value)}; here it can be {', '.join(allowed)}.")
         return level.sld_level

@@ -122,6 +122,11 @@ class SafetyLevel:
         """What one person may make of one repository."""
         return Budget(self.images_per_day, self.compute_seconds_per_day, self.concurrency)
 
+    @property
+    def sld_choices(self) -> tuple[SldLevel, ...]:
+        """What an order may ask for: the lowest that is allowed, and everything stronger."""
+        return tuple(SldLevel)[list(SldLevel).index(self.lowest_sld) :]
+
     def raised(self, least: SldLevel) -> "SafetyLevel":
         """With at least this steering. Who may adjust safety may still go as low as before."""
         sld_level = _stronger(self.sld_level, least)

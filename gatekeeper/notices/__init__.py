@@ -10,7 +10,7 @@ from gatekeeper.notices.audience import TELL_APPLICANT, remind_of_ends, tell_app
 from gatekeeper.notices.courier import Courier, Judge, Question, clean_up
 from gatekeeper.notices.dispatch import hand_out
 from gatekeeper.notices.events import Domain
-from gatekeeper.notices.groups import GROUPS
+from gatekeeper.notices.groups import GROUPS, MAINTAINING
 from gatekeeper.notices.holding import TELL_HOLDERS, names_of, tell_holders, told_of_release
 from gatekeeper.notices.kinds import KINDS
 from gatekeeper.notices.links import MAIL_LINK, ask_link, send_link
@@ -36,6 +36,7 @@ __all__ = [
     "KINDS",
     "MAIL",
     "MAIL_LINK",
+    "MAINTAINING",
     "NOTICE_MAIL",
     "TELL_APPLICANT",
     "TELL_HOLDERS",

@@ -1,5 +1,6 @@
 """The kinds of notices in the groups in which people choose their mail. What nobody can do without is in none."""
 
+MAINTAINING = "What I review and maintain"
 GROUPS: dict[str, tuple[str, ...]] = {
     "My requests": (
         "request-returned", "request-approved", "request-rejected", "decision-taken-back", "request-handed-on",
@@ -14,7 +15,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "incident-told", "report-answered",
     ),
     "Discussions and webhooks": ("mentioned", "discussion-reply", "webhook-disabled"),
-    "What I review and maintain": (
+    MAINTAINING: (
         "request-submitted", "request-appealed", "request-overdue", "strike-appealed", "report-received",
         "approval-lapsed", "token-waiting",
     ),

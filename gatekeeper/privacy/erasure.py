@@ -198,7 +198,7 @@ async def clear_requests(session: AsyncSession, ids: Sequence[str]) -> None:
     await session.execute(
         sa.update(AccessRequest)
         .where(col(AccessRequest.id).in_(ids))
-        .values(fields={}, reason="", conditions="", version=col(AccessRequest.version) + 1)
+        .values(fields={}, draft={}, reason="", conditions="", version=col(AccessRequest.version) + 1)
     )
 
 

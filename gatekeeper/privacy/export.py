@@ -58,8 +58,8 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "access_request",
         "person_id",
         (
-            "id", "repo_id", "state", "fields", "submitted_at", "changed_at", "decided_at", "reason", "reason_code",
-            "conditions", "conditions_accepted_at", "appealed_at", "close_out",
+            "id", "repo_id", "state", "fields", "draft", "submitted_at", "changed_at", "decided_at", "reason",
+            "reason_code", "conditions", "conditions_accepted_at", "appealed_at", "close_out",
         ),
     ),
     "grants": (

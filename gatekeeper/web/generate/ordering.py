@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,12 +17,14 @@ from gatekeeper.generation import (
     OrderRequest,
     Ruling,
     Safety,
+    SafetyLevel,
     Terms,
 )
 from gatekeeper.generation.orders import DEFAULT_STEPS
 from gatekeeper.kit.bundled import bundled_dir
 from gatekeeper.kit.clock import now
 from gatekeeper.licensing import Catalogue, Known
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo, RepoKind, find_by_any_name, history
 from gatekeeper.repos.lru import Lru
 from gatekeeper.web.finding import missing_repo
@@ -35,6 +37,18 @@ _LONGEST_KEY = 255
 
 # By repository and commit: access version and catalogue under which they were read, terms, licenses.
 _licenses: "Lru[tuple[str, str], tuple[int, Catalogue, licensing.Terms | None, Sequence[Known | None]]]" = Lru(2**24)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """By what an order is let in: the permission, what it is about, and the safety that it must meet."""
+
+    allowed: Allowed
+    commit: str
+    stage: Stage | None
+    safety: Safety
+    level: SafetyLevel
+    bundle: licensing.Terms | None
 
 
 async def begin(
@@ -55,33 +69,44 @@ async def begin(
     usual_steps  where none are given, as far as the stage offers them
     is_awaited   the caller gets the images by this very call
     """
-    gatekeeper, principal, instant = call.gatekeeper, call.principal, now()
-    allowed = authz.require(gatekeeper.policies, principal, Action.GENERATE, resource, instant)
-    commit = await revision_of(session, repo, allowed, resource)
+    gatekeeper, principal = call.gatekeeper, call.principal
     # Only an order that names a safety level asks for the right to choose one, and has its smaller quota.
-    is_adjusted = bool(values.get("sld_level")) and bool(
-        authz.decide(gatekeeper.policies, principal, Action.GENERATE_ADJUSTED, resource, instant)
-    )
-    stage = allowed.revision.stage if allowed.revision is not None else None
-    safety = Safety.load(gatekeeper.policies.directory)
-    level = safety.at(stage, is_adjusted=is_adjusted)
-    bundle, known = await _license(gatekeeper, session, repo, commit)
-    level = await generation.demanded(session, principal, known, level, safety=safety)
+    asked = await demand(call, session, repo, resource, names_level=bool(values.get("sld_level")))
+    commit, level = asked.commit, asked.level
     request = OrderRequest.parse(values, level=level, names=names, usual_steps=usual_steps)
     manifest = await gatekeeper.studio.prepare(session, repo, commit)
-    ruling = Ruling(allowed.policies, gatekeeper.policies.sha256, stage)
+    ruling = Ruling(asked.allowed.policies, gatekeeper.policies.sha256, asked.stage)
     admitted = await generation.admit(
         session,
         principal,
         repo,
         commit,
         request,
-        terms=Terms(safety, level, ruling, gatekeeper.keys.privacy, bundle),
+        terms=Terms(asked.safety, level, ruling, gatekeeper.keys.privacy, asked.bundle),
         process=gatekeeper.studio.process,
         once=once(call, resource),
         is_awaited=is_awaited,
     )
     return replace(admitted, manifest=manifest)
+
+
+async def demand(call: Call, session: AsyncSession, repo: Repo, resource: Resource, *, names_level: bool) -> Demand:
+    """By what an order of this caller would be let in. Raises what the decision raises, and NotAllowed (SafetyReview).
+
+    names_level  it names a level of steering, which may be a lower one for who may adjust safety
+    """
+    gatekeeper, principal, instant = call.gatekeeper, call.principal, now()
+    allowed = authz.require(gatekeeper.policies, principal, Action.GENERATE, resource, instant)
+    commit = await revision_of(session, repo, allowed, resource)
+    is_adjusted = names_level and bool(
+        authz.decide(gatekeeper.policies, principal, Action.GENERATE_ADJUSTED, resource, instant)
+    )
+    stage = allowed.revision.stage if allowed.revision is not None else None
+    safety = Safety.load(gatekeeper.policies.directory)
+    bundle, known = await _license(gatekeeper, session, repo, commit)
+    level = safety.at(stage, is_adjusted=is_adjusted)
+    level = await generation.demanded(session, principal, known, level, safety=safety)
+    return Demand(allowed, commit, stage, safety, level, bundle)
 
 
 async def _license(

@@ -96,7 +96,7 @@ def _earlier(stands: Standing, *, is_renewal: bool) -> tuple[bool, dict[str, Any
     if request is None:
         return False, {}
     if request.state in _IN_HAND:
-        return grant is not None, request.fields
+        return grant is not None, request.draft or request.fields
     if grant is None or request.state in access.OPEN:
         return False, {}
     return is_renewal, request.fields
@@ -169,7 +169,7 @@ async def page_of(call: Call, case: Case, filled: Filled, *, status: int = 200) 
         "demands": await standing.demands(call, call.repo, case.rule.prerequisites if case.rule else ()),
         "typed": filled.typed,
         "is_renewal": case.is_renewal,
-        "can_save": asking and not (case.stands.request and case.stands.request.state is RequestState.RETURNED),
+        "can_save": asking,
         "usual": await _usual(call) if asking else None,
         "aim": request_rules(call).queues[0].service_days,  # where requests start
         "accepted_at": case.accepted.accepted_at if case.accepted else None,

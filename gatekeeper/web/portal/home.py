@@ -24,6 +24,7 @@ from gatekeeper.web.wording.times import day_tag
 
 _NEWEST = 5
 _LOOKED_AT = 20  # steps of releases, discussions and own repositories that are looked through
+_BEGIN = 3
 _SOON = timedelta(days=30)
 _USES = (Action.GENERATE, Action.DOWNLOAD)
 _FOR_ME = (RequestState.DRAFT, RequestState.RETURNED, RequestState.AWAITING_TERMS)
@@ -77,6 +78,8 @@ async def _mine(call: Call, me: str) -> Response:
     seen = await _see(call, [*own, *newest, *(repo for _, repo in steps), *(repo for *_, repo in talk)])
     mine = [repo for repo in {repo.id: repo for repo in (*own, *newest)}.values() if repo.id in seen]
     usable = [repo for repo in mine if any(seen[repo.id][0].rights[action] for action in _USES)][: _NEWEST + 1]
+    # Who may use nothing yet begins where something can be read and asked for.
+    begin = [] if usable else [repo for repo in mine if repo.id not in asking and _may_begin(seen[repo.id][0])]
     told = await notices.listing(session, me, limit=_NEWEST)
     happened = [*_of_releases(call, steps, seen), *_of_talk(talk, seen)]
     return render(
@@ -88,6 +91,8 @@ async def _mine(call: Call, me: str) -> Response:
             *_terms(seen[repo.id] for repo in own if repo.id in seen),
             *_ends([repo for repo in own if repo.id not in asking], grants, instant + _SOON),
         ],
+        is_new=not (asked.rows or own or usable),
+        begin=[seen[repo.id][0].head for repo in begin[:_BEGIN]],
         usable=[seen[repo.id][0].head for repo in usable],
         onward=onward(await see(call, usable[0], seen[usable[0].id][1])) if usable else None,
         requests=[
@@ -98,6 +103,10 @@ async def _mine(call: Call, me: str) -> Response:
         news=sorted(happened, key=lambda each: each.at, reverse=True)[: _NEWEST + 3],
         notices=[(notice, notices.say(notice.kind, notice.facts)) for notice in told.items],
     )
+
+
+def _may_begin(seen: Seen) -> bool:
+    return bool(seen.rights[Action.REQUEST_ACCESS] and seen.rights[Action.READ_CARD])
 
 
 async def _steps(call: Call) -> list[tuple[Release, Repo]]:

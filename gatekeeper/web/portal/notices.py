@@ -1,10 +1,13 @@
 """What I should know, and which of it I want by mail."""
 
+import sqlalchemy as sa
+from sqlmodel import col
 from starlette.responses import RedirectResponse, Response
 
 from gatekeeper import authz, notices
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render, repo_url
@@ -16,7 +19,7 @@ async def show(call: Call) -> Response:
     """`GET /notices`."""
     me, query = call.principal.person_id or "", call.request.query_params
     page = await notices.listing(call.session, me, after=query.get("after"), limit=_PAGE)
-    wanted = await notices.mail_preferences(call.session, me)
+    wanted, hidden = await notices.mail_preferences(call.session, me), await _hidden(call)
     return render(
         call,
         "portal/notices.html",
@@ -25,6 +28,7 @@ async def show(call: Call) -> Response:
         preferences=[
             (title, [(kind, notices.KINDS[kind].label, wanted[kind]) for kind in kinds])
             for title, kinds in notices.GROUPS.items()
+            if title not in hidden
         ],
         sends_mail=bool(call.gatekeeper.settings.mail_host),
         newer="/notices" if query.get("after") else None,
@@ -48,9 +52,22 @@ async def read_one(call: Call) -> Response:
 
 async def prefer(call: Call) -> Response:
     """`POST /notices/mail`: which kinds I want by mail."""
-    sent = await forms.read(call.request)
-    await notices.prefer_mail(call.session, call.principal.person_id or "", set(forms.texts(sent, "kinds")))
+    me, sent = call.principal.person_id or "", await forms.read(call.request)
+    wanted = await notices.mail_preferences(call.session, me)
+    unasked = {kind for title in await _hidden(call) for kind in notices.GROUPS[title]}
+    kept = {kind for kind in unasked if wanted[kind]}  # what the form did not show stays as it is
+    await notices.prefer_mail(call.session, me, kept | (set(forms.texts(sent, "kinds")) - unasked))
     return RedirectResponse("/notices?done=notices-mail", 303)
+
+
+async def _hidden(call: Call) -> frozenset[str]:
+    """Groups of kinds that are never sent to this person: who maintains nothing is not asked about it."""
+    me = call.principal
+    if me.is_admin or me.organizations:
+        return frozenset()
+    reviewed = authz.listing_filter(call.gatekeeper.policies, me, now(), action=Action.REVIEW)
+    is_maintainer = await call.session.scalar(sa.select(col(Repo.id)).where(reviewed).limit(1)) is not None
+    return frozenset() if is_maintainer else frozenset({notices.MAINTAINING})
 
 
 async def _followed(call: Call) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from gatekeeper import access, generation, licensing
 from gatekeeper.authz import Action
-from gatekeeper.errors import Invalid, TooMany, Unavailable
+from gatekeeper.errors import Invalid, NotAllowed, TooMany, Unavailable
 from gatekeeper.generation import Admitted, Generation, Safety, SafetyLevel
 from gatekeeper.kit.clock import now
 from gatekeeper.releases import Stage
@@ -21,12 +21,13 @@ from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms, images
 from gatekeeper.web.portal.views import Seen, render, see, terms_of
 from gatekeeper.web.portal.vocabulary import Vocabulary, strange_note, vocabulary_of
-from gatekeeper.web.portal.way import way_in, way_to_images
+from gatekeeper.web.portal.way import Way, way_in, way_to_images
 
 _LONGEST_PROMPT = 20_000  # longer ones are cut here; the order's own limit is far below and is named
 _WAIT_SECONDS = 25  # a page without script waits this long, then shows that it is being made
 _NAMES = {"guidance_scale": "guidance"}
 _PREVIEWS = 3
+_WHY = "See what safety stopped"
 _EASY_GUIDANCE = "4"  # what small models that ship a vocabulary are trained for
 
 
@@ -40,7 +41,22 @@ class Form:
     guidance: str = ""
     images: str = "1"
     seed: str = ""
+    sld_level: str = ""
     is_tuned: bool = False
+
+
+@dataclass(frozen=True)
+class Steering:
+    """The levels of steering that an order may name.
+
+    images_per_day  of orders that name one, where they have a quota of their own
+    because_of      the level that strikes demand, "" where they demand none; they count for `days`
+    """
+
+    options: Sequence[tuple[str, str]]
+    images_per_day: int | None
+    because_of: str
+    days: int
 
 
 class _Started(Response):
@@ -79,7 +95,8 @@ async def show(call: Call) -> Response:
         guidance=query.get("guidance", _EASY_GUIDANCE if vocabulary else "7.5")[:10],
         images=query.get("images", "1")[:10],
         seed=query.get("seed", "")[:20],
-        is_tuned="steps" in query or "seed" in query,
+        sld_level=query.get("sld_level", "")[:10],
+        is_tuned=not query.keys().isdisjoint({"steps", "seed", "sld_level"}),
     )
     return await _page(call, seen, form, vocabulary)
 
@@ -94,6 +111,7 @@ async def order(call: Call) -> Response:
         guidance=forms.text(sent, "guidance", most=20),
         images=forms.text(sent, "images", most=20),
         seed=forms.text(sent, "seed", most=30),
+        sld_level=forms.text(sent, "sld_level", most=10),
         is_tuned=True,
     )
     try:
@@ -119,7 +137,7 @@ async def order(call: Call) -> Response:
 
 
 async def _admit(call: Call, form: Form) -> Admitted:
-    values = {
+    values: dict[str, object] = {
         "prompt": form.prompt,
         "negative_prompt": form.negative_prompt,
         "steps": form.steps,
@@ -128,6 +146,7 @@ async def _admit(call: Call, form: Form) -> Admitted:
         "seed": form.seed,
         "previews": _PREVIEWS,
     }
+    values |= {"sld_level": form.sld_level} if form.sld_level else {}
     return await ordering.begin(call, call.session, call.repo, call.resource, values, names=_NAMES)
 
 
@@ -148,6 +167,13 @@ async def _page(
     stage = seen.revision.stage if seen.revision else None
     level = _level(call, stage)
     way = way_in(call.principal, seen, terms, accepted=accepted, stands=stands)
+    shut = way_to_images(call.principal, seen, way, trouble=_worker_problem(call))
+    steering = None
+    if may and shut is None:
+        try:
+            steering = await _steering(call)
+        except NotAllowed as error:  # until somebody has looked at what safety stopped
+            shut = Way("No images are made for you right now", error.message, href="/settings/safety", action=_WHY)
     return render(
         call,
         "portal/playground.html",
@@ -155,12 +181,31 @@ async def _page(
         head=seen.head,
         form=form,
         errors=errors or {},
-        shut=way_to_images(call.principal, seen, way, trouble=_worker_problem(call)),
+        shut=shut,
+        steering=steering,
         vocabulary=vocabulary if may else None,
         strange_note=strange_note(vocabulary, form.prompt) if form.prompt else "",
         limits=level,
         left=await _left(call, level) if may and person_id else None,
         last=await images.last(call, call.repo) if may else [],
+    )
+
+
+async def _steering(call: Call) -> Steering:
+    """What this caller may choose. Raises NotAllowed (SafetyReview)."""
+    usual = await ordering.demand(call, call.session, call.repo, call.resource, names_level=False)
+    chosen = await ordering.demand(call, call.session, call.repo, call.resource, names_level=True)
+    policy = usual.safety.strikes
+    standing = await generation.standing(call.session, call.principal.person_id or "", policy)
+    as_asked = usual.level.sld_level.value
+    return Steering(
+        [
+            ("", f"As is asked here: {as_asked}"),
+            *((each.value, each.value.capitalize()) for each in chosen.level.sld_choices),
+        ],
+        chosen.level.images_per_day if chosen.level.images_per_day < usual.level.images_per_day else None,
+        as_asked if standing.is_strict else "",
+        policy.days,
     )
 
 

@@ -4,12 +4,14 @@ import re
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
 from gatekeeper import accounts, community, notices, releases
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.kit.clock import day_words, now
 from gatekeeper.releases import Stage
-from gatekeeper.repos import RepoKind
+from gatekeeper.repos import Repo, RepoKind
 from gatekeeper.settings import Settings
 from tests.gatekeeper.web.site import CARD, Site, words
 
@@ -172,3 +174,39 @@ async def test_whoever_runs_the_hub_is_reached_from_the_sign_in_page_the_foot_an
 def test_a_contact_is_an_address_of_a_page_or_of_mail(contact: str) -> None:
     with pytest.raises(ValueError, match="must be a mail address"):
         Settings(contact=contact, _env_file=None)
+
+
+async def test_who_may_use_nothing_yet_is_led_to_what_can_be_asked_for(site: Site) -> None:
+    await site.model("asked")
+    ada = await site.as_("ada")
+
+    page = (await ada.get("/")).text
+
+    assert "Welcome, ada" in words(page)
+    assert "Where to begin" in words(page)
+    assert re.search(r'class="button button-main"\s+href="/lab/asked/access"', page)
+    assert page.count("button-main") == 1
+    async with site.gatekeeper.db.write() as session:
+        repo = await session.scalar(select(Repo).where(col(Repo.name) == "asked"))
+        assert repo is not None
+        session.add(AccessRequest(repo_id=repo.id, person_id=site.people["ada"].id, waiting_since=now()))
+    waiting = words((await ada.get("/")).text)
+    assert "Welcome back, ada" in waiting
+    assert "You have asked; the answer is told here" in waiting
+
+
+async def test_choices_of_mail_for_maintainers_are_shown_to_them_and_kept_for_others(site: Site) -> None:
+    async with site.gatekeeper.db.write() as session:
+        await notices.prefer_mail(session, site.people["ada"].id, set(notices.KINDS) - {"report-received"})
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+
+    await ada.post("/notices/mail", data={"kinds": ["mentioned", "report-received"]})
+
+    assert notices.MAINTAINING not in (await ada.get("/notices")).text
+    assert notices.MAINTAINING in (await grace.get("/notices")).text
+    async with site.gatekeeper.db.read() as session:
+        wanted = await notices.mail_preferences(session, site.people["ada"].id)
+    told = {kind for kind in notices.GROUPS[notices.MAINTAINING] if wanted[kind]}
+    assert told == set(notices.GROUPS[notices.MAINTAINING]) - {"report-received"}
+    assert wanted["mentioned"]
+    assert not wanted["discussion-reply"]

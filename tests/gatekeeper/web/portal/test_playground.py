@@ -4,6 +4,7 @@ from html import unescape
 
 import pytest
 
+from gatekeeper.releases import Stage
 from gatekeeper.repos import Repo
 from inference.contract import Done, ErrorCode, Event, Failed, RefusalCode, Refused
 from tests.gatekeeper.generation.stub import StubWorker, image, withheld
@@ -225,3 +226,29 @@ async def test_what_was_withheld_beside_what_was_given_is_said_with_its_reason_a
     assert "1 of 2 is not given out The image shows a skull." in text
     assert 'href="/settings/safety"' in page.text
     assert "Image 1 skull Withheld +0.200 Image 2 skull -0.100" in text
+
+
+def levels(page: str) -> list[str]:
+    choice = re.search(r'<select id="f-sld_level".*?</select>', page, re.DOTALL)
+    return re.findall(r'value="([^"]*)"', choice[0]) if choice else []
+
+
+async def test_the_level_of_steering_is_chosen_within_what_is_allowed(site: Site, model: Repo) -> None:
+    worker = site.worker(StubWorker())
+    await site.model("draft", stage=Stage.DRAFT)
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    await ask_for_access(ada)
+
+    hers, owners = (await ada.get(f"{MODEL}/playground")).text, (await grace.get("/lab/draft/playground")).text
+    too_low = await ada.post(f"{MODEL}/playground", data=ORDER | {"sld_level": "off"})
+    stronger = await ada.post(f"{MODEL}/playground", data=ORDER | {"sld_level": "max"})
+    await ada.post(f"{MODEL}/playground", data=ORDER | {"sld_level": ""})
+
+    assert levels(hers) == ["", "medium", "strong", "max"]
+    assert "As is asked here: medium" in hers
+    assert "a quota of their own" not in hers
+    assert levels(owners) == ["", "off", "weak", "medium", "strong", "max"]
+    assert "a quota of their own: 50 images in 24 hours" in words(owners)
+    assert (too_low.status_code, stronger.status_code) == (422, 303)
+    assert "here it can be medium, strong, max" in words(too_low.text)
+    assert [order.safety.sld_level for order in worker.orders] == ["max", "medium"]

@@ -169,15 +169,25 @@ async def test_a_returned_request_shows_what_is_asked_and_the_old_answers(site: 
 
     page = (await ada.get(f"{MODEL}/access")).text
     mine = words((await ada.get("/requests")).text)
+    saved = await fill(ada, f"{MODEL}/access", **{"q-0": "Half an <answer>", "save": "yes"})
+    drafted, reviewed = await request_of(site), await (await site.as_("grace")).get("/admin/requests")
+    kept = (await ada.get(f"{MODEL}/access")).text
+    review = await (await site.as_("grace")).get(f"/admin/requests/{drafted.id}")
     again = await fill(ada, f"{MODEL}/access", **{"q-0": "New answer", "q-1": "DE", "q-2": "yes"})
 
     assert "Which &lt;group&gt;?" in page
     assert "It is about: Affiliation" in words(page)
     assert 'value="Old &lt;answer&gt;"' in page
     assert "Answer what was asked" in mine
+    assert saved.headers["location"].endswith("done=draft-saved")
+    assert 'value="Half an &lt;answer&gt;"' in kept
+    assert (drafted.state, drafted.fields["Affiliation"]) == (RequestState.RETURNED, "Old <answer>")
+    assert "Old &lt;answer&gt;" in review.text
+    assert "Half an" not in review.text + reviewed.text
     assert again.status_code == 303
     request = await request_of(site)
     assert (request.state, request.fields["Affiliation"]) == (RequestState.IN_REVIEW, "New answer")
+    assert request.draft == {}
 
 
 async def test_answers_are_taken_back_and_changed(site: Site, model: Repo) -> None:

@@ -108,6 +108,26 @@ async def strike(site: Site, model: Repo, times: int = 1) -> None:
             )
 
 
+async def test_the_playground_says_before_an_order_what_strikes_ask_of_it(site: Site, model: Repo) -> None:
+    site.worker(StubWorker())
+    ada = await site.as_("ada")
+    await ask_for_access(ada)
+
+    before = (await ada.get(f"{MODEL}/playground")).text
+    await strike(site, model, times=10)
+    strict = (await ada.get(f"{MODEL}/playground")).text
+    await strike(site, model, times=20)
+    waiting = (await ada.get(f"{MODEL}/playground")).text
+
+    assert "steered more strongly" not in before
+    assert "Your images are steered more strongly" in strict
+    assert "As is asked here: strong" in strict
+    assert 'value="medium"' not in strict
+    assert "no more are taken before somebody has looked at them" in words(waiting)
+    assert re.search(r'button-main[^"]*"\s+href="/settings/safety"', waiting)
+    assert "Make the image" not in waiting
+
+
 async def test_every_strike_is_on_one_of_ones_pages_and_can_be_appealed_there(
     site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
