@@ -14,6 +14,7 @@ from gatekeeper.accounts.tables import Namespace, Role
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound, RepoNotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import commits, names, popularity, team_rights
+from gatekeeper.repos.catalogue_tags import folded, with_word
 from gatekeeper.repos.names import NOUNS, key_of
 from gatekeeper.repos.paths import check_repo_name, is_lookup
 from gatekeeper.repos.rows import insert_missing
@@ -176,34 +177,56 @@ async def listing(
     after: str | None = None,
     where: Sequence[sa.ColumnElement[bool]] = (),
     limit: int = 50,
+    in_tags: bool = False,
 ) -> Sequence[Repo]:
     """Repositories that meet `visible`, highest `sort` first.
 
-    after  id of the last one already seen
-    where  further conditions on Repo, such as `tagged`
+    after    id of the last one already seen
+    where    further conditions on Repo, such as `tagged`
+    in_tags  `search` finds tags of cards, too: after names, and of each the card that the searcher may read decides
     """
     if not is_lookup(author):
         return []
     order = popularity.trending_of_repo() if sort == "trending" else _ORDERS[sort]
-    query = sa.select(Repo).where(matching(kind, search), visible, *where)
+    # A name that has the words comes before a tag that has them.
+    ranks = [sa.case((matching(kind, search), 1), else_=0)] if in_tags and search else []
+    keys: list[sa.ColumnElement[Any]] = [*ranks, order, col(Repo.id)]
+    query = sa.select(Repo).where(matching(kind, search, in_tags=in_tags), visible, *where)
     if author:
         query = query.where(sa.func.lower(col(Repo.namespace)) == author.lower())
     if after is not None:
-        value = await s.scalar(sa.select(order).where(col(Repo.id) == after))
-        if value is None:
+        last = (await s.execute(sa.select(*keys).where(col(Repo.id) == after))).one_or_none()
+        if last is None:
             raise NotFound("The listing cannot go on from there.", next_step="Start it again.")
-        query = query.where(sa.or_(order < value, sa.and_(order == value, col(Repo.id) < after)))
-    query = query.order_by(order.desc(), col(Repo.id).desc()).limit(limit)
+        query = query.where(_below(keys, tuple(last)))
+    query = query.order_by(*(key.desc() for key in keys)).limit(limit)
     return (await s.scalars(query)).all()
 
 
-def matching(kind: RepoKind, search: str) -> sa.ColumnElement[bool]:
-    """A condition on Repo: one of this kind with every word of `search` in its name; _ and - are the same there."""
+def matching(kind: RepoKind, search: str, *, in_tags: bool = False) -> sa.ColumnElement[bool]:
+    """A condition on Repo: one of this kind with every word of `search` in its name; _ and - are the same there.
+
+    in_tags  or in a tag of some card of it, see `tagged`
+    """
     if not is_lookup(search):
         return sa.false()
     key = sa.func.replace(col(Repo.key), "_", "-")
-    words = [key.contains(word, autoescape=True) for word in search.lower().replace("_", "-").split()[:8]]
+    words = [
+        sa.or_(key.contains(word, autoescape=True), *([with_word(word)] if in_tags else []))
+        for word in words_of(search)
+    ]
     return sa.and_(col(Repo.kind) == kind, col(Repo.key).is_not(None), *words)
+
+
+def words_of(search: str) -> list[str]:
+    """The words of a search, each of which must be found; folded as `folded` folds what they are looked for in."""
+    return folded(search).split()[:8]
+
+
+def _below(keys: Sequence[sa.ColumnElement[Any]], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """What comes after these values where the first key counts most, highest first."""
+    (key, *keys), (value, *values) = keys, values
+    return sa.or_(key < value, sa.and_(key == value, _below(keys, values))) if keys else key < value
 
 
 def _may_own(by: Principal, owner: Namespace) -> bool:

@@ -14,3 +14,14 @@ def tagged(tag: str) -> sa.ColumnElement[bool]:
     if not is_lookup(tag, limit=LONGEST_TAG):
         return sa.false()
     return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(col(CardTag.tag) == tag))
+
+
+def with_word(word: str) -> sa.ColumnElement[bool]:
+    """The same for a folded word that stands in the tag."""
+    tag = sa.func.replace(sa.func.lower(col(CardTag.tag)), "_", "-")
+    return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(tag.contains(word, autoescape=True)))
+
+
+def folded(text: str) -> str:
+    """A text as words are looked for in it: the case, and _ or -, make no difference."""
+    return text.lower().replace("_", "-")

@@ -63,8 +63,8 @@ async def repositories(call: Call) -> Response:
     tasks = {tag: tag.replace("-", " ").capitalize() for tag in (*words.TASKS, wanted.task) if tag}
     stages = {name: stage.label for name, stage in words.STAGES.items()}
     cans = {name: text for name, text in words.CAN.items() if facts.makes_images or name != "generate"}
-    is_counted = not (wanted.license or wanted.task or wanted.library)
-    counts = await numbers(call, kind, wanted.q, stage=wanted.stage, what=wanted.can) if is_counted else Numbers({}, {})
+    is_counted = not (wanted.q or wanted.license or wanted.task or wanted.library)
+    counts = await numbers(call, kind, stage=wanted.stage, what=wanted.can) if is_counted else Numbers({}, {})
     return render(
         call,
         "portal/models.html",
@@ -104,6 +104,7 @@ async def listed(
             after=after,
             where=where,
             limit=limit + 1,
+            in_tags=True,
         )
         resources = await authz.load_each(call.session, call.principal, rows[:limit])
         for row, seen in zip(rows, await see_each(call, list(zip(rows, resources, strict=False))), strict=False):
@@ -144,7 +145,14 @@ def _fits(seen: Seen, wanted: Wanted) -> bool:
         and wanted.library in ("", (card.library_name or "").lower())
         and (not wanted.license or wanted.license in (*card.licenses, card.license_name))
         and (not wanted.can or can(seen.rights, wanted.can))
+        and _has_words(seen, wanted.q)
     )
+
+
+def _has_words(seen: Seen, search: str) -> bool:
+    """Whether each word stands in the name, or in a tag of the card that the reader may read."""
+    places = [catalogue_tags.folded(text) for text in (seen.head.full_name, *seen.card.search_tags)]
+    return all(any(word in place for place in places) for word in catalogue.words_of(search))
 
 
 def _with_numbers(labels: dict[str, str], numbers: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -36,13 +36,13 @@ def can(rights: Capabilities, what: str) -> bool:
     return bool(rights[CAN[what]]) and not is_theirs
 
 
-async def numbers(call: Call, kind: RepoKind, search: str, *, stage: str, what: str) -> Numbers:
+async def numbers(call: Call, kind: RepoKind, *, stage: str, what: str) -> Numbers:
     """The numbers for a list that is narrowed to these.
 
     From the filter of lists, made exact: repositories with a side state are decided one by one, and what hangs on terms
     that may have been accepted is not told. Nor is what cards say: their index holds the words of drafts, too.
     """
-    groups = await _groups(call, kind, search)
+    groups = await _groups(call, kind)
     if groups is None:
         return Numbers({}, {})
     here = groups[stage] if stage else sum(groups.values(), Counter[str]())
@@ -55,10 +55,10 @@ def _exact(counted: Mapping[str, tuple[Counter[str], str]]) -> dict[str, int]:
     return {key: group[of] for key, (group, of) in counted.items() if not group[_maybe(of)]}
 
 
-async def _groups(call: Call, kind: RepoKind, search: str) -> Mapping[str, Counter[str]] | None:
+async def _groups(call: Call, kind: RepoKind) -> Mapping[str, Counter[str]] | None:
     """By the stage that is shown, "" without stages: how many are known, and of how many one can or may make what."""
     listing = partial(authz.listing_filter, call.gatekeeper.policies, call.principal, now())
-    wanted, aside = catalogue.matching(kind, search), releases.in_side_state()
+    wanted, aside = catalogue.matching(kind, ""), releases.in_side_state()
     odd = (await call.session.scalars(sa.select(Repo).where(wanted, listing(), aside).limit(_MOST_DECIDED + 1))).all()
     if len(odd) > _MOST_DECIDED:
         return None

@@ -56,7 +56,7 @@ KINDS: dict[RepoKind, KindFacts] = {
 
 # What a list of repositories can be narrowed by, and put in order by.
 FILTERS: dict[str, str] = {
-    "q": "Name contains",
+    "q": "Name or tag",
     "stage": "Stage",
     "can": "You can",
     "license": "License",

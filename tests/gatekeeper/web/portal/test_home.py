@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, time, timedelta
+from html import unescape
 
 import pytest
 from sqlalchemy import select
@@ -11,13 +12,22 @@ from gatekeeper import accounts, community, notices, releases
 from gatekeeper.access.tables import AccessGrant, AccessRequest, RequestState
 from gatekeeper.kit.clock import day_words, now
 from gatekeeper.releases import Stage
-from gatekeeper.repos import Repo, RepoKind
+from gatekeeper.repos import AddFile, Repo, RepoKind, commit
 from gatekeeper.settings import Settings
+from gatekeeper.web.portal import browse
 from tests.gatekeeper.web.site import CARD, Site, words
 
 pytestmark = pytest.mark.anyio
 
 _ROWS = re.compile(r'row-title break"><a href="/lab/([^"]+)"')
+# what is searched for, and what is found, names first
+_SEARCHED = {
+    "art": ["art-named", "tagged", "last"],
+    "LAB+art-deco": ["tagged", "last"],
+    "diffusers+text_to": ["tagged", "last", "plain", "art-named"],
+    "secret": [],
+    "models": [],
+}
 _NARROWED = {
     "can=generate": {"plain"},
     "can=download": {"plain"},
@@ -210,3 +220,32 @@ async def test_choices_of_mail_for_maintainers_are_shown_to_them_and_kept_for_ot
     assert told == set(notices.GROUPS[notices.MAINTAINING]) - {"report-received"}
     assert wanted["mentioned"]
     assert not wanted["discussion-reply"]
+
+
+async def test_a_search_finds_names_then_tags_of_cards_that_its_reader_may_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = CARD.replace("library_name", "tags: [Art_Deco]\nlibrary_name")
+    for name in ("art-named", "plain"):
+        await site.model(name, card=CARD)
+    tagged = await site.model("tagged", card=card)
+    await site.plain(RepoKind.MODEL, "last", card=card)
+    async with site.gatekeeper.db.write() as session:  # a tag that nobody but its owners may know of
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        next_card = AddFile("README.md", card.replace("Art_Deco", "Secret-Next").encode())
+        await commit(session, tagged, "main", [next_card], summary="Next", by=by)
+    ada = await site.as_("ada")
+
+    found = {query: _ROWS.findall((await ada.get(f"/models?q={query}")).text) for query in _SEARCHED}
+    api = (await ada.get("/api/models?search=art")).json()
+    monkeypatch.setattr(browse, "_PAGE", 1)
+    paged, at = [], "/models?q=art"
+    while at:
+        page = (await ada.get(at)).text
+        paged += _ROWS.findall(page)
+        more = re.search(r'rel="next"\s+href="([^"]+)"', page)
+        at = unescape(more[1]) if more else ""
+
+    assert found == _SEARCHED
+    assert paged == _SEARCHED["art"]
+    assert [each["id"] for each in api] == ["lab/art-named"]  # as on the public hub: names
