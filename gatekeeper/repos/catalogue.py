@@ -190,7 +190,7 @@ async def listing(
     order = popularity.trending_of_repo() if sort == "trending" else _ORDERS[sort]
     # A name that has the words comes before a tag that has them.
     ranks = [sa.case((matching(kind, search), 1), else_=0)] if in_tags and search else []
-    keys: list[sa.ColumnElement[Any]] = [*ranks, order, col(Repo.id)]
+    keys: list[Any] = [*ranks, order, col(Repo.id)]
     query = sa.select(Repo).where(matching(kind, search, in_tags=in_tags), visible, *where)
     if author:
         query = query.where(sa.func.lower(col(Repo.namespace)) == author.lower())

@@ -18,8 +18,9 @@ def tagged(tag: str) -> sa.ColumnElement[bool]:
 
 def with_word(word: str) -> sa.ColumnElement[bool]:
     """The same for a folded word that stands in the tag."""
-    tag = sa.func.replace(sa.func.lower(col(CardTag.tag)), "_", "-")
-    return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(tag.contains(word, autoescape=True)))
+    # Any letter where the word has a -, for the tag may have a _ there: folding every tag would take longer than all else.
+    pattern = "".join("_" if letter == "-" else f"/{letter}" if letter in "%_/" else letter for letter in word)
+    return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(col(CardTag.tag).ilike(f"%{pattern}%", escape="/")))
 
 
 def folded(text: str) -> str:
