@@ -18,7 +18,7 @@ def tagged(tag: str) -> sa.ColumnElement[bool]:
 
 def with_word(word: str) -> sa.ColumnElement[bool]:
     """The same for a folded word that stands in the tag."""
-    # Any letter where the word has a -, for the tag may have a _ there: to fold every tag would take the longest of all.
+    # Any letter where the word has a -, for the tag may have a _ there: folding all tags takes long.
     pattern = "".join("_" if letter == "-" else f"/{letter}" if letter in "%_/" else letter for letter in word)
     return col(Repo.id).in_(sa.select(col(CardTag.repo_id)).where(col(CardTag.tag).ilike(f"%{pattern}%", escape="/")))
 
