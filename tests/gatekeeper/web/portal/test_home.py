@@ -241,7 +241,8 @@ async def test_a_search_finds_names_then_tags_of_cards_that_its_reader_may_read(
     found = {query: _ROWS.findall((await ada.get(f"/models?q={query}")).text) for query in _SEARCHED}
     api = (await ada.get("/api/models?search=art")).json()
     monkeypatch.setattr(browse, "_PAGE", 1)
-    paged, at = [], "/models?q=art"
+    paged: list[str] = []
+    at = "/models?q=art"
     while at:
         page = (await ada.get(at)).text
         paged += _ROWS.findall(page)
