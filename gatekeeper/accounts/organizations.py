@@ -15,6 +15,7 @@ from gatekeeper.accounts.tables import Membership, Organization, Person, Role
 from gatekeeper.accounts.team_tables import MembershipOffer, Team
 from gatekeeper.errors import Conflict, Invalid, NotAllowed, NotFound
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.paging import Page, page_of
 
 
 async def create(session: AsyncSession, name: str, *, by: Principal, fullname: str = "") -> Organization:
@@ -120,15 +121,40 @@ async def members(session: AsyncSession, organization: Organization) -> list[tup
     return [(person, role) for person, role in rows]
 
 
-async def memberships_in(
-    session: AsyncSession, organizations: Iterable[Organization]
-) -> dict[str, list[tuple[Person, Membership]]]:
-    """Who belongs to each of `organizations`, by its id; people by name."""
+async def members_named(
+    session: AsyncSession, organization: Organization, *, begins: str = "", after: str = "", limit: int
+) -> Page[tuple[Person, Membership]]:
+    """A page of who belongs to `organization`, by name: whose name begins so, after the name `after`."""
+    key = col(Person.name_key)
     rows = await session.execute(
         sa.select(Person, Membership)
         .join(Membership, col(Membership.person_id) == col(Person.id))
+        .where(col(Membership.organization_id) == organization.id)
+        .where(key > fold(after), key.startswith(fold(begins), autoescape=True))
+        .order_by(key)
+        .limit(limit + 1)
+    )
+    return page_of([(person, held) for person, held in rows], limit=limit, key=lambda member: member[0].name)
+
+
+async def memberships_in(
+    session: AsyncSession, organizations: Iterable[Organization], *, first_id: str, most: int
+) -> dict[str, list[tuple[Person, Membership]]]:
+    """Who belongs to each of `organizations`, by its id: `most` of each, the person `first_id` first, then by name."""
+    order = ((col(Person.id) == first_id).desc(), col(Person.name_key))
+    place = sa.func.row_number().over(partition_by=col(Membership.organization_id), order_by=order)
+    first = (
+        sa.select(col(Membership.id), place.label("place"))
+        .join(Person, col(Membership.person_id) == col(Person.id))
         .where(col(Membership.organization_id).in_([each.id for each in organizations]))
-        .order_by(col(Person.name_key))
+        .subquery()
+    )
+    rows = await session.execute(
+        sa.select(Person, Membership)
+        .join(Membership, col(Membership.person_id) == col(Person.id))
+        .join(first, first.c.id == col(Membership.id))
+        .where(first.c.place <= most)
+        .order_by(first.c.place)
     )
     found = defaultdict[str, list[tuple[Person, Membership]]](list)
     for person, held in rows:

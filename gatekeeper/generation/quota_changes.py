@@ -7,11 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gatekeeper import errors, ledger
+from gatekeeper.accounts.names import fold
 from gatekeeper.accounts.principal import Principal
 from gatekeeper.accounts.tables import Organization, Person
 from gatekeeper.generation.safety import LEAST_WEIGHT, MOST_WEIGHT, Change, SafetyLevel
 from gatekeeper.generation.tables import QuotaChange
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.paging import Page, page_of
 
 _MOST = 10**6
 
@@ -38,15 +40,20 @@ def weight_of(change: Change | None, level: SafetyLevel) -> float:
     return min(max(level.weight * (own or 1.0), LEAST_WEIGHT), MOST_WEIGHT)
 
 
-async def list_changes(session: AsyncSession) -> list[tuple[QuotaChange, str]]:
-    """Every change with the name it is about, newest first."""
+async def list_changes(
+    session: AsyncSession, *, begins: str = "", after: str = "", limit: int = 50
+) -> Page[tuple[QuotaChange, str]]:
+    """Changes with the name that each is about, by name: those whose name begins so, after the name `after`."""
+    key = sa.func.coalesce(col(Person.name_key), col(Organization.name_key))
     rows = await session.execute(
         sa.select(QuotaChange, sa.func.coalesce(Person.name, Organization.name))
         .outerjoin(Person, col(Person.id) == col(QuotaChange.person_id))
         .outerjoin(Organization, col(Organization.id) == col(QuotaChange.organization_id))
-        .order_by(col(QuotaChange.changed_at).desc())
+        .where(key > fold(after), key.startswith(fold(begins), autoescape=True))
+        .order_by(key)
+        .limit(limit + 1)
     )
-    return [(row, str(name)) for row, name in rows]
+    return page_of([(row, str(name)) for row, name in rows], limit=limit, key=lambda change: change[1])
 
 
 async def change_quota(

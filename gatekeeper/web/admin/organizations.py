@@ -1,71 +1,29 @@
 """Organizations: mine (all of them for an administrator), their members, and making one."""
 
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from starlette.responses import RedirectResponse, Response
 
-import sqlalchemy as sa
-from sqlmodel import col
-from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-
-from gatekeeper import accounts, authz
-from gatekeeper.accounts import Organization, Role
-from gatekeeper.accounts.names import fold
+from gatekeeper import accounts
+from gatekeeper.accounts import Role
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
-from gatekeeper.kit.clock import now
-from gatekeeper.web.admin.scope import managed_organization, runs_hub
+from gatekeeper.web.admin.organization_list import Form, listing, members_page
+from gatekeeper.web.admin.scope import managed_organization
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
-from gatekeeper.web.portal.views import render
 
-_PAGE = 20
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form as it was sent."""
-
-    name: str = ""
-    fullname: str = ""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One member in the list."""
-
-    key: str
-    name: str
-    role: str
-    is_safety: bool
-    may_remove: bool
-
-
-@dataclass(frozen=True)
-class Invited:
-    """Somebody who was invited and has not answered."""
-
-    id: str
-    name: str
-    role: str
-    is_safety: bool
-
-
-@dataclass(frozen=True)
-class Row:
-    """An organization with its members."""
-
-    id: str
-    name: str
-    fullname: str
-    members: tuple[Member, ...]
-    invited: tuple[Invited, ...]
-    may_manage: bool
+_MEMBERS_PATH = "/admin/organizations/{organization}/members"
+_LONGEST = 100
 
 
 async def show(call: Call) -> Response:
     """`GET /admin/organizations`."""
-    return await _page(call, Form())
+    return await listing(call, Form())
+
+
+async def members(call: Call) -> Response:
+    """`GET /admin/organizations/{organization}/members`: all of them by name; `?q=` is how a name begins."""
+    organization = await accounts.organizations.find(call.session, call.params["organization"])
+    return await members_page(call, organization, begins=call.request.query_params.get("q", "")[:_LONGEST].strip())
 
 
 async def create(call: Call) -> Response:
@@ -77,7 +35,7 @@ async def create(call: Call) -> Response:
             await accounts.organizations.create(call.session, form.name, by=call.principal, fullname=form.fullname)
     except (Invalid, Conflict) as error:
         field = "fullname" if "full name" in error.message.lower() else "name"
-        return await _page(call, form, errors={field: error.sentence}, status=422)
+        return await listing(call, form, errors={field: error.sentence}, status=422)
     return RedirectResponse("/admin/organizations?done=organization-added", 303)
 
 
@@ -88,7 +46,7 @@ async def invite(call: Call) -> Response:
     person = await accounts.people.find(call.session, forms.text(sent, field, most=60).strip())
     role = forms.text(sent, f"role-{organization.id}", most=10)
     if person is None or role not in set(Role):
-        return await _page(call, Form(), sent, errors={field: "There is nobody with this name."}, status=422)
+        return await listing(call, Form(), sent, errors={field: "There is nobody with this name."}, status=422)
     try:
         async with call.session.begin_nested():
             await accounts.offers.make(
@@ -100,7 +58,7 @@ async def invite(call: Call) -> Response:
                 is_safety=f"safety-{organization.id}" in sent,
             )
     except Conflict as error:
-        return await _page(call, Form(), sent, errors={field: error.sentence}, status=422)
+        return await listing(call, Form(), sent, errors={field: error.sentence}, status=422)
     return RedirectResponse("/admin/organizations?done=member-invited", 303)
 
 
@@ -113,14 +71,16 @@ async def change_member(call: Call) -> Response:
     key = f"{organization.id}-{person.id}"
     role = forms.text(sent, f"role-{key}", most=10)
     if role not in set(Role):
-        return await _page(call, Form(), sent, errors={f"role-{key}": "Choose a role."}, status=422)
+        wrong = {f"role-{key}": "Choose a role."}
+        return await members_page(call, organization, begins=person.name, sent=sent, errors=wrong, status=422)
     try:
         async with call.session.begin_nested():
             await accounts.organizations.add_member(
                 call.session, organization, person, Role(role), by=call.principal, is_safety=f"safety-{key}" in sent
             )
     except Conflict as error:
-        return await _page(call, Form(), sent, errors={f"role-{key}": error.sentence}, status=422)
+        wrong = {f"role-{key}": error.sentence}
+        return await members_page(call, organization, begins=person.name, sent=sent, errors=wrong, status=422)
     return RedirectResponse("/admin/organizations?done=member-added", 303)
 
 
@@ -134,89 +94,17 @@ async def remove_member(call: Call) -> Response:
         async with call.session.begin_nested():
             await accounts.organizations.remove_member(call.session, organization, person, by=call.principal)
     except Conflict as error:
-        return await _page(call, Form(), errors={"": error.sentence}, status=error.status)
+        wrong = {"": error.sentence}
+        return await members_page(call, organization, begins=person.name, errors=wrong, status=error.status)
     return RedirectResponse("/admin/organizations?done=member-removed", 303)
-
-
-async def _page(
-    call: Call,
-    form: Form,
-    sent: FormData | None = None,
-    *,
-    errors: dict[str, str] | None = None,
-    status: int = 200,
-) -> HTMLResponse:
-    sees_all = runs_hub(call)
-    # A form that was refused comes back at the head of the list, from wherever it was sent.
-    begin = fold(call.params.get("organization", "") or call.request.query_params.get("from", ""))
-    query = sa.select(Organization).where(col(Organization.deleted_at).is_(None), col(Organization.name_key) >= begin)
-    rows, me = [], call.principal.person_id or ""
-    mine = {each.id: role for each, role in await accounts.organizations.organizations_of(call.session, me)}
-    if not sees_all:
-        query = query.where(col(Organization.id).in_(list(mine)))
-    listed = (await call.session.scalars(query.order_by(col(Organization.name_key)).limit(_PAGE + 1))).all()
-    found = listed[:_PAGE]
-    memberships = await accounts.organizations.memberships_in(call.session, found)
-    offers = await accounts.offers.of(call.session, found)
-    hubs = await authz.load_namespaces(call.session, call.principal, [each.name for each in found])
-    for organization in found:
-        members = memberships[organization.id]
-        if not sees_all and mine[organization.id] is Role.GUEST:
-            members = [(person, held) for person, held in members if person.id == me]
-        may = authz.decide(
-            call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hubs[organization.name], now()
-        )
-        rows.append(
-            Row(
-                organization.id,
-                organization.name,
-                organization.fullname,
-                tuple(
-                    Member(
-                        f"{organization.id}-{person.id}",
-                        person.name,
-                        held.role.value,
-                        held.is_safety,
-                        bool(may) or person.id == me,
-                    )
-                    for person, held in members
-                ),
-                tuple(
-                    Invited(offer.id, person.name, offer.role.value, offer.is_safety)
-                    for offer, person in offers[organization.id]
-                    if may
-                ),
-                bool(may),
-            )
-        )
-    return render(
-        call,
-        "admin/organizations.html",
-        status=status,
-        sees_all=sees_all,
-        organizations=rows,
-        first="/admin/organizations" if begin else None,
-        more=f"/admin/organizations?{urlencode({'from': listed[_PAGE].name_key})}" if len(listed) > _PAGE else None,
-        invitations=[
-            (offer.id, organization.name, offer.role.value, offer.is_safety)
-            for offer, organization in await accounts.offers.waiting_for(call.session, me)
-        ],
-        suspended=[
-            each.name
-            for each in await accounts.memberships.asking(call.session, me)
-            if each.id in call.principal.suspended
-        ],
-        form=form,
-        typed=dict(sent or {}),
-        errors=errors or {},
-    )
 
 
 ROUTES = [
     guarded("/admin/organizations", show, needs=Action.USE_ACCOUNT),
     guarded("/admin/organizations", create, needs=Action.CREATE_ORGANIZATION, methods=("POST",)),
+    guarded(_MEMBERS_PATH, members, needs=Action.USE_ACCOUNT),
     guarded(
-        "/admin/organizations/{organization}/members",
+        _MEMBERS_PATH,
         invite,
         needs=Action.USE_ACCOUNT,
         methods=("POST",),

@@ -1,7 +1,6 @@
 """People of the hub, for its administrators: list, add, disable, and who else administers it."""
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -10,6 +9,7 @@ from gatekeeper.accounts import Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid, NotFound
 from gatekeeper.notices import webhooks
+from gatekeeper.web.admin.scope import next_page
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.oauth.applications import connected
 from gatekeeper.web.portal import forms
@@ -117,14 +117,13 @@ async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None,
     query = call.request.query_params
     begins = query.get("q", "")[:_LONGEST_QUERY].strip()
     page = await accounts.people.listing(call.session, begins=begins, after=query.get("after", "")[:_LONGEST_QUERY])
-    asked = {"q": begins} if begins else {}
     return render(
         call,
         "admin/people.html",
         status=status,
         people=page.items,
         query=begins,
-        more=f"/admin/people?{urlencode(asked | {'after': page.after})}" if page.after else None,
+        more=next_page("/admin/people", {"q": begins}, page.after),
         form=form,
         local_sign_in=call.gatekeeper.settings.local_sign_in,
         invites=call.gatekeeper.settings.sign_up != "closed",

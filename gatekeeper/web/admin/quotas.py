@@ -10,10 +10,13 @@ from gatekeeper.accounts import Organization, Person
 from gatekeeper.authz import Action
 from gatekeeper.errors import Invalid
 from gatekeeper.generation import Change, Safety
+from gatekeeper.web.admin.scope import next_page
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal import forms
 from gatekeeper.web.portal.views import render
 
+_PAGE = 50
+_LONGEST = 100
 _NUMBERS = ("images_per_day", "compute_seconds_per_day", "concurrency")
 
 
@@ -32,8 +35,8 @@ class Form:
 async def show(call: Call) -> Response:
     """`GET /admin/quotas`; `?name=` fills in whose is to be changed, and what was changed for them before."""
     name = call.request.query_params.get("name", "")[:60]
-    changes = await generation.list_changes(call.session)
-    before = next((row for row, whose in changes if whose == name), None)
+    found = await generation.list_changes(call.session, begins=name, limit=1)
+    before = next((row for row, whose in found.items if whose == name), None)
     texts = {each: str(value) for each in (*_NUMBERS, "weight") if (value := getattr(before, each, None)) is not None}
     return await _page(call, Form(name=name, **texts))
 
@@ -75,13 +78,19 @@ def _weight(text: str) -> float | None:
 
 
 async def _page(call: Call, form: Form, *, errors: dict[str, str] | None = None, status: int = 200) -> HTMLResponse:
-    safety = Safety.load(call.gatekeeper.policies.directory)
+    safety, query = Safety.load(call.gatekeeper.policies.directory), call.request.query_params
+    begins = query.get("q", "")[:_LONGEST].strip()
+    page = await generation.list_changes(
+        call.session, begins=begins, after=query.get("after", "")[:_LONGEST], limit=_PAGE
+    )
     return render(
         call,
         "admin/quotas.html",
         status=status,
         budgets=[("Each person", safety.person), ("The people of each organization", safety.organization)],
-        changes=await generation.list_changes(call.session),
+        changes=page.items,
+        query=begins,
+        more=next_page("/admin/quotas", {"q": begins}, page.after),
         form=form,
         errors=errors or {},
     )

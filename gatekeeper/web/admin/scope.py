@@ -5,6 +5,7 @@ decided again, for a whole page at once.
 """
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -112,6 +113,15 @@ async def managed_organization(call: Call) -> Organization:
     hub = await authz.load_namespace(call.session, call.principal, organization.name)
     authz.require(call.gatekeeper.policies, call.principal, Action.MANAGE_ORGANIZATION, hub, now())
     return organization
+
+
+def next_page(path: str, asked: dict[str, str], after: str | None) -> str | None:
+    """The address of the page that begins after a cursor, with what was asked for; None where there is none."""
+    return (
+        f"{path}?{urlencode({name: text for name, text in asked.items() if text} | {'after': after})}"
+        if after
+        else None
+    )
 
 
 def missing() -> NotFound:

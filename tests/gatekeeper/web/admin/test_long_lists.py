@@ -5,18 +5,20 @@ from html import unescape
 
 import pytest
 
-from gatekeeper import accounts
+from gatekeeper import accounts, generation
 from gatekeeper.access import AccessBlock, AccessGrant, Prerequisite
-from gatekeeper.accounts import OPERATOR
+from gatekeeper.accounts import OPERATOR, Role
 from gatekeeper.accounts.personal_keys import key_of
+from gatekeeper.generation import Change
 from gatekeeper.generation.tables import Strike, StrikeKind, StrikeState
 from gatekeeper.kit.clock import now
 from gatekeeper.repos import Repo
-from gatekeeper.web.admin import blocks, grants, organizations, prerequisites, strikes
+from gatekeeper.web.admin import blocks, grants, organization_list, prerequisites, quotas, strikes
 from tests.gatekeeper.web.site import MODEL, Site
 
 pytestmark = pytest.mark.anyio
 
+OF_HUB = ("/admin/organizations/crowd", "/admin/quotas")
 NAMES = ["anna", "bert", "cora"]
 LISTS = {
     "/admin/organizations": r"aria-labelledby=\"o-\w+\"",
@@ -25,6 +27,8 @@ LISTS = {
     "/admin/prerequisites": r"<strong>(\w+)</strong>: Country",
     "/admin/strikes": r"row-title\">(\w+)",
     "/admin/strikes?reviewed=yes": r"row-title\">(\w+)",
+    "/admin/organizations/crowd/members": r"<p>(\w+) <span",
+    "/admin/quotas": r"#change\">(\w+)</a>",
 }
 
 
@@ -32,7 +36,10 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
     site: Site, model: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name in (
-        (organizations, "_PAGE"),
+        (organization_list, "_PAGE"),
+        (organization_list, "_SHOWN"),
+        (organization_list, "_MEMBERS"),
+        (quotas, "_PAGE"),
         (grants, "_PAGE"),
         (strikes, "PAGE"),
         (blocks, "PAGE"),
@@ -41,10 +48,13 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
         monkeypatch.setattr(module, name, 1)
     async with site.gatekeeper.db.write() as session:
         grace = await accounts.principals.for_person(session, site.people["grace"])
+        crowd = await accounts.organizations.create(session, "crowd", by=OPERATOR)
         for name in NAMES:
             person = await accounts.people.add(session, name, email=f"{name}@example.org", by=OPERATOR)
             await accounts.organizations.create(session, f"group-{name}", by=grace)
             await session.flush()  # the rows refer to them
+            await accounts.organizations.add_member(session, crowd, person, Role.READ, by=OPERATOR)
+            await generation.change_quota(session, person, Change(images_per_day=1), reason="Much.", by=grace)
             ended = now() if name == "anna" else None
             session.add(AccessGrant(repo_id=model.id, person_id=person.id, revoked_at=ended))
             key = await key_of(session, person.id)
@@ -63,19 +73,27 @@ async def test_every_row_of_a_long_list_stands_on_one_of_its_pages(
                         reviewed_at=now() if state is StrikeState.UPHELD else None,
                     )
                 )
-    browser = await site.as_("grace")
+    browser, olga = await site.as_("grace"), await site.as_("olga")
 
     seen: dict[str, list[str]] = {}
     for start, row in LISTS.items():
         at: str | None = start
         while at is not None:
-            page = (await browser.get(at)).text
+            page = (await (olga if at.startswith(OF_HUB) else browser).get(at)).text
             seen.setdefault(start, []).extend(re.findall(row, page))
             more = re.search(r'rel="next"\s+href="([^"]+)"', page)
             at = unescape(more[1]) if more else None
 
     assert len(seen.pop("/admin/organizations")) == len(set(NAMES)) + 1  # and the lab
-    assert [sorted(each) for each in seen.values()] == [NAMES] * 5
+    assert [sorted(each) for each in seen.values()] == [NAMES] * 7
+    found = (await olga.get("/admin/quotas?q=BE")).text + (
+        await olga.get("/admin/organizations/crowd/members?q=BE")
+    ).text
+    assert [found.count(name) > 0 for name in NAMES] == [False, True, False]
+    beside = (await olga.get("/admin/organizations")).text
+    assert re.findall(r"<p>(anna|bert|cora) <span", beside) == ["anna"]
+    assert "/admin/organizations/crowd/members" in beside
+    assert (await browser.get("/admin/organizations/crowd/members")).status_code == 404, "she is no member"
     for ended_last in (f"{MODEL}/grants", "/admin/blocks", "/admin/prerequisites"):
         assert seen[ended_last][-1] == "anna"
     assert seen["/admin/strikes"][0] == "bert"  # appeals come first
