@@ -11,6 +11,7 @@ from gatekeeper.access.afterwards import appeal, close_out, confirm
 from gatekeeper.access.answers import (
     PLACEHOLDERS,
     filled,
+    is_for,
     retire_template,
     save_template,
     templates_for,
@@ -182,6 +183,7 @@ __all__ = [
     "holders_without",
     "hub_status",
     "is_blocked",
+    "is_for",
     "is_gated",
     "lacking",
     "latest_request",

@@ -5,7 +5,7 @@ changes them; what is sent is what they sent, so nothing refers back to the temp
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import sqlalchemy as sa
@@ -85,9 +85,9 @@ async def templates_of(session: AsyncSession, place: Repo | Organization) -> lis
     return sorted(offered, key=lambda each: (each[0].title, each[0].id))
 
 
-async def templates_for(session: AsyncSession, repo: Repo) -> list[AnswerTemplate]:
-    """What a reviewer of this repository is offered: its own answers and its organization's, in force, by title."""
-    of_organization = col(AnswerTemplate.organization_id) == repo.owner_organization_id
+async def templates_for(session: AsyncSession, repos: Collection[Repo]) -> list[AnswerTemplate]:
+    """What a reviewer of these repositories is offered: their own and their organizations' answers, in force."""
+    owners = [repo.owner_organization_id for repo in repos if repo.owner_organization_id]
     later = sa.orm.aliased(AnswerTemplate)
     is_old = sa.exists().where(
         col(later.id) == col(AnswerTemplate.id), col(later.version) > col(AnswerTemplate.version)
@@ -95,7 +95,10 @@ async def templates_for(session: AsyncSession, repo: Repo) -> list[AnswerTemplat
     found = await session.scalars(
         sa.select(AnswerTemplate)
         .where(
-            sa.or_(_of(repo), of_organization) if repo.owner_organization_id else _of(repo),
+            sa.or_(
+                col(AnswerTemplate.repo_id).in_([repo.id for repo in repos]),
+                col(AnswerTemplate.organization_id).in_(owners),
+            ),
             ~is_old,
             col(AnswerTemplate.is_retired).is_(False),
         )
@@ -103,6 +106,11 @@ async def templates_for(session: AsyncSession, repo: Repo) -> list[AnswerTemplat
         .limit(_MOST)
     )
     return list(found)
+
+
+def is_for(template: AnswerTemplate, repo: Repo) -> bool:
+    """Whether reviewers of this repository are offered the answer."""
+    return template.repo_id == repo.id if template.repo_id else template.organization_id == repo.owner_organization_id
 
 
 async def versions_of(session: AsyncSession, place: Repo | Organization, template_id: str) -> list[AnswerTemplate]:

@@ -1,6 +1,6 @@
 """The review queue: requests that one may decide on, chosen by state, queue, repository and age; many at once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from gatekeeper import access
-from gatekeeper.access import AccessRequest, RequestState
+from gatekeeper import access, accounts
+from gatekeeper.access import AccessRequest, AnswerTemplate, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
+from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.admin import reasons
 from gatekeeper.web.admin.choosing import AGES, QUEUE, STATE_NAMES, WAITING, Choice, choice_of, chosen, just_decided
@@ -33,6 +34,7 @@ class Typed:
     decision: str = "approve"
     reason: str = ""
     code: str = ""
+    answer: str = ""
     reapply_on: str = ""
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -51,18 +53,19 @@ async def decide(call: Call) -> Response:
         forms.text(sent, "decision", most=20),
         forms.text(sent, "reason"),
         forms.text(sent, reasons.code_field("reject"), most=60),
+        forms.text(sent, "answer", most=26),
         forms.text(sent, "reapply_on", most=20),
     )
     choice = choice_of(call)
-    try:
-        verb = _decision(call, typed, sent)
-    except reasons.Wrong as wrong:
-        return await _refused(call, choice, typed, {wrong.field: wrong.sentence})
     seen = {request_id: version for request_id, _, version in ticked}
     requests, repos = [], {}
     for request_id in seen:
         request, repos[request_id] = await reviewable(call, request_id)
         requests.append(request)
+    try:
+        verb = await _decision(call, typed, sent, repos)
+    except reasons.Wrong as wrong:
+        return await _refused(call, choice, typed, {wrong.field: wrong.sentence})
 
     async def carry_out(request: AccessRequest) -> None:
         if str(request.version) != seen[request.id]:
@@ -98,8 +101,10 @@ async def decide(call: Call) -> Response:
     )
 
 
-def _decision(call: Call, typed: Typed, sent: FormData) -> Callable[[AccessRequest], Awaitable[object]]:
-    """The verb that is carried out on each. Raises Wrong."""
+async def _decision(
+    call: Call, typed: Typed, sent: FormData, repos: Mapping[str, Repo]
+) -> Callable[[AccessRequest], Awaitable[object]]:
+    """The verb that is carried out on each request, whose repositories are `repos` by its id. Raises Wrong."""
     session, by = call.session, call.principal
     rules = request_rules(call)
     match typed.decision:
@@ -108,16 +113,44 @@ def _decision(call: Call, typed: Typed, sent: FormData) -> Callable[[AccessReque
                 session, request, by=by, ends_at=access.proposed_end(request, now()), rules=rules
             )
         case "reject":
-            reason, code = reasons.read(call, sent, "reject", "reason")
+            answer = await _answer(call, typed.answer, repos.values())
+            reasons.read(call, sent, "reject", "reason", answer=answer.text if answer else "")
             reapply_at = reasons.reapply_at(sent)
-            return lambda request: access.reject(
-                session, request, by=by, reason=reason, reason_code=code, reapply_at=reapply_at
-            )
+
+            async def reject(request: AccessRequest) -> None:
+                text, repo = "", repos[request.id]
+                if answer is not None:
+                    if not access.is_for(answer, repo):
+                        raise Conflict("The answer is another repository’s.", next_step="Open it and decide by itself.")
+                    person = await accounts.people.get(session, request.person_id)
+                    assert person is not None  # the request refers to them
+                    text = reasons.filled(call, answer, person, repo)
+                reason, code = reasons.read(call, sent, "reject", "reason", answer=text)
+                await access.reject(session, request, by=by, reason=reason, reason_code=code, reapply_at=reapply_at)
+
+            return reject
         case "claim":
             return lambda request: access.claim(session, request, by=by)
         case "undo":
             return lambda request: access.undo(session, request, by=by)
     raise reasons.Wrong("decision", "Choose what to do.")
+
+
+async def _answer(call: Call, chosen: str, repos: Iterable[Repo]) -> AnswerTemplate | None:
+    """The ready-made answer that was chosen, of those offered for the repositories. Raises Wrong."""
+    if not chosen:
+        return None
+    offered = await _answers(call, repos)
+    if chosen not in offered:
+        raise reasons.Wrong("answer", "This answer is offered no longer. Choose another one, or none.")
+    return offered[chosen]
+
+
+async def _answers(call: Call, repos: Iterable[Repo]) -> dict[str, AnswerTemplate]:
+    """Ready-made answers for a rejection, by their ids."""
+    own = {repo.id: repo for repo in repos}
+    templates = await access.templates_for(call.session, own.values())
+    return {each.id: each for each in templates if each.act == "reject"}
 
 
 async def _refused(call: Call, choice: Choice, typed: Typed, errors: dict[str, str]) -> Response:
@@ -129,6 +162,8 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
     page = await chosen(call, choice, after=query.get("after"))
     rows = await decided_rows(call, page.rows)
     names = await names_of(call, [row.request.claimed_by for row in rows if row.request.claimed_by])
+    can_decide = choice.state == WAITING and bool(rows)
+    answers = (await _answers(call, [row.repo for row in rows])).values() if can_decide else ()
     return render(
         call,
         "admin/requests.html",
@@ -140,7 +175,9 @@ async def _page(call: Call, choice: Choice, typed: Typed, *, status: int = 200) 
         ages=list(AGES.items()),
         requests=[_row(row, rules, names, typed, is_all=query.get("tick") == "all") for row in rows],
         tick_all=f"{QUEUE}?{urlencode(choice.sent | {'after': query.get('after', ''), 'tick': 'all'})}",
-        can_decide=choice.state == WAITING and bool(rows),
+        can_decide=can_decide,
+        answers=[(each.id, each.title) for each in answers],
+        answer_texts=[(each.title, each.text) for each in answers],
         typed=typed,
         kinds=reasons.kinds_of(call, "reject"),
         here=choice.query,

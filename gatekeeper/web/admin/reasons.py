@@ -4,8 +4,12 @@ from datetime import datetime
 
 from starlette.datastructures import FormData
 
+from gatekeeper import access
+from gatekeeper.access import AnswerTemplate
+from gatekeeper.accounts import Person
 from gatekeeper.errors import Invalid
-from gatekeeper.kit.clock import now
+from gatekeeper.kit.clock import day_words, now
+from gatekeeper.repos import Repo
 from gatekeeper.web.asking import request_rules
 from gatekeeper.web.guard import Call
 from gatekeeper.web.portal import forms
@@ -25,14 +29,28 @@ def kinds_of(call: Call, act: str) -> list[tuple[str, str]]:
     return [("", "In my own words"), *((reason.code, reason.text) for reason in offered)]
 
 
-def read(call: Call, sent: FormData, act: str, field: str) -> tuple[str, str]:
-    """The words that the person reads, those of the chosen kind first, and its code. Raises Wrong, as for none."""
+def filled(call: Call, answer: AnswerTemplate, person: Person, repo: Repo) -> str:
+    """A ready-made answer as this applicant reads it."""
+    known = {
+        "person": person.fullname or person.name,
+        "repository": repo.full_name,
+        "reviewer": call.principal.name or "",
+        "today": day_words(now()),
+    }
+    return access.filled(answer, known)
+
+
+def read(call: Call, sent: FormData, act: str, field: str, *, answer: str = "") -> tuple[str, str]:
+    """The words that the person reads, those of the chosen kind first, and its code. Raises Wrong, as for none.
+
+    answer  ready-made, before the words of one's own
+    """
     code = forms.text(sent, code_field(act), most=60)
     try:
         text = request_rules(call).reason_text(code, act)
     except Invalid as error:
         raise Wrong(code_field(act), error.sentence) from None
-    reason = f"{text} {forms.text(sent, field).strip()}".strip()
+    reason = " ".join(part for part in (text, answer, forms.text(sent, field).strip()) if part)
     if not reason:
         raise Wrong(field, "This needs a reason that the person reads: choose a kind, or write one or two sentences.")
     return reason, code

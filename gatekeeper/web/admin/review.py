@@ -9,7 +9,7 @@ from gatekeeper import access, accounts, licensing
 from gatekeeper.access import AccessRequest, RequestState
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict
-from gatekeeper.kit.clock import day_words, now
+from gatekeeper.kit.clock import now
 from gatekeeper.licensing import COUNTRIES
 from gatekeeper.licensing.tables import Acceptance
 from gatekeeper.repos import Repo
@@ -86,7 +86,7 @@ async def page(call: Call, case: Case, typed: Typed, *, status: int = 200) -> HT
     assert person is not None  # the request refers to them
     acts = acts_for(call, case)
     proposed = access.proposed_end(request, instant)
-    templates = await access.templates_for(session, repo) if case.is_reviewer else []
+    templates = await access.templates_for(session, [repo]) if case.is_reviewer else []
     values = {"ends_on": proposed.date().isoformat() if proposed else ""} | _started(call, case, person, templates)
     values |= typed.values
     names = await names_of(call, [request.decided_by, request.claimed_by, request.referred_to])
@@ -179,13 +179,7 @@ def _started(call: Call, case: Case, person: accounts.Person, templates: list[ac
     chosen = next((each for each in templates if each.id == call.request.query_params.get("template")), None)
     if chosen is None:
         return {}
-    known = {
-        "person": person.fullname or person.name,
-        "repository": case.repo.full_name,
-        "reviewer": call.principal.name or "",
-        "today": day_words(now()),
-    }
-    return {_STARTS[chosen.act]: access.filled(chosen, known)}
+    return {_STARTS[chosen.act]: reasons.filled(call, chosen, person, case.repo)}
 
 
 def _why_not(call: Call, case: Case) -> str:

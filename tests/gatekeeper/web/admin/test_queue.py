@@ -167,6 +167,31 @@ async def test_a_rejection_of_many_needs_a_reason_and_keeps_the_ticks(site: Site
     assert all(each.reason.endswith("Say more.") and each.reapply_at for each in requests)
 
 
+async def test_many_are_rejected_with_a_ready_made_answer_filled_in_for_each(site: Site) -> None:
+    await gated(site, 2)
+    grace = await site.as_("grace")
+    async with site.gatekeeper.db.write() as session:
+        by = await accounts.principals.for_person(session, site.people["grace"])
+        [first, second] = [await repos.require(session, RepoKind.MODEL, f"grace/m00{each}") for each in range(2)]
+        text = "Not now, {person}: {repository} is full."
+        mine = await access.save_template(session, first, by=by, act="reject", title="Full <now>", text=text)
+        await access.save_template(session, first, by=by, act="return", title="Say more", text="Say more.")
+    page = (await grace.get("/admin/requests")).text
+    sent = {"request": await boxes(grace), "decision": "reject", "answer": mine.id, "reason": "Try in {May}."}
+    gone = await grace.post("/admin/requests/decide", data=sent | {"answer": "elsewhere"})
+    done = await grace.post("/admin/requests/decide", data=sent)
+
+    assert f'value="{mine.id}"' in page
+    assert "Not now, {person}" in page
+    assert "Say more" not in page
+    assert (gone.status_code, 'href="#f-answer"' in gone.text) == (422, True)
+    assert "1 of 2 done" in words(done.text)
+    assert "another repository’s" in words(done.text)
+    async with site.gatekeeper.db.read() as session:
+        found = {each.repo_id: each.reason for each in await session.scalars(sa.select(access.AccessRequest))}
+    assert found == {first.id: "Not now, ada: grace/m000 is full. Try in {May}.", second.id: ""}
+
+
 async def test_nobody_decides_many_of_others(site: Site, model: Repo) -> None:
     await ask_for_access(await site.as_("ada"))
     ticked = await boxes(await site.as_("grace"))
