@@ -39,11 +39,13 @@ async def count_flagged(s: AsyncSession, *, most: int) -> int:
     return int(await s.scalar(sa.select(sa.func.count()).select_from(found)) or 0)
 
 
-async def flagged(s: AsyncSession, *, limit: int) -> list[Flagged]:
-    """Files with a verdict that people should know, worst first."""
+async def flagged(s: AsyncSession, *, limit: int, offset: int = 0) -> list[Flagged]:
+    """Files with a verdict that people should know, worst first, from the place `offset` on."""
     order = sa.case((col(ContentScan.status) == Status.UNSAFE.value, 0), else_=1)
     query = _with_issues(sa.select(Repo, col(FileScan.object_id), col(ContentScan.format), col(ContentScan.result)))
-    query = query.order_by(order, col(ContentScan.scanned_at).desc(), col(FileScan.object_id)).limit(limit)
+    query = (
+        query.order_by(order, col(ContentScan.scanned_at).desc(), col(FileScan.object_id)).limit(limit).offset(offset)
+    )
     rows = (await s.execute(query)).all()
     repos = list({repo.id: repo for repo, *_ in rows}.values())[:_MOST_REPOS]
     heads = await refs.heads(s, [repo.id for repo in repos])

@@ -56,12 +56,17 @@ class Struck:
 
 @dataclass(frozen=True)
 class Applicant:
-    """The person as far as this reviewer may know. `told`: what the hub told them of these repositories, and when."""
+    """The person as far as this reviewer may know.
+
+    told    what the hub told them of these repositories, and when
+    is_cut  there is more of something than is listed
+    """
 
     asked: tuple[Asked, ...]
     holds: tuple[Holding, ...]
     strikes: tuple[Struck, ...]
     told: tuple[tuple[str, datetime], ...]
+    is_cut: bool
 
 
 async def applicant_of(call: Call, request: AccessRequest) -> Applicant:
@@ -109,6 +114,7 @@ async def applicant_of(call: Call, request: AccessRequest) -> Applicant:
             if repo.id in known
         ),
         told=await _told(call, person_id, frozenset(names.values())),
+        is_cut=any(len(rows) == _MOST for rows in (asked, held, struck)),
     )
 
 

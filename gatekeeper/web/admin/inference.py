@@ -41,6 +41,7 @@ class Asked:
 async def show(call: Call) -> Response:
     """`GET /admin/inference`."""
     went = await flow(call.session)
+    fired = await fired_since(call.session, now() - timedelta(days=_DAYS))
     open_strikes = sa.select(sa.func.count()).where(col(Strike.state) == StrikeState.OPEN)
     return render(
         call,
@@ -49,7 +50,8 @@ async def show(call: Call) -> Response:
         asked=await ask(call),
         flow=went,
         hours=[(f"{hour:%H}", count) for hour, count in went.by_hour],
-        fired=(await fired_since(call.session, now() - timedelta(days=_DAYS)))[:_MOST_CAUSES],
+        fired=fired[:_MOST_CAUSES],
+        more_fired=len(fired) - _MOST_CAUSES,
         days=_DAYS,
         open_strikes=int(await call.session.scalar(open_strikes) or 0),
     )

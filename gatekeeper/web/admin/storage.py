@@ -22,6 +22,9 @@ _CLEANED, _VERIFIED = "repos:store:clean", "repos:store:verify"
 async def show(call: Call) -> Response:
     """`GET /admin/storage`."""
     cleaned, verified = await _newest(call, _CLEANED), await _newest(call, _VERIFIED)
+    text = call.request.query_params.get("after", "0")
+    start = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
+    flagged = await scanning.flagged(call.session, limit=_MOST + 1, offset=start)
     return render(
         call,
         "admin/storage.html",
@@ -34,7 +37,10 @@ async def show(call: Call) -> Response:
         removed=cleaned.body.get("removed", {}) if cleaned else {},
         verified=verified,
         gc_hours=call.gatekeeper.settings.gc_hours,
-        flagged=[_row(each) for each in await scanning.flagged(call.session, limit=_MOST)],
+        flagged=[_row(each) for each in flagged[:_MOST]],
+        first="/admin/storage" if start else None,
+        more=f"/admin/storage?after={start + _MOST}" if len(flagged) > _MOST else None,
+        most=_MOST,
     )
 
 

@@ -1,5 +1,7 @@
 """The page of storage: sums, flagged files with their place, and a scan that is asked for anew."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -9,6 +11,7 @@ from gatekeeper.kit.clock import now
 from gatekeeper.ledger import LedgerEvent
 from gatekeeper.repos import AddFile, Repo, RepoKind, lfs, scanning
 from gatekeeper.repos.tables import ContentScan, Upload
+from gatekeeper.web.admin import storage
 from tests.gatekeeper.web.site import Site, words
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +29,8 @@ async def filled(site: Site) -> Repo:
             for letter in digests:
                 sha256 = letter * 64
                 await lfs.possess(session, repo, sha256, SIZES[sha256], person_id=by.person_id)
-        await repos.commit(session, second, "main", [AddFile("evil <now>.pkl", EVIL)], summary="Upload", by=by)
+        evil = [AddFile("evil <now>.pkl", EVIL), AddFile("more.pkl", EVIL.replace(b"true", b"false"))]
+        await repos.commit(session, second, "main", evil, summary="Upload", by=by)
         session.add(Upload(repo_id=first.id, person_id=by.person_id, sha256="c" * 64, size_bytes=5_000_000))
         body = {"removed": {"freed_bytes": 7_000_000, "objects": 4, "uncommitted": 1, "staged": 0, "xorbs": 0}}
         await ledger.record(session, "repos:store:clean", body=body)
@@ -59,6 +63,18 @@ async def test_what_takes_room_and_what_was_found_is_told_to_who_runs_the_hub(si
     assert "evil &lt;now&gt;.pkl" in html
     assert "evil%20%3Cnow%3E.pkl" in html
     assert "Unsafe" in page
+
+
+async def test_files_that_need_a_look_are_listed_in_pages(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(site)
+    olga = await site.as_("olga")
+    monkeypatch.setattr(storage, "_MOST", 1)
+    page, seen = (await olga.get("/admin/storage")).text, []
+    while more := re.search(r'rel="next"\s+href="([^"]+)"', page):
+        seen += re.findall(r"<code>(.*\.pkl)</code>", page)
+        page = (await olga.get(more[1])).text
+    assert sorted(seen + re.findall(r"<code>(.*\.pkl)</code>", page)) == ["evil &lt;now&gt;.pkl", "more.pkl"]
+    assert "Repositories with the most in large files: the first 1" in page
 
 
 async def test_a_scan_that_is_asked_for_looks_at_what_was_looked_at_already(site: Site) -> None:
