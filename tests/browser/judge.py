@@ -10,8 +10,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from tests.identity_provider import node
-from tests.journeys.conftest import Demo, running_demo
-from tests.journeys.tour import LIVE, fill, live, open_page
+from tests.journeys.conftest import Demo
+from tests.journeys.tour import LIVE, live, lived_in, open_page
 from tests.journeys.walk import MODEL
 
 LEAST = 95
@@ -38,7 +38,7 @@ def main() -> int:
     program, browser = node(), shutil.which("chromium")
     assert program, "Node.js is missing: run tests/need-packages"
     assert browser, "Chromium is missing: run tests/need-packages"
-    with tempfile.TemporaryDirectory() as folder, running_demo(Path(folder)) as demo:
+    with tempfile.TemporaryDirectory() as folder, lived_in(Path(folder)) as demo:
         cookies = _live_in(demo, browser)
         pages = [
             {"name": f"{path} ({person or 'nobody'})", "url": demo.url + path, "cookie": cookies[person]}
@@ -57,7 +57,6 @@ def _live_in(demo: Demo, browser: str) -> dict[str | None, str]:
     """Have people meet, ask and answer; returns their cookies."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=browser)
-        fill(demo)
         people = {person: open_page(opened, demo, person) for person in LIVE}
         cookies = {
             person: "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())

@@ -76,8 +76,7 @@ def running_demo(data_dir: Path) -> Iterator[Demo]:
     try:
         url = f"http://localhost:{port}"
         _wait_until_ready(url, server, log)
-        passwords = dict(re.findall(r"^  (\w+)\s+(\w{20})\s", log.read_text(), re.MULTILINE))
-        yield Demo(url, passwords, data_dir, log)
+        yield Demo(url, _sign_ins(log.read_text()), data_dir, log)
     finally:
         _stop(server)
 
@@ -92,16 +91,19 @@ def sign_in(page: Page, demo: Demo, person: str) -> None:
     assert page.url == f"{demo.url}/", page.locator("main").inner_text()
 
 
-def seed(demo: Demo, module: str) -> None:
-    """Have `tests.journeys.<module>` fill the demo's data, beside the running server."""
-    command = [sys.executable, "-m", f"tests.journeys.{module}", str(demo.data_dir), demo.url]
-    subprocess.run(command, env=_environment(demo.data_dir), cwd=ROOT, check=True, timeout=120)
+def seed(data_dir: Path, module: str, *arguments: str) -> dict[str, str]:
+    """Have `tests.journeys.<module>` fill a demo's data, beside its server or before it; returns sign-ins it prints."""
+    command = [sys.executable, "-m", f"tests.journeys.{module}", str(data_dir), *arguments]
+    done = subprocess.run(
+        command, env=_environment(data_dir), cwd=ROOT, check=True, timeout=120, stdout=subprocess.PIPE, text=True
+    )
+    return _sign_ins(done.stdout)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        seed(demo, "kinds")
+        seed(demo.data_dir, "kinds", demo.url)
         yield replace(demo, passwords=demo.passwords | {ORGANIZER: PASSWORD})
 
 
@@ -132,6 +134,10 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+def _sign_ins(printed: str) -> dict[str, str]:
+    return dict(re.findall(r"^  (\w+)\s+(\w{20})\s", printed, re.MULTILINE))
 
 
 def _environment(data_dir: Path) -> dict[str, str]:

@@ -1,15 +1,19 @@
-"""A hub in which many people have lived a while, for the tour: `python -m tests.journeys.lived DATA_DIR`.
+"""A hub in which many people have lived for weeks, for the tour: `python -m tests.journeys.lived DATA_DIR`.
 
-The demo's model has been asked for, answered, reported and changed; a laboratory beside it has more of everything.
-Everything goes through the rooms' own verbs or the pages' own forms.
+It is made before the server starts, by a process whose clock begins weeks ago and goes on from day to day, so that
+every row has the time at which it would have been made. The demo's model is asked for, answered, reported and changed;
+a laboratory beside it has more of everything. All of it goes through the rooms' own verbs or the pages' own forms; only
+the images come from a stand-in for the worker. Prints the demo's sign-ins.
 """
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import time_machine
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatekeeper import access, accounts, community, incidents, releases, repos
@@ -17,6 +21,7 @@ from gatekeeper.access import AccessRequest
 from gatekeeper.accounts import OPERATOR, Person, Principal, Role
 from gatekeeper.app import build
 from gatekeeper.cli.demo import NAME, NAMESPACE
+from gatekeeper.cli.main import main as command
 from gatekeeper.incidents import Severity, linking
 from gatekeeper.kit.clock import now
 from gatekeeper.notices import webhooks
@@ -26,8 +31,11 @@ from gatekeeper.settings import Settings
 from gatekeeper.tokens import services
 from gatekeeper.worker import sum_up
 from tests.gatekeeper.web.site import PASSWORD, Site, ask_for_access
+from tests.journeys import reports
+from tests.journeys.days import Days
 
 MODEL = f"/{NAMESPACE}/{NAME}"
+_WEEKS = timedelta(days=20)
 APPLICANTS = {  # name: (full name, affiliation, purpose)
     "noether": ("Emmy Noether", "University of Göttingen", "Research on safety or bias"),
     "turing": ("Alan Turing", "University of Manchester", "Trying out the hub"),
@@ -63,29 +71,34 @@ class _Hub:
         return found
 
 
-async def live(data_dir: Path) -> None:
-    """Fill the hub in `data_dir`."""
+async def live(data_dir: Path, clock: time_machine.Traveller) -> None:
+    """Fill the hub in `data_dir`, day by day until today."""
+    today = now() + _WEEKS
     app = build(Settings(data_dir=data_dir, public_url="http://localhost", inference_url="off", _env_file=None))
     house = app._app.state.gatekeeper  # type: ignore[attr-defined]
     site = Site(app, house, {}, "http://localhost")
+    days = Days(site, MODEL, data_dir)
     try:
         await _people(site)
-        for name, (full, affiliation, purpose) in APPLICANTS.items():
-            answers = {"q-0": full, "q-1": affiliation, "q-2": purpose, "q-3": "yes"}
-            answer = await ask_for_access(await site.as_(name), MODEL, **answers)
-            assert answer.status_code == 303, answer.text
         await site.model("sketch", stage=Stage.RESEARCH_PREVIEW)
         await site.model("portrait", stage=Stage.INTERNAL)
         await site.plain(RepoKind.DATASET, "emoji-names")
-        async with house.db.write() as session:
-            repo = await repos.require(session, RepoKind.MODEL, MODEL[1:])
-            by = await accounts.principals.for_person(session, site.people["maintainer"])
-            hub = _Hub(site, session, by, repo)
-            await _answer(hub)
-            await _report(hub)
-            await _change(hub)
-            await _discuss(hub)
-            await _automate(hub)
+        for ago in range(_WEEKS.days - 1, 0, -1):
+            clock.move_to(today - timedelta(days=ago))
+            for name in _ASKED.get(ago, ()):
+                full, affiliation, purpose = APPLICANTS[name]
+                answers = {"q-0": full, "q-1": affiliation, "q-2": purpose, "q-3": "yes"}
+                answer = await ask_for_access(await days.as_(name), MODEL, **answers)
+                assert answer.status_code == 303, answer.text
+            for act in _DONE.get(ago, ()):
+                async with house.db.write() as session:
+                    repo = await repos.require(session, RepoKind.MODEL, MODEL[1:])
+                    by = await accounts.principals.for_person(session, site.people["maintainer"])
+                    await act(_Hub(site, session, by, repo))
+            if ago == _REPORTED:
+                await reports.seed(data_dir)
+            await days.pass_one(ago)
+        clock.move_to(today)
         await sum_up(house)
     finally:
         await house.db.close()
@@ -110,23 +123,20 @@ async def _people(site: Site) -> None:
         await accounts.teams.add(session, house, team, site.people["kepler"], by=OPERATOR)
 
 
+async def _approve(hub: _Hub) -> None:
+    for name in ("noether", "turing", "hopper"):
+        ends_at = now() + timedelta(days=90)
+        await access.approve(hub.session, await hub.request(name), by=hub.by, ends_at=ends_at)
+
+
 async def _answer(hub: _Hub) -> None:
     session, by = hub.session, hub.by
-    for name in ("noether", "turing", "hopper"):
-        await access.approve(session, await hub.request(name), by=by, ends_at=now() + timedelta(days=90))
     await access.approve(
         session, await hub.request("wu"), by=by, conditions="Publish what you find about bias before the year is over."
     )
     await access.reject(
         session, await hub.request("lamarr"), by=by, reason="Posters can be made with the open models of this hub."
     )
-    await access.give_back(
-        session, await hub.request("meitner"), by=by, comment="Which pictures do you want to make, and for whom?"
-    )
-    request = await hub.request("kahn")
-    await access.refer(session, request, hub.site.people["noether"], by=by, comment="Do you know this project?")
-    await access.claim(session, await hub.request("franklin"), by=by)
-    await access.block(session, hub.site.people["turing"], by=by, reason="Sold images as photographs.", repo=hub.repo)
     await access.save_template(
         session,
         hub.repo,
@@ -135,6 +145,17 @@ async def _answer(hub: _Hub) -> None:
         title="No time for it now",
         text="We cannot look after more people at the moment. Please ask again in three months.",
     )
+
+
+async def _look_further(hub: _Hub) -> None:
+    session, by = hub.session, hub.by
+    await access.give_back(
+        session, await hub.request("meitner"), by=by, comment="Which pictures do you want to make, and for whom?"
+    )
+    request = await hub.request("kahn")
+    await access.refer(session, request, hub.site.people["noether"], by=by, comment="Do you know this project?")
+    await access.claim(session, await hub.request("franklin"), by=by)
+    await access.block(session, hub.site.people["turing"], by=by, reason="Sold images as photographs.", repo=hub.repo)
 
 
 async def _report(hub: _Hub) -> None:
@@ -201,5 +222,23 @@ async def _automate(hub: _Hub) -> None:
     await services.create(session, organization, "nightly", scopes=["read", "download"], by=hub.by)
 
 
+# Days ago, and what was done then.
+_ASKED = {
+    18: ("turing", "hopper"), 17: ("noether",), 14: ("wu",), 13: ("lamarr",), 11: ("kahn", "curie"), 9: ("meitner",),
+    7: ("germain", "franklin"), 5: ("johnson",), 2: ("lovelace",),
+}  # fmt: skip
+_DONE: dict[int, tuple[Callable[[_Hub], Awaitable[None]], ...]] = {
+    16: (_approve,),
+    12: (_answer,),
+    9: (_discuss,),
+    6: (_report, _look_further),
+    5: (_change,),
+    3: (_automate,),
+}
+_REPORTED = 8
+
+
 if __name__ == "__main__":
-    asyncio.run(live(Path(sys.argv[1])))
+    with time_machine.travel(now() - _WEEKS) as clock:
+        command(["demo", "--seed-only"], standalone_mode=False)
+        asyncio.run(live(Path(sys.argv[1]), clock))

@@ -8,6 +8,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,7 +61,8 @@ class Tour:
             "# A tour of the pages",
             "",
             "Made by `make tour` from a fresh demo in which people asked, were answered and reported, so the pictures",
-            "are what the program shows. One page of each kind.",
+            "are what the program shows. The weeks before were lived through with a clock set back, and their images",
+            "made by a stand-in. One page of each kind.",
         ]
 
     def chapter(self, title: str, text: str) -> None:
@@ -96,11 +99,10 @@ def main() -> None:
     tour = Tour()
     with (
         tempfile.TemporaryDirectory() as data_dir,
-        running_demo(Path(data_dir)) as demo,
+        lived_in(Path(data_dir)) as demo,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=path)
-        fill(demo)
         pages = {person: open_page(browser, demo, person) for person in LIVE}
         tour.chapter("From the license to an image", "ada asks for access, is let in and makes an image.")
         live(pages, tour.take)
@@ -121,11 +123,12 @@ def main() -> None:
     print(f"{tour.count} pictures in docs/tour.md")
 
 
-def fill(demo: Demo) -> None:
-    """Give the demo reports, and many people who asked, were answered and reported; they sign in like others."""
-    seed(demo, "reports")
-    seed(demo, "lived")
-    demo.passwords.update(dict.fromkeys((*APPLICANTS, *MEMBERS), PASSWORD))
+@contextmanager
+def lived_in(data_dir: Path) -> Iterator[Demo]:
+    """A demo with reports, in which people asked, were answered and reported for weeks; they sign in like others."""
+    passwords = dict.fromkeys((*APPLICANTS, *MEMBERS), PASSWORD) | seed(data_dir, "lived")
+    with running_demo(data_dir) as demo:
+        yield replace(demo, passwords=passwords)
 
 
 def live(pages: Mapping[str | None, Page], take: Callable[..., None]) -> None:
