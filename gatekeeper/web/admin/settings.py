@@ -2,6 +2,8 @@
 what it does. No secret is shown."""
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +13,34 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 from starlette.responses import Response
 
 from gatekeeper.authz import Action
+from gatekeeper.kit.figures import size_text, span_text
 from gatekeeper.settings import Settings
 from gatekeeper.web.admin.inference import ask
 from gatekeeper.web.admin.scope import runs_hub
 from gatekeeper.web.guard import Call, guarded
 from gatekeeper.web.portal.views import render
-from gatekeeper.web.templating import plural, size_text
 
 _PREFIX = "GATEKEEPER_"
-_UNITS = ("seconds", "minutes", "hours", "days")
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+# What a group of settings is about, the page of documentation that tells more, and how their names begin.
+_SUBJECTS = (
+    (
+        "Database and files",
+        "storage.md",
+        ("data_dir", "database_", "storage_", "s3_", "upload_", "proposal_", "lfs_", "gc_"),
+    ),
+    ("The server", "nginx.md", ("server", "host", "port", "public_url", "contact", "accel", "api_", "metrics")),
+    ("Policies and evidence", "policies.md", ("policies_", "download_evidence")),
+    ("Hosted inference", "inference.md", ("inference_", "provenance_")),
+    (
+        "Signing in and tokens",
+        "identity.md",
+        ("session_", "recent_", "admin_", "sign_up", "local_", "token_", "oidc_", "identity_", "breached_"),
+    ),
+    ("Mail and webhooks", "webhooks.md", ("mail_", "webhook_", "issuer_")),
+    ("Keeping and forgetting", "privacy.md", ("retention_", "keep_", "legal_")),
+    ("For work on the hub", "design.md", ("",)),
+)
 _SILENT = "It does not answer now, so its settings cannot be shown."
 _WHY_NONE = {
     "off": "It is switched off.",
@@ -30,12 +51,13 @@ _WHY_NONE = {
 
 @dataclass(frozen=True)
 class Row:
-    """One setting as the page shows it."""
+    """One setting as the page shows it. `instead_of`: the default, where the value is another one."""
 
     variable: str
     value: str
     source: str
     text: str
+    instead_of: str = ""
 
     @property
     def is_default(self) -> bool:
@@ -43,19 +65,41 @@ class Row:
         return self.source == "default"
 
 
+@dataclass(frozen=True)
+class Group:
+    """Settings of one subject, with the page of documentation about it.
+
+    rows      those to be shown
+    why_none  why none can be
+    """
+
+    title: str
+    docs: str
+    rows: list[Row]
+    why_none: str = ""
+
+
 async def show(call: Call) -> Response:
     """`GET /admin/settings`; `?chosen=yes` leaves out what stands as it came."""
     is_chosen, asked = call.request.query_params.get("chosen") == "yes", await ask(call)
     of_worker = [Row(**dict(fact)) for fact in asked.health.settings] if asked.health else []
+    why_none = "" if of_worker else _WHY_NONE.get(asked.state, _SILENT)
+
+    def shown(rows: list[Row]) -> list[Row]:
+        return [row for row in rows if not (is_chosen and row.is_default)]
+
     return render(
         call,
         "admin/settings.html",
         sees_all=runs_hub(call),
-        tables=[
-            (name, [row for row in rows if not (is_chosen and row.is_default)])
-            for name, rows in (("The hub", in_force(call.gatekeeper.settings)), ("The inference process", of_worker))
+        groups=[
+            *(
+                Group(title, f"{_docs()}/{page}", shown(rows))
+                for title, page, rows in grouped(in_force(call.gatekeeper.settings))
+            ),
+            Group("The inference process", f"{_docs()}/inference.md", shown(of_worker), why_none),
         ],
-        why_none="" if of_worker else _WHY_NONE.get(asked.state, _SILENT),
+        docs=f"{_docs()}/settings.md",
         is_chosen=is_chosen,
     )
 
@@ -74,10 +118,26 @@ def in_force(settings: Settings) -> list[Row]:
             if name in file
             else "command"
         )
-        rows.append(
-            Row(f"{_PREFIX}{name.upper()}", _value(name, getattr(settings, name)), source, field.description or "")
-        )
+        value, default = (_value(name, each) for each in (getattr(settings, name), field.default))
+        instead_of = default if value != default else ""
+        rows.append(Row(f"{_PREFIX}{name.upper()}", value, source, field.description or "", instead_of))
     return rows
+
+
+def grouped(rows: list[Row]) -> list[tuple[str, str, list[Row]]]:
+    """Settings by subject: its title, its page of documentation, and its rows in order."""
+    found: dict[str, list[Row]] = {title: [] for title, _, _ in _SUBJECTS}
+    for row in rows:
+        name = row.variable.removeprefix(_PREFIX).lower()
+        found[next(title for title, _, begins in _SUBJECTS if name.startswith(begins))].append(row)
+    return [(title, page, found[title]) for title, page, _ in _SUBJECTS]
+
+
+@cache
+def _docs() -> str:
+    """Where the documentation lies, as the package says."""
+    urls = dict(each.split(", ", 1) for each in metadata("gatekeeper-hub").get_all("Project-URL") or ())
+    return str(urls["Documentation"])
 
 
 def _value(name: str, value: Any) -> str:
@@ -92,9 +152,11 @@ def _value(name: str, value: Any) -> str:
         case int() if unit == "bytes":
             return size_text(value)
         case int() if unit in _UNITS:
-            return plural(value, unit.removesuffix("s"))
-        case int():
+            return span_text(value * _UNITS[unit])
+        case int() if name.endswith("port"):
             return str(value)
+        case int():
+            return f"{value:,}"
         case Path():
             return str(value)
     return _without_secrets(str(value))

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.settings import Settings
-from gatekeeper.web.admin.settings import in_force
+from gatekeeper.web.admin.settings import grouped, in_force
 from inference.contract import SettingFact
 from tests.gatekeeper.web.admin.test_inference import HEALTH, Told
 from tests.gatekeeper.web.site import Site
 
 pytestmark = pytest.mark.anyio
+DOCS = Path(__file__).parents[4] / "docs"
 
 
 def test_each_setting_says_where_it_comes_from_and_secrets_only_that_they_are_set(
@@ -37,6 +38,20 @@ def test_each_setting_says_where_it_comes_from_and_secrets_only_that_they_are_se
     assert rows["database_url"].value == "postgresql+psycopg://hub:***@db/hub?***"
     assert "sec-ret" not in str(rows)
     assert all(row.text for row in rows.values())
+    changed = {name: row.instead_of for name, row in rows.items() if row.instead_of}
+    assert changed == {
+        "port": "8000", "session_days": "14 days", "host": "127.0.0.1", "mail_password": "not set",
+        "database_url": "not set",
+    }  # fmt: skip
+
+
+def test_every_setting_stands_under_a_subject_whose_page_there_is() -> None:
+    groups = grouped(in_force(Settings(_env_file=None)))
+    assert sorted(row.variable for _, _, rows in groups for row in rows) == sorted(
+        f"GATEKEEPER_{name.upper()}" for name in Settings.model_fields
+    )
+    assert [row.variable for row in groups[-1][2]] == ["GATEKEEPER_STYLEGUIDE"], "new settings need a subject"
+    assert all((DOCS / page).is_file() for _, page, _ in groups)
 
 
 async def test_only_who_runs_the_hub_reads_them(site: Site) -> None:
@@ -46,6 +61,7 @@ async def test_only_who_runs_the_hub_reads_them(site: Site) -> None:
     assert answers == [403, 403, 200]
     assert "It is switched off." in page
     assert "GATEKEEPER_PUBLIC_URL" in page
+    assert "/docs/nginx.md" in page
     assert "GATEKEEPER_SESSION_DAYS" not in page
 
 
