@@ -22,6 +22,7 @@ from gatekeeper.generation.quota_changes import changes_for
 from gatekeeper.generation.safety import Budget, Change, Safety, SafetyLevel
 from gatekeeper.generation.tables import Generation, GenerationState
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.figures import duration_text, plural
 from gatekeeper.repos.tables import Repo
 
 WINDOW = timedelta(hours=24)
@@ -166,8 +167,8 @@ async def _require_room(session: AsyncSession, stands: Standing, *, images: int,
         wait = await _wait(session, scope, col(Generation.charged_images), budget.images_per_day - images, at)
         less = f"Ask for at most {stands.images_left} now, or come" if stands.images_left else "Come"
         raise errors.TooMany(
-            f"{scope.who} may make {_counted(budget.images_per_day, 'image')}{scope.where} in 24 hours and have made "
-            f"{stands.images}.",
+            f"{scope.who} may make {plural(budget.images_per_day, 'image')}{scope.where} in 24 hours and have made "
+            f"{stands.images:,}.",
             next_step=f"{less} back in {_readable(wait)}.",
             details=_of_window("images", wait, budget.images_per_day, stands.images_left),
         )
@@ -176,8 +177,9 @@ async def _require_room(session: AsyncSession, stands: Standing, *, images: int,
         wait = await _wait(session, scope, col(Generation.charged_seconds), room, at)
         left = max(int(budget.compute_seconds_per_day - stands.seconds), 0)
         raise errors.TooMany(
-            f"{scope.who} may use {_counted(budget.compute_seconds_per_day, 'second')} of computing{scope.where} in 24 "
-            f"hours; {stands.seconds:.0f} are used or reserved, and this order needs about {seconds:.0f}.",
+            f"{scope.who} may use {duration_text(budget.compute_seconds_per_day)} of computing{scope.where} in 24 "
+            f"hours; {duration_text(stands.seconds)} are used or reserved, and this order needs about "
+            f"{duration_text(seconds)}.",
             next_step=f"Ask for fewer steps or images, or come back in {_readable(wait)}.",
             details=_of_window("compute_seconds", wait, budget.compute_seconds_per_day, left),
         )
@@ -190,16 +192,16 @@ def _require_fit(scope: Scope, *, images: int, seconds: float) -> None:
         raise _never(f"{scope.who} may make no images{scope.where}.", "Ask the hub's administrator for a quota.")
     if images > budget.images_per_day:
         raise _never(
-            f"{scope.who} may make {_counted(budget.images_per_day, 'image')}{scope.where} in 24 hours, and this order "
+            f"{scope.who} may make {plural(budget.images_per_day, 'image')}{scope.where} in 24 hours, and this order "
             f"asks for {images}.",
             f"Ask for at most {budget.images_per_day}.",
         )
     if seconds > budget.compute_seconds_per_day:
         fitting = int(images * budget.compute_seconds_per_day / seconds)
         raise _never(
-            f"{scope.who} may use {_counted(budget.compute_seconds_per_day, 'second')} of computing{scope.where} in 24 "
-            f"hours, and this order alone needs about {seconds:.0f}.",
-            f"Ask for at most {_counted(fitting, 'such image')}."
+            f"{scope.who} may use {duration_text(budget.compute_seconds_per_day)} of computing{scope.where} in 24 "
+            f"hours, and this order alone needs about {duration_text(seconds)}.",
+            f"Ask for at most {plural(fitting, 'such image')}."
             if fitting
             else "Ask for fewer steps or a smaller size.",
         )
@@ -232,12 +234,5 @@ async def _wait(session: AsyncSession, scope: Scope, charged: Mapped[Any], room:
 
 
 def _readable(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds} seconds"
-    if seconds < 7_200:
-        return f"{-(-seconds // 60)} minutes"
-    return f"{-(-seconds // 3600)} hours"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """Rounded up, so that who comes back then does not come too early."""
+    return duration_text(seconds if seconds < 120 else -(-seconds // 60) * 60)

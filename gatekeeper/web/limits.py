@@ -21,6 +21,7 @@ from gatekeeper.accounts import Principal
 from gatekeeper.accounts.use_tables import ApiUse
 from gatekeeper.db import Database
 from gatekeeper.errors import TooMany
+from gatekeeper.kit.figures import duration_text
 from gatekeeper.kit.ids import new_id
 
 WINDOW_SECONDS = 300
@@ -67,7 +68,7 @@ class RateLimits:
         if remaining < 0:
             raise TooMany(
                 f"You have made more than {limit:,} API calls in {WINDOW_SECONDS // 60} minutes.",
-                next_step=f"Go on in {seconds} seconds; the client waits by itself.",
+                next_step=f"Go on in {duration_text(seconds)}; the client waits by itself.",
                 details={"retry_after_seconds": seconds, "limit": limit},
             )
         return self._headers(remaining, seconds, limit)

@@ -18,6 +18,7 @@ from gatekeeper import transparency
 from gatekeeper.accounts.principal import ANONYMOUS, Principal
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.kit.clock import date_words, instant_of, instant_words
+from gatekeeper.kit.figures import duration_text, plural, size_text, span_text
 from gatekeeper.web import words
 from gatekeeper.web.respond import error_headers, has_credential
 from gatekeeper.web.wording.refusals import until
@@ -144,6 +145,7 @@ def environment() -> Environment:
         "reflowed": reflowed,
         "plural": plural,
         "segment": segment,
+        "span": span_text,
         "tick": tick,
         "told": told,
     }
@@ -181,24 +183,6 @@ def linked(text: str) -> Markup:
     return Markup(_OWN_ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', str(escape(text))))  # noqa: S704 - escaped before
 
 
-def size_text(size: int) -> str:
-    """`18 B`, `3.4 kB`, `29 MB`: decimal units, as disks and the public hub count."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.3g} {unit}"
-
-
-def duration_text(seconds: float) -> str:
-    """`45 s`, `12 min`, `4 h`: in the unit that says it shortest."""
-    size, unit = next(
-        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= size or size == 1
-    )
-    return f"{seconds / size:.3g} {unit}"
-
-
 def field_id(name: str) -> str:
     """The id of a form field's element. Names may come from a model card, so anything unusual becomes its code."""
     return "f-" + re.sub(r"[^A-Za-z0-9_-]", lambda found: f"_{ord(found.group()):x}", name)
@@ -214,11 +198,6 @@ def reflowed(text: str) -> str:
         else:
             joined.append(line)
     return "\n".join(joined)
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def segment(value: str) -> str:

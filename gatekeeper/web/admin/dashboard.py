@@ -12,6 +12,7 @@ from gatekeeper.access import AccessGrant
 from gatekeeper.generation import Strike, StrikeState
 from gatekeeper.incidents import WAITING, Incident
 from gatekeeper.kit.clock import day_words, now
+from gatekeeper.kit.figures import plural, size_text
 from gatekeeper.notices import DeliveryState, Webhook, WebhookDelivery
 from gatekeeper.releases import Release
 from gatekeeper.repos import Repo, scanning, usage
@@ -21,7 +22,6 @@ from gatekeeper.web.admin.repositories import with_holds, with_proposals
 from gatekeeper.web.admin.scope import in_care, in_care_or_gone
 from gatekeeper.web.guard import Call
 from gatekeeper.web.health import parts_of
-from gatekeeper.web.templating import plural, size_text
 
 MOST_COUNTED = access.MOST_COUNTED
 _SOON = timedelta(days=30)

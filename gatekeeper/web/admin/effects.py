@@ -11,11 +11,11 @@ from gatekeeper.access import AccessGrant
 from gatekeeper.accounts import ANONYMOUS, Principal
 from gatekeeper.authz import Action
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.figures import plural
 from gatekeeper.releases import Act, Release, Stage
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call
-from gatekeeper.web.templating import plural
 
 
 async def of_stopping(call: Call, repo: Repo, release: Release) -> list[str]:

@@ -9,6 +9,7 @@ from gatekeeper.accounts import Organization
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.figures import plural
 from gatekeeper.tokens import services
 from gatekeeper.web.admin.scope import managed_organization, runs_hub
 from gatekeeper.web.guard import Call, guarded
@@ -69,7 +70,7 @@ async def issue(call: Call) -> Response:
         key=house.keys.tokens,
         by=call.principal,
     )
-    return await _page(call, organization, Form(), made=Made(f"A token that ends after {days} days", secret))
+    return await _page(call, organization, Form(), made=Made(f"A token that ends after {plural(days, 'day')}", secret))
 
 
 async def renew(call: Call) -> Response:

@@ -49,14 +49,14 @@ async def overview(call: Call) -> Response:
     where = "on the whole hub" if is_operator else "in your care"
     asked = await access.asked_by_day(call.session, _DAYS, repos=mine)
     plots = [
-        Plot("asked", "Requests", "Requests for access in your care", asked),
-        Plot("denied", "Refusals", f"Refusals {where}, as of the last count", denied.by_day),
+        Plot("asked", "Requests", "Requests for access", asked),
+        Plot("denied", "Refusals", "Refusals, as last counted", denied.by_day),
     ]
     if is_operator:
         stored = await usage.stored_by_day(call.session, _DAYS)
         plots += [
-            Plot("made", "Orders made", "Orders of images that were made", await made_by_day(call.session, _DAYS)),
-            Plot("stored", "Stored", "Large files that came and are still here", stored, "bytes"),
+            Plot("made", "Orders made", "Orders that made images", await made_by_day(call.session, _DAYS)),
+            Plot("stored", "Stored", "Large files stored", stored, "bytes"),
         ]
     return render(
         call,

@@ -11,6 +11,7 @@ from gatekeeper.authz import Action
 from gatekeeper.errors import NotFound
 from gatekeeper.generation import Generation, GenerationState
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.figures import duration_text
 from gatekeeper.repos import Repo
 from gatekeeper.web import words
 from gatekeeper.web.guard import Call, guarded
@@ -230,7 +231,7 @@ def _facts(made: Generation, statement: dict[str, Any] | None) -> list[tuple[str
         ]
     seconds = kept.get("compute_seconds")
     if seconds:
-        facts.append(("Computing time", f"{seconds:.1f} s"))
+        facts.append(("Computing time", duration_text(seconds)))
     if made.expires_at is not None:
         facts.append(("Kept until", day_tag(made.expires_at)))
     return facts

@@ -12,6 +12,7 @@ from gatekeeper.accounts import Reach
 from gatekeeper.authz import Action
 from gatekeeper.errors import Conflict, Invalid
 from gatekeeper.kit.clock import now
+from gatekeeper.kit.figures import plural
 from gatekeeper.repos import Repo
 from gatekeeper.tokens import AccessToken, TokenUse
 from gatekeeper.web.covering import describe, repositories_named
@@ -166,7 +167,8 @@ def day_options(call: Call) -> list[tuple[str, str]]:
     """How long a token may be made to live here: days and words."""
     longest = call.gatekeeper.settings.token_max_days
     return [
-        (str(days), f"{days} days") for days in sorted({day for day in _DAYS if day <= longest} | {min(longest, 90)})
+        (str(days), plural(days, "day"))
+        for days in sorted({day for day in _DAYS if day <= longest} | {min(longest, 90)})
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper import transparency
+from gatekeeper.kit.figures import duration_text
 from gatekeeper.transparency import Report, Share
 from gatekeeper.web import words
 from gatekeeper.web.asking import request_rules
@@ -17,6 +18,8 @@ _CHECK = """curl {url}/api/ledger/key > key
 curl {url}/api/ledger/checkpoint > checkpoint
 gatekeeper receipt verify RECEIPT --key $(cat key)
 gatekeeper ledger check PROOF --key $(cat key)"""
+
+_DAY = 86_400  # seconds
 
 Rows = list[tuple[str, int | None]]
 Series = tuple[str, str, list[tuple[str, int | str | None]]]
@@ -63,8 +66,8 @@ def _tiles(report: Report) -> list[tuple[str, str]]:
     waits = report.waiting_days
     return [
         (told(report.waiting), "requests wait for a decision"),
-        (f"{waits[0]:g} days" if waits else "–", "median time to a decision"),
-        (f"{waits[1]:g} days" if waits else "–", "nine of ten decided within"),
+        (duration_text(waits[0] * _DAY) if waits else "–", "median time to a decision"),
+        (duration_text(waits[1] * _DAY) if waits else "–", "nine of ten decided within"),
         (told(report.acceptances), "acceptances of license terms"),
         (f"{report.held_now:,}", "releases on hold now"),
         (f"{report.withdrawn:,}", "releases withdrawn"),

@@ -52,7 +52,7 @@ async def test_what_waits_is_counted_in_ones_care_and_the_hubs_health_is_for_who
     for page in (of_grace, of_alan):
         assert "How the hub does" not in page
         assert "held-releases" not in page
-        assert "Large files that came" not in page
+        assert "Large files stored" not in page
     assert "What was refused" not in of_alan
     assert "due, the oldest for minutes" in of_olga
     assert "to be sealed, the oldest for minutes" in of_olga
