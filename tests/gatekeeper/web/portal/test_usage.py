@@ -43,7 +43,7 @@ async def test_usage_is_shown_beside_its_limits_and_as_a_table(
 
     assert "You, with lab/emoji 3 of 100" in page  # as at the stage of the newest order
     assert "You on this hub 3 of 1,000" in page
-    assert " 2 2 0.8 Every order of a year" in page
+    assert " 2 2 0.8 s Every order of a year" in page
     assert table[0].startswith("id,model,revision,stage,status")
     assert [",lab/emoji," in line for line in table[1:]] == [True, True]
     assert ",gated,done,2,2,0.500," in table[1]
