@@ -141,7 +141,9 @@ def _problem_of(credential: Credential, at: datetime) -> tuple[str, str] | None:
     if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:
         return (
             f"it is valid from {leaf.not_valid_before_utc:%Y-%m-%d} until {leaf.not_valid_after_utc:%Y-%m-%d}.",
-            "Have it renewed.",
+            "Have it renewed."
+            if at >= leaf.not_valid_after_utc
+            else "Look whether the clock of this machine is right.",
         )
     return _problem_of_use(leaf)
 

@@ -124,7 +124,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "for code": ({"use": ExtendedKeyUsageOID.CODE_SIGNING}, "extended key usage is codeSigning.*emailProtection"),
     "for nothing": ({"use": None}, "states no extended key usage"),
     "over": ({"days": (-90, -1)}, "valid from .* Have it renewed"),
-    "not yet": ({"days": (1, 90)}, "valid from"),
+    "not yet": ({"days": (1, 90)}, "valid from .* clock of this machine"),
     "without issuer": ({"is_whole": False}, "issuer is missing"),
     "an authority": ({"is_authority": True}, "authority's own"),
     "of another key": ({"certified_key": ec.generate_private_key(ec.SECP256R1())}, "not that of the private key"),
