@@ -20,6 +20,7 @@ from gatekeeper.cli.policies import policies
 from gatekeeper.cli.provenance import provenance_group, verify_image
 from gatekeeper.cli.recall import carry_out, change, holders, rollback, waive
 from gatekeeper.cli.repository import repos_group
+from gatekeeper.cli.resealing import reseal
 from gatekeeper.cli.run import Tree
 from gatekeeper.cli.serve import serve
 from gatekeeper.cli.term_changes import TERM_CHANGES
@@ -59,7 +60,7 @@ for each in (
 for each in (erase_person, export_person, hold_person, lift_hold):
     people.add_command(each)
 
-for each in (backup, restore):
+for each in (backup, reseal, restore):
     db_group.add_command(each)
 
 evaluate_group.add_command(evaluate_safety)

@@ -47,7 +47,7 @@ _BY_SOURCE: dict[str, dict[str, str]] = {
         "version": "newer",
     },
     "notices": {"repo": "follow unfollow", "webhook": "create update enable disable delete redeliver"},
-    "operator": {"backup": "make restore"},
+    "operator": {"backup": "make restore", "key": "replace"},
     "policies": {"bundle": "activate propose"},
     "privacy": {"hold": "place lift", "person": "erase", "retention": "enforce"},
     "releases": {

@@ -12,10 +12,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 _HEAD = """# Commands
 
 What `gatekeeper ... --help` says, on one page. Every command works on the hub whose settings it finds
-([settings.md](settings.md)): run it as the hub's user with the hub's environment. All but `serve`, `demo`, `db upgrade`
-and `db restore` may run beside a running server, and what they change binds there on the next request. Where there is
-an option `--json`, it prints the answer for machines. A refusal is a sentence on standard error and exit status 1; a
-command that is not understood exits with 2.
+([settings.md](settings.md)): run it as the hub's user with the hub's environment. All but `serve`, `demo`,
+`db upgrade`, `db reseal` and `db restore` may run beside a running server, and what they change binds there on the
+next request. Where there is an option `--json`, it prints the answer for machines. A refusal is a sentence on standard
+error and exit status 1; a command that is not understood exits with 2.
 """
 
 
