@@ -144,6 +144,7 @@ _EVENTS: dict[str, dict[str, str]] = {
         "redeliver": "Had a webhook told once more",
     },
     "operator:backup": {"make": "A backup was made", "restore": "A backup was restored"},
+    "operator:key": {"replace": "The sealing key was replaced"},
     "policies:bundle": {
         "activate": "Policies were put in force",
         "propose": "Policies were kept as a candidate",
