@@ -39,11 +39,6 @@ def serve(house: House, host: str | None, port: int | None, no_inference: bool) 
     run_server(house.settings.model_copy(update=changes))
 
 
-@command
-async def _require_current(house: House) -> None:
-    await house.require_current()
-
-
 def run_server(settings: Settings, *, greeting: str = "") -> None:
     """Listen, say where, and serve until SIGINT or SIGTERM. Raises Failure when the address cannot be had."""
     logs.configure()

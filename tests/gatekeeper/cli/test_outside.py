@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,12 @@ def test_a_database_that_is_not_there_is_said_without_its_password(
 def test_a_server_on_an_older_database_says_what_to_run(tmp_path: Path, monkeypatch: Place) -> None:
     monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
     assert "not at the present schema. Run `gatekeeper db upgrade`." in told("serve --port 0 --no-inference")
+
+
+def test_a_server_on_a_newer_database_says_what_to_install(template: Path, tmp_path: Path, monkeypatch: Place) -> None:
+    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
+    shutil.copyfile(template, tmp_path / "gatekeeper.sqlite3")
+    with sqlite3.connect(tmp_path / "gatekeeper.sqlite3") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+    said = "gatekeeper: The database was made by a newer version of Gatekeeper. Install that version again.\n"
+    assert told("serve --port 0 --no-inference") == said
