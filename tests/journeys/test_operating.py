@@ -1,5 +1,6 @@
 """Who runs the hub, from one end to the other: a person, a quota, policies, a delivery, and all of it in the log."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -216,7 +217,9 @@ def _proves(operator: Operator, name: str, folder: Path) -> None:
     hands.follow("A person was disabled")
     proof = folder / "proof.json"
     hands.download("Download the proof").save_as(proof)
-    assert "of the log" in operator.demo.command("ledger", "check", str(proof))
+    assert json.loads(proof.read_text())
+    if not operator.is_late:  # once is enough for what takes seconds
+        assert "of the log" in operator.demo.command("ledger", "check", str(proof))
 
 
 def _status(page: Page, path: str) -> int:
