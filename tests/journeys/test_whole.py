@@ -9,6 +9,7 @@ from tests.journeys.looking import SEEN, SENT
 
 _LEFT_OUT = {
     r"/api/.*|/oauth/(jwks|userinfo)|/\.well-known/.*|.*\.(json|csv)|.*/\{file\}|/admin/ledger/\{id\}/proof": "no page",
+    r".*/picture/.*": "an image",
     r"/login/with/.*|/logout/done|.*/commit/\{rev\}|.*/compare": "sends on to a page that is looked at",
     r"/(datasets|spaces)/\{ns\}/\{name\}/(releases/\{rev\}.*|access|answers|terms/.*)": "as a model's, once staged",
     r"/admin/blocks/\{id\}/revoke|/admin/prerequisites/demands.*": "asks once more before an act on what no demo has",

@@ -39,7 +39,7 @@ async def test_a_card_shows_its_samples_with_their_prompts_and_lists_show_one(si
 
     page, models = await nobody.get("/lab/emoji"), await nobody.get("/models?q=emoji")
 
-    assert 'alt="a red apple"' in page.text
+    assert 'alt="Sample for “a red apple”"' in page.text
     (small,) = shown(models)
     assert shown(page) == [small]  # of the plot, which lies behind the gate, there is a link
     assert "A plot (image among the files)" in page.text
