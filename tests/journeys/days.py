@@ -47,8 +47,7 @@ class Days:
             await self._order("hopper", _BAD)
         for number in range(_REFUSED.get(ago, 0)):
             browser = self._site.browser() if number % 3 else await self.as_("lovelace" if number % 2 else "germain")
-            model = "/lab/sketch" if number % 4 == 3 else self._model
-            refused = await browser.get(f"{model}/resolve/main/unet/config.json")
+            refused = await browser.get(f"{self._model}/resolve/main/unet/config.json")
             assert refused.status_code in (401, 403), refused.status_code
         await self._site.gatekeeper.refusals.write(self._site.gatekeeper.db)
         if size := _FILES.get(ago):
