@@ -46,7 +46,7 @@ _CHOICES = {
 }
 _LEFT_OUT = {
     r"/(datasets|spaces)/.*": "the same page as a model's",
-    r"/api/.*|.*\.(json|csv)|.*/{file}|/admin/ledger/{id}/proof": "a file or data, no page",
+    r"/api/.*|.*\.(json|csv)|.*/{file}|.*/picture/.*|/admin/ledger/{id}/proof": "a file or data, no page",
     r"/(login|signup|reset|logout|settings/email).*": "for who is not signed in, or follows a link that is used once",
     r"/settings/second-factor/app|/{ns}/{name}/commit/{rev}|/{ns}/{name}/compare": "sends on to a page that is asked",
     r"/_styleguide|/verify/report|/admin/grants/revoke": "for developers; about what was just sent or ticked",
