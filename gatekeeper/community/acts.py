@@ -110,7 +110,8 @@ async def change_status(
     """Move a discussion to `status` and say so in it."""
     before, discussion.status = discussion.status, status
     s.add(discussion)
-    made = await writing.event(s, discussion, EventKind.STATUS, by=by, data={"status": status.value})
+    was_draft = {"from": before.value} if before is Status.DRAFT else {}
+    made = await writing.event(s, discussion, EventKind.STATUS, by=by, data={"status": status.value, **was_draft})
     if status is Status.CLOSED and discussion.is_pull_request:
         await discarding.promise(s, discussion)
     body = {"num": discussion.num, "before": before.value, "after": status.value}

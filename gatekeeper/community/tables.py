@@ -65,8 +65,9 @@ class Discussion(SQLModel, table=True):
 class DiscussionEvent(SQLModel, table=True):
     """One thing that happened in a discussion; `position` counts them from 1.
 
-    data  of a status change `status`, of a title change `from` and `to`, of a commit `subject` and `oid` and, where its
-          author may not write, how many `bytes` came with it, of a lock `locked`, of a pin `pinned`
+    data  of a status change `status` (and `from`, of a draft), of a title change `from` and `to`, of a commit `subject`
+          and `oid` and, where its author may not write, how many `bytes` came with it, of a lock `locked`, of a pin
+          `pinned`
     """
 
     __tablename__ = "discussion_event"

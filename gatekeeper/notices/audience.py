@@ -1,6 +1,6 @@
-"""Whom an event concerns: applicants, reviewers, holders of a release, and people in a discussion."""
+"""Whom an event concerns: applicants, reviewers, followers; holders of a release and people in a discussion have files
+of their own."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +13,11 @@ from gatekeeper.access import UNDO_WITHIN, was_undone
 from gatekeeper.access.tables import AccessGrant
 from gatekeeper.accounts import principals
 from gatekeeper.accounts.tables import Membership, Person
-from gatekeeper.community import Discussion, DiscussionEvent
 from gatekeeper.generation import Strike, StrikeState
 from gatekeeper.kit.canonical import digest_of
 from gatekeeper.kit.clock import day_words, last_moment, now
 from gatekeeper.ledger import LedgerEvent
-from gatekeeper.notices import following, holding
+from gatekeeper.notices import following, holding, talking
 from gatekeeper.notices.courier import Judge, Question
 from gatekeeper.notices.events import Domain
 from gatekeeper.notices.holding import names_of
@@ -71,10 +70,8 @@ async def tell_people(session: AsyncSession, event: LedgerEvent, repo: Repo, jud
         await jobs.enqueue(session, holding.TELL_HOLDERS, {"event": event.id})  # they may be many
     elif event.kind in STRIKES:
         await _tell_of_strike(session, event, repo)
-    elif event.kind == "community:person:mention":
-        await _tell_mentioned(session, event, repo, judge)
-    elif event.kind == "community:comment:write":
-        await _tell_participants(session, event, repo, judge)
+    elif talking.num_of(event):
+        await talking.tell_of_talk(session, event, repo, judge)
     elif event.kind in _RELEASED:
         await _tell_followers(session, event, repo, judge)
     elif event.kind == "releases:proposal:waive":
@@ -159,43 +156,6 @@ async def _tell_of_strike(session: AsyncSession, event: LedgerEvent, repo: Repo)
     await tell(session, strike.person_id, "safety-stopped", event=cause, **facts, **names_of(repo))
 
 
-async def _tell_mentioned(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
-    """Whom a comment names; from then on they follow the discussion."""
-    person = await session.get(Person, event.subject_id) if event.subject_id else None
-    if person is not None:
-        await following.begin(session, repo, event.body["num"], person.id)
-        await _tell_of_comment(session, event, repo, judge, [person], "mentioned", "your name was written")
-
-
-async def _tell_participants(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
-    """Whoever opened the discussion or did anything in it before this comment, follows it, or the repository."""
-    written = await session.get(DiscussionEvent, event.subject_id) if event.subject_id else None
-    if written is None:
-        return
-    num = event.body["num"]
-    opened = sa.select(col(Discussion.author_id)).where(col(Discussion.id) == written.discussion_id)
-    did = sa.select(col(DiscussionEvent.author_id)).where(
-        col(DiscussionEvent.discussion_id) == written.discussion_id,
-        col(DiscussionEvent.position) < written.position,
-    )
-    told: set[str] = set()
-    for who, why in (
-        (following.followers(repo, num), "you follow this discussion"),
-        (sa.union(opened, did), "you take part in this discussion"),
-        (following.followers(repo, following.WHOLE), "you follow this repository"),
-    ):
-        query = (
-            sa.select(Person)
-            .where(col(Person.id).in_(who), col(Person.id).not_in(following.followers(repo, num, is_on=False)))
-            .where(col(Person.id).not_in(told))
-            .order_by(col(Person.id))
-            .limit(_MOST_TOLD)
-        )
-        people = (await session.scalars(query)).all()
-        told |= {person.id for person in people}
-        await _tell_of_comment(session, event, repo, judge, people, "discussion-reply", why)
-
-
 async def _tell_followers(session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge) -> None:
     """Whoever follows the repository, of a release whose files they may list."""
     commit = str(event.body.get("commit", ""))
@@ -219,17 +179,3 @@ async def _tell_approvers(session: AsyncSession, event: LedgerEvent, repo: Repo)
     for person_id in await releases.maintainers(session, repo) & set(event.body.get("lapsed", ())):
         if person_id != event.actor_id:
             await tell(session, person_id, "approval-lapsed", event=event.id, **facts)
-
-
-async def _tell_of_comment(
-    session: AsyncSession, event: LedgerEvent, repo: Repo, judge: Judge, people: Iterable[Person], kind: str, why: str
-) -> None:
-    author = await session.get(Person, event.actor_id) if event.actor_id else None
-    name = author.name if author is not None else "Somebody"
-    facts = names_of(repo) | {"person": name, "num": event.body.get("num", ""), "why": why}
-    for person in people:
-        if person.is_disabled or person.id == event.actor_id:
-            continue
-        by = await principals.for_person(session, person)
-        if await judge(session, Question(by, repo, Domain.DISCUSSION.value, "discussion", None)):
-            await tell(session, person.id, kind, event=event.id, **facts)

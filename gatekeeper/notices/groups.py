@@ -14,7 +14,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "release-new", "version-newer", "release-held", "release-resumed", "release-demoted", "release-withdrawn",
         "incident-told", "report-answered",
     ),
-    "Discussions and webhooks": ("mentioned", "discussion-reply", "webhook-disabled"),
+    "Discussions and webhooks": (
+        "mentioned", "discussion-reply", "discussion-opened", "discussion-changed", "webhook-disabled",
+    ),
     MAINTAINING: (
         "request-submitted", "request-appealed", "request-overdue", "strike-appealed", "report-received",
         "approval-lapsed", "token-waiting",

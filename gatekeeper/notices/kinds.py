@@ -242,6 +242,20 @@ KINDS: dict[str, Kind] = {
         "{url}/discussions/{num}",
         why="{why}",
     ),
+    "discussion-opened": Kind(
+        "Somebody opens a discussion or pull request at what I maintain or follow",
+        "{person} opened {what} {num} of {repo}",
+        "Read it, and answer there if you like.",
+        "{url}/discussions/{num}",
+        why="{why}",
+    ),
+    "discussion-changed": Kind(
+        "A discussion or pull request that I take part in or follow is added to, merged, closed or opened again",
+        "{person} {did} {num} of {repo}",
+        "See how it stands now.",
+        "{url}/discussions/{num}",
+        why="{why}",
+    ),
     "report-received": Kind(
         "Somebody reports a problem with what I maintain",
         "A problem with {repo} was reported",

@@ -181,7 +181,7 @@ DONE: dict[str, str] = {
     "hidden": "The comment has been hidden.",
     "renamed": "The title has been changed.",
     "discussion-closed": "Closed. It can be opened again.",
-    "discussion-opened": "It is open again.",
+    "discussion-opened": "It is open now.",
     "discussion-locked": "Locked. Only the repository's owners write in it now.",
     "discussion-unlocked": "Unlocked. Everybody who may take part writes in it again.",
     "discussion-pinned": "Pinned. It stands first in the list.",

@@ -63,9 +63,10 @@ async def close(call: Call) -> Response:
     async def act() -> None:
         await releases.close_proposal(call.session, proposal, by=call.principal, reason=reason)
 
-    where = f"close-{proposal.id}"
-    refused = await _try(call, release, where, act, sent, is_listed=proposal.act is Act.PROMOTE)
-    return refused or RedirectResponse(f"{_url(call, release)}?done=proposal-closed", 303)
+    where, is_listed = f"close-{proposal.id}", proposal.act is Act.PROMOTE
+    refused = await _try(call, release, where, act, sent, is_listed=is_listed)
+    home = f"{repo_url(call.repo)}/releases" if is_listed else _url(call, release)
+    return refused or RedirectResponse(f"{home}?done=proposal-closed", 303)
 
 
 async def waive(call: Call) -> Response:
@@ -80,7 +81,8 @@ async def waive(call: Call) -> Response:
             await releases.waive(call.session, proposal, criterion, by=call.principal, reason=reason)
     except (Invalid, Conflict) as error:
         return await list_page(call, sent, errors={field: error.sentence}, status=422)
-    return RedirectResponse(f"{_url(call, release)}?done=waived", 303)
+    # Back to the list, where the promotion goes on.
+    return RedirectResponse(f"{repo_url(call.repo)}/releases?done=waived#r-{release.commit_id[:10]}", 303)
 
 
 async def _ask(call: Call, release: Release, act: str, sent: FormData) -> bool:

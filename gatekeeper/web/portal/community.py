@@ -100,14 +100,18 @@ async def change_title(call: Call) -> Response:
 
 
 async def close_or_open(call: Call) -> Response:
-    """`POST .../status`."""
+    """`POST .../status`, with what there is to say about it."""
     moderates = await parts.moderates(call, call.session)
-    sent = forms.text(await forms.read(call.request), "status", most=20)
+    form = await forms.read(call.request)
+    status, text = forms.text(form, "status", most=20), forms.text(form, "text", most=100_000)
 
     async def act() -> None:
-        await acts.set_status(call.session, call.repo, call.params["num"], sent, by=call.principal, moderates=moderates)
+        await acts.set_status(
+            call.session, call.repo, call.params["num"], status, by=call.principal, moderates=moderates, text=text
+        )
 
-    return await _done(call, act, {}, "discussion-closed" if sent == "closed" else "discussion-opened")
+    sent = {"text": text} if text else {}
+    return await _done(call, act, sent, "discussion-closed" if status == "closed" else "discussion-opened")
 
 
 async def lock_or_unlock(call: Call) -> Response:
@@ -220,6 +224,7 @@ async def _thread(call: Call, sent: dict[str, str], errors: dict[str, str], *, s
             for report in await reports.spoken_of(call.session, found.id)
             if await reported.may_read(call, report.commit_id)
         ],
+        is_author=is_author,
         is_followed=await is_followed(call, found, entries),
         may_write=may_write and not is_shut,
         why_not=words.Refusal(_LOCKED) if is_shut else denial(seen, Action.DISCUSS_WRITE),

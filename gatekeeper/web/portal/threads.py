@@ -17,13 +17,15 @@ _WORDS = {"open": "opened this again", "closed": "closed this", "merged": "merge
 
 @dataclass(frozen=True)
 class Shown:
-    """One event. A comment has `text` and `html`, where its reader may see them; all others are said in `words`."""
+    """One event. A comment has `text` and `html`, where its reader may see them; all others are said in `words`,
+    of a commit beside its id."""
 
     id: str
     kind: str
     author: str
     at: datetime
     words: str = ""
+    commit: str = ""
     text: str = ""
     html: Markup = Markup()  # noqa: RUF009 - immutable
     edited_at: datetime | None = None
@@ -104,6 +106,8 @@ def _comment(
 def _event(entry: Entry, thread: Thread) -> Shown:
     event, data = entry.event, entry.event.data
     match event.kind:
+        case EventKind.STATUS if (data["status"], data.get("from")) == ("open", "draft"):
+            said = "finished the draft"
         case EventKind.STATUS:
             said = _WORDS.get(data["status"], "changed this")
         case EventKind.TITLE:
@@ -114,4 +118,5 @@ def _event(entry: Entry, thread: Thread) -> Shown:
             said = "pinned this" if data["pinned"] else "unpinned this"
         case _:
             said = f"added the commit {data['oid'][:7]}: {data['subject']}"
-    return Shown(event.id, event.kind.value, thread.name_of(event.author_id) or "", event.created_at, words=said)
+    author = thread.name_of(event.author_id) or ""
+    return Shown(event.id, event.kind.value, author, event.created_at, words=said, commit=data.get("oid", ""))

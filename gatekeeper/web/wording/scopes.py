@@ -4,7 +4,7 @@ SCOPES: dict[str, str] = {
     "read": "Read cards, lists of files and your own standing",
     "download": "Download files that you may download",
     "generate": "Make images with models that you may run",
-    "write": "Create repositories and upload to yours",
+    "write": "Create repositories, upload to yours, propose changes to others and talk about them",
     "review": "Decide requests for repositories that you maintain",
     "admin": "Administer the hub, where you may",
 }

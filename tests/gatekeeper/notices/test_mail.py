@@ -160,7 +160,7 @@ async def test_an_unreachable_mail_server_is_an_error_without_names() -> None:
 
 
 def test_every_kind_says_something_with_its_facts() -> None:
-    names = "repo url person day commit num webhook organization fired reason outcome incident message action"
+    names = "repo url person day commit num webhook organization fired reason outcome incident message action what did"
     facts = dict.fromkeys(names.split(), "x\r\n{y}")
     for kind in notices.KINDS:
         said = notices.say(kind, facts)

@@ -335,7 +335,7 @@ async def test_a_discussion_is_told_to_webhooks_participants_and_who_is_mentione
         "mentioned",
     ]  # who is mentioned follows
     assert await told(site, "ada") == ["discussion-reply", "discussion-reply", "mentioned"]
-    assert await told(site, "grace") == []
+    assert await told(site, "grace") == ["discussion-opened"]  # who maintains it
 
 
 async def test_who_follows_is_told_why_and_who_no_longer_does_is_left_in_peace(site: Site) -> None:
@@ -356,7 +356,7 @@ async def test_who_follows_is_told_why_and_who_no_longer_does_is_left_in_peace(s
             await notices.following.follow(session, repo, by=await principal(site, session, person))
         await ledger.record(session, "releases:release:promote", repo=repo.id, body={"commit": release.commit_id})
     await hand_out(site)
-    assert await told(site, "ada") == ["discussion-reply"]
+    assert await told(site, "ada") == ["discussion-opened"]
     page = words((await ada.get("/notices")).text)
     assert "Because you follow this repository" in page
     assert "What you follow lab/talk Unfollow" in page
@@ -368,7 +368,7 @@ async def test_who_follows_is_told_why_and_who_no_longer_does_is_left_in_peace(s
         row = await session.get_one(Repo, talk.id)
         await community.writing.comment(session, row, made, "Nobody listens.", by=by)
     await hand_out(site)
-    assert await told(site, "ada") == ["discussion-reply"]
+    assert await told(site, "ada") == ["discussion-opened"]
     assert await told(site, "alan") == []
 
 

@@ -214,6 +214,7 @@ async def test_a_waiver_is_public_with_name_and_reason(site: Site) -> None:
     good = {"criterion": "license_text", field: "The text is the same."}
     waived = await grace.post(waiving, data=good)
     assert (refused.status_code, waived.status_code) == (422, 303)
+    assert waived.headers["location"].startswith("/lab/bare/releases?done=waived#r-")  # where the promotion goes on
     shown = words((await grace.get(f"/lab/bare/releases/{release.commit_id}")).text)
     assert "by grace: The text is the same." in shown
 

@@ -126,13 +126,37 @@ async def test_a_conflict_is_named_instead_of_a_button(site: Site, model: Repo) 
     async with site.gatekeeper.db.write() as session:
         by = await accounts.principals.for_person(session, site.people["grace"])
         await history.commit(session, model, "main", [AddFile("vocabulary.json", b"{}")], summary="Mine", by=by)
-    grace = await site.as_("grace")
+    grace, ada = await site.as_("grace"), await site.as_("ada")
     shown = (await grace.get(f"{HOME}/{pull.num}")).text
-    assert "both sides changed these files" in words(shown)
-    assert "/merge" not in shown
+    assert "main has changed these files, too" in words(shown)
+    assert "git merge origin/main" in shown
+    assert f'action="{HOME}/{pull.num}/merge"' not in shown
+    told = words((await ada.get(f"{HOME}/{pull.num}")).text)  # main is not for her: she cannot merge it into hers
+    assert "git merge" not in told
+    assert "The repository's owners can bring it up to date." in told
     refused = await grace.post(f"{HOME}/{pull.num}/merge")
     assert refused.status_code == 409
     assert "vocabulary.json" in refused.text
+
+
+async def test_a_draft_is_said_to_be_ready_and_a_pull_request_is_closed_with_a_reason(site: Site, model: Repo) -> None:
+    page = f"{HOME}/{(await proposed(site, model)).num}"
+    ada, grace = await site.as_("ada"), await site.as_("grace")
+    assert "It is ready" not in words((await site.browser().get(page)).text)
+    assert "It is ready" in words((await ada.get(page)).text)
+    assert (await ada.post(f"{page}/status", data={"status": "open"})).status_code == 303
+    shown = words((await ada.get(page)).text)
+    assert "ada finished the draft" in shown
+    assert "It is ready" not in shown
+    answer = await grace.post(f"{page}/status", data={"status": "closed", "text": "x" * 50_001})
+    assert answer.status_code == 422
+    assert "at most 50,000 are kept" in words(answer.text)
+    answer = await grace.post(f"{page}/status", data={"status": "closed", "text": "The words are *needed*."})
+    assert answer.headers["location"] == f"{page}?done=discussion-closed"
+    shown = (await ada.get(page)).text
+    assert "The words are <em>needed</em>." in shown
+    assert "grace closed this" in words(shown)
+    assert "Open again with this comment" in words(shown)
 
 
 async def test_hostile_names_and_lines_stay_text(site: Site, model: Repo) -> None:
