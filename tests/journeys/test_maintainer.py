@@ -91,7 +91,7 @@ def test_a_model_of_ones_own_from_its_first_stage_to_its_hold(demo: Demo, shop: 
     olga.goto(f"/{REPO}/grants")
     olga.get_by_role("link", name="Revoke").click()
     expect(olga.get_by_text(f"ada: {REPO}")).to_be_visible()
-    olga.get_by_label("Reason").fill("The project is over.")
+    olga.get_by_role("textbox", name="Reason").fill("The project is over.")
     olga.get_by_role("button", name="Revoke access").click()
     with pytest.raises(GatedRepoError):
         mine.auth_check(REPO)
@@ -138,7 +138,7 @@ def reviewed(olga: Page, ada: Page) -> None:
     olga.get_by_label("What should be changed").fill("Which university?")
     olga.get_by_role("button", name="Return", exact=True).click()
     ada.goto(f"/{REPO}/access")
-    expect(ada.get_by_text("Which university?")).to_be_visible()
+    expect(ada.get_by_text("Which university?").first).to_be_visible()
     fill_and_send(ada)
     olga.goto("/admin/requests")
     olga.get_by_role("link", name="ada", exact=True).click()

@@ -67,6 +67,10 @@ class Case:
     before: dict[str, Any] = field(default_factory=dict)
     is_renewal: bool = False
 
+    @property
+    def is_returned(self) -> bool:
+        return self.stands.request is not None and self.stands.request.state is RequestState.RETURNED
+
 
 async def case_of(call: Call, *, is_renewal: bool = False) -> Case:
     """Everything about this caller before this repository.
@@ -230,6 +234,13 @@ def titles(case: Case, *, to_accept: bool, asking: bool) -> dict[str, str]:
     card = case.seen.card
     note = "You get a signed receipt of exactly what you accepted."
     has_images = has_playground(case.seen) and bool(case.seen.rights[Action.GENERATE])
+    if asking and case.is_returned:
+        return {
+            "title": "Answer what was asked",
+            "lead": "Read what is asked back, change your answers and send them again.",
+            "submit": "Accept and send it again" if to_accept else "Send it again",
+            "submit_note": f"{note if to_accept else ''} You can withdraw the request at any time.",
+        }
     if asking:
         return {
             "title": "Ask again"

@@ -177,6 +177,8 @@ async def test_a_returned_request_shows_what_is_asked_and_the_old_answers(site: 
 
     assert "Which &lt;group&gt;?" in page
     assert "It is about: Affiliation" in words(page)
+    assert "Send it again" in words(page)
+    assert "Ask for access" not in words(page)
     assert 'value="Old &lt;answer&gt;"' in page
     assert "Answer what was asked" in mine
     assert saved.headers["location"].endswith("done=draft-saved")
