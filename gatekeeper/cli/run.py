@@ -110,8 +110,13 @@ class House:
         return authz.Policies.load(self.policies_dir)
 
     async def require_current(self) -> None:
-        """Refuse to work on a database that was not migrated."""
+        """Refuse to work on a database that was not migrated, or where one is still to be brought back."""
+        if self._is_half_restored():
+            raise Failure("Bringing back a backup did not come to its end. Run `gatekeeper db restore` again.")
         await schema.require_current(self.db)
+
+    def _is_half_restored(self) -> bool:
+        return self.db.path is not None and Path(f"{self.db.path}.restoring").exists()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:

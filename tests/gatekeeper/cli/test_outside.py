@@ -91,3 +91,10 @@ def test_a_server_on_a_newer_database_says_what_to_install(template: Path, tmp_p
         database.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
     said = "gatekeeper: The database was made by a newer version of Gatekeeper. Install that version again.\n"
     assert told("serve --port 0 --no-inference") == said
+
+
+def test_a_restore_that_was_cut_off_is_to_be_run_again(tmp_path: Path, monkeypatch: Place) -> None:
+    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
+    (tmp_path / "gatekeeper.sqlite3.restoring").write_bytes(b"half of it")
+    assert "Run `gatekeeper db restore` again." in told("serve --port 0")
+    assert not (tmp_path / "gatekeeper.sqlite3").exists()
