@@ -1,4 +1,5 @@
-"""A stage that demands a report, met by a maintainer through the pages; and a safety run on the bundled model."""
+"""A stage that demands a report, met by a maintainer through the pages; and a safety run on the bundled
+model, by keys alone."""
 
 import asyncio
 import shutil
@@ -19,6 +20,7 @@ from gatekeeper.repos import AddFile, Repo, RepoKind
 from gatekeeper.settings import Settings
 from tests.gatekeeper.web.evaluations import FEW, safety_report
 from tests.journeys.conftest import Demo
+from tests.journeys.hands import Keys
 
 HOME = f"/{NAMESPACE}/demanding"
 DEMAND = """
@@ -61,13 +63,12 @@ def test_a_promotion_goes_up_only_with_a_green_report_on_its_own_files(
 
 
 def test_a_safety_run_is_begun_on_the_page_and_its_report_stands_there(demo: Demo, visit: Callable[..., Page]) -> None:
-    page = visit("maintainer", java_script_enabled=False)
+    keys = Keys(page := visit("maintainer", java_script_enabled=False))
     page.goto(f"/{NAMESPACE}/{NAME}/evaluations")
-    form = page.locator("form", has=page.get_by_role("button", name="Start the safety evaluation"))
-    form.get_by_label("At most so many prompts").fill("2")
-    form.get_by_label("Steps").fill("4")
-    form.get_by_label("off", exact=True).check()
-    form.get_by_role("button").click()
+    keys.write("At most so many prompts", "2")
+    keys.tick("off")
+    keys.write("Steps", "4")
+    keys.follow("Start the safety evaluation")
     expect(page.get_by_text("The evaluation has begun", exact=False)).to_be_visible()
     run = page.locator("section[aria-labelledby=runs] li").first
     for _ in range(300):
@@ -76,7 +77,7 @@ def test_a_safety_run_is_begun_on_the_page_and_its_report_stands_there(demo: Dem
         page.wait_for_timeout(200)
         page.reload()
     expect(run.get_by_text("Done: 2 of 2 images of the prompts", exact=False)).to_be_visible()
-    page.get_by_role("link", name="Safety: prompts on").first.click()
+    keys.follow("Safety: prompts on")
     whole = evaluation.load_prompt_sets()["prompts"].whole
     expect(page.get_by_text(f"2 of {whole}", exact=False).first).to_be_visible()
     expect(page.get_by_role("button", name="Contest it with a counter-run")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
@@ -16,7 +17,9 @@ _PASSWORD = "nothing but keys, all the way"
 _IS_AT_END = "() => { const e = document.activeElement; return e.scrollTop + e.clientHeight >= e.scrollHeight - 2 }"
 
 
-def test_an_applicant_comes_to_a_token_and_an_image_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:
+def test_an_applicant_comes_to_a_token_and_an_image_by_keys_alone(
+    demo: Demo, visit: Callable[..., Page], tmp_path: Path
+) -> None:
     said = demo.command("people", "add", "kim", "--email", "kim@example.org", "--json")
     keys = Keys(page := visit())
     page.goto(f"/reset?{urlsplit(json.loads(said)['link']).query}")
@@ -52,6 +55,7 @@ def test_an_applicant_comes_to_a_token_and_an_image_by_keys_alone(demo: Demo, vi
     maintainer.follow("kim")
     maintainer.follow("Approve kim")
     make_an_image(keys)
+    verify(demo, keys, tmp_path)
 
 
 def make_an_image(keys: Keys) -> None:
@@ -67,6 +71,20 @@ def make_an_image(keys: Keys) -> None:
     expect(page.locator("main img").first).to_be_visible()
     assert len(sent) == 1
     assert json.loads(keys.download("Receipt").path().read_text())
+
+
+def verify(demo: Demo, keys: Keys, folder: Path) -> None:
+    """The image is recognized where everybody can ask what it is, and the receipt of the license is genuine."""
+    page, picture = keys.page, folder / "apple.png"
+    picture.write_bytes(page.request.get(page.locator("main img").first.get_attribute("src") or "").body())
+    page.goto("/verify")
+    keys.attach("Image$", picture)
+    keys.follow("Look at it")
+    expect(page.get_by_role("heading", name="What was found")).to_be_visible()
+    keys.open("Account of kim")
+    keys.follow("Receipts")
+    keys.follow(MODEL[1:])
+    assert "Valid." in demo.command("receipt", "verify", str(keys.download("Download as JSON").path()))
 
 
 def test_a_maintainer_holds_a_release_by_keys_alone(demo: Demo, visit: Callable[..., Page]) -> None:

@@ -13,6 +13,7 @@ from gatekeeper.app import assemble, close
 from gatekeeper.settings import Settings
 from gatekeeper.tokens import oauth
 from tests.journeys.conftest import Demo
+from tests.journeys.hands import Keys
 from tests.journeys.looking import look
 from tests.journeys.walk import MODEL
 
@@ -69,13 +70,14 @@ async def _links(demo: Demo) -> list[str]:
 
 
 def test_what_a_program_and_a_site_send_people_to(demo: Demo, visit: Callable[..., Page]) -> None:
-    page = visit("ada")
+    keys = Keys(page := visit("ada"))
     page.goto("/device")
     look(page, "ada")
     asked = page.request.post("/oauth/device", form={"client_id": oauth.HUB_CLI_ID}).json()
-    page.goto(f"/device?user_code={asked['user_code']}")
+    keys.write("Code", asked["user_code"])
+    keys.follow("Continue")
     look(page, "ada")
-    page.get_by_role("button", name="Turn it away").click()
+    keys.follow("Turn it away")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     look(page)
 
