@@ -53,7 +53,9 @@ check: setup-test ## Format, lint, types, layers, templates, policies, migration
 test: setup-test check ## All checks and tests, browser and wire tests included; WORKERS=2 at once
 	@echo "==> rooms, doors, inference"; $(BIN)/pytest -n $(WORKERS) --dist worksteal tests --ignore=tests/alembic --ignore=tests/shape --ignore=tests/wire --ignore=tests/journeys
 	@echo "==> the public clients on a real socket"; $(BIN)/pytest -n $(WORKERS) --dist loadfile -p no:randomly tests/wire
-	@echo "==> the whole story in a browser"; $(BIN)/pytest -p no:randomly tests/journeys
+	@rm -rf .out/looked-at
+	@echo "==> the whole story in a browser"; $(BIN)/pytest -n $(WORKERS) --dist loadfile -p no:randomly tests/journeys --ignore=tests/journeys/test_whole.py
+	@echo "==> all pages together"; $(BIN)/pytest tests/journeys/test_whole.py
 
 bench: setup-test ## Ratios of speed and memory (docs/performance.md tells how to read them)
 	@$(BIN)/python bench/engine.py

@@ -30,7 +30,8 @@ _SOME = 1  # scopes that each route is asked with, where the table is not whole
 _READ, _DOWNLOAD, _GENERATE, _WRITE, _REVIEW, _ADMIN = Scope
 _RIGHTS: tuple[tuple[set[Scope], tuple[Action, ...]], ...] = (
     (set(Scope), (Action.KNOW,)),  # that it is there, and nothing of it
-    ({_READ}, (Action.READ_CARD, Action.LIST_FILES, Action.DISCUSS_READ, Action.USE_ACCOUNT, Action.READ_COLLECTIONS)),
+    ({_READ}, (Action.READ_CARD, Action.SEE_SAMPLES, Action.LIST_FILES, Action.DISCUSS_READ)),
+    ({_READ}, (Action.USE_ACCOUNT, Action.READ_COLLECTIONS)),
     ({_READ, _DOWNLOAD}, (Action.READ_SMALL,)),
     ({_DOWNLOAD}, (Action.DOWNLOAD, Action.REDISTRIBUTE)),
     ({_GENERATE}, (Action.GENERATE, Action.GENERATE_ADJUSTED, Action.SEE_INTERMEDIATE)),

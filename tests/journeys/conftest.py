@@ -24,13 +24,31 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.gatekeeper.web.site import PASSWORD
+from tests.journeys import looking
 from tests.journeys.kinds import ORGANIZER
-from tests.journeys.looking import follow
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 240
+
+
+class _Shared(LoadFileScheduling):
+    """Files are shared among workers; the walk stays with the story, whose things it comes to."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return super()._split_scope(nodeid).replace("test_walk.py", "test_story.py")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Shared:
+    return _Shared(config, log)
+
+
+def pytest_sessionfinish() -> None:
+    if looking.SENT:
+        looking.leave()
 
 
 @dataclass(frozen=True)
@@ -123,7 +141,7 @@ def visit(demo: Demo, browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(person: str | None = None, **options: Any) -> Page:
         usual = {"base_url": demo.url, "locale": "en-US", "timezone_id": "UTC"}
-        context = follow(browser.new_context(**usual | options))
+        context = looking.follow(browser.new_context(**usual | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

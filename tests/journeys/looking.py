@@ -1,22 +1,21 @@
 """How a page is looked at: it fits and prints, and axe finds nothing, folded open, in all widths and both themes."""
 
-from collections import defaultdict
+import json
+import os
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Response
 
-from tests.journeys.walk import route_of
-
 WIDTHS = (320, 768, 1440)
 HEIGHT = 900
 PAPER = 718  # A4 between its margins
-# Who saw a page of each kind while the tests ran, by the pattern of its address.
-SEEN: defaultdict[str, set[str]] = defaultdict(set)
-# The HTML of each page that was looked at, as it was sent, before any script: test_whole.py validates it.
-SENT: list[tuple[str, str]] = []
+# Each page that was looked at: its address, who saw it, and its HTML as it was sent, before any script. test_whole.py
+# judges them together; where several workers shared the tests, each leaves there what it saw.
+SENT: list[tuple[str, str, str]] = []
+LEFT = Path(__file__).parents[2] / ".out" / "looked-at"
 
 _ANSWERS: WeakKeyDictionary[Page, Response] = WeakKeyDictionary()
 _RUN = """options => axe.run({resultTypes: ['violations'], ...options}).then(found =>
@@ -61,6 +60,12 @@ def follow(context: BrowserContext) -> BrowserContext:
     return context
 
 
+def leave() -> None:
+    """Keep what this process saw for one that comes after it."""
+    LEFT.mkdir(parents=True, exist_ok=True)
+    (LEFT / f"{os.getpid()}.json").write_text(json.dumps(SENT))
+
+
 def look(page: Page, person: str | None = None) -> None:
     """Look at the page where a journey stands, and leave it as it was."""
     found = faults(page, person)
@@ -69,9 +74,7 @@ def look(page: Page, person: str | None = None) -> None:
 
 def faults(page: Page, person: str | None = None) -> list[str]:
     """What is wrong with how the page looks."""
-    if route := route_of(urlsplit(page.url).path):
-        SEEN[route.pattern].add(person or "nobody")
-    SENT.append((f"{page.url} ({person})", _ANSWERS[page].text()))
+    SENT.append((page.url, person or "nobody", _ANSWERS[page].text()))
     before = page.viewport_size or {"width": WIDTHS[-1], "height": HEIGHT}
     page.evaluate(Axe().axe_script)
     found = [] if page.locator("h1").count() == 1 else [f"{page.locator('h1').count()} main headings"]
