@@ -39,6 +39,9 @@ class Strength(StrEnum):
         return self is not Strength.PASSWORD
 
 
+NO_MAILBOX = "@service.invalid"
+
+
 class Person(SQLModel, table=True):
     """Somebody who can sign in. `id` never changes; name and e-mail may."""
 
@@ -55,6 +58,11 @@ class Person(SQLModel, table=True):
     is_admin: bool = Field(default=False)
     is_disabled: bool = Field(default=False)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether nobody is behind it but a program, which has no mailbox."""
+        return self.email.endswith(NO_MAILBOX)
 
 
 class Organization(SQLModel, table=True):

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from gatekeeper import ledger
 from gatekeeper.accounts import Organization, Person, Principal, Role, organizations, people
+from gatekeeper.accounts.tables import NO_MAILBOX
 from gatekeeper.errors import Invalid, NotFound
 from gatekeeper.kit.clock import now
 from gatekeeper.kit.ids import new_id
@@ -50,7 +51,7 @@ async def create(
         raise Invalid(
             "Choose among the scopes that are offered.", next_step="Tick at least one.", details={"field": "scopes"}
         )
-    person = await people.add(session, name, email=f"{new_id().lower()}@service.invalid", by=by)
+    person = await people.add(session, name, email=f"{new_id().lower()}{NO_MAILBOX}", by=by)
     account = ServiceAccount(
         person_id=person.id, organization_id=organization.id, scopes=sorted(scopes), created_by=by.person_id
     )

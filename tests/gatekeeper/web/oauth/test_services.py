@@ -125,3 +125,10 @@ async def test_what_is_done_with_services_is_evidence(site: Site, grace) -> None
         kinds = set(await session.scalars(sa.select(LedgerEvent.kind).where(LedgerEvent.subject_id == id)))
     told = {"tokens:service:create", "tokens:service:renew-secret", "tokens:service:remove"}
     assert told <= kinds
+
+
+async def test_a_service_has_no_address_among_the_people(site: Site, grace) -> None:
+    keeper = await site.as_("olga")
+    for path in ("/admin/people", "/admin/people/lab-ci"):
+        page = await keeper.get(path)
+        assert (page.status_code, "service account" in words(page.text), ".invalid" in page.text) == (200, True, False)
