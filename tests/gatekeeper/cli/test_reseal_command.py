@@ -14,6 +14,7 @@ from gatekeeper import notices
 from gatekeeper.accounts import people
 from gatekeeper.accounts.factors.tables import Totp
 from gatekeeper.accounts.personal_keys import key_of
+from gatekeeper.cli import resealing
 from gatekeeper.cli.main import main
 from gatekeeper.db import Database
 from gatekeeper.jobs.tables import Job
@@ -85,7 +86,28 @@ def test_a_key_that_does_not_fit_changes_nothing(
     refused = CliRunner().invoke(main, ["db", "reseal"])
     assert (refused.exit_code, "Put the sealing key back" in refused.output) == (1, True), refused.output
     assert (tmp_path / "keys" / "sealing.key").read_bytes() == bytes(32)
-    assert list((tmp_path / "keys").glob("sealing-until-*")) == []
+    assert list((tmp_path / "keys").glob("sealing-*")) == []
+
+
+def test_a_command_that_is_cut_off_leaves_both_keys(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
+    shutil.copyfile(template, tmp_path / "gatekeeper.sqlite3")
+    CliRunner().invoke(main, ["people", "add", "ada", "--email", "ada@example.org"], catch_exceptions=False)
+    stored = asyncio.run(fill(tmp_path))
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == "sealing.key":
+            raise KeyboardInterrupt
+        path.write_bytes(content)
+
+    monkeypatch.setattr(resealing, "replace_secret_file", write)
+    assert CliRunner().invoke(main, ["db", "reseal"]).exit_code == 1
+
+    (coming,) = (tmp_path / "keys").glob("sealing-since-*")
+    coming.replace(tmp_path / "keys" / "sealing.key")
+    assert asyncio.run(read(tmp_path, stored)) == (WORDS, "JBSWY3DP", "Hello ada")
 
 
 def test_everything_that_the_database_holds_sealed_is_sealed_again() -> None:
