@@ -58,44 +58,38 @@ async def read(root: Path, stored: str) -> tuple[str, str, str]:
     return found
 
 
-def test_another_sealing_key_opens_what_the_old_one_sealed(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def root(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory of a hub in which ada has an account."""
     monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
     shutil.copyfile(template, tmp_path / "gatekeeper.sqlite3")
     CliRunner().invoke(main, ["people", "add", "ada", "--email", "ada@example.org"], catch_exceptions=False)
-    stored, before = asyncio.run(fill(tmp_path)), (tmp_path / "keys" / "sealing.key").read_bytes()
+    return tmp_path
+
+
+def test_another_sealing_key_opens_what_the_old_one_sealed(root: Path) -> None:
+    stored, before = asyncio.run(fill(root)), (root / "keys" / "sealing.key").read_bytes()
 
     done = CliRunner().invoke(main, ["db", "reseal", "--json"])
 
     assert done.exit_code == 0, done.output
     told = json.loads(done.output)
     assert told["sealed"] == {"personal_key": 1, "totp": 1, "job": 1}
-    assert (tmp_path / "keys" / "sealing.key").read_bytes() != before == Path(told["old_key"]).read_bytes()
-    assert asyncio.run(read(tmp_path, stored)) == (WORDS, "JBSWY3DP", "Hello ada")
+    assert (root / "keys" / "sealing.key").read_bytes() != before == Path(told["old_key"]).read_bytes()
+    assert asyncio.run(read(root, stored)) == (WORDS, "JBSWY3DP", "Hello ada")
 
 
-def test_a_key_that_does_not_fit_changes_nothing(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
-    shutil.copyfile(template, tmp_path / "gatekeeper.sqlite3")
-    CliRunner().invoke(main, ["people", "add", "ada", "--email", "ada@example.org"], catch_exceptions=False)
-    asyncio.run(fill(tmp_path))
-    (tmp_path / "keys" / "sealing.key").write_bytes(bytes(32))
+def test_a_key_that_does_not_fit_changes_nothing(root: Path) -> None:
+    asyncio.run(fill(root))
+    (root / "keys" / "sealing.key").write_bytes(bytes(32))
     refused = CliRunner().invoke(main, ["db", "reseal"])
     assert (refused.exit_code, "Put the sealing key back" in refused.output) == (1, True), refused.output
-    assert (tmp_path / "keys" / "sealing.key").read_bytes() == bytes(32)
-    assert list((tmp_path / "keys").glob("sealing-*")) == []
+    assert (root / "keys" / "sealing.key").read_bytes() == bytes(32)
+    assert list((root / "keys").glob("sealing-*")) == []
 
 
-def test_a_command_that_is_cut_off_leaves_both_keys(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GATEKEEPER_DATA_DIR", str(tmp_path))
-    shutil.copyfile(template, tmp_path / "gatekeeper.sqlite3")
-    CliRunner().invoke(main, ["people", "add", "ada", "--email", "ada@example.org"], catch_exceptions=False)
-    stored = asyncio.run(fill(tmp_path))
+def test_a_command_that_is_cut_off_leaves_both_keys(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = asyncio.run(fill(root))
 
     def write(path: Path, content: bytes) -> None:
         if path.name == "sealing.key":
@@ -105,9 +99,9 @@ def test_a_command_that_is_cut_off_leaves_both_keys(
     monkeypatch.setattr(resealing, "replace_secret_file", write)
     assert CliRunner().invoke(main, ["db", "reseal"]).exit_code == 1
 
-    (coming,) = (tmp_path / "keys").glob("sealing-since-*")
-    coming.replace(tmp_path / "keys" / "sealing.key")
-    assert asyncio.run(read(tmp_path, stored)) == (WORDS, "JBSWY3DP", "Hello ada")
+    (coming,) = (root / "keys").glob("sealing-since-*")
+    coming.replace(root / "keys" / "sealing.key")
+    assert asyncio.run(read(root, stored)) == (WORDS, "JBSWY3DP", "Hello ada")
 
 
 def test_everything_that_the_database_holds_sealed_is_sealed_again() -> None:
